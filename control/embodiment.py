@@ -1,0 +1,289 @@
+"""A robot as data: joints with their limits, grippers, cameras, home pose and workspace.
+
+An embodiment is one YAML file (`control/embodiments/*.yaml`, or the user's own by its path): to add a
+robot, imitate `so101.yaml`. Nothing about a robot is hard-coded elsewhere. Loading checks every field,
+so that the rest of the stack can rely on finite numbers, limits above zero and a home pose in range.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import reprlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ideomotor.control.errors import UserError, unknown_name
+
+EMBODIMENTS = Path(__file__).parent / "embodiments"
+UNITS = ("rad", "m")
+MAX_FILE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint; rates are in `unit` per second, second² and second³, effort in N m (or N for `m`)."""
+
+    name: str
+    unit: str  # "rad" or "m"
+    lower: float
+    upper: float
+    max_velocity: float
+    max_acceleration: float
+    max_jerk: float
+    max_effort: float
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """One camera; the pose is in the frame of the body it is mounted on, looking along its own -z."""
+
+    name: str
+    height: int  # [pixels]
+    width: int  # [pixels]
+    hz: float
+    mount: str  # a body's name, or "world"
+    position: tuple[float, ...]  # (3,) [m]
+    quaternion: tuple[float, ...]  # (4,) wxyz
+    fovy: float  # vertical field of view [rad]
+
+
+@dataclass(frozen=True)
+class Embodiment:
+    """A robot's facts. Arrays, all float64 (A,) and read-only, follow the order of `joints`."""
+
+    name: str
+    description: str
+    control_hz: int
+    joints: tuple[Joint, ...]
+    grippers: tuple[str, ...]  # names of the joints that are grippers
+    cameras: tuple[CameraSpec, ...]
+    home: tuple[float, ...]  # (A,) [rad or m]
+    workspace_lower: tuple[float, ...]  # (3,) [m], base frame
+    workspace_upper: tuple[float, ...]  # (3,) [m], base frame
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return tuple(joint.name for joint in self.joints)
+
+    @cached_property
+    def lower(self) -> np.ndarray:
+        return _frozen(joint.lower for joint in self.joints)
+
+    @cached_property
+    def upper(self) -> np.ndarray:
+        return _frozen(joint.upper for joint in self.joints)
+
+    @cached_property
+    def max_velocity(self) -> np.ndarray:
+        return _frozen(joint.max_velocity for joint in self.joints)
+
+    @cached_property
+    def max_acceleration(self) -> np.ndarray:
+        return _frozen(joint.max_acceleration for joint in self.joints)
+
+    @cached_property
+    def max_jerk(self) -> np.ndarray:
+        return _frozen(joint.max_jerk for joint in self.joints)
+
+    @cached_property
+    def max_effort(self) -> np.ndarray:
+        return _frozen(joint.max_effort for joint in self.joints)
+
+    @cached_property
+    def home_position(self) -> np.ndarray:
+        return _frozen(self.home)
+
+    def camera(self, name: str) -> CameraSpec:
+        """Returns the camera called `name`; UserError with the valid names otherwise."""
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        raise unknown_name("camera", name, (camera.name for camera in self.cameras))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal when commands mean the same: names, units, ranges and rate."""
+        joints = [(joint.name, joint.unit, joint.lower, joint.upper) for joint in self.joints]
+        text = json.dumps([self.name, self.control_hz, joints])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def embodiment_names() -> list[str]:
+    """Returns the names of the robots that come with the package, sorted."""
+    return sorted(path.stem for path in EMBODIMENTS.glob("*.yaml"))
+
+
+def load_embodiment(name_or_path: str | Path) -> Embodiment:
+    """Returns the robot called by a name of `embodiment_names()` or by the path of a YAML file.
+
+    Raises:
+        UserError: unknown name, unreadable file, or a field that is missing, misspelt or out of range;
+            the message names the file, the field, the value and what was expected.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text:
+        path = Path(text)
+    elif text in embodiment_names():
+        path = EMBODIMENTS / f"{text}.yaml"
+    else:
+        raise unknown_name("robot", text, embodiment_names())
+    return _embodiment(_Field(_read_yaml(path), "", path.name))
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A value of the file together with where it stands, for messages."""
+
+    value: Any
+    where: str  # e.g. "joints[2].lower"
+    file: str
+
+    def fail(self, expected: str) -> UserError:
+        where = f"{self.where}: " if self.where else ""
+        try:
+            value = reprlib.repr(self.value)
+        except ValueError:  # an integer of more digits than Python prints
+            value = "a huge number"
+        return UserError(f"{self.file}: {where}got {value}, expected {expected}")
+
+    def record(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, _Field]:
+        """Returns the fields of a mapping, which must be the required ones and perhaps optional ones."""
+        required, valid = list(required), [*required, *optional]
+        if not isinstance(self.value, dict):
+            raise self.fail("a mapping with " + ", ".join(required))
+        prefix = f"{self.where}." if self.where else ""
+        for key in self.value:
+            if key not in valid:
+                raise unknown_name(f"{self.file}: {prefix or 'top level '}field", str(key)[:80], valid)
+        for key in required:
+            if key not in self.value:
+                raise UserError(f"{self.file}: {prefix}{key}: missing")
+        return {key: _Field(value, f"{prefix}{key}", self.file) for key, value in self.value.items()}
+
+    def items(self, count: int | None = None) -> list[_Field]:
+        if not isinstance(self.value, list) or (count is not None and len(self.value) != count):
+            raise self.fail("a list" if count is None else f"a list of {count}")
+        return [_Field(value, f"{self.where}[{i}]", self.file) for i, value in enumerate(self.value)]
+
+    def text(self) -> str:
+        if not isinstance(self.value, str) or not self.value.strip() or not self.value.isprintable():
+            raise self.fail("a line of text")
+        return self.value
+
+    def number(self, above: float = -1e12, below: float = 1e12) -> float:
+        """Returns a number in the open interval (above, below), hence finite."""
+        value = self.value
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value < below:
+            raise self.fail(f"a number in ({above:g}, {below:g})")
+        return float(value)
+
+    def integer(self, above: int, below: int) -> int:
+        if not isinstance(self.value, int) or isinstance(self.value, bool) or not above < self.value < below:
+            raise self.fail(f"a whole number in ({above}, {below})")
+        return self.value
+
+    def vector(self, count: int) -> tuple[float, ...]:
+        return tuple(item.number() for item in self.items(count))
+
+    def named(self, build: Callable[[_Field], Any]) -> tuple[Any, ...]:
+        """Returns a list of things built from records, whose names must differ."""
+        things = tuple(build(item) for item in self.items())
+        names = [thing.name for thing in things]
+        if len(set(names)) < len(names):
+            raise _Field(names, self.where, self.file).fail("names that differ")
+        return things
+
+
+def _embodiment(top: _Field) -> Embodiment:
+    required = ("name", "description", "joints", "grippers", "cameras", "home", "workspace")
+    fields = top.record(required, optional=("control_hz",))
+    joints = fields["joints"].named(_joint)
+    if not joints:
+        raise fields["joints"].fail("at least one joint")
+    for item in fields["grippers"].items():
+        if item.value not in [joint.name for joint in joints]:
+            raise item.fail("the name of one of the joints")
+    home = fields["home"].vector(len(joints))
+    for joint, value, item in zip(joints, home, fields["home"].items(), strict=True):
+        if not joint.lower <= value <= joint.upper:
+            raise item.fail(f"a value in {joint.name}'s range [{joint.lower:g}, {joint.upper:g}]")
+    box = fields["workspace"].record(("lower", "upper"))
+    lower, upper = box["lower"].vector(3), box["upper"].vector(3)
+    if any(low >= high for low, high in zip(lower, upper, strict=True)):
+        raise box["upper"].fail(f"each above workspace.lower {list(lower)}")
+    control_hz = fields.get("control_hz")
+    return Embodiment(
+        name=fields["name"].text(),
+        description=fields["description"].text(),
+        control_hz=120 if control_hz is None else control_hz.integer(0, 10_001),
+        joints=joints,
+        grippers=tuple(item.text() for item in fields["grippers"].items()),
+        cameras=fields["cameras"].named(_camera),
+        home=home,
+        workspace_lower=lower,
+        workspace_upper=upper,
+    )
+
+
+def _joint(item: _Field) -> Joint:
+    fields = item.record(Joint.__dataclass_fields__)
+    if fields["unit"].value not in UNITS:
+        raise fields["unit"].fail("one of " + ", ".join(UNITS))
+    lower = fields["lower"].number()
+    rates = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
+    return Joint(
+        name=fields["name"].text(),
+        unit=fields["unit"].value,
+        lower=lower,
+        upper=fields["upper"].number(above=lower),
+        **{rate: fields[rate].number(above=0.0) for rate in rates},
+    )
+
+
+def _camera(item: _Field) -> CameraSpec:
+    fields = item.record(CameraSpec.__dataclass_fields__)
+    quaternion = fields["quaternion"].vector(4)
+    if not abs(math.hypot(*quaternion) - 1.0) < 1e-3:
+        raise fields["quaternion"].fail("a unit quaternion (wxyz)")
+    return CameraSpec(
+        name=fields["name"].text(),
+        height=fields["height"].integer(0, 8193),
+        width=fields["width"].integer(0, 8193),
+        hz=fields["hz"].number(above=0.0),
+        mount=fields["mount"].text(),
+        position=fields["position"].vector(3),
+        quaternion=quaternion,
+        fovy=fields["fovy"].number(above=0.0, below=math.pi),
+    )
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UserError(f"{path}: larger than {MAX_FILE_BYTES} bytes, expected an embodiment file")
+    try:
+        return yaml.safe_load(data.decode())
+    # PyYAML lets these others escape on malformed tagged scalars and deep nesting.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
+        raise UserError(f"{path.name}: not valid YAML{line} ({problem})") from error
+
+
+def _frozen(values: Iterable[float]) -> np.ndarray:
+    array = np.array(list(values), dtype=np.float64)
+    array.setflags(write=False)
+    return array
