@@ -1,0 +1,48 @@
+# Each target works from a bare checkout: whatever needs the environment makes it first.
+#
+#   make demo     run a task with the bundled policy and write outputs/demo.mp4
+#   make test     run the tests            (make test ARGS="-m 'not slow' tests/control")
+#   make lint     check style and types
+#   make bench    measure rendering against gymnasium's renderer
+#   make setup    only make the environment, in .venv
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# One thread for each process: small networks lose more to thread hand-overs than they gain.
+export OMP_NUM_THREADS := 1
+# Our folder datasets/ must not be importable as a top-level module just because it lies in the working folder.
+export PYTHONSAFEPATH := 1
+# pyright: run the pinned release without asking the network for a newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: setup demo test lint bench
+.DEFAULT_GOAL := demo
+
+setup: $(READY)
+
+demo: $(READY)
+	@mkdir -p outputs
+	$(BIN)/ideomotor run lift --seed 1 --record outputs/demo.mp4
+
+test: $(READY)
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(READY)
+	$(BIN)/ideomotor bench render
+
+# Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed and '$(PYTHON)' is not; try: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "Installing into $(VENV) (a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
