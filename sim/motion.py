@@ -1,0 +1,229 @@
+"""Motions for scripted experts: inverse kinematics (mink + daqp) and jerk-limited paths (Ruckig).
+
+A motion is an iterator of joint targets, one per 120 Hz tick, that starts and ends at rest. Experts
+chain them with `yield from`. All poses are of the gripper in the base frame, in m and rad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+
+import mink
+import mujoco
+import numpy as np
+from ruckig import InputParameter, Result, Ruckig, Trajectory
+
+from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.sim.so101 import GRIPPER_SITE, add_so101
+
+PAN_AXIS = np.array([0.0388, 0.0])  # where the shoulder pan's axis meets the table [m]
+POSITION_TOLERANCE = 2e-3  # [m]
+ANGLE_TOLERANCE = 0.05  # [rad]
+SPEED = 0.55  # share of the embodiment's velocity limits that experts use
+ACCELERATION = 0.40
+JERK = 0.15
+
+TILT = 0.20  # of the fingers from straight down, which the wrist's range asks for [rad]
+OPEN = 0.75  # gripper joint, wide enough for every graspable object [rad]
+SHUT = -0.05  # gripper joint, fingers together [rad]
+
+
+class Unreachable(RuntimeError):
+    """A pose that the arm cannot take; layouts are drawn so that this never happens to an expert."""
+
+
+class Arm:
+    """Inverse kinematics and paths for one SO-101; keeps the last target, from which motions start."""
+
+    def __init__(
+        self, embodiment: Embodiment, target: np.ndarray, generator: np.random.Generator | None = None,
+        noise: float = 0.0,
+    ):  # fmt: skip
+        self.embodiment = embodiment
+        self.target = np.array(target, dtype=np.float64)  # (A,) [rad], the last one yielded
+        self._generator = generator or np.random.default_rng(0)
+        self._noise = noise  # probability that `approach` makes a detour
+
+    def approach(
+        self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,
+        offset: float | None = None,
+    ) -> Iterator[np.ndarray]:  # fmt: skip
+        """As `move_to`; now and then by way of a wrong pose nearby, so that recoveries are demonstrated."""
+        if self._generator.random() < self._noise:
+            wrong = np.asarray(position) + self._generator.normal(0.0, (0.025, 0.025, 0.015))
+            with suppress(Unreachable):
+                yield from self.move_to(wrong, roll + self._generator.normal(0.0, 0.25), tilt, grip, offset)
+        yield from self.move_to(position, roll, tilt, grip, offset)
+
+    def move(self, goal: np.ndarray, speed: float = 1.0) -> Iterator[np.ndarray]:
+        """Straight in joint space from the last target to `goal`, every joint arriving together.
+
+        Args:
+            goal: (A,) [rad].
+            speed: factor on the experts' usual velocity.
+        """
+        limits = self.embodiment
+        goal = np.clip(goal, limits.lower, limits.upper)
+        planner = Ruckig(len(goal))
+        problem = InputParameter(len(goal))
+        problem.current_position, problem.target_position = self.target.tolist(), goal.tolist()
+        problem.max_velocity = (SPEED * speed * limits.max_velocity).tolist()
+        problem.max_acceleration = (ACCELERATION * limits.max_acceleration).tolist()
+        problem.max_jerk = (JERK * limits.max_jerk).tolist()
+        path = Trajectory(len(goal))
+        if planner.calculate(problem, path) not in (Result.Working, Result.Finished):
+            raise Unreachable(f"no path from {self.target} to {goal}")
+        for tick in range(1, int(np.ceil(path.duration * limits.control_hz)) + 1):
+            position, _, _ = path.at_time(min(tick / limits.control_hz, path.duration))
+            self.target = np.array(position)
+            yield self.target
+
+    def move_to(
+        self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,
+        offset: float | None = None, speed: float = 1.0,
+    ) -> Iterator[np.ndarray]:  # fmt: skip
+        """To a gripper pose, straight in joint space; arguments as in `solve`."""
+        yield from self.move(self.solve(position, roll, tilt, grip, offset), speed)
+
+    def line_to(
+        self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,
+        offset: float | None = None, speed: float = 0.12,
+    ) -> Iterator[np.ndarray]:  # fmt: skip
+        """To a gripper pose along a straight line of the fingertips, at most `speed` [m/s]."""
+        start, _ = self.pose(offset)
+        goal = np.asarray(position, dtype=np.float64)
+        length = float(np.linalg.norm(goal - start))
+        knots = max(3, int(np.ceil(length / 0.015)) + 1)
+        shares = np.linspace(0.0, 1.0, knots)
+        last = self.solve(goal, roll, tilt, grip, offset)
+        postures = [self.target.copy()]
+        for share in shares[1:-1]:
+            guess = (1 - share) * self.target + share * last
+            postures.append(self.solve(start + share * (goal - start), roll, tilt, None, offset, guess))
+            # Whatever the wrist's orientation and the fingers still have to turn, they turn on the way.
+            postures[-1][4:] = guess[4:]
+        postures.append(last)
+        turn = float(np.max(np.abs(last - self.target))) * 0.08  # a turn on the spot also takes time [m]
+        distance = max(length, turn, 1e-4)
+        for share in _eased(distance, speed, self.embodiment.control_hz):
+            self.target = np.array([np.interp(share, shares, joint) for joint in np.transpose(postures)])
+            yield self.target
+
+    def grip(self, angle: float, seconds: float = 0.0) -> Iterator[np.ndarray]:
+        """Moves the fingers to `angle` [rad], then stays for `seconds`."""
+        goal = self.target.copy()
+        goal[-1] = angle
+        yield from self.move(goal, speed=0.8)
+        yield from self.wait(seconds)
+
+    def wait(self, seconds: float) -> Iterator[np.ndarray]:
+        """Stays where it is."""
+        for _ in range(round(seconds * self.embodiment.control_hz)):
+            yield self.target
+
+    def pose(self, offset: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The fingertips' position (3,) and the gripper's rotation (3, 3) at the last target."""
+        configuration = _solver(self.embodiment.name)
+        configuration.update(self.target)
+        transform = configuration.get_transform_frame_to_world("gripper", "site")
+        rotation = transform.rotation().as_matrix()
+        return transform.translation() + rotation @ _shift(offset), rotation
+
+    def solve(
+        self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,
+        offset: float | None = None, guess: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Joint positions that put the fingertips at `position`.
+
+        Args:
+            position: (3,) [m] of the point between the fingertips.
+            roll: of the fingers' opening direction about the vertical, from the radial direction [rad].
+            tilt: of the fingers from straight down, outwards [rad].
+            grip: angle of the gripper joint; unchanged by default [rad].
+            offset: distance of the point from the fixed finger's pad [m]; the gripper site's by default.
+            guess: (A,) posture to start from.
+
+        Raises:
+            Unreachable: if no posture comes within 2 mm and 0.05 rad.
+        """
+        position = np.asarray(position, dtype=np.float64)
+        bearing = float(np.arctan2(position[1] - PAN_AXIS[1], position[0] - PAN_AXIS[0]))
+        rotation = gripper_rotation(bearing, roll, tilt)
+        goal = mink.SE3.from_rotation_and_translation(
+            mink.SO3.from_matrix(rotation), position - rotation @ _shift(offset)
+        )
+        configuration = _solver(self.embodiment.name)
+        fingers = self.target[-1] if grip is None else grip
+        seed = np.array([-bearing, -0.9, 0.8, 1.3, roll, fingers])
+        for start in (seed, self.target if guess is None else guess):
+            configuration.update(np.clip(start, self.embodiment.lower + 1e-6, self.embodiment.upper - 1e-6))
+            solution = _converge(configuration, goal)
+            if solution is not None:
+                solution = solution.copy()
+                solution[-1] = fingers
+                return solution
+        raise Unreachable(f"no posture for the gripper at {np.round(position, 3)} m, roll {roll:.2f}, tilt {tilt:.2f}")
+
+
+def gripper_rotation(bearing: float, roll: float, tilt: float) -> np.ndarray:
+    """(3, 3) rotation_gripper_to_base: fingers down and `tilt` outwards along `bearing`, then rolled."""
+    outwards = np.array([np.cos(bearing), np.sin(bearing), 0.0])
+    up = np.array([0.0, 0.0, 1.0])
+    axis_z = np.cos(tilt) * up - np.sin(tilt) * outwards  # against the fingers
+    radial = np.cos(tilt) * outwards + np.sin(tilt) * up
+    sideways = np.cross(axis_z, radial)
+    axis_x = np.cos(roll) * radial + np.sin(roll) * sideways
+    return np.stack([axis_x, np.cross(axis_z, axis_x), axis_z], axis=1)
+
+
+def can_reach(position: np.ndarray, roll: float = 0.0, tilt: float = TILT) -> bool:
+    """Whether the SO-101 can put its fingertips at `position` in that orientation."""
+    embodiment = load_embodiment("so101")
+    try:
+        Arm(embodiment, embodiment.home_position).solve(position, roll, tilt)
+    except Unreachable:
+        return False
+    return True
+
+
+def _shift(offset: float | None) -> np.ndarray:
+    """From the gripper site to the point `offset` away from the fixed finger, in the gripper's frame."""
+    from_pad = GRIPPER_SITE[0] + 0.0005  # the fixed finger's pad is at x = -0.5 mm
+    return np.zeros(3) if offset is None else np.array([offset - from_pad, 0.0, 0.0])
+
+
+@lru_cache(maxsize=1)
+def _solver(name: str) -> mink.Configuration:
+    """The arm alone, for kinematics."""
+    spec = mujoco.MjSpec()
+    add_so101(spec, load_embodiment(name))
+    return mink.Configuration(spec.compile())
+
+
+def _converge(configuration: mink.Configuration, goal: mink.SE3) -> np.ndarray | None:
+    """Gauss-Newton steps as quadratic programs within the joint limits; None if they do not arrive."""
+    task = mink.FrameTask("gripper", "site", position_cost=1.0, orientation_cost=0.2, lm_damping=1e-4)
+    task.set_target(goal)
+    limits = [mink.ConfigurationLimit(configuration.model)]
+    error = np.full(6, np.inf)
+    for _ in range(40):
+        error = task.compute_error(configuration)
+        if np.linalg.norm(error[:3]) < 2e-4 and np.linalg.norm(error[3:]) < 5e-3:
+            break
+        velocity = mink.solve_ik(configuration, [task], 1.0, "daqp", damping=1e-6, limits=limits)
+        configuration.integrate_inplace(np.clip(velocity, -0.6, 0.6), 1.0)
+    close = np.linalg.norm(error[:3]) < POSITION_TOLERANCE and np.linalg.norm(error[3:]) < ANGLE_TOLERANCE
+    return configuration.q if close else None
+
+
+def _eased(distance: float, speed: float, hz: int) -> Iterator[float]:
+    """Shares from 0 to 1 of a one-dimensional jerk-limited path of `distance` [m] at `speed` [m/s]."""
+    planner, problem, path = Ruckig(1), InputParameter(1), Trajectory(1)
+    problem.current_position, problem.target_position = [0.0], [distance]
+    problem.max_velocity, problem.max_acceleration, problem.max_jerk = [speed], [6 * speed], [60 * speed]
+    planner.calculate(problem, path)
+    for tick in range(1, int(np.ceil(path.duration * hz)) + 1):
+        position, _, _ = path.at_time(min(tick / hz, path.duration))
+        yield position[0] / distance

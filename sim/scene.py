@@ -1,0 +1,284 @@
+"""What stands on the table, how it looks, and the MuJoCo model of both.
+
+A `Scene` is plain data, complete and immutable: the same scene always builds the same model. Tasks lay
+scenes out (`layout.py`), `look.py` draws their appearance; this file only turns them into physics.
+Positions in m in the base frame (x ahead of the arm, y to its left, z up, table top at z = 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.sim.look import Look
+from ideomotor.sim.so101 import BOX, CYLINDER, add_so101
+
+COLOURS = {
+    "red": (0.82, 0.08, 0.10),
+    "green": (0.10, 0.58, 0.16),
+    "blue": (0.10, 0.24, 0.85),
+    "yellow": (0.96, 0.84, 0.10),
+    "purple": (0.48, 0.14, 0.66),
+    "orange": (0.96, 0.45, 0.06),
+}
+SIZES = {"small": 0.0130, "large": 0.0175}  # half extent of a graspable object [m]
+GRASPABLE = ("cube", "cylinder", "ball")
+DENSITY = 350.0  # of graspable objects [kg/m³], light wood or foam
+
+BOWL_RADIUS, BOWL_HEIGHT = 0.045, 0.026  # [m]
+PLATE_RADIUS, PLATE_HEIGHT = 0.045, 0.008  # [m]
+ZONE_RADIUS = 0.045  # [m]
+BUTTON_RADIUS, BUTTON_HEIGHT, BUTTON_TRAVEL = 0.018, 0.030, 0.010  # [m]
+DRAWER_HALF = (0.040, 0.048, 0.022)  # [m], the cabinet of one drawer
+DRAWER_TRAVEL = 0.075  # [m]
+HANDLE_REACH = 0.034  # from the drawer's front to its handle bar [m]
+
+SPHERE = mujoco.mjtGeom.mjGEOM_SPHERE
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object on the table."""
+
+    name: str  # of its MuJoCo body
+    kind: str  # cube, cylinder, ball, bowl, plate, zone, button or drawer
+    colour: str
+    position: tuple[float, float]  # x, y [m]
+    size: str = "large"  # small or large; graspable objects only
+    yaw: float = 0.0  # [rad]
+    opening: float = 0.0  # of a drawer at the start [m]
+    half: float = SIZES["large"]  # half extent [m], after randomisation
+
+    @property
+    def radius(self) -> float:
+        """Of the circle on the table that contains it [m]."""
+        extents = {"bowl": BOWL_RADIUS, "plate": PLATE_RADIUS, "zone": ZONE_RADIUS, "button": BUTTON_RADIUS}
+        if self.kind == "drawer":
+            return float(np.hypot(*DRAWER_HALF[:2]))
+        return extents.get(self.kind, self.half * (1.42 if self.kind == "cube" else 1.0))
+
+    @property
+    def height(self) -> float:
+        """Of its top above the table at the start [m]."""
+        tops = {
+            "bowl": BOWL_HEIGHT,
+            "plate": PLATE_HEIGHT,
+            "zone": 0.0,
+            "button": BUTTON_HEIGHT,
+            "drawer": 2 * DRAWER_HALF[2],
+        }
+        return tops.get(self.kind, 2 * self.half)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Things on the table and how everything looks."""
+
+    things: tuple[Thing, ...]
+    look: Look = Look()
+
+    def thing(self, name: str) -> Thing:
+        return next(thing for thing in self.things if thing.name == name)
+
+    def describe(self, name: str) -> str:
+        """The shortest phrase that names one thing only, e.g. "red cube" or "small red cube"."""
+        thing = self.thing(name)
+        phrase = f"{thing.colour} {thing.kind}"
+        twins = [t for t in self.things if (t.colour, t.kind) == (thing.colour, thing.kind)]
+        return phrase if len(twins) == 1 else f"{thing.size} {phrase}"
+
+
+def build_model(scene: Scene, embodiment: Embodiment) -> mujoco.MjModel:
+    """Compiles the arm and the scene into a model whose first joints are the arm's.
+
+    Physics runs at 480 Hz, four steps to a 120 Hz command (simulation.md: an integer divisor).
+    """
+    look = scene.look
+    spec = mujoco.MjSpec()
+    spec.option.timestep = 1 / 480
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = 10
+    spec.visual.headlight.ambient = (look.ambient,) * 3
+    spec.visual.headlight.diffuse = (0.1, 0.1, 0.1)
+    spec.visual.headlight.specular = (0.0, 0.0, 0.0)
+    spec.visual.quality.shadowsize = 1024
+    spec.worldbody.add_light(
+        name="sun",
+        pos=tuple(-1.5 * np.asarray(look.light_direction) + (0.2, 0.0, 0.0)),
+        dir=look.light_direction,
+        diffuse=(look.light_intensity,) * 3,
+        specular=(0.15, 0.15, 0.15),
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+    )
+    _add_surface(spec, "table", look.table_colours, look.table_texture)
+    _add_surface(spec, "floor", look.floor_colours, look.floor_texture)
+    spec.worldbody.add_geom(
+        name="table", type=BOX, pos=(0.2, 0, -0.02), size=(0.32, 0.40, 0.02), material="table",
+        friction=(0.8, 0.005, 0.0001),
+    )  # fmt: skip
+    spec.worldbody.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.5), size=(3, 3, 0.1), material="floor",
+        contype=0, conaffinity=0,
+    )  # fmt: skip
+    add_so101(spec, embodiment, gain=look.gain)
+    for index, thing in enumerate(scene.things):
+        _BUILDERS.get(thing.kind, _add_graspable)(spec, thing, look.tint(COLOURS[thing.colour], index), look)
+    model = spec.compile()
+    for camera, (offset, turn) in look.cameras.items():
+        index = model.camera(camera).id
+        model.cam_pos[index] += offset
+        rotated = np.empty(4)
+        mujoco.mju_axisAngle2Quat(rotated, np.asarray(turn) / max(np.linalg.norm(turn), 1e-9),
+                                  float(np.linalg.norm(turn)))  # fmt: skip
+        mujoco.mju_mulQuat(model.cam_quat[index], model.cam_quat[index].copy(), rotated)
+    return model
+
+
+def _add_surface(spec: mujoco.MjSpec, name: str, colours: tuple, pattern: str) -> None:
+    """Adds a material called `name`: plain, checkered or a gradient between two colours."""
+    material = spec.add_material(name=name, rgba=(*colours[0], 1.0), specular=0.05, reflectance=0.05)
+    if pattern == "plain":
+        return
+    builtins = {"checker": mujoco.mjtBuiltin.mjBUILTIN_CHECKER, "gradient": mujoco.mjtBuiltin.mjBUILTIN_GRADIENT}
+    spec.add_texture(
+        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=builtins[pattern], width=64, height=64,
+        rgb1=colours[0], rgb2=colours[1],
+    )  # fmt: skip
+    material.rgba = (1, 1, 1, 1)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    material.texrepeat = (4, 4)
+
+
+def _free_body(spec: mujoco.MjSpec, thing: Thing, height: float) -> mujoco.MjsBody:
+    """A body that can move freely, its frame `height` above the table."""
+    body = spec.worldbody.add_body(
+        name=thing.name,
+        pos=(*thing.position, height),
+        quat=(np.cos(thing.yaw / 2), 0, 0, np.sin(thing.yaw / 2)),
+    )
+    body.add_freejoint(name=thing.name)
+    return body
+
+
+def _add_graspable(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+    half = thing.half
+    kind, size, volume = {
+        "cube": (BOX, (half, half, half), 8 * half**3),
+        "cylinder": (CYLINDER, (half, half, 0), 2 * np.pi * half**3),
+        "ball": (SPHERE, (half, 0, 0), 4 / 3 * np.pi * half**3),
+    }[thing.kind]
+    rolls = thing.kind == "ball"
+    _free_body(spec, thing, half + 0.0002).add_geom(
+        type=kind, size=size, rgba=(*rgb, 1), mass=float(DENSITY * volume * look.mass),
+        friction=(0.9 * look.friction, 0.01, 0.002 if rolls else 0.0001), condim=6 if rolls else 4,
+    )  # fmt: skip
+
+
+def _add_bowl(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+    body = _free_body(spec, thing, 0.0002)
+    look_and_feel = dict(rgba=(*rgb, 1), friction=(0.9, 0.01, 0.0001), condim=4)
+    floor = BOWL_RADIUS * 0.80
+    body.add_geom(type=CYLINDER, pos=(0, 0, 0.002), size=(floor, 0.002, 0), mass=0.08, **look_and_feel)
+    sides = 10
+    for angle in 2 * np.pi * np.arange(sides) / sides:
+        # A wall segment that leans outwards by 25 degrees.
+        yaw = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
+        lean = np.array([np.cos(0.22), 0, np.sin(0.22), 0])
+        quaternion = np.empty(4)
+        mujoco.mju_mulQuat(quaternion, yaw, lean)
+        radius = 0.5 * (floor + BOWL_RADIUS)
+        body.add_geom(
+            type=BOX,
+            pos=(radius * np.cos(angle), radius * np.sin(angle), BOWL_HEIGHT / 2),
+            size=(0.0015, BOWL_RADIUS * np.tan(np.pi / sides), BOWL_HEIGHT / 2),
+            quat=quaternion, mass=0.012, **look_and_feel,
+        )  # fmt: skip
+
+
+def _add_plate(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+    body = _free_body(spec, thing, PLATE_HEIGHT / 2 + 0.0002)
+    body.add_geom(
+        type=CYLINDER, size=(PLATE_RADIUS, PLATE_HEIGHT / 2, 0), rgba=(*rgb, 1), mass=0.2,
+        friction=(0.9, 0.01, 0.0001), condim=4,
+    )  # fmt: skip
+
+
+def _add_zone(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+    """A coloured disc painted on the table: seen, never touched."""
+    body = spec.worldbody.add_body(name=thing.name, pos=(*thing.position, 0.0))
+    body.add_geom(
+        type=CYLINDER, size=(ZONE_RADIUS, 0.0006, 0), rgba=(*rgb, 1), contype=0, conaffinity=0, mass=0.0
+    )
+
+
+def _add_button(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+    base = spec.worldbody.add_body(name=f"{thing.name}_base", pos=(*thing.position, 0.0))
+    base.add_geom(type=BOX, pos=(0, 0, 0.009), size=(0.024, 0.024, 0.009), rgba=(0.25, 0.25, 0.27, 1))
+    cap = base.add_body(name=thing.name, pos=(0, 0, 0.018))
+    joint = cap.add_joint(
+        name=thing.name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(0, 0, -1), range=(0, BUTTON_TRAVEL),
+        frictionloss=0.05, armature=0.01,
+    )  # fmt: skip
+    _set_first(joint, "stiffness", 120.0)  # [N/m]
+    _set_first(joint, "damping", 4.0)  # [N s/m]
+    cap.add_geom(
+        type=CYLINDER, pos=(0, 0, 0.006), size=(BUTTON_RADIUS, 0.006, 0), rgba=(*rgb, 1), mass=0.02
+    )
+
+
+def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+    """A cabinet with one drawer that slides towards the arm (-x); its front and handle are coloured."""
+    depth, width, height = DRAWER_HALF
+    wall, grey = 0.003, (0.55, 0.55, 0.58, 1)
+    case = spec.worldbody.add_body(name=f"{thing.name}_case", pos=(*thing.position, 0.0))
+    for position, size in (
+        ((0, 0, 2 * height - wall), (depth, width, wall)),
+        ((0, width - wall, height), (depth, wall, height)),
+        ((0, -width + wall, height), (depth, wall, height)),
+        ((depth - wall, 0, height), (wall, width, height)),
+    ):
+        case.add_geom(type=BOX, pos=position, size=size, rgba=grey)
+    tray = case.add_body(name=thing.name, pos=(0, 0, 0.0))
+    joint = tray.add_joint(
+        name=thing.name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(-1, 0, 0), range=(0, DRAWER_TRAVEL),
+        frictionloss=0.4 * look.friction, armature=0.02,
+    )  # fmt: skip
+    _set_first(joint, "damping", 4.0)  # [N s/m]
+    inner, front = width - 3 * wall, -depth - wall
+    shapes = (
+        ((front, 0, height), (wall, width, height - 0.002), (*rgb, 1)),
+        ((0, 0, 0.006), (depth - 3 * wall, inner, 0.002), (0.7, 0.7, 0.7, 1)),
+        ((front - HANDLE_REACH, 0, 1.45 * height), (0.003, 0.026, 0.003), (*rgb, 1)),
+        ((front - HANDLE_REACH / 2, 0.024, 1.45 * height), (HANDLE_REACH / 2, 0.0025, 0.003), (*rgb, 1)),
+        ((front - HANDLE_REACH / 2, -0.024, 1.45 * height), (HANDLE_REACH / 2, 0.0025, 0.003), (*rgb, 1)),
+    )
+    for position, size, rgba in shapes:
+        # Only the arm (bit 2) may touch the tray: its own case surrounds it.
+        tray.add_geom(type=BOX, pos=position, size=size, rgba=rgba, mass=0.03, contype=4, conaffinity=2)
+
+
+def _set_first(joint: mujoco.MjsJoint, field: str, value: float) -> None:
+    """Sets a joint coefficient that is a scalar in older MuJoCo and a polynomial's vector in newer ones."""
+    setattr(joint, field, np.array([value] + [0.0] * (np.size(getattr(joint, field)) - 1)))
+
+
+_BUILDERS = {
+    "bowl": _add_bowl,
+    "plate": _add_plate,
+    "zone": _add_zone,
+    "button": _add_button,
+    "drawer": _add_drawer,
+}
+
+
+def with_look(scene: Scene, look: Look) -> Scene:
+    """Returns the same layout under another look; sizes of graspable objects follow the look's factor."""
+    things = tuple(
+        replace(thing, half=SIZES[thing.size] * look.size) if thing.kind in GRASPABLE else thing
+        for thing in scene.things
+    )
+    return Scene(things=things, look=look)

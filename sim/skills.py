@@ -1,0 +1,111 @@
+"""What scripted experts can do: grasp, release, push. Each is a motion that reads the world as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.sim.layout import bearing_of
+from ideomotor.sim.motion import OPEN, SHUT, Arm
+from ideomotor.sim.scene import GRASPABLE
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+CARRY = 0.075  # height of the fingertips while carrying [m]
+TIP_BELOW_CENTRE = 0.006  # of a grasped object [m]
+LOWEST_TIP = 0.008  # fingertips never go lower [m]
+JAW_SWEEP = 0.062  # from a grasped object's centre to the open moving jaw [m]
+CLEARANCE = 0.014  # between a finger and a neighbour [m]
+
+
+def grasp(world: World, arm: Arm, name: str) -> Iterator[np.ndarray]:
+    """Opens, goes above a thing, descends, closes, and rises to carrying height."""
+    half = world.scene.thing(name).half
+    roll = grasp_roll(world, name)
+    place = _grasp_point(world, name)
+    above = np.array([place[0], place[1], CARRY])
+    yield from arm.approach(above, roll, grip=OPEN, offset=half + 0.003)
+    place = _grasp_point(world, name)
+    yield from arm.line_to(place, roll, grip=OPEN, offset=half + 0.003)
+    yield from arm.grip(SHUT, seconds=0.05)
+    yield from arm.line_to(np.array([place[0], place[1], CARRY]), roll, offset=half + 0.003, speed=0.15)
+
+
+def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) -> Iterator[np.ndarray]:
+    """Carries a grasped thing above `spot` (3,), lets it go with its bottom `drop` [m] above, and retreats."""
+    half = world.scene.thing(name).half
+    # Where the object really sits in the hand, seen from the fingertips.
+    held = world.position(name) - world.fingertips()
+    roll = _nearest_roll(world, arm, bearing_of(spot))
+    height = min(spot[2] + drop + half - held[2], CARRY + 0.01)
+    above = np.array([spot[0], spot[1], max(CARRY, height)])
+    yield from arm.approach(above, roll, offset=half)
+    lower = np.array([spot[0], spot[1], height])
+    yield from arm.line_to(lower, roll, offset=half, speed=0.10)
+    yield from arm.grip(OPEN * 0.8, seconds=0.05)
+    yield from arm.line_to(above, roll, offset=half, speed=0.15)
+
+
+def sweep(world: World, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.ndarray]:
+    """Pushes a thing along the table until its centre is at `goal` (2,), with the fingers closed."""
+    start = world.position(name)[:2]
+    reach = world.scene.thing(name).half + 0.008  # from the object's centre to the fingertips [m]
+    direction = (goal - start) / max(float(np.linalg.norm(goal - start)), 1e-6)
+    heading = float(np.arctan2(direction[1], direction[0]))
+    height = 0.016
+    behind = np.array([*(start - (reach + 0.022) * direction), height])
+    # The flat of the fixed finger faces the push; either flat will do.
+    roll = _wrap(heading + np.pi - bearing_of(behind), np.pi)
+    yield from arm.approach(behind + (0, 0, CARRY - height), roll, grip=SHUT)
+    yield from arm.line_to(behind, roll, grip=SHUT)
+    end = np.array([*(goal - reach * direction), height])
+    yield from arm.line_to(end, _wrap(heading + np.pi - bearing_of(end), np.pi), grip=SHUT, speed=0.09)
+    yield from arm.line_to(np.array([*(end[:2] - 0.02 * direction), height]), roll, grip=SHUT, speed=0.10)
+
+
+def grasp_roll(world: World, name: str) -> float:
+    """The roll about the vertical, from the radial direction, that suits a thing's faces and neighbours [rad]."""
+    thing, position = world.scene.thing(name), world.position(name)
+    bearing = bearing_of(position)
+    if thing.kind == "cube":
+        face = _wrap(world.yaw(name) - bearing, np.pi / 2)
+        options = [face, face - np.pi / 2, face + np.pi / 2]
+    else:
+        options = [0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5]
+
+    def cost(roll: float) -> float:
+        opening = np.array([np.cos(bearing + roll), np.sin(bearing + roll)])
+        fingers = (position[:2] + JAW_SWEEP * opening, position[:2] - (thing.half + 0.010) * opening)
+        crowd = 0.0
+        for other in world.scene.things:
+            if other.name == name or other.height < 0.004:
+                continue
+            spot = world.position(other.name)[:2] if other.kind in GRASPABLE else np.array(other.position)
+            gaps = [float(np.linalg.norm(spot - finger)) - other.radius - CLEARANCE for finger in fingers]
+            crowd += max(0.0, -min(gaps))
+        return abs(roll) + 200.0 * crowd
+
+    return min(options, key=cost)
+
+
+def _grasp_point(world: World, name: str) -> np.ndarray:
+    position = world.position(name)
+    position[2] = max(LOWEST_TIP, position[2] - TIP_BELOW_CENTRE)
+    return position
+
+
+def _nearest_roll(world: World, arm: Arm, bearing: float) -> float:
+    """The roll that keeps the wrist where it is while the arm swings round to `bearing`."""
+    _, rotation = arm.pose()
+    # A held object may end at any yaw, so the wrist need not turn at all.
+    heading = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+    now = bearing_of(world.fingertips())
+    return _wrap(heading - now, 2 * np.pi)
+
+
+def _wrap(angle: float, period: float) -> float:
+    """`angle` moved by whole periods to [-period / 2, period / 2)."""
+    return float((angle + period / 2) % period - period / 2)

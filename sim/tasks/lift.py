@@ -1,0 +1,73 @@
+"""lift: pick the named object up and keep it in the air."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.sim import layout, skills
+from ideomotor.sim.motion import Arm
+from ideomotor.sim.scene import GRASPABLE, Scene, Thing
+from ideomotor.sim.task import Goal, Subtask, Task
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+LIFTED = 0.035  # rise of the object's centre that counts [m]
+
+
+def draw_layout(generator: np.random.Generator) -> tuple[Thing, ...] | None:
+    return layout.scatter(generator, layout.draw_objects(generator, 3), gap=0.03)
+
+
+def goals(scene: Scene) -> tuple[Goal, ...]:
+    return tuple(
+        Goal(thing.name, words={"target": scene.describe(thing.name)})
+        for thing in scene.things
+        if layout.within_reach(thing.position)
+    )
+
+
+def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
+    name = scene.describe(goal.target)
+    return (
+        Subtask(f"grasp the {name}", goal, lambda world: world.holding(goal.target)),
+        Subtask(f"lift the {name}", goal, lambda world: success(world, goal)),
+    )
+
+
+def success(world: World, goal: Goal) -> bool:
+    rise = world.position(goal.target)[2] - world.start_positions[goal.target][2]
+    return bool(rise > LIFTED)
+
+
+def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+    yield from skills.grasp(world, arm, goal.target)
+
+
+TASK = Task(
+    name="lift",
+    summary="pick the named object up and keep it in the air",
+    instructions=(
+        "lift the {target}",
+        "pick up the {target}",
+        "raise the {target}",
+        "grab the {target} and lift it",
+        "take the {target}",
+        "hold up the {target}",
+        "pick the {target} up from the table",
+        "get the {target}",
+        "lift up the {target}",
+        "grasp the {target} and hold it in the air",
+    ),
+    objects=GRASPABLE,
+    max_seconds=6.0,
+    hold_seconds=0.4,
+    layout=draw_layout,
+    goals=goals,
+    subtasks=subtasks,
+    success=success,
+    expert=expert,
+)

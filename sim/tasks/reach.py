@@ -1,0 +1,76 @@
+"""reach: bring the fingertips to just above the named object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.sim import layout
+from ideomotor.sim.motion import SHUT, Arm
+from ideomotor.sim.scene import GRASPABLE, Scene, Thing
+from ideomotor.sim.task import Goal, Subtask, Task
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+ABOVE = 0.022  # height of the fingertips over the object's top [m]
+ACROSS_TOLERANCE = 0.020  # [m]
+HEIGHT_TOLERANCE = (-0.006, 0.050)  # of the fingertips over the object's top [m]
+
+
+def draw_layout(generator: np.random.Generator) -> tuple[Thing, ...] | None:
+    return layout.scatter(generator, layout.draw_objects(generator, 3))
+
+
+def goals(scene: Scene) -> tuple[Goal, ...]:
+    return tuple(
+        Goal(thing.name, words={"target": scene.describe(thing.name)})
+        for thing in scene.things
+        if layout.within_reach(thing.position)
+    )
+
+
+def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
+    return (Subtask(f"point at the {scene.describe(goal.target)}", goal, lambda world: success(world, goal)),)
+
+
+def success(world: World, goal: Goal) -> bool:
+    thing = world.position(goal.target)
+    offset = world.fingertips() - thing
+    height = offset[2] - world.scene.thing(goal.target).half
+    low, high = HEIGHT_TOLERANCE
+    return float(np.hypot(*offset[:2])) < ACROSS_TOLERANCE and low < height < high
+
+
+def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+    thing = world.position(goal.target)
+    top = thing[2] + world.scene.thing(goal.target).half
+    yield from arm.approach(np.array([thing[0], thing[1], top + ABOVE]), grip=SHUT)
+
+
+TASK = Task(
+    name="reach",
+    summary="bring the fingertips to just above the named object",
+    instructions=(
+        "reach for the {target}",
+        "point at the {target}",
+        "go to the {target}",
+        "move the gripper to the {target}",
+        "hover over the {target}",
+        "show me the {target}",
+        "touch the {target}",
+        "move above the {target}",
+        "indicate the {target}",
+        "bring the hand to the {target}",
+    ),
+    objects=GRASPABLE,
+    max_seconds=4.0,
+    hold_seconds=0.3,
+    layout=draw_layout,
+    goals=goals,
+    subtasks=subtasks,
+    success=success,
+    expert=expert,
+)

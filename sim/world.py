@@ -1,0 +1,314 @@
+"""One episode of one task: the scene in motion, what the robot senses, and whether it did as it was told.
+
+A `World` is deterministic to the bit: the same arguments and the same commands give the same states and
+images (on one rendering backend). It knows the truth; a policy only ever sees `observe()`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import mujoco
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.types import Command, Observation, RobotState
+from ideomotor.sim import layout
+from ideomotor.sim.look import LEVELS, draw_look
+from ideomotor.sim.motion import Arm
+from ideomotor.sim.render import Renderer, make_renderer
+from ideomotor.sim.scene import Scene, build_model, with_look
+from ideomotor.sim.task import Goal, Subtask, Task
+from ideomotor.sim.tasks import TASKS
+
+SUBSTEPS = 4  # physics steps to a command
+SETTLE_STEPS = 24  # physics steps before an episode starts, so that things rest on the table
+SPLITS = ("train", "heldout")
+
+
+class World:
+    """An episode of a task in simulation, one tick of 120 Hz at a time.
+
+    Args:
+        task: name in `sim.tasks.TASKS`.
+        seed: decides layout, look, goal and phrasing.
+        level: of randomisation: none, light or full.
+        quality: of pictures: fast or high.
+        instruction: what to do instead of the seed's own choice; it must fit the scene.
+        split: phrasings to choose from: train or heldout.
+        embodiment: the SO-101 by default.
+
+    Raises:
+        UserError: for an unknown name, or an instruction that names nothing in this scene.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        seed: int,
+        level: str = "light",
+        quality: str = "fast",
+        instruction: str | None = None,
+        split: str = "train",
+        embodiment: Embodiment | None = None,
+    ):
+        for kind, name, valid in (("task", task, TASKS), ("level", level, LEVELS), ("split", split, SPLITS)):
+            if name not in valid:
+                raise unknown_name(kind, name, valid)
+        self.task: Task = TASKS[task]
+        self.seed = seed
+        self.level = level
+        self.quality = quality
+        self.embodiment = embodiment or load_embodiment("so101")
+        self.scene, self.goal, phrasing, home_noise = draw_episode(self.task, seed, level, split)
+        self.instruction = phrase(self.goal, phrasing)
+        self._phrasing = phrasing
+        if instruction is not None:
+            self.goal = find_goal(self.task, self.scene, instruction)
+            self.instruction = instruction
+        self.model = build_model(self.scene, self.embodiment)
+        self.data = mujoco.MjData(self.model)
+        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._joints = len(self.embodiment.joints)
+        self._finger_geoms = {self.model.geom(f"{body}_finger").id for body in ("gripper", "moving_jaw")}
+        self._start(home_noise)
+
+    def _start(self, home_noise: np.ndarray) -> None:
+        robot = self.embodiment
+        home = np.clip(robot.home_position + home_noise, robot.lower + 0.01, robot.upper - 0.01)
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[: self._joints] = home
+        self.data.ctrl[: self._joints] = home
+        for thing in self.scene.things:
+            if thing.kind == "drawer":
+                self.data.joint(thing.name).qpos[0] = thing.opening
+        mujoco.mj_step(self.model, self.data, SETTLE_STEPS)
+        # Forces and positions of one and the same moment, for whoever reads the state first.
+        mujoco.mj_forward(self.model, self.data)
+        self.tick = 0
+        self.start_positions = {thing.name: self.position(thing.name) for thing in self.scene.things}
+        self.subtasks: tuple[Subtask, ...] = self.task.subtasks(self.scene, self.goal)
+        self._done = 0
+        self._held = 0
+        self.success = False
+        self._judge()
+
+    # ---- what the robot senses and does
+
+    @property
+    def time(self) -> float:
+        """Of the lockstep clock [s]."""
+        return self.tick / self.embodiment.control_hz
+
+    @property
+    def max_ticks(self) -> int:
+        """Ticks after which an episode has failed."""
+        return round(self.task.max_seconds * self.embodiment.control_hz)
+
+    def state(self) -> RobotState:
+        """Joint positions, velocities and servo torques."""
+        n = self._joints
+        data = self.data
+        return RobotState(self.time, data.qpos[:n].copy(), data.qvel[:n].copy(), data.actuator_force[:n].copy())
+
+    def observe(self) -> Observation:
+        """Renders every camera of the embodiment and reads the joints."""
+        images = {
+            camera.name: self.render(camera.name, camera.height, camera.width)
+            for camera in self.embodiment.cameras
+        }
+        state = self.data.qpos[: self._joints].astype(np.float32)
+        return Observation(self.time, images, state, self.instruction)
+
+    def render(self, camera: str, height: int, width: int) -> np.ndarray:
+        """A picture, uint8 (height, width, 3), of a camera by its name."""
+        if (height, width) not in self._renderers:
+            self._renderers[height, width] = make_renderer(self.model, height, width, self.quality)
+        return self._renderers[height, width].render(self.data, camera)
+
+    def step(self, command: Command) -> None:
+        """Moves time on by one tick, the servos following `command`."""
+        self.data.ctrl[: self._joints] = command.position
+        mujoco.mj_step(self.model, self.data, SUBSTEPS)
+        # mj_step leaves positions of derived quantities (bodies, sites) one step behind: bring them up.
+        mujoco.mj_kinematics(self.model, self.data)
+        self.tick += 1
+        self._judge()
+
+    def close(self) -> None:
+        """Frees the renderers."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    # ---- the truth, for experts, judges and labels
+
+    def position(self, name: str) -> np.ndarray:
+        """(3,) [m] of a thing's body."""
+        return self.data.body(name).xpos.copy()
+
+    def yaw(self, name: str) -> float:
+        """Of a thing about the vertical [rad]."""
+        w, x, y, z = self.data.body(name).xquat
+        return float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
+
+    def speed(self, name: str) -> float:
+        """Of a thing that can move freely [m/s]."""
+        return float(np.linalg.norm(self.data.joint(name).qvel[:3]))
+
+    def slide(self, name: str) -> float:
+        """Displacement of a drawer or a button [m]."""
+        return float(self.data.joint(name).qpos[0])
+
+    def fingertips(self) -> np.ndarray:
+        """(3,) [m], between them."""
+        return self.data.site("gripper").xpos.copy()
+
+    def opening(self) -> float:
+        """Angle of the gripper joint [rad]."""
+        return float(self.data.qpos[self._joints - 1])
+
+    def holding(self, name: str) -> bool:
+        """Whether both fingers touch a thing."""
+        return len(self._touching(name)) == 2
+
+    def touching(self, name: str) -> bool:
+        """Whether a finger touches a thing."""
+        return len(self._touching(name)) > 0
+
+    def _touching(self, name: str) -> set[int]:
+        body = self.model.body(name).id
+        pairs = self.data.contact.geom
+        fingers: set[int] = set()
+        for one, other in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
+            fingers.update(int(geom) for geom in one[self.model.geom_bodyid[other] == body])
+        return fingers & self._finger_geoms
+
+    def _judge(self) -> None:
+        while self._done < len(self.subtasks) and self.subtasks[self._done].done(self):
+            self._done += 1
+        self._held = self._held + 1 if self.task.success(self, self.goal) else 0
+        if self._held >= max(1, round(self.task.hold_seconds * self.embodiment.control_hz)):
+            self.success = True
+
+    def progress(self) -> float:
+        """Share of the subtasks done, 1 once the task has succeeded."""
+        return 1.0 if self.success else self._done / (len(self.subtasks) + 1)
+
+    def subtask(self) -> str:
+        """What is to be done now."""
+        return self.subtasks[self._done].text if self._done < len(self.subtasks) else "hold still"
+
+    def next_subtask(self) -> str:
+        """What comes after that."""
+        return self.subtasks[self._done + 1].text if self._done + 1 < len(self.subtasks) else "hold still"
+
+    def plan_text(self) -> str:
+        """The readable plan that a perfect interpreter would write."""
+        return plan_text(self.scene, self.subtask(), self.next_subtask())
+
+    def referred(self) -> dict[str, np.ndarray]:
+        """Positions (3,) [m] of the thing to handle ("target") and of where it goes ("place"), if any."""
+        goal = self.current_goal()
+        return refer(goal, {name: self.position(name) for name in (goal.target, goal.place) if name})
+
+    def current_goal(self) -> Goal:
+        """The part of a long goal that is under way; the goal itself otherwise."""
+        return self.subtasks[min(self._done, len(self.subtasks) - 1)].goal
+
+    def keypoints(self) -> dict[str, tuple[str, float, float]]:
+        """Where the front camera sees what is referred to: {name: ("front", u, v)}."""
+        return {
+            name: ("front", *project(self.model, self.data, "front", position))
+            for name, position in self.referred().items()
+        }
+
+    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
+        """The scripted expert's joint targets, (A,) one a tick, until it has nothing left to do.
+
+        Args:
+            noise: probability of a detour before each approach, so that demonstrations show recoveries.
+        """
+        generator = np.random.default_rng([self.seed, zlib.crc32(self.task.name.encode()), 7])
+        arm = Arm(self.embodiment, self.data.ctrl[: self._joints], generator, noise)
+        yield from self.task.expert(self, arm, self.goal)
+
+    def alternative_instruction(self) -> str | None:
+        """The same phrasing naming another present object, or None if there is none."""
+        others = [goal for goal in self.task.goals(self.scene) if goal.target != self.goal.target]
+        if not others:
+            return None
+        same_place = [goal for goal in others if goal.place == self.goal.place]
+        pick = same_place or others
+        return phrase(pick[self.seed % len(pick)], self._phrasing)
+
+
+def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, Goal, str, np.ndarray]:
+    """Returns scene, goal, instruction template and offset of the home pose (A,) that a seed stands for."""
+    root = [seed, zlib.crc32(task.name.encode())]
+    look = draw_look(np.random.default_rng([*root, 1]), level)
+    generator = np.random.default_rng([*root, 2])
+    while True:
+        things = task.layout(generator)
+        if things is None:
+            continue
+        extra = layout.scatter(
+            generator, layout.draw_objects(generator, look.distractors, twin=0.0), things, radii=(0.12, 0.32)
+        )
+        if extra is None or len({(t.kind, t.colour, t.size) for t in extra}) < len(extra):
+            continue
+        scene = with_look(Scene(extra), look)
+        goals = [goal for goal in task.goals(scene) if scene.things.index(scene.thing(goal.target)) < len(things)]
+        if not goals:
+            continue
+        goal = goals[generator.integers(len(goals))]
+        phrasings = task.phrasings(split)
+        home = np.array(look.home_offset) if look.home_offset else np.zeros(6)
+        return scene, goal, phrasings[generator.integers(len(phrasings))], home
+
+
+def phrase(goal: Goal, template: str) -> str:
+    """The instruction for a goal."""
+    return template.format(**goal.words)
+
+
+def find_goal(task: Task, scene: Scene, instruction: str) -> Goal:
+    """Returns the goal that an instruction names in a scene; UserError if it names none."""
+    wanted = " ".join(instruction.lower().strip(" .!").split())
+    goals = task.goals(scene)
+    for goal in goals:
+        if any(phrase(goal, template) == wanted for template in task.instructions):
+            return goal
+    examples = "; ".join(repr(phrase(goal, task.instructions[0])) for goal in goals[:4])
+    raise UserError(
+        f"instruction: {instruction!r} names nothing that can be judged in this scene of {task.name!r} (e.g. {examples})"
+    )
+
+
+def plan_text(scene: Scene, now: str, following: str) -> str:
+    """Scene facts, the current and the next subtask, as one line."""
+    facts = ", ".join(sorted(scene.describe(thing.name) for thing in scene.things))
+    return f"scene: {facts}. now: {now}. next: {following}."
+
+
+def refer(goal: Goal, positions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Names the positions a goal refers to: "target", and "place" where there is one."""
+    referred = {"target": positions[goal.target]}
+    if goal.place:
+        referred["place"] = positions[goal.place]
+    elif goal.spot is not None:
+        referred["place"] = np.array([*goal.spot, 0.0])
+    return referred
+
+
+def project(model: mujoco.MjModel, data: mujoco.MjData, camera: str, point: np.ndarray) -> tuple[float, float]:
+    """Image coordinates (u to the right, v down, in [0, 1] inside a square picture) of a point [m]."""
+    view = data.camera(camera)
+    right, up, back = view.xmat.reshape(3, 3).T
+    offset = np.asarray(point) - view.xpos
+    depth = -float(offset @ back)
+    scale = 0.5 / (np.tan(np.radians(model.camera(camera).fovy[0]) / 2) * max(depth, 1e-6))
+    return 0.5 + float(offset @ right) * scale, 0.5 - float(offset @ up) * scale
+
