@@ -161,8 +161,10 @@ class _Field:
             raise self.fail("a mapping with " + ", ".join(required))
         prefix = f"{self.where}." if self.where else ""
         for key in self.value:
+            if not isinstance(key, str):
+                raise self.fail("a mapping with " + ", ".join(required))
             if key not in valid:
-                raise unknown_name(f"{self.file}: {prefix or 'top level '}field", str(key)[:80], valid)
+                raise unknown_name(f"{self.file}: {prefix}field", key[:80], valid)
         for key in required:
             if key not in self.value:
                 raise UserError(f"{self.file}: {prefix}{key}: missing")

@@ -1,0 +1,79 @@
+"""From chunks to one safe command per tick: the same object under the simulated and the wall clock.
+
+Each tick takes the newest target that covers it and passes it through the safety filter. When chunks
+run out, arrive late or the robot's state is not finite, the arm decelerates within its limits and
+holds; it goes on by itself with the next fresh chunk.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ideomotor.control.chunks import ChunkBuffer
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.types import ActionChunk, Command, RobotState
+
+
+class Controller:
+    """Owns the chunk buffer and the safety filter of one robot. Call `reset`, then `step` every tick.
+
+    Attributes:
+        interventions: {reason: ticks}, how often the safety filter changed or replaced a target. Ticks
+            before the first target are not counted: there was nothing to change.
+        holds: how many times the targets ran out.
+    """
+
+    def __init__(self, embodiment: Embodiment) -> None:
+        self.embodiment = embodiment
+        self._filter = SafetyFilter(embodiment)
+        self._chunks = ChunkBuffer(embodiment.control_hz)
+        self._start(embodiment.home_position)
+
+    def reset(self, state: RobotState) -> None:
+        """Starts an episode at rest at `state.position`: no chunks, counters at zero."""
+        self._start(state.position)
+
+    def submit(self, chunk: ActionChunk, available_at: int | None = None) -> None:
+        """Adds a chunk that may be executed from tick `available_at` on (None: at once).
+
+        Raises:
+            ValueError: its rate or its number of joints is not the embodiment's.
+        """
+        joints = len(self.embodiment.joints)
+        if chunk.actions.shape[1:] != (joints,):
+            raise ValueError(f"chunk.actions: got shape {chunk.actions.shape}, expected (H, {joints})")
+        self._chunks.submit(chunk, 0 if available_at is None else available_at)
+
+    def committed(self, tick: int, n: int) -> np.ndarray:
+        """Returns (n, A) float64, what will be asked for at tick ... tick + n - 1 as known now.
+
+        It is the decoder's prefix: targets in the buffer, padded with the last one or, with none left,
+        with the last command.
+        """
+        return self._chunks.committed(tick, n, self._last_command)
+
+    def step(self, tick: int, state: RobotState) -> Command:
+        """Returns the command for `tick`: within position, velocity, acceleration and jerk limits."""
+        target = self._chunks.command(tick)
+        if target is None and self._has_target:
+            self.holds += 1
+        self._has_target = target is not None
+        self._started = self._started or self._has_target
+        if not np.isfinite(state.position).all():
+            target = None
+        position, reasons = self._filter.filter(tick, target)
+        if self._started:
+            for reason in reasons:
+                self.interventions[reason] = self.interventions.get(reason, 0) + 1
+        self._last_command = position
+        return Command(tick, position)
+
+    def _start(self, position: np.ndarray) -> None:
+        self._filter.reset(position)
+        self._chunks.clear()
+        self._last_command = np.array(position, dtype=np.float64)
+        self._has_target = False  # at the last tick
+        self._started = False  # a target has been seen
+        self.interventions: dict[str, int] = {}
+        self.holds = 0

@@ -1,0 +1,215 @@
+"""The last stage before the motors: no command leaves it that breaks a joint's limits.
+
+Limits are meant as finite differences of the emitted commands at `control_hz`, so with p, v, a kept
+from the last commands, a new acceleration a' gives jerk (a' - a) / dt, velocity v' = v + dt a' and
+position p' = p + dt v'. Each joint is handled by itself:
+
+- *Invariant*: after every command the joint can still stop. Braking as hard as jerk and acceleration
+  allow keeps position and velocity below those of any other continuation at every later tick, so the
+  joint can stop below its upper limit exactly when the peak of that one roll-out is below it (and
+  mirrored for the lower limit). The roll-out of a braking tick is the rest of the roll-out before it,
+  so a tick of full braking always keeps the invariant. `_stoppable_acceleration` makes sure that
+  braking against one limit never runs into the other.
+- A target is passed bit for bit if reaching it in this tick is within all limits and keeps the
+  invariant. A stream that is within limits all along therefore passes untouched, up to the very edge.
+- Otherwise the joint follows the target smoothly (`_follow`), with that acceleration moved towards
+  full braking as far as the invariant asks.
+
+A time-optimal planner (ruckig, one cycle per tick) was measured in place of `_follow`: it stops at each
+target of a moving stream, which costs 4 times the tracking error on a noisy one (docs/lab_notes.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+
+RATE_TOLERANCE = 1e-7  # relative, for streams that ride on a limit in floating point
+POSITION_TOLERANCE = 1e-9  # [rad or m]
+LIMITS = ("position", "velocity", "acceleration", "jerk")
+FALLBACKS = np.linspace(0.0, 1.0, 17)[:, None]  # shares of the way from what is wanted to full braking
+
+
+class SafetyFilter:
+    """Limits position, velocity, acceleration and jerk of one robot's commands.
+
+    `filter` gives these reasons, in this order, when what it emits is not the target: "not_finite",
+    "no_command", "position", "velocity", "acceleration", "jerk".
+    """
+
+    def __init__(self, embodiment: Embodiment) -> None:
+        self._dt = 1.0 / embodiment.control_hz
+        self._lower, self._upper = embodiment.lower, embodiment.upper
+        self._max_v, self._max_j = embodiment.max_velocity, embodiment.max_jerk
+        self._max_a = _stoppable_acceleration(embodiment)
+        self._rate_limits = (1 + RATE_TOLERANCE) * np.stack([self._max_v, self._max_a, self._max_j])  # (3, A)
+        self._side = np.array([[1.0], [-1.0]])  # the second row sees the joints mirrored
+        self._limits = np.stack([self._upper, -self._lower])  # (2, A)
+        # Full braking from the highest velocity that can be reached ends within this many ticks.
+        peak_v = self._max_v + self._max_a**2 / self._max_j
+        ticks = np.ceil((2 * self._max_a / self._max_j + peak_v / self._max_a) / self._dt).max() + 2
+        self._ramp = np.arange(ticks)[:, None, None] * self._max_j * self._dt  # (ticks, 1, A)
+        self._gain = np.minimum(self._max_j / self._max_a, 0.5 / self._dt)  # of velocity errors [1/s]
+        self.reset(embodiment.home_position)
+
+    def reset(self, position: np.ndarray) -> None:
+        """Starts at rest at `position` (A,). A joint out of its range may move inwards only.
+
+        Raises:
+            ValueError: it is not finite or not (A,).
+        """
+        position = np.array(position, dtype=np.float64)
+        if position.shape != self._lower.shape or not np.isfinite(position).all():
+            raise ValueError(f"position: got {position}, expected {len(self._lower)} finite numbers")
+        zeros = np.zeros_like(position)
+        self._tick: int | None = None
+        self._p, self._v, self._a = position, zeros, zeros
+        self._bounds = np.maximum(self._limits, self._side * position)  # (2, A), shrinks to the limits
+        self._outside = (self._bounds > self._limits).any(0)
+        self._see_own_motion()
+
+    def filter(self, tick: int, target: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Returns the position (A,) float64 to command at `tick` and why it is not the target, if so.
+
+        Args:
+            tick: must grow from call to call; each call is one step of 1 / control_hz.
+            target: (A,) [rad or m]; None if there is no fresh one: decelerates to a hold.
+        """
+        if self._tick is not None and tick <= self._tick:
+            raise ValueError(f"tick: got {tick}, expected more than {self._tick}")
+        self._tick = tick
+        if target is None or not np.isfinite(target).all():
+            reason = "no_command" if target is None else "not_finite"
+            self._move(self._p + self._dt * (self._v + self._dt * self._allowed(-self._gain * self._v)))
+            self._see_own_motion()
+            return self._p.copy(), (reason,)
+
+        dt = self._dt
+        wanted = np.minimum(np.maximum(target, self._lower), self._upper)
+        v = (wanted - self._p) / dt
+        a = (v - self._v) / dt
+        j = (a - self._a) / dt
+        breaks_p, breaks_v = self._breaks(self._side, a, self._bounds)
+        velocity, acceleration, jerk = np.abs((v, a, j)) > self._rate_limits
+        position, velocity = breaks_p.any(0), velocity | breaks_v.any(0)
+        limited = position | velocity | acceleration | jerk
+        position = position | (wanted != target) | self._outside
+        if limited.any() or self._limited.any():
+            self._see(wanted)
+            jerk = jerk | (self._limited & self._would_miss_next(v, a))
+            self._limited = limited | jerk
+            a = self._allowed(np.where(self._limited, self._follow(wanted), a))
+            self._move(np.where(self._limited, self._p + dt * (self._v + dt * a), wanted))
+        else:
+            self._move(wanted)
+            self._see_own_motion()
+        reasons = zip(LIMITS, (position, velocity, acceleration, jerk), strict=True)
+        return self._p.copy(), tuple(reason for reason, joints in reasons if joints.any())
+
+    def _move(self, position: np.ndarray) -> None:
+        """Emits `position`: the state becomes its finite differences."""
+        v = (position - self._p) / self._dt
+        self._a = (v - self._v) / self._dt
+        self._p, self._v = position, v
+        if self._outside.any():  # a joint that started out of range keeps what it regained
+            peak_p, _ = self._braking_peaks(self._side, np.stack(self._braking()))
+            reached = np.maximum(peak_p, self._side * position)
+            self._bounds = np.minimum(self._bounds, np.maximum(self._limits, reached))
+            self._outside = (self._bounds > self._limits).any(0)
+
+    def _braking(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the lowest and the highest acceleration (A,) of the coming tick."""
+        step = self._max_j * self._dt
+        return np.maximum(self._a - step, -self._max_a), np.minimum(self._a + step, self._max_a)
+
+    def _braking_peaks(self, side: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the highest position and velocity if `a` is followed by full braking.
+
+        Args:
+            side: 1 or -1, broadcasts with `a`: whether to look at the upper or the lower limit.
+            a: (..., A), acceleration of the coming tick; the peaks have the shape of side * a.
+        """
+        accelerations = np.maximum(side * a - self._ramp, -self._max_a)
+        velocities = side * self._v + self._dt * np.add.accumulate(accelerations)
+        positions = side * self._p + self._dt * np.add.accumulate(velocities)
+        return positions.max(0), velocities.max(0)
+
+    def _breaks(self, side: np.ndarray, a: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns whether (position, velocity) would break its limit even if `a` is followed by braking."""
+        peak_p, peak_v = self._braking_peaks(side, a)
+        return peak_p > bounds + POSITION_TOLERANCE, peak_v > self._rate_limits[0]
+
+    def _allowed(self, a: np.ndarray) -> np.ndarray:
+        """Returns the acceleration (A,) nearest to `a` that keeps the limits and the invariant."""
+        lowest, highest = self._braking()
+        a = np.minimum(np.maximum(a, lowest), highest)
+        too_high, too_low = np.logical_or(*self._breaks(self._side, a, self._bounds))
+        if not (too_high.any() or too_low.any()):
+            return a
+        braking = np.where(too_high, lowest, np.where(too_low, highest, a))
+        candidates = a + FALLBACKS * (braking - a)  # (17, A)
+        side, bounds = np.where(too_high, 1.0, -1.0), np.where(too_high, *self._bounds)
+        breaks = np.logical_or(*self._breaks(side, candidates, bounds)) & (too_high | too_low)
+        breaks[-1] = False  # full braking keeps the invariant
+        return candidates[breaks.argmin(0), np.arange(len(a))]
+
+    # Following a target that cannot be reached at once.
+
+    def _see(self, target: np.ndarray) -> None:
+        """Estimates the stream's own velocity and acceleration.
+
+        They are taken as they are where the stream itself keeps the limits, so that a joint that fell
+        behind catches up with it exactly; else the velocity is smoothed.
+        """
+        v = (target - self._seen_p) / self._dt
+        a = (v - self._seen_v) / self._dt
+        j = (a - self._seen_a) / self._dt
+        clean = (np.abs((v, a, j)) <= self._rate_limits).all(0)
+        bounded = np.minimum(np.maximum(v, -self._max_v), self._max_v)
+        smoothed = self._stream_v + 0.5 * self._gain * self._dt * (bounded - self._stream_v)
+        self._stream_v = np.where(clean, v, smoothed)
+        self._stream_a = np.where(clean, a, 0.0)
+        self._seen_p, self._seen_v, self._seen_a = target, v, a
+
+    def _see_own_motion(self) -> None:
+        """The stream is where the robot goes: it passed, or there is none and the next starts there."""
+        self._seen_p, self._seen_v, self._seen_a = self._p, self._v, self._a
+        self._stream_v, self._stream_a = self._v, self._a
+        self._limited = np.zeros(len(self._p), dtype=bool)
+
+    def _would_miss_next(self, v: np.ndarray, a: np.ndarray) -> np.ndarray:
+        """Whether a joint that is behind would shoot past the stream by meeting it now (with v, a)."""
+        next_a = (self._seen_v - v) / self._dt
+        next_j = (next_a - a) / self._dt
+        return (np.abs((next_a, next_j, next_a / self._dt)) > self._rate_limits[[1, 2, 2]]).any(0)
+
+    def _follow(self, target: np.ndarray) -> np.ndarray:
+        """Returns the acceleration (A,) that closes in on the stream without overshoot.
+
+        Critically damped near the target, with the bandwidth that jerk and acceleration limits give;
+        far from it the approach speed is that of braking with 0.6 of the acceleration limit.
+        """
+        dt, slow, brake = self._dt, self._gain / 4, 0.6 * self._max_a
+        error = target - dt * self._stream_v - self._p  # to where the stream was when p was commanded
+        near = brake / slow**2
+        far = np.sqrt(2 * brake * np.maximum(np.abs(error) - near / 2, 0.0))
+        approach = np.where(np.abs(error) < near, slow * error, np.copysign(far, error))
+        velocity = np.clip(approach + self._stream_v - dt * self._stream_a, -self._max_v, self._max_v)
+        return self._stream_a + self._gain * (velocity - self._v)
+
+
+def _stoppable_acceleration(embodiment: Embodiment) -> np.ndarray:
+    """Returns the acceleration limits (A,), lowered where full braking could run into the other limit.
+
+    Going from full acceleration to none takes at most t = a / j + 2 dt. If a joint is about to break
+    one limit and full braking for a tick would break the opposite one, then its speed is below a t and
+    either 2 a t exceeds the velocity limit or 16 a t² the range. Ordinary robots are far from that.
+    """
+    a = embodiment.max_acceleration.copy()
+    while True:
+        t = a / embodiment.max_jerk + 2 / embodiment.control_hz
+        bad = (2 * a * t > embodiment.max_velocity) | (16 * a * t**2 > embodiment.upper - embodiment.lower)
+        if not bad.any():
+            return a
+        a[bad] *= 0.9
