@@ -1,0 +1,72 @@
+"""Files that are whole or absent: several are staged, then put in place together; and the folder lock."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ideomotor.control.errors import UserError
+
+TEMPORARY = ".tmp"  # suffix of a file that is not in place yet
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Writes all files, each under a temporary name and synced, and then renames them in this order.
+
+    When one cannot be written (a full disk), none has been touched.
+    """
+    staged: list[tuple[Path, Path]] = []
+    try:
+        for path, data in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(path.name + TEMPORARY)
+            staged.append((temporary, path))
+            write_synced(temporary, data)
+        for temporary, path in staged:
+            os.replace(temporary, path)
+        for folder in {path.parent for path in contents}:
+            _sync_folder(folder)
+    finally:
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Writes a file and waits until it is on the disk."""
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error means that there is no room left on the device."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def lock_folder(folder: Path) -> int:
+    """Takes the folder for one writer; close the descriptor that is returned to give it back.
+
+    Raises:
+        UserError: another process is writing there.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        raise UserError(f"{folder}: another process is writing to this dataset") from None
+    return descriptor
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

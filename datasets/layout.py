@@ -1,0 +1,180 @@
+"""LeRobot v3.0 on disk: where files are, what `info.json` says and which columns a row has.
+
+Facts: https://github.com/huggingface/lerobot (datasets/utils.py), confirmed on files it wrote. Beside
+them we keep `meta/ideomotor.json`, which other readers ignore: it fingerprints the embodiment.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.video import CRF, GOP, PIX_FMT, PRESET
+
+CODEBASE_VERSION = "v3.0"
+INFO = "meta/info.json"
+STATS = "meta/stats.json"
+TASKS = "meta/tasks.parquet"
+IDENTITY = "meta/ideomotor.json"
+EPISODES = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+FILES_PER_CHUNK = 1000
+DATA_FILE_MB = 100
+VIDEO_FILE_MB = 200
+
+IMAGE_PREFIX = "observation.images."
+STATE = "observation.state"
+ACTION = "action"
+HIGH_RATE = "action.high_rate"
+REFERRED = "observation.referred"
+KEYPOINTS = "observation.keypoints"
+COUNTERS = ("frame_index", "episode_index", "index", "task_index")
+_ARROW = {
+    "float32": pa.float32(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+}
+
+
+def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
+    """Returns the `features` of info.json for demonstrations of an embodiment recorded at `fps`."""
+    if fps <= 0 or embodiment.control_hz % fps:
+        raise UserError(f"fps: got {fps}, expected a divisor of {embodiment.control_hz} (control_hz)")
+    joints = list(embodiment.joint_names)
+    ticks = range(embodiment.control_hz // fps)
+    places = [f"{what}.{axis}" for what in ("target", "place") for axis in "xyz"]
+    keypoints = [f"{what}.{part}" for what in ("target", "place") for part in ("u", "v", "visible")]
+    features = {
+        IMAGE_PREFIX + camera.name: {
+            "dtype": "video",
+            "shape": [camera.height, camera.width, 3],
+            "names": ["height", "width", "channels"],
+            "info": _video_info(camera.height, camera.width, fps),
+        }
+        for camera in embodiment.cameras
+    }
+    features |= {
+        STATE: _vector(joints),
+        ACTION: _vector(joints),
+        HIGH_RATE: _vector([f"t{tick}.{joint}" for tick in ticks for joint in joints]),
+        REFERRED: _vector(places),
+        KEYPOINTS: _vector(keypoints),
+        "progress": _scalar("float32"),
+        "subtask": _scalar("string"),
+        "plan_text": _scalar("string"),
+        "next.done": _scalar("bool"),
+        "timestamp": _scalar("float32"),
+    }
+    return features | {name: _scalar("int64") for name in COUNTERS}
+
+
+def new_info(embodiment: Embodiment, fps: int) -> dict[str, Any]:
+    """Returns the info.json of a dataset without episodes."""
+    return {
+        "codebase_version": CODEBASE_VERSION,
+        "robot_type": embodiment.name,
+        "total_episodes": 0,
+        "total_frames": 0,
+        "total_tasks": 0,
+        "chunks_size": FILES_PER_CHUNK,
+        "data_files_size_in_mb": DATA_FILE_MB,
+        "video_files_size_in_mb": VIDEO_FILE_MB,
+        "fps": fps,
+        "splits": {"train": "0:0"},
+        "data_path": DATA,
+        "video_path": VIDEO,
+        "features": features_of(embodiment, fps),
+    }
+
+
+def identity_of(embodiment: Embodiment) -> dict[str, Any]:
+    """Returns what meta/ideomotor.json records: enough to refuse the data of another robot."""
+    return {
+        "embodiment": embodiment.name,
+        "fingerprint": embodiment.fingerprint,
+        "control_hz": embodiment.control_hz,
+        "joints": list(embodiment.joint_names),
+    }
+
+
+def data_schema(features: dict[str, dict[str, Any]]) -> pa.Schema:
+    """Returns the columns of a data file: vectors as fixed-size lists, shape (1,) as scalars."""
+    fields = []
+    for name, feature in features.items():
+        if feature["dtype"] == "video":
+            continue
+        value, shape = _ARROW[feature["dtype"]], feature["shape"]
+        fields.append(pa.field(name, value if list(shape) == [1] else pa.list_(value, shape[0])))
+    return pa.schema(fields)
+
+
+def tasks_table(tasks: list[str]) -> pa.Table:
+    """Returns tasks.parquet: `task_index`, with the text as a pandas index called "task"."""
+    table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": tasks})
+    columns = [("task_index", "int64", "int64"), ("task", "unicode", "object")]
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [
+            {"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object",
+             "metadata": {"encoding": "UTF-8"}}
+        ],
+        "columns": [
+            {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
+            for name, kind, numpy in columns
+        ],
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.2.0",
+    }  # fmt: skip
+    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns a JSON object; UserError naming the file when it is missing or is not one."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file, expected a LeRobot dataset in {path.parent.parent}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})".replace("\n", " ")) from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: got {type(value).__name__}, expected a JSON object")
+    return value
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _vector(names: list[str]) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": [len(names)], "names": names}
+
+
+def _scalar(dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": [1], "names": None}
+
+
+def _video_info(height: int, width: int, fps: int) -> dict[str, Any]:
+    return {
+        "video.height": height,
+        "video.width": width,
+        "video.codec": "h264",
+        "video.pix_fmt": PIX_FMT,
+        "video.is_depth_map": False,
+        "video.fps": fps,
+        "video.channels": 3,
+        "video.g": GOP,
+        "video.crf": CRF,
+        "video.preset": PRESET,
+        "video.fast_decode": 0,
+        "video.video_backend": "pyav",
+        "video.extra_options": {"bf": 0, "threads": 1},
+        "has_audio": False,
+        "is_depth_map": False,
+    }

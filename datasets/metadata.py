@@ -1,0 +1,192 @@
+"""The `meta/` folder of a LeRobot v3.0 dataset, read and checked: what there is, and where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets import layout
+
+PLACE = ("chunk_index", "file_index")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Tables and dictionaries of `meta/`; `episodes` has one row an episode, without statistics."""
+
+    root: Path
+    info: dict[str, Any]
+    identity: dict[str, Any] | None  # meta/ideomotor.json, of our own recordings only
+    tasks: list[str]  # by task_index
+    episodes: pa.Table
+
+    @property
+    def fps(self) -> float:
+        return self.info["fps"]
+
+    @property
+    def features(self) -> dict[str, dict[str, Any]]:
+        return self.info["features"]
+
+    @property
+    def cameras(self) -> list[str]:
+        """Camera names: video features without their prefix."""
+        videos = [name for name, feature in self.features.items() if feature["dtype"] == "video"]
+        return [name.removeprefix(layout.IMAGE_PREFIX) for name in videos]
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(E + 1,) int64: the first row of each episode, and the number of rows."""
+        ends = self.episodes["dataset_to_index"].to_numpy()
+        return np.concatenate([[0], ends]).astype(np.int64)
+
+    def data_path(self, episode: int) -> Path:
+        return self.root / _formatted(self.info, "data_path", self.place(episode, "data"))
+
+    def video_path(self, episode: int, camera: str) -> Path:
+        key = layout.IMAGE_PREFIX + camera
+        place = self.place(episode, f"videos/{key}")
+        return self.root / _formatted(self.info, "video_path", place | {"video_key": key})
+
+    def place(self, episode: int, prefix: str) -> dict[str, int]:
+        """Returns chunk_index and file_index of an episode's "data" or "videos/KEY"."""
+        return {name: self.episodes[f"{prefix}/{name}"][episode].as_py() for name in PLACE}
+
+    def first_video_frame(self, episode: int, camera: str) -> int:
+        """Returns the number, in its video file, of the first frame of an episode."""
+        start = self.episodes[f"videos/{layout.IMAGE_PREFIX}{camera}/from_timestamp"][episode].as_py()
+        return round(start * self.fps)  # an integer: sums of 1/fps drift
+
+
+def read_metadata(root: Path | str) -> Metadata:
+    """Returns a dataset's metadata.
+
+    Raises:
+        UserError: not a LeRobot v3.0 dataset, or a file that is missing or damaged, by name.
+    """
+    root = Path(root)
+    info = layout.read_json(root / layout.INFO)
+    _check_info(root / layout.INFO, info)
+    identity = layout.read_json(root / layout.IDENTITY) if (root / layout.IDENTITY).exists() else None
+    count = info["total_episodes"]
+    tasks = _tasks(root / layout.TASKS) if count else []
+    return Metadata(root, info, identity, tasks, _episode_table(root, info))
+
+
+def episode_files(root: Path) -> list[Path]:
+    """Returns the files of the episode table, in order."""
+    return sorted((root / "meta/episodes").glob("chunk-*/file-*.parquet"))
+
+
+def check_embodiment(dataset: Metadata, embodiment: Embodiment) -> None:
+    """Raises UserError, showing both, when the dataset was not recorded with this embodiment."""
+    if dataset.identity is not None:
+        found = dataset.identity.get("fingerprint")
+        if found != embodiment.fingerprint:
+            name = dataset.identity.get("embodiment")
+            raise UserError(
+                f"{dataset.root}: recorded with robot {name!r} ({found}),"
+                f" expected {embodiment.name!r} ({embodiment.fingerprint})"
+            )
+        return
+    if layout.STATE not in dataset.features or layout.ACTION not in dataset.features:
+        names = ", ".join(sorted(dataset.features))
+        raise UserError(f"{dataset.root}: no {layout.STATE} and {layout.ACTION} among its features ({names})")
+    joints = list(embodiment.joint_names)
+    for feature in (layout.STATE, layout.ACTION):
+        names = [str(name).removesuffix(".pos") for name in dataset.features[feature].get("names") or []]
+        if names != joints:
+            raise UserError(
+                f"{dataset.root}: {feature}: robot {dataset.info.get('robot_type')!r} with joints {names},"
+                f" expected {embodiment.name!r} with {joints}"
+            )
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Returns a parquet file's table; UserError naming the file when it is missing or damaged."""
+    try:
+        return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as parquet ({str(error).splitlines()[0]})") from None
+
+
+def _check_info(path: Path, info: dict[str, Any]) -> None:
+    version = info.get("codebase_version")
+    if not isinstance(version, str) or not version.startswith("v3."):
+        raise UserError(f"{path}: codebase_version: got {version!r}, expected {layout.CODEBASE_VERSION!r}")
+    kinds: dict[str, Any] = {"total_episodes": int, "total_frames": int, "features": dict, "data_path": str}
+    for name, kind in kinds.items():
+        if not isinstance(info.get(name), kind):
+            raise UserError(f"{path}: {name}: got {info.get(name)!r}, expected {kind.__name__}")
+    fps = info.get("fps")
+    if not isinstance(fps, (int, float)) or not 0 < fps < 10_000:
+        raise UserError(f"{path}: fps: got {fps!r}, expected a number of frames per second")
+    for name, feature in info["features"].items():
+        shape = feature.get("shape") if isinstance(feature, dict) else None
+        if not isinstance(shape, list) or not isinstance(feature.get("dtype"), str):
+            raise UserError(f"{path}: features.{name}: expected dtype and shape")
+
+
+def _tasks(path: Path) -> list[str]:
+    table = read_parquet(path)
+    # pandas stores the index under its name, or as __index_level_0__ when it has none
+    texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
+    if not texts or "task_index" not in table.column_names:
+        raise UserError(f"{path}: columns {table.column_names}, expected task_index and task")
+    order = np.argsort(table["task_index"].to_numpy(), kind="stable")
+    tasks = [str(table[texts[0]][int(row)].as_py()) for row in order]
+    if sorted(table["task_index"].to_pylist()) != list(range(len(tasks))):
+        raise UserError(f"{path}: task_index: expected 0 to {len(tasks) - 1}, each once")
+    return tasks
+
+
+def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
+    count = info["total_episodes"]
+    if not count:
+        return pa.table({"dataset_to_index": pa.array([], pa.int64())})
+    parts = []
+    for path in episode_files(root):
+        try:
+            names = pq.read_schema(path).names
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path}: not readable as parquet ({str(error).splitlines()[0]})") from None
+        parts.append(read_parquet(path, [name for name in names if not name.startswith("stats/")]))
+    try:
+        table = pa.concat_tables(parts, promote_options="default").slice(0, count).combine_chunks()
+    except pa.ArrowException as error:
+        raise UserError(f"{root}/meta/episodes: files with different columns ({error})") from None
+    where = f"{root}/meta/episodes"
+    needed = ["episode_index", "length", "dataset_from_index", "dataset_to_index", "tasks"]
+    keys = [f"videos/{name}" for name, feature in info["features"].items() if feature["dtype"] == "video"]
+    needed += [f"{key}/{name}" for key in ("data", *keys) for name in PLACE]
+    needed += [f"{key}/from_timestamp" for key in keys]
+    for name in needed:
+        if name not in table.column_names or table[name].null_count:
+            raise UserError(f"{where}: column {name!r} is missing or has gaps")
+    if len(table) < count:
+        raise UserError(f"{where}: {len(table)} episodes, expected {count} (total_episodes)")
+    lengths, ends = table["length"].to_numpy(), table["dataset_to_index"].to_numpy()
+    if not np.array_equal(np.cumsum(lengths), ends) or ends[-1] != info["total_frames"] or lengths.min() < 1:
+        raise UserError(f"{where}: lengths do not add up to {info['total_frames']} frames (total_frames)")
+    return table
+
+
+def _formatted(info: dict[str, Any], name: str, values: dict[str, Any]) -> str:
+    try:
+        text = info[name].format(**values)
+    except (KeyError, ValueError, AttributeError, IndexError, TypeError):
+        raise UserError(f"info.json: {name}: cannot use {info.get(name)!r}") from None
+    if Path(text).is_absolute() or ".." in Path(text).parts:
+        raise UserError(f"info.json: {name}: {text!r} leads out of the dataset")
+    return text

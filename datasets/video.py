@@ -1,0 +1,186 @@
+"""H.264 in mp4, addressed by integer frame number: encode, join without re-encoding, decode.
+
+Encoding is a pure function of the frames: one thread, bit-exact muxing, no B-frames. A key frame every
+second frame makes any frame cost at most two decodes. Times in the file are exact multiples of 1/fps,
+because mp4's time base is a multiple of the frame rate.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from ideomotor.control.errors import UserError
+
+CRF = 18
+GOP = 2
+PRESET = "fast"
+PIX_FMT = "yuv420p"
+_BIT_EXACT = {"fflags": "+bitexact"}
+
+
+def encode(frames: np.ndarray, fps: int) -> bytes:
+    """Returns an mp4 file of (T, H, W, 3) uint8 RGB frames; H and W must be even."""
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise UserError(f"images: {height}x{width}, expected an even height and width for {PIX_FMT} video")
+    buffer = io.BytesIO()
+    options = {"crf": str(CRF), "g": str(GOP), "bf": "0", "preset": PRESET}
+    with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as container:
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
+        stream.codec_context.thread_count = 1
+        stream.codec_context.flags |= Flags.bitexact
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def join(parts: Sequence[tuple[bytes, int]], fps: int) -> bytes:
+    """Returns one mp4 of the first n frames of each (file, n), by copying packets.
+
+    Raises:
+        UserError: a part is not readable, is shorter than n, or was encoded with other parameters.
+    """
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as target:
+        stream, codec, written = None, None, 0
+        for data, count in parts:
+            with _open(io.BytesIO(data), "video to join") as source:
+                origin = source.streams.video[0]
+                if stream is None:
+                    stream = target.add_stream_from_template(origin)
+                    codec = origin.codec_context.extradata
+                if origin.codec_context.extradata != codec:
+                    raise UserError("video to join: encoded with other parameters than the file it goes into")
+                step = _ticks(origin, fps)
+                for packet in _first_packets(source, count):
+                    packet.stream = stream
+                    packet.pts = packet.dts = written * step
+                    target.mux(packet)
+                    written += 1
+    return buffer.getvalue()
+
+
+def header(data: bytes) -> bytes | None:
+    """Returns the codec parameters of an mp4 file: files whose headers are equal can be joined."""
+    with _open(io.BytesIO(data), "video") as container:
+        return container.streams.video[0].codec_context.extradata
+
+
+def decode(path: Path, fps: float, start: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
+    """Yields frames `start`, `start + 1`, … of a file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: the file is missing, is not a video, or ends before `start + count`.
+    """
+    with VideoFile(path, fps) as video:
+        yield from video.iterate(start, count)
+
+
+class VideoFile:
+    """An open video with random access by frame number. Not for sharing between processes."""
+
+    def __init__(self, path: Path, fps: float):
+        self.path, self.fps = path, fps
+        if not path.is_file():
+            raise UserError(f"{path}: no such video file")
+        self._container = _open(str(path), str(path))
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "SLICE"  # frame threads would add a delay to every seek
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames according to the file's index."""
+        return self._stream.frames
+
+    def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Returns the frames of these numbers, in this order, as (n, H, W, 3) uint8 RGB."""
+        output = np.empty((len(indices), self._stream.height, self._stream.width, 3), np.uint8)
+        frames, number, image = iter(()), -1, None  # a sequential read, its newest frame's number, the frame
+        for slot in np.argsort(indices, kind="stable"):
+            wanted = int(indices[slot])
+            if image is None or wanted > number + 2 * GOP:
+                frames, number = self.iterate(wanted), wanted - 1
+            while number < wanted:
+                image = next(frames, None)
+                if image is None:
+                    raise UserError(f"{self.path}: ends before frame {wanted}")
+                number += 1
+            assert image is not None
+            output[slot] = image
+        return output
+
+    def iterate(self, start: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
+        """Yields frames from number `start` on; UserError when fewer than `count` follow."""
+        base = self._stream.time_base
+        if base is None:
+            raise UserError(f"{self.path}: video without a time base")
+        given = 0
+        try:
+            # The target lies half a frame late: a key frame whose time is rounded up is still found.
+            self._container.seek(int((start + 0.5) / (self.fps * base)), stream=self._stream)
+            for frame in self._container.decode(self._stream):
+                if frame.pts is None or round(float(frame.pts * base) * self.fps) < start:
+                    continue
+                if count is not None and given == count:
+                    break
+                given += 1
+                yield frame.to_ndarray(format="rgb24")
+        except (FFmpegError, ValueError) as error:
+            raise UserError(f"{self.path}: cannot decode frame {start + given} ({_reason(error)})") from None
+        if count is not None and given < count:
+            raise UserError(f"{self.path}: ends at frame {start + given}, expected {start + count} frames")
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open(source: str | io.BytesIO, name: str) -> InputContainer:
+    try:
+        container: InputContainer = av.open(source, "r")
+    except (FFmpegError, OSError, ValueError) as error:
+        raise UserError(f"{name}: not readable as a video ({_reason(error)})") from None
+    if not container.streams.video:
+        container.close()
+        raise UserError(f"{name}: no video stream in it")
+    return container
+
+
+def _first_packets(container: InputContainer, count: int) -> Iterator[av.Packet[av.VideoStream]]:
+    given = 0
+    for packet in container.demux(video=0):
+        if given == count:
+            return
+        if packet.pts is None:  # the flush packet at the end
+            continue
+        given += 1
+        yield packet
+    if given < count:
+        raise UserError(f"video to join: {given} frames, expected {count}")
+
+
+def _ticks(stream: av.VideoStream, fps: int) -> int:
+    ticks = 1 / (Fraction(fps) * (stream.time_base or Fraction(1, fps)))
+    if ticks.denominator != 1:
+        raise UserError(f"video to join: time base {stream.time_base} does not divide 1/{fps} s")
+    return ticks.numerator
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).replace("\n", " ")

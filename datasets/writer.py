@@ -1,0 +1,176 @@
+"""Writes demonstrations as a LeRobot v3.0 dataset that is valid after every episode.
+
+Each episode is added to the newest volume: a data file and its videos, of up to 25 episodes. A file is
+rewritten whole (a few MB), beside the old one; when all files of the commit are on the disk they are
+renamed into place, `info.json` last. So a kill at any point loses the episode in hand only, and what is
+on the disk depends on the episodes alone: not on the number of workers, nor on interruptions.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets import files, layout, stats
+from ideomotor.datasets.episode import Episode
+from ideomotor.datasets.metadata import check_embodiment, read_metadata
+from ideomotor.datasets.prepare import PreparedEpisode, prepare, rows
+from ideomotor.datasets.volume import FIRST_PLACE, Volume, last_volume, parquet_bytes, remove_unfinished
+
+
+class DatasetWriter:
+    """Appends episodes to one dataset folder; a context manager.
+
+    Episodes may come in any order: they are written in the order of their index, and one whose turn
+    has not come waits in memory (encoded). Those still waiting at `close` are dropped.
+
+    Args:
+        root: the folder; it must be empty or absent unless `resume`.
+        embodiment: the robot that was recorded.
+        fps: camera frames per second, a divisor of the embodiment's control_hz.
+        resume: continue after the last complete episode of an existing dataset.
+
+    Raises:
+        UserError: folder not empty, another writer at work, a dataset of another robot or rate.
+    """
+
+    def __init__(self, root: Path | str, embodiment: Embodiment, *, fps: int = 30, resume: bool = False):
+        self.root, self.embodiment, self.fps = Path(root), embodiment, fps
+        self._info = layout.new_info(embodiment, fps)
+        self._schema = layout.data_schema(self._info["features"])
+        self._tasks: list[str] = []
+        self._stats: stats.Stats = {}
+        self._volume = Volume(self.root, FIRST_PLACE, [])
+        self._waiting: dict[int, PreparedEpisode] = {}
+        self._lock: int | None = None
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(f"{self.root}: not a folder")
+        self._made_root = not self.root.exists()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = files.lock_folder(self.root)
+            if not any(self.root.iterdir()):
+                identity = layout.to_json(layout.identity_of(embodiment))
+                self._write({layout.IDENTITY: identity, layout.INFO: layout.to_json(self._info)})
+            elif resume:
+                self._load()
+            else:
+                raise UserError(f"{self.root}: not empty; resume to continue it, or choose another folder")
+        except OSError as error:
+            self.close()
+            raise UserError(f"{self.root}: cannot write: {error.strerror or error}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def episodes(self) -> int:
+        """Number of episodes on the disk, which is also the index of the next one."""
+        return self._info["total_episodes"]
+
+    @property
+    def frames(self) -> int:
+        """Number of frames on the disk."""
+        return self._info["total_frames"]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Instructions on the disk, in the order of their task_index."""
+        return list(self._tasks)
+
+    def add_episode(self, episode: Episode | PreparedEpisode) -> None:
+        """Takes an episode, and writes all whose turn has come.
+
+        Raises:
+            UserError: the episode does not fit, its index is taken, or the disk is full. What was
+                written before stays valid.
+        """
+        if self._lock is None:
+            raise ValueError("the writer is closed")
+        if isinstance(episode, Episode):
+            episode = prepare(episode, self.embodiment, self.fps)
+        index = self.episodes + len(self._waiting) if episode.index is None else episode.index
+        if index < self.episodes or index in self._waiting:
+            raise UserError(f"{self.root}: episode {index} is there already")
+        self._waiting[index] = episode
+        while self.episodes in self._waiting:
+            self._commit(self._waiting.pop(self.episodes))
+
+    def close(self) -> None:
+        """Gives the folder back; one that was created for nothing is removed."""
+        if self._lock is None:
+            return
+        if self._made_root and not self.episodes:
+            for path in (layout.INFO, layout.IDENTITY):
+                (self.root / path).unlink(missing_ok=True)
+            for folder in (self.root / "meta", self.root):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        os.close(self._lock)
+        self._lock = None
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _commit(self, episode: PreparedEpisode) -> None:
+        """Puts the next episode on the disk, or leaves everything as it was."""
+        tasks = self._tasks + [episode.task] * (episode.task not in self._tasks)
+        counters = {
+            "episode_index": np.full(episode.length, self.episodes),
+            "index": np.arange(self.frames, self.frames + episode.length),
+            "task_index": np.full(episode.length, tasks.index(episode.task)),
+        }
+        found = episode.stats | {name: stats.vector_stats(values) for name, values in counters.items()}
+        stats.check_finite(found, f"episode {self.episodes}")
+        total = stats.aggregate([self._stats, found])
+        volume = self._volume if self._volume.accepts(episode.videos) else self._volume.following()
+        row = volume.row(episode, found, self.episodes, self.frames, self.fps)
+        contents = volume.appended(episode, rows(episode, self._schema, counters), row, self.fps)
+        if len(tasks) > len(self._tasks):
+            contents[layout.TASKS] = parquet_bytes([layout.tasks_table(tasks)])
+        contents[layout.STATS] = layout.to_json(stats.to_lists(total))
+        info = self._info | {
+            "total_episodes": self.episodes + 1,
+            "total_frames": self.frames + episode.length,
+            "total_tasks": len(tasks),
+            "splits": {"train": f"0:{self.episodes + 1}"},
+        }
+        contents[layout.INFO] = layout.to_json(info)
+        self._write(contents)
+        self._tasks, self._stats, self._info = tasks, total, info
+        self._volume = Volume(self.root, volume.place, [*volume.rows, row])
+
+    def _write(self, contents: dict[str, bytes]) -> None:
+        try:
+            files.replace_files({self.root / name: data for name, data in contents.items()})
+        except OSError as error:
+            kept = f"{self.episodes} complete episodes kept"
+            if files.is_full(error):
+                raise UserError(f"{self.root}: the disk is full ({kept})") from None
+            raise UserError(f"{self.root}: cannot write: {error.strerror or error} ({kept})") from None
+
+    def _load(self) -> None:
+        """Takes over what an earlier writer left, without the files of its unfinished commit."""
+        meta = read_metadata(self.root)
+        check_embodiment(meta, self.embodiment)
+        if meta.fps != self.fps:
+            raise UserError(f"{self.root}: fps: recorded at {meta.fps}, expected {self.fps}")
+        if meta.features != self._info["features"]:
+            raise UserError(f"{self.root}: features: recorded with other columns, choose another folder")
+        self._info, self._tasks = meta.info, meta.tasks[: meta.info["total_tasks"]]
+        self._volume, self._stats = last_volume(self.root, self.episodes)
+        remove_unfinished(self._volume)
+        videos = [name for name in self._info["features"] if name.startswith(layout.IMAGE_PREFIX)]
+        trimmed = self._volume.trimmed(videos, self.fps)
+        if trimmed:
+            self._write(trimmed)
