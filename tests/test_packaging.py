@@ -55,7 +55,7 @@ def test_packages_are_the_folders_of_the_tree():
 
 
 def test_links_for_static_tools_lead_to_the_rooms():
-    links = {link.name: link.resolve() for link in (ROOT / ".links" / "ideomotor").iterdir()}
+    links = {link.name: link.resolve() for link in (ROOT / "typings" / "ideomotor").iterdir()}
     assert links == {room: ROOT.resolve() / room for room in ROOMS}
 
 
