@@ -34,7 +34,7 @@ ZONE_RADIUS = 0.045  # [m]
 BUTTON_RADIUS, BUTTON_HEIGHT, BUTTON_TRAVEL = 0.018, 0.030, 0.010  # [m]
 DRAWER_HALF = (0.040, 0.048, 0.022)  # [m], the cabinet of one drawer
 DRAWER_TRAVEL = 0.075  # [m]
-HANDLE_REACH = 0.034  # from the drawer's front to its handle bar [m]
+HANDLE_REACH = 0.050  # from the drawer's front to its handle bar [m]
 
 SPHERE = mujoco.mjtGeom.mjGEOM_SPHERE
 
@@ -57,7 +57,7 @@ class Thing:
         """Of the circle on the table that contains it [m]."""
         extents = {"bowl": BOWL_RADIUS, "plate": PLATE_RADIUS, "zone": ZONE_RADIUS, "button": BUTTON_RADIUS}
         if self.kind == "drawer":
-            return float(np.hypot(*DRAWER_HALF[:2]))
+            return DRAWER_HALF[0] + HANDLE_REACH  # what stands before it would be in the way
         return extents.get(self.kind, self.half * (1.42 if self.kind == "cube" else 1.0))
 
     @property
@@ -225,9 +225,10 @@ def _add_button(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> No
     )  # fmt: skip
     _set_first(joint, "stiffness", 120.0)  # [N/m]
     _set_first(joint, "damping", 4.0)  # [N s/m]
-    cap.add_geom(
-        type=CYLINDER, pos=(0, 0, 0.006), size=(BUTTON_RADIUS, 0.006, 0), rgba=(*rgb, 1), mass=0.02
-    )
+    cap.add_geom(  # only the arm (bit 2) may touch it, not its base
+        type=CYLINDER, pos=(0, 0, 0.006), size=(BUTTON_RADIUS, 0.006, 0), rgba=(*rgb, 1), mass=0.02,
+        contype=4, conaffinity=2,
+    )  # fmt: skip
 
 
 def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
@@ -242,19 +243,21 @@ def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> No
         ((depth - wall, 0, height), (wall, width, height)),
     ):
         case.add_geom(type=BOX, pos=position, size=size, rgba=grey)
-    tray = case.add_body(name=thing.name, pos=(0, 0, 0.0))
+    # The tray's frame is its handle: that is what a hand, and so an instruction, refers to.
+    front, bar = -depth - wall, 1.45 * height
+    tray = case.add_body(name=thing.name, pos=(front - HANDLE_REACH, 0, bar))
     joint = tray.add_joint(
         name=thing.name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(-1, 0, 0), range=(0, DRAWER_TRAVEL),
         frictionloss=0.4 * look.friction, armature=0.02,
     )  # fmt: skip
     _set_first(joint, "damping", 4.0)  # [N s/m]
-    inner, front = width - 3 * wall, -depth - wall
+    half_reach = HANDLE_REACH / 2
     shapes = (
-        ((front, 0, height), (wall, width, height - 0.002), (*rgb, 1)),
-        ((0, 0, 0.006), (depth - 3 * wall, inner, 0.002), (0.7, 0.7, 0.7, 1)),
-        ((front - HANDLE_REACH, 0, 1.45 * height), (0.003, 0.026, 0.003), (*rgb, 1)),
-        ((front - HANDLE_REACH / 2, 0.024, 1.45 * height), (HANDLE_REACH / 2, 0.0025, 0.003), (*rgb, 1)),
-        ((front - HANDLE_REACH / 2, -0.024, 1.45 * height), (HANDLE_REACH / 2, 0.0025, 0.003), (*rgb, 1)),
+        ((HANDLE_REACH, 0, height - bar), (wall, width, height - 0.002), (*rgb, 1)),
+        ((HANDLE_REACH + depth, 0, 0.006 - bar), (depth - 3 * wall, width - 3 * wall, 0.002), (0.7, 0.7, 0.7, 1)),
+        ((0, 0, 0), (0.003, 0.026, 0.003), (*rgb, 1)),
+        ((half_reach, 0.024, 0), (half_reach, 0.0025, 0.003), (*rgb, 1)),
+        ((half_reach, -0.024, 0), (half_reach, 0.0025, 0.003), (*rgb, 1)),
     )
     for position, size, rgba in shapes:
         # Only the arm (bit 2) may touch the tray: its own case surrounds it.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CARRY = 0.075  # height of the fingertips while carrying [m]
 TIP_BELOW_CENTRE = 0.006  # of a grasped object [m]
 LOWEST_TIP = 0.008  # fingertips never go lower [m]
+SWEEP_HEIGHT = 0.016  # of the fingertips while pushing [m]
 JAW_SWEEP = 0.062  # from a grasped object's centre to the open moving jaw [m]
 CLEARANCE = 0.014  # between a finger and a neighbour [m]
 
@@ -55,15 +56,17 @@ def sweep(world: World, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.nd
     reach = world.scene.thing(name).half + 0.008  # from the object's centre to the fingertips [m]
     direction = (goal - start) / max(float(np.linalg.norm(goal - start)), 1e-6)
     heading = float(np.arctan2(direction[1], direction[0]))
-    height = 0.016
+    height = SWEEP_HEIGHT
     behind = np.array([*(start - (reach + 0.022) * direction), height])
-    # The flat of the fixed finger faces the push; either flat will do.
-    roll = _wrap(heading + np.pi - bearing_of(behind), np.pi)
-    yield from arm.approach(behind + (0, 0, CARRY - height), roll, grip=SHUT)
-    yield from arm.line_to(behind, roll, grip=SHUT)
     end = np.array([*(goal - reach * direction), height])
-    yield from arm.line_to(end, _wrap(heading + np.pi - bearing_of(end), np.pi), grip=SHUT, speed=0.09)
-    yield from arm.line_to(np.array([*(end[:2] - 0.02 * direction), height]), roll, grip=SHUT, speed=0.10)
+    back = end - (*(0.02 * direction), 0.0)
+    # The flat of a finger faces the push, and keeps facing it while the arm swings along.
+    first = _wrap(heading + np.pi - bearing_of(behind), np.pi)
+    rolls = [first + bearing_of(behind) - bearing_of(spot) for spot in (behind, end, back)]
+    yield from arm.approach(behind + (0, 0, CARRY - height), rolls[0], grip=SHUT)
+    yield from arm.line_to(behind, rolls[0], grip=SHUT)
+    yield from arm.line_to(end, rolls[1], grip=SHUT, speed=0.09)
+    yield from arm.line_to(back, rolls[2], grip=SHUT, speed=0.10)
 
 
 def grasp_roll(world: World, name: str) -> float:

@@ -254,12 +254,11 @@ def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, 
         things = task.layout(generator)
         if things is None:
             continue
-        extra = layout.scatter(
-            generator, layout.draw_objects(generator, look.distractors, twin=0.0), things, radii=(0.12, 0.32)
-        )
-        if extra is None or len({(t.kind, t.colour, t.size) for t in extra}) < len(extra):
-            continue
-        scene = with_look(Scene(extra), look)
+        extra = layout.draw_objects(generator, look.distractors, twin=0.0)
+        crowd = layout.scatter(generator, extra, things, radii=(0.12, 0.32)) or things
+        if len({(thing.kind, thing.colour, thing.size) for thing in crowd}) < len(crowd):
+            continue  # two things that no words can tell apart
+        scene = with_look(Scene(crowd), look)
         goals = [goal for goal in task.goals(scene) if scene.things.index(scene.thing(goal.target)) < len(things)]
         if not goals:
             continue

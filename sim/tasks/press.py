@@ -1,0 +1,83 @@
+"""press: push the named button down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.sim import layout
+from ideomotor.sim.motion import SHUT, Arm
+from ideomotor.sim.scene import BUTTON_HEIGHT, BUTTON_TRAVEL, Scene, Thing
+from ideomotor.sim.task import Goal, Subtask, Task
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+PRESSED = 0.6 * BUTTON_TRAVEL  # [m]
+NEAR = 0.035  # [m]
+
+
+def draw_layout(generator: np.random.Generator) -> tuple[Thing, ...] | None:
+    buttons = [("button", colour, "large") for colour in layout.draw_colours(generator, 3)]
+    return layout.scatter(generator, buttons, gap=0.035)
+
+
+def goals(scene: Scene) -> tuple[Goal, ...]:
+    return tuple(
+        Goal(thing.name, words={"target": scene.describe(thing.name)})
+        for thing in scene.things
+        if thing.kind == "button"
+    )
+
+
+def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
+    name = goal.words["target"]
+
+    def near(world: World) -> bool:
+        offset = world.fingertips() - world.position(goal.target)
+        return float(np.hypot(*offset[:2])) < NEAR
+
+    return (
+        Subtask(f"go above the {name}", goal, near),
+        Subtask(f"press the {name}", goal, lambda world: success(world, goal)),
+    )
+
+
+def success(world: World, goal: Goal) -> bool:
+    return world.slide(goal.target) > PRESSED
+
+
+def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+    x, y, _ = world.position(goal.target)
+    yield from arm.approach(np.array([x, y, BUTTON_HEIGHT + 0.025]), grip=SHUT)
+    yield from arm.line_to(np.array([x, y, BUTTON_HEIGHT - 0.9 * BUTTON_TRAVEL]), grip=SHUT)
+    yield from arm.wait(0.25)
+    yield from arm.line_to(np.array([x, y, BUTTON_HEIGHT + 0.025]), grip=SHUT)
+
+
+TASK = Task(
+    name="press",
+    summary="push the named button down",
+    instructions=(
+        "press the {target}",
+        "push the {target} down",
+        "hit the {target}",
+        "press down on the {target}",
+        "activate the {target}",
+        "push down the {target}",
+        "click the {target}",
+        "tap the {target}",
+        "give the {target} a press",
+        "use the {target}",
+    ),
+    objects=("button",),
+    max_seconds=5.0,
+    hold_seconds=0.15,
+    layout=draw_layout,
+    goals=goals,
+    subtasks=subtasks,
+    success=success,
+    expert=expert,
+)

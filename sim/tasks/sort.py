@@ -1,0 +1,73 @@
+"""sort: put two named objects into two named containers, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.sim import layout
+from ideomotor.sim.motion import Arm
+from ideomotor.sim.scene import GRASPABLE, Scene
+from ideomotor.sim.task import Goal, Subtask, Task
+from ideomotor.sim.tasks import place
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+
+def goals(scene: Scene) -> tuple[Goal, ...]:
+    objects = [t for t in scene.things if t.kind in GRASPABLE and layout.within_reach(t.position)]
+    containers = [t for t in scene.things if t.kind in place.WHERE]
+    found = []
+    for one, other in permutations(objects, 2):
+        for here, there in permutations(containers, 2):
+            first, second = place.goal_of(scene, one, here), place.goal_of(scene, other, there)
+            words = {**first.words, "other": second.words["target"], "there": second.words["where"]}
+            found.append(replace(first, words=words, then=second))
+    return tuple(found)
+
+
+def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
+    assert goal.then is not None
+    return place.subtasks(scene, goal) + place.subtasks(scene, goal.then)
+
+
+def success(world: World, goal: Goal) -> bool:
+    assert goal.then is not None
+    return place.success(world, goal) and place.success(world, goal.then)
+
+
+def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+    assert goal.then is not None
+    yield from place.expert(world, arm, goal)
+    yield from place.expert(world, arm, goal.then)
+
+
+TASK = Task(
+    name="sort",
+    summary="put two named objects into two named containers",
+    instructions=(
+        "put the {target} {where} and the {other} {there}",
+        "place the {target} {where} and the {other} {there}",
+        "first put the {target} {where} then the {other} {there}",
+        "sort the {target} {where} and the {other} {there}",
+        "move the {target} {where} and then the {other} {there}",
+        "tidy up: the {target} {where} and the {other} {there}",
+        "drop the {target} {where} and the {other} {there}",
+        "clean up the {target} {where} and the {other} {there}",
+        "the {target} goes {where} and the {other} goes {there}",
+        "i want the {target} {where} and the {other} {there}",
+    ),
+    objects=(*GRASPABLE, *place.WHERE),
+    max_seconds=18.0,
+    hold_seconds=0.3,
+    layout=place.draw_layout,
+    goals=goals,
+    subtasks=subtasks,
+    success=success,
+    expert=expert,
+)

@@ -1,0 +1,87 @@
+"""stack: put the named cube on top of another named cube."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.sim import layout, skills
+from ideomotor.sim.motion import Arm
+from ideomotor.sim.scene import Scene, Thing
+from ideomotor.sim.task import Goal, Subtask, Task
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+HEIGHT_TOLERANCE = 0.006  # [m]
+STILL = 0.02  # [m/s]
+
+
+def draw_layout(generator: np.random.Generator) -> tuple[Thing, ...] | None:
+    return layout.scatter(generator, layout.draw_objects(generator, 3, kinds=("cube",)), gap=0.032)
+
+
+def goals(scene: Scene) -> tuple[Goal, ...]:
+    cubes = [t for t in scene.things if t.kind == "cube" and layout.within_reach(t.position)]
+    return tuple(
+        Goal(top.name, base.name, {"target": scene.describe(top.name), "place": scene.describe(base.name)})
+        for top in cubes
+        for base in cubes
+        if top.name != base.name
+    )
+
+
+def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
+    top, base = goal.words["target"], goal.words["place"]
+    return (
+        Subtask(f"grasp the {top}", goal, lambda world: world.holding(goal.target)),
+        Subtask(f"carry the {top} to the {base}", goal, lambda world: is_above(world, goal)),
+        Subtask(f"put the {top} on the {base}", goal, lambda world: success(world, goal)),
+    )
+
+
+def is_above(world: World, goal: Goal) -> bool:
+    """Whether the upper cube's centre is over the lower cube."""
+    offset = world.position(goal.target) - world.position(goal.place)
+    return bool(np.hypot(*offset[:2]) < world.scene.thing(goal.place).half and offset[2] > 0.01)
+
+
+def success(world: World, goal: Goal) -> bool:
+    rise = world.position(goal.target)[2] - world.position(goal.place)[2]
+    expected = world.scene.thing(goal.target).half + world.scene.thing(goal.place).half
+    at_rest = world.speed(goal.target) < STILL and not world.touching(goal.target)
+    return abs(rise - expected) < HEIGHT_TOLERANCE and at_rest and is_above(world, goal)
+
+
+def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+    yield from skills.grasp(world, arm, goal.target)
+    base = world.position(goal.place) + (0, 0, world.scene.thing(goal.place).half)
+    yield from skills.release(world, arm, goal.target, base, drop=0.003)
+
+
+TASK = Task(
+    name="stack",
+    summary="put the named cube on top of another named cube",
+    instructions=(
+        "stack the {target} on the {place}",
+        "put the {target} on the {place}",
+        "place the {target} on top of the {place}",
+        "build a tower with the {target} on the {place}",
+        "set the {target} on top of the {place}",
+        "pick up the {target} and stack it on the {place}",
+        "put the {target} on top of the {place}",
+        "stack the {target} on top of the {place}",
+        "balance the {target} on the {place}",
+        "the {target} belongs on top of the {place}",
+    ),
+    objects=("cube",),
+    max_seconds=10.0,
+    hold_seconds=0.5,
+    layout=draw_layout,
+    goals=goals,
+    subtasks=subtasks,
+    success=success,
+    expert=expert,
+)
