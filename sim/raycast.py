@@ -2,7 +2,7 @@
 
 `mj_multiRay` finds the nearest geom and its normal, numpy does the shading: ambient plus Lambert's
 cosine for the headlight and every light of the model. No textures (a textured material shows its mean
-colour), shadows or highlights. It is what draws where neither EGL nor OSMesa exists.
+colour), shadows, highlights or skybox. It is what draws where neither EGL nor OSMesa exists.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import numpy as np
 
 from ideomotor.control.errors import unknown_name
 
-_SKY = np.array([0.70, 0.78, 0.86], np.float32)
-_GROUND = np.array([0.42, 0.42, 0.44], np.float32)
 _VISIBLE_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # MuJoCo's default view
 
 
@@ -59,7 +57,7 @@ class RaycastRenderer:
         geoms = self._geom[hit]
         points = origin + rays[hit] * self._distance[hit, None]
         light = self._light(data, points, self._normal[hit], rays[hit])
-        image = np.where(rays[:, 2:] > 0, _SKY, _GROUND)
+        image = np.zeros((len(rays), 3))  # black where nothing is, as OpenGL leaves it
         image[hit] = self._geom_colors()[geoms] * light
         return (image.clip(0, 1) * 255).astype(np.uint8).reshape(self._height, self._width, 3)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol
@@ -48,7 +48,7 @@ class Quality:
 
 QUALITIES: Final = {
     "fast": Quality(shadow_map=0, samples=0, reflections=False, slices=16, stacks=6, quads=1),
-    "high": Quality(shadow_map=2048, samples=4, reflections=True, slices=28, stacks=16, quads=4),
+    "high": Quality(shadow_map=1024, samples=4, reflections=True, slices=28, stacks=16, quads=4),
 }
 
 
@@ -110,16 +110,22 @@ class OpenGLRenderer:
         Raises:
             UserError: the model has no such camera.
         """
-        self._camera.fixedcamid = camera_id(self._model, camera)
-        everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(
-            self._model, data, self._option, self._perturbation, self._camera, everything, self._scene
-        )
+        index = camera_id(self._model, camera)
         with self._context.current():
+            self._camera.fixedcamid = index
+            mujoco.mjv_updateScene(
+                self._model,
+                data,
+                self._option,
+                self._perturbation,
+                self._camera,
+                mujoco.mjtCatBit.mjCAT_ALL.value,
+                self._scene,
+            )
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._mujoco_context)
             mujoco.mjr_render(self._rectangle, self._scene, self._mujoco_context)
             mujoco.mjr_readPixels(self._pixels, None, self._rectangle, self._mujoco_context)
-        return self._pixels[::-1].copy()
+            return self._pixels[::-1].copy()
 
     def close(self) -> None:
         """Frees the model's share of the GPU or driver memory; may be called twice."""
@@ -130,7 +136,8 @@ class OpenGLRenderer:
             self._mujoco_context = None
 
     def __del__(self):
-        self.close()
+        with suppress(OSError):  # at exit, another user of EGL may already have ended the driver
+            self.close()
 
 
 @cache

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ideomotor.sim.world import World
 
 CARRY = 0.075  # height of the fingertips while carrying [m]
+RETREAT = 0.015  # above carrying height, after a release [m]
 TIP_BELOW_CENTRE = 0.006  # of a grasped object [m]
 LOWEST_TIP = 0.008  # fingertips never go lower [m]
 SWEEP_HEIGHT = 0.016  # of the fingertips while pushing [m]
@@ -47,7 +48,7 @@ def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) ->
     lower = np.array([spot[0], spot[1], height])
     yield from arm.line_to(lower, roll, offset=half, speed=0.10)
     yield from arm.grip(OPEN * 0.8, seconds=0.05)
-    yield from arm.line_to(above, roll, offset=half, speed=0.15)
+    yield from arm.line_to(above + (0, 0, RETREAT), roll, offset=half, speed=0.15)
 
 
 def sweep(world: World, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.ndarray]:

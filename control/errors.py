@@ -1,0 +1,28 @@
+"""The one exception that means "the user's input is wrong".
+
+It lives in `control` because every room may import `control`. The command line prints its message as
+one line and exits with code 2; anything else that escapes is a defect and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Bad input: the message names the field, the value and what was expected, on one line."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
+    """The error for a name that is not in a list, with the valid names and a near match.
+
+    Args:
+        kind: what the name stands for, e.g. "task".
+        name: what the user gave.
+        valid: the names that exist.
+    """
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UserError(f"{kind}: unknown name {name!r}{hint} (valid: {', '.join(names)})")

@@ -1,0 +1,22 @@
+"""Importing this module registers the tasks with Gymnasium, as `ideomotor/Reach-v0` and so on.
+
+    import gymnasium, ideomotor.sim.register
+    env = gymnasium.make("ideomotor/Place-v0")
+
+or in one go `gymnasium.make("ideomotor.sim.register:ideomotor/Place-v0")`. Registering at import is
+Gymnasium's own convention (it dropped entry points in 1.0); nothing else here works at import time.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+
+# Names only, so that this import stays light; a test keeps them equal to `sim.tasks.TASKS`.
+NAMES = ("reach", "push", "lift", "place", "stack", "drawer", "press", "sort")
+
+for _name in NAMES:
+    gymnasium.register(
+        id=f"ideomotor/{_name.capitalize()}-v0",
+        entry_point="ideomotor.sim.gym_env:TaskEnv",
+        kwargs={"task": _name},
+    )
