@@ -95,8 +95,10 @@ class Arm:
         start, _ = self.pose(offset)
         goal = np.asarray(position, dtype=np.float64)
         length = float(np.linalg.norm(goal - start))
-        knots = max(3, int(np.ceil(length / 0.015)) + 1)
-        shares = np.linspace(0.0, 1.0, knots)
+        # Postures at Chebyshev-Lobatto points, joined by the polynomial through them: smooth, and exact
+        # at both ends.
+        knots = max(3, min(6, int(np.ceil(length / 0.02)) + 2))
+        shares = 0.5 - 0.5 * np.cos(np.pi * np.arange(knots) / (knots - 1))
         last = self.solve(goal, roll, tilt, grip, offset)
         postures = [self.target.copy()]
         for share in shares[1:-1]:
@@ -105,10 +107,11 @@ class Arm:
             # Whatever the wrist's orientation and the fingers still have to turn, they turn on the way.
             postures[-1][4:] = guess[4:]
         postures.append(last)
+        coefficients = np.linalg.solve(np.vander(shares), np.stack(postures))  # (knots, A)
         turn = float(np.max(np.abs(last - self.target))) * 0.08  # a turn on the spot also takes time [m]
         distance = max(length, turn, 1e-4)
         for share in _eased(distance, speed, self.embodiment.control_hz):
-            self.target = np.array([np.interp(share, shares, joint) for joint in np.transpose(postures)])
+            self.target = share ** np.arange(knots - 1, -1, -1) @ coefficients
             yield self.target
 
     def grip(self, angle: float, seconds: float = 0.0) -> Iterator[np.ndarray]:

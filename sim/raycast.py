@@ -56,7 +56,8 @@ class RaycastRenderer:
         hit = np.flatnonzero(self._geom >= 0)
         geoms = self._geom[hit]
         points = origin + rays[hit] * self._distance[hit, None]
-        light = self._light(data, points, self._normal[hit], rays[hit])
+        ahead = -data.cam_xmat[index].reshape(3, 3)[:, 2]
+        light = self._light(data, points, self._normal[hit], ahead)
         image = np.zeros((len(rays), 3))  # black where nothing is, as OpenGL leaves it
         image[hit] = self._geom_colors()[geoms] * light
         return (image.clip(0, 1) * 255).astype(np.uint8).reshape(self._height, self._width, 3)
@@ -76,15 +77,15 @@ class RaycastRenderer:
         return self._rays[fovy_deg]
 
     def _light(
-        self, data: mujoco.MjData, points: np.ndarray, normals: np.ndarray, rays: np.ndarray
+        self, data: mujoco.MjData, points: np.ndarray, normals: np.ndarray, ahead: np.ndarray
     ) -> np.ndarray:
         """Light that reaches each point, (N, 3) float32, 1 for full."""
         model = self._model
         total = np.zeros((len(points), 3), np.float32)
         headlight = model.vis.headlight
         if headlight.active:
-            facing = -np.einsum("ij,ij->i", normals, rays).clip(max=0)
-            total += headlight.ambient + facing[:, None] * headlight.diffuse
+            facing = -(normals @ ahead)  # a directional light along the camera's axis, as in OpenGL
+            total += headlight.ambient + facing.clip(min=0)[:, None] * headlight.diffuse
         for i in np.flatnonzero(model.light_active):
             if int(model.light_type[i]) == mujoco.mjtLightType.mjLIGHT_DIRECTIONAL.value:
                 facing = -(normals @ data.light_xdir[i])
