@@ -260,8 +260,8 @@ def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, 
             continue  # two things that no words can tell apart
         scene = with_look(Scene(crowd), look)
         goals = [goal for goal in task.goals(scene) if scene.things.index(scene.thing(goal.target)) < len(things)]
-        if not goals:
-            continue
+        if len({goal.target for goal in goals}) < 2:
+            continue  # words must matter: there is always something else that could have been meant
         goal = goals[generator.integers(len(goals))]
         phrasings = task.phrasings(split)
         home = np.array(look.home_offset) if look.home_offset else np.zeros(6)

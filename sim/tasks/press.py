@@ -37,7 +37,7 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
 
     def near(world: World) -> bool:
         offset = world.fingertips() - world.position(goal.target)
-        return float(np.hypot(*offset[:2])) < NEAR
+        return bool(np.hypot(*offset[:2]) < NEAR and offset[2] < 0.06)
 
     return (
         Subtask(f"go above the {name}", goal, near),
