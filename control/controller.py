@@ -1,8 +1,8 @@
 """From chunks to one safe command per tick: the same object under the simulated and the wall clock.
 
 Each tick takes the newest target that covers it and passes it through the safety filter. When chunks
-run out, arrive late or the robot's state is not finite, the arm decelerates within its limits and
-holds; it goes on by itself with the next fresh chunk.
+run out or arrive late, or when the robot's state is not finite, the arm decelerates within its limits
+and holds; it goes on by itself with the next fresh chunk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Controller:
     Attributes:
         interventions: {reason: ticks}, how often the safety filter changed or replaced a target. Ticks
             before the first target are not counted: there was nothing to change.
-        holds: how many times the targets ran out.
+        holds: how many times a moving arm had to hold because there was no target to trust.
     """
 
     def __init__(self, embodiment: Embodiment) -> None:
@@ -55,13 +55,11 @@ class Controller:
 
     def step(self, tick: int, state: RobotState) -> Command:
         """Returns the command for `tick`: within position, velocity, acceleration and jerk limits."""
-        target = self._chunks.command(tick)
+        target = self._chunks.command(tick) if np.isfinite(state.position).all() else None
         if target is None and self._has_target:
             self.holds += 1
         self._has_target = target is not None
         self._started = self._started or self._has_target
-        if not np.isfinite(state.position).all():
-            target = None
         position, reasons = self._filter.filter(tick, target)
         if self._started:
             for reason in reasons:

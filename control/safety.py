@@ -35,7 +35,8 @@ class SafetyFilter:
     """Limits position, velocity, acceleration and jerk of one robot's commands.
 
     `filter` gives these reasons, in this order, when what it emits is not the target: "not_finite",
-    "no_command", "position", "velocity", "acceleration", "jerk".
+    "no_command", "position" (also while a joint that started out of range is), "velocity",
+    "acceleration", "jerk".
     """
 
     def __init__(self, embodiment: Embodiment) -> None:
@@ -75,37 +76,40 @@ class SafetyFilter:
         Args:
             tick: must grow from call to call; each call is one step of 1 / control_hz.
             target: (A,) [rad or m]; None if there is no fresh one: decelerates to a hold.
+
+        Raises:
+            ValueError: `tick` does not grow, or `target` is not (A,).
         """
         if self._tick is not None and tick <= self._tick:
             raise ValueError(f"tick: got {tick}, expected more than {self._tick}")
         self._tick = tick
+        if target is not None and target.shape != self._p.shape:
+            raise ValueError(f"target: got shape {target.shape}, expected {self._p.shape}")
         if target is None or not np.isfinite(target).all():
-            reason = "no_command" if target is None else "not_finite"
-            self._move(self._p + self._dt * (self._v + self._dt * self._allowed(-self._gain * self._v)))
+            stopping, *_ = self._allowed(-self._gain * self._v)
+            self._move(self._p + self._dt * (self._v + self._dt * stopping))
             self._see_own_motion()
-            return self._p.copy(), (reason,)
+            return self._p.copy(), ("no_command" if target is None else "not_finite",)
 
-        dt = self._dt
         wanted = np.minimum(np.maximum(target, self._lower), self._upper)
-        v = (wanted - self._p) / dt
-        a = (v - self._v) / dt
-        j = (a - self._a) / dt
-        breaks_p, breaks_v = self._breaks(self._side, a, self._bounds)
-        velocity, acceleration, jerk = np.abs((v, a, j)) > self._rate_limits
-        position, velocity = breaks_p.any(0), velocity | breaks_v.any(0)
-        limited = position | velocity | acceleration | jerk
-        position = position | (wanted != target) | self._outside
-        if limited.any() or self._limited.any():
+        v = (wanted - self._p) / self._dt
+        a = (v - self._v) / self._dt
+        j = (a - self._a) / self._dt
+        rates = np.abs((v, a, j)) > self._rate_limits  # (3, A), what reaching it now would break
+        position = (wanted != target) | self._outside
+        if self._limited.any() or rates.any():
             self._see(wanted)
-            jerk = jerk | (self._limited & self._would_miss_next(v, a))
-            self._limited = limited | jerk
-            a = self._allowed(np.where(self._limited, self._follow(wanted), a))
-            self._move(np.where(self._limited, self._p + dt * (self._v + dt * a), wanted))
+            rates[2] |= self._limited & self._would_miss_next(v, a)
+            a = np.where(rates.any(0), self._follow(wanted), a)
+        a, breaks_p, breaks_v = self._allowed(a)
+        self._limited = rates.any(0) | breaks_p | breaks_v
+        if self._limited.any():
+            self._move(np.where(self._limited, self._p + self._dt * (self._v + self._dt * a), wanted))
         else:
             self._move(wanted)
             self._see_own_motion()
-        reasons = zip(LIMITS, (position, velocity, acceleration, jerk), strict=True)
-        return self._p.copy(), tuple(reason for reason, joints in reasons if joints.any())
+        broken = zip(LIMITS, (position | breaks_p, rates[0] | breaks_v, rates[1], rates[2]), strict=True)
+        return self._p.copy(), tuple(limit for limit, joints in broken if joints.any())
 
     def _move(self, position: np.ndarray) -> None:
         """Emits `position`: the state becomes its finite differences."""
@@ -135,24 +139,29 @@ class SafetyFilter:
         positions = side * self._p + self._dt * np.add.accumulate(velocities)
         return positions.max(0), velocities.max(0)
 
+    def _allowed(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the acceleration nearest to `a` that keeps limits and invariant; all arrays are (A,).
+
+        With it, whether `a` was changed because a position or a velocity limit could not be kept later.
+        """
+        lowest, highest = self._braking()
+        a = np.minimum(np.maximum(a, lowest), highest)
+        breaks_p, breaks_v = self._breaks(self._side, a, self._bounds)
+        too_high, _ = breaks_p | breaks_v
+        breaks_p, breaks_v = np.logical_or(*breaks_p), np.logical_or(*breaks_v)
+        breaks = breaks_p | breaks_v
+        if breaks.any():
+            candidates = a + FALLBACKS * (np.where(too_high, lowest, highest) - a)  # (17, A)
+            side, bounds = np.where(too_high, 1.0, -1.0), np.where(too_high, *self._bounds)
+            unsafe = np.logical_or(*self._breaks(side, candidates, bounds))
+            unsafe[-1] = False  # full braking keeps the invariant
+            a = np.where(breaks, candidates[unsafe.argmin(0), np.arange(len(a))], a)
+        return a, breaks_p, breaks_v
+
     def _breaks(self, side: np.ndarray, a: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns whether (position, velocity) would break its limit even if `a` is followed by braking."""
         peak_p, peak_v = self._braking_peaks(side, a)
         return peak_p > bounds + POSITION_TOLERANCE, peak_v > self._rate_limits[0]
-
-    def _allowed(self, a: np.ndarray) -> np.ndarray:
-        """Returns the acceleration (A,) nearest to `a` that keeps the limits and the invariant."""
-        lowest, highest = self._braking()
-        a = np.minimum(np.maximum(a, lowest), highest)
-        too_high, too_low = np.logical_or(*self._breaks(self._side, a, self._bounds))
-        if not (too_high.any() or too_low.any()):
-            return a
-        braking = np.where(too_high, lowest, np.where(too_low, highest, a))
-        candidates = a + FALLBACKS * (braking - a)  # (17, A)
-        side, bounds = np.where(too_high, 1.0, -1.0), np.where(too_high, *self._bounds)
-        breaks = np.logical_or(*self._breaks(side, candidates, bounds)) & (too_high | too_low)
-        breaks[-1] = False  # full braking keeps the invariant
-        return candidates[breaks.argmin(0), np.arange(len(a))]
 
     # Following a target that cannot be reached at once.
 
@@ -182,7 +191,8 @@ class SafetyFilter:
         """Whether a joint that is behind would shoot past the stream by meeting it now (with v, a)."""
         next_a = (self._seen_v - v) / self._dt
         next_j = (next_a - a) / self._dt
-        return (np.abs((next_a, next_j, next_a / self._dt)) > self._rate_limits[[1, 2, 2]]).any(0)
+        too_hard = np.abs((next_a, next_j, next_a / self._dt)) > self._rate_limits[[1, 2, 2]]
+        return np.logical_or.reduce(too_hard)
 
     def _follow(self, target: np.ndarray) -> np.ndarray:
         """Returns the acceleration (A,) that closes in on the stream without overshoot.
@@ -190,12 +200,13 @@ class SafetyFilter:
         Critically damped near the target, with the bandwidth that jerk and acceleration limits give;
         far from it the approach speed is that of braking with 0.6 of the acceleration limit.
         """
-        dt, slow, brake = self._dt, self._gain / 4, 0.6 * self._max_a
-        error = target - dt * self._stream_v - self._p  # to where the stream was when p was commanded
-        near = brake / slow**2
-        far = np.sqrt(2 * brake * np.maximum(np.abs(error) - near / 2, 0.0))
-        approach = np.where(np.abs(error) < near, slow * error, np.copysign(far, error))
-        velocity = np.clip(approach + self._stream_v - dt * self._stream_a, -self._max_v, self._max_v)
+        slow, brake = self._gain / 4, 0.6 * self._max_a
+        error = target - self._dt * self._stream_v - self._p  # to where the stream was when p was commanded
+        distance, near = np.abs(error), brake / slow**2
+        far = np.sqrt(2 * brake * np.maximum(distance - near / 2, 0.0))
+        approach = np.where(distance < near, slow * error, np.copysign(far, error))
+        velocity = approach + self._stream_v - self._dt * self._stream_a
+        velocity = np.minimum(np.maximum(velocity, -self._max_v), self._max_v)
         return self._stream_a + self._gain * (velocity - self._v)
 
 
