@@ -1,0 +1,105 @@
+"""What the decoder is trained for: flow matching with committed prefixes and dropped-out senses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ideomotor.vla.decoder import Decoder, DecoderInputs, flow_loss
+from ideomotor.vla.interpreter import PlanHead
+from ideomotor.vla.sampler import MAX_TIME, source_noise
+
+
+@dataclass(frozen=True)
+class ActionBatch:
+    """B windows of recorded data, normalised; the plan as the frozen interpreter left it."""
+
+    hidden: torch.Tensor  # (B, K, hidden) plan hidden states
+    points: torch.Tensor  # (B, M, 2)
+    presence: torch.Tensor  # (B, M) in [0, 1]
+    pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
+    state: torch.Tensor  # (B, D)
+    history: torch.Tensor  # (B, history, A)
+    actions: torch.Tensor  # (B, H, A)
+    counted: torch.Tensor  # (B, H) 1 where the recording really has a command
+    progress: torch.Tensor  # (B,) in [0, 1]
+
+
+@dataclass(frozen=True)
+class ActionSettings:
+    """Choices of the flow and of the drop-outs."""
+
+    draws: int = 2  # points of the flow for each window, whose context is encoded once
+    max_delay: int = 30  # committed prefix, uniform in 0 … max_delay [ticks]
+    noise_knots: int = 0  # 0: white source noise, otherwise a spline's
+    drop_plan: float = 0.05
+    drop_camera: float = 0.1
+    drop_state: float = 0.05
+    drop_history: float = 0.3
+    point_jitter: float = 0.004  # of the plan's points, in image widths
+    state_jitter: float = 0.02  # of the normalised state
+    progress: float = 0.1  # weight of the progress loss
+
+
+class ActionObjective(nn.Module):
+    """Wraps plan head and decoder so that data parallelism sees one forward call that gives the losses."""
+
+    def __init__(self, decoder: Decoder, plan_head: PlanHead, embodiment: str, settings: ActionSettings):
+        super().__init__()
+        self.decoder, self.plan_head = decoder, plan_head
+        self.embodiment, self.settings = embodiment, settings
+
+    def forward(self, batch: ActionBatch) -> dict[str, torch.Tensor]:
+        """`loss` and its parts."""
+        knobs, size = self.settings, len(batch.actions)
+        points = batch.points + knobs.point_jitter * torch.randn_like(batch.points)
+        plan, progress = self.plan_head(batch.hidden, points, batch.presence)
+        inputs = DecoderInputs(
+            plan=plan,
+            has_plan=_kept(batch.state, (size,), knobs.drop_plan),
+            pixels=batch.pixels,
+            has_camera=_kept(batch.state, batch.pixels.shape[:2], knobs.drop_camera),
+            state=batch.state + knobs.state_jitter * torch.randn_like(batch.state),
+            has_state=_kept(batch.state, (size,), knobs.drop_state),
+            history=batch.history,
+            has_history=_kept(batch.state, (size,), knobs.drop_history),
+        )
+        context = [
+            (key.repeat_interleave(knobs.draws, 0), value.repeat_interleave(knobs.draws, 0))
+            for key, value in self.decoder.context(self.embodiment, inputs)
+        ]
+        actions = batch.actions.repeat_interleave(knobs.draws, 0)
+        counted = batch.counted.repeat_interleave(knobs.draws, 0)
+        noisy, committed, time, target = flow_sample(actions, knobs.max_delay, knobs.noise_knots)
+        velocity = self.decoder(self.embodiment, noisy, committed, time, context)
+        flow = flow_loss(velocity, target, counted * (1 - committed))
+        told = F.binary_cross_entropy_with_logits(progress.float(), batch.progress.clamp(0, 1))
+        return {"loss": flow + knobs.progress * told, "flow": flow.detach(), "progress": told.detach()}
+
+
+def flow_sample(
+    actions: torch.Tensor, max_delay: int, noise_knots: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A random point of each sample's flow: (noisy actions, committed (B, H), time (B,), velocity).
+
+    Flow time is (1 - u) 0.999 with u from Beta(1.5, 1), which favours noise (pi0, arXiv 2410.24164).
+    """
+    batch, ticks, joints = actions.shape
+    noise = source_noise(batch, ticks, joints, noise_knots).to(actions)
+    u = torch.distributions.Beta(1.5, 1.0).sample((batch,)).to(actions)
+    time = (1 - u) * MAX_TIME
+    delay = torch.randint(0, max_delay + 1, (batch, 1), device=actions.device)
+    committed = (torch.arange(ticks, device=actions.device) < delay).to(actions)  # (B, H)
+    blend = time[:, None, None]
+    noisy = blend * actions + (1 - blend) * noise
+    noisy = torch.where(committed.unsqueeze(-1) > 0, actions, noisy)
+    return noisy, committed, time, actions - noise
+
+
+def _kept(like: torch.Tensor, shape: Sequence[int], drop: float) -> torch.Tensor:
+    """1 with probability 1 - drop, on the device of `like`."""
+    return (torch.rand(tuple(shape), device=like.device) >= drop).float()

@@ -1,0 +1,223 @@
+"""Stage 2: the decoder on recorded demonstrations, with the interpreter frozen.
+
+A frozen interpreter says the same about the same frame every time, so it reads each frame once and what
+it said is kept in a memory map; an epoch then costs no vision-language pass at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from ideomotor.datasets.loader import WindowLoader
+from ideomotor.train.action_objective import ActionBatch, ActionObjective
+from ideomotor.train.recipe import PolicyRecipe
+from ideomotor.train.trainer import fit, tune_process
+from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.images import augmented, to_pixels
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.policy import IdeomotorPolicy, SamplingConfig
+from ideomotor.vla.processor import Processor, fit_processor
+from ideomotor.vla.sampler import sample_chunk, source_noise
+
+Told = Callable[[str], None]
+READ_AT_ONCE = 64  # frames
+
+
+def train_policy(
+    recipe: PolicyRecipe,
+    loader: WindowLoader,
+    interpreter: Interpreter,
+    out: Path,
+    resume: bool = False,
+    told: Told = lambda line: None,
+) -> tuple[IdeomotorPolicy, dict[str, float]]:
+    """A policy whose decoder has learned the demonstrations, and the last figures of training.
+
+    Args:
+        recipe: this stage's.
+        loader: windows of this process, of batches of `recipe.batch` over all processes.
+        interpreter: stays as it is, but for its plan head, which learns with the decoder.
+        out: where state, metrics and the frames' plans go.
+        resume: continue from the state in `out`.
+        told: called with lines about what is going on.
+    """
+    state, body = PartialState(), loader.embodiment
+    torch.manual_seed(recipe.train.seed)
+    config = DecoderConfig(
+        embodiments=((body.name, len(body.joints)),),
+        cameras=tuple(camera.name for camera in body.cameras),
+        image_size=body.cameras[0].height,
+        horizon=loader.horizon,
+        plan_dim=interpreter.config.plan_dim,
+        width=recipe.width,
+        heads=recipe.heads,
+        blocks=recipe.blocks,
+    )
+    decoder = Decoder(config)
+    with state.main_process_first():
+        plans = read_plans(interpreter, loader, out / "state", told)
+    processor = measure(loader)
+    objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
+
+    def batch_at(step: int) -> ActionBatch:
+        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe)
+
+    sampling = SamplingConfig(noise_knots=recipe.objective.noise_knots)
+    policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
+    metrics = fit(
+        "policy",
+        objective,
+        batch_at,
+        loader.batch_size * loader.world,
+        recipe.train,
+        out,
+        resume,
+        lambda: examine(objective, batch_at, processor, sampling),
+    )
+    return policy, metrics
+
+
+def action_batch(
+    batch: dict,
+    plans: np.ndarray,
+    cameras: tuple[str, ...],
+    processor: Processor,
+    recipe: PolicyRecipe,
+    augment: bool = True,
+) -> ActionBatch:
+    """Normalised, augmented tensors from a loader's batch and the plans of all frames."""
+    hidden, points, presence = _unpacked(plans[batch["plan_index"]])
+    pixels = [to_pixels(batch["images"][camera]) for camera in cameras]
+    if augment:
+        pixels = [augmented(picture, recipe.shift, recipe.colour) for picture in pixels]
+    state = batch["state"].astype(float)
+    return ActionBatch(
+        hidden=hidden,
+        points=points,
+        presence=presence,
+        pixels=torch.stack(pixels, dim=1),
+        state=torch.from_numpy(processor.state(state)),
+        history=torch.from_numpy(processor.history(batch["previous"], state)),
+        actions=torch.from_numpy(processor.relative(batch["actions"], state)),
+        counted=torch.from_numpy(batch["action_mask"].astype(np.float32)),
+        progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
+    )
+
+
+def measure(loader: WindowLoader, windows: int = 8192) -> Processor:
+    """Normalisation from random windows of the data, the same in every process."""
+    whole = [loader.windows(rows, 0 * rows, 0 * rows) for rows in _random_rows(loader.rows, windows)]
+    joined = {
+        key: np.concatenate([part[key] for part in whole]) for key in ("state", "actions", "action_mask")
+    }
+    dataset = hashlib.sha256(joined["actions"].tobytes()).hexdigest()[:16]
+    return fit_processor(
+        loader.embodiment, dataset, joined["state"].astype(float), joined["actions"], joined["action_mask"]
+    )
+
+
+@torch.inference_mode()
+def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, told: Told) -> np.ndarray:
+    """(rows, K hidden + 3 M) float16: hidden states, points and presence the interpreter gives each frame.
+
+    Kept in `folder` under a name made from the interpreter's weights and the data's size.
+    """
+    tune_process()
+    digest = hashlib.sha256(str(loader.rows).encode())
+    for key, parameter in interpreter.named_parameters():
+        if not key.startswith("plan_head"):
+            digest.update(parameter.detach().cpu().numpy().tobytes())
+    for cache in loader.caches:
+        digest.update(cache.folder.name.encode())
+    path = folder / f"plans-{digest.hexdigest()[:16]}.npy"
+    if path.is_file():
+        return np.load(path, mmap_mode="r")
+    folder.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    interpreter.eval().to(device)
+    camera, partial, plans = interpreter.config.cameras[0], path.with_suffix(".partial"), None
+    for start in range(0, loader.rows, READ_AT_ONCE):
+        rows = np.arange(start, min(start + READ_AT_ONCE, loader.rows))
+        images, instructions = loader.row_images(rows)[camera], instructions_at(loader, rows)
+        prompts = interpreter.prompts(instructions, [True] * len(rows))
+        prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
+        with torch.autocast(device.type, torch.bfloat16):
+            reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
+        parts = (reading.hidden, reading.pointing.points, reading.pointing.presence.sigmoid())
+        packed = torch.cat([part.float().flatten(1) for part in parts], dim=1).cpu().numpy()
+        if plans is None:
+            shape = (loader.rows, packed.shape[1])
+            plans = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
+        plans[rows] = packed
+        if start // READ_AT_ONCE % 64 == 0:
+            told(f"reading frames: {rows[-1] + 1} of {loader.rows}")
+    assert plans is not None
+    plans.flush()
+    partial.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def instructions_at(loader: WindowLoader, rows: np.ndarray) -> list[str]:
+    """The instructions of these rows."""
+    found, offset = [], 0
+    for cache in loader.caches:
+        count = int(cache.starts[-1])
+        inside = rows[(rows >= offset) & (rows < offset + count)] - offset
+        found += cache.vocabulary["task"][cache.columns["task_index"][inside]].tolist()
+        offset += count
+    return found
+
+
+@torch.inference_mode()
+def examine(
+    objective: ActionObjective,
+    batch_at: Callable[[int], ActionBatch],
+    processor: Processor,
+    sampling: SamplingConfig,
+) -> dict[str, float]:
+    """How far sampled chunks are from the demonstrated ones, without a committed prefix [mrad]."""
+    batch, decoder = batch_at(10**7), objective.decoder
+    device = next(decoder.parameters()).device
+    ones = torch.ones(len(batch.state), device=device)
+    plan, _ = objective.plan_head(batch.hidden.to(device), batch.points.to(device), batch.presence.to(device))
+    inputs = DecoderInputs(
+        plan=plan,
+        has_plan=ones,
+        pixels=batch.pixels.to(device),
+        has_camera=ones[:, None].expand(-1, batch.pixels.shape[1]),
+        state=batch.state.to(device),
+        has_state=ones,
+        history=batch.history.to(device),
+        has_history=ones,
+    )
+    actions = batch.actions
+    noise = source_noise(*actions.shape, knots=sampling.noise_knots).to(device)
+    sampled = sample_chunk(decoder, objective.embodiment, inputs, noise[:, :0], noise, sampling.steps).cpu()
+    spread = torch.tensor(processor.action_std)
+    error = ((sampled - actions) * spread).abs().mean(-1) * batch.counted  # (B, H) [rad]
+    share = batch.counted.sum(0).clamp_min(1.0)
+    by_tick = error.sum(0) / share * 1000
+    last = by_tick.shape[0] - 1
+    return {f"error_mrad_tick_{tick}": float(by_tick[min(tick, last)]) for tick in (0, 12, 24, 48, 95)}
+
+
+def _random_rows(rows: int, count: int) -> list[np.ndarray]:
+    drawn = np.random.default_rng(0).integers(0, rows, count)
+    return np.array_split(drawn, max(1, count // 128))
+
+
+def _unpacked(packed: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(B, K hidden + 3 M) -> hidden (B, K, hidden), points (B, M, 2), presence (B, M)."""
+    from ideomotor.train.scenes import NAMES
+    from ideomotor.vla.language import PLAN_QUERIES
+
+    values = torch.from_numpy(packed.astype(np.float32))
+    names = len(NAMES)
+    hidden, points, presence = values.split([values.shape[1] - 3 * names, 2 * names, names], dim=1)
+    return hidden.unflatten(1, (PLAN_QUERIES, -1)), points.unflatten(1, (names, 2)), presence

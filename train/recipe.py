@@ -1,0 +1,139 @@
+"""Recipes: everything that decides a training, as one typed value with presets and overrides.
+
+`--set key=value` changes one field; nested fields are written with dots (`policy.steps=2000`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, get_type_hints
+
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.train.action_objective import ActionSettings
+from ideomotor.train.scene_objective import SceneWeights
+from ideomotor.train.scenes import PoolSettings
+from ideomotor.train.trainer import Settings
+
+
+@dataclass(frozen=True)
+class InterpreterRecipe:
+    """Stage 1: the interpreter learns to see and to read, from still scenes and recorded frames."""
+
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    weights: SceneWeights = field(default_factory=SceneWeights)
+    train: Settings = field(default_factory=lambda: Settings(steps=12000, learning_rate=1.2e-3))
+    vision_width: int = 128
+    text_width: int = 160
+    layers: int = 4
+    vocabulary: int = 640
+    pictures: int = 16  # a batch, of all processes together
+    group: int = 4  # questions about each picture, which is encoded once
+    write_share: float = 0.5  # of batches in which the readable plan is learned too
+    recorded_share: float = 0.3  # of batches that come from the recorded data instead of the pool
+    drop_image: float = 0.02
+
+
+@dataclass(frozen=True)
+class PolicyRecipe:
+    """Stage 2: the decoder learns to act on recorded data, with the interpreter frozen."""
+
+    objective: ActionSettings = field(default_factory=ActionSettings)
+    train: Settings = field(default_factory=lambda: Settings(steps=15000, learning_rate=8e-4, average=0.999))
+    width: int = 192
+    heads: int = 4
+    blocks: int = 6
+    batch: int = 64  # windows, of all processes together
+    shift: int = 4  # random shift of the decoder's pictures [pixels]
+    colour: float = 0.2  # random recolouring of the decoder's pictures
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training."""
+
+    interpreter: str = ""  # folder of a checkpoint whose interpreter is used instead of stage 1
+    robot: str = "so101"
+    workers: int = 2  # processes that render scenes
+    compile: bool = False  # stage 1 through torch.compile: needs a C++ compiler, pays after minutes
+    scenes: InterpreterRecipe = field(default_factory=InterpreterRecipe)
+    policy: PolicyRecipe = field(default_factory=PolicyRecipe)
+
+
+_TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
+
+RECIPES: dict[str, Recipe] = {
+    "nano": Recipe(),
+    "smoke": Recipe(  # seconds: to see that everything fits together
+        workers=1,
+        scenes=InterpreterRecipe(
+            pool=PoolSettings(scenes=16, shard=16),
+            train=_TINY,
+            vision_width=32,
+            text_width=32,
+            layers=1,
+            pictures=4,
+            group=2,
+        ),
+        policy=PolicyRecipe(train=_TINY, width=32, heads=2, blocks=2, batch=4),
+    ),
+}
+
+
+def resolve(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe called `name` with `key=value` overrides applied in order.
+
+    Raises:
+        UserError: unknown recipe or key (with a near match), or a value of the wrong type.
+    """
+    if name not in RECIPES:
+        raise unknown_name("config", name, RECIPES)
+    recipe = RECIPES[name]
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"set: {override!r}, expected key=value")
+        recipe = _with(recipe, key.strip().split("."), value.strip(), key.strip())
+    return recipe
+
+
+def as_dict(recipe: Any) -> dict[str, Any]:
+    """The recipe as plain JSON values."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def _with(value: Any, path: list[str], text: str, key: str) -> Any:
+    """A copy of a nested dataclass with one field parsed from text."""
+    names = [f.name for f in fields(value)]
+    name = path[0]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"set: unknown key {key!r}{hint} (valid: {', '.join(names)})")
+    old = getattr(value, name)
+    if len(path) > 1:
+        if not is_dataclass(old):
+            raise UserError(f"set: unknown key {key!r}: {name} has no fields")
+        return replace(value, **{name: _with(old, path[1:], text, key)})
+    if is_dataclass(old):
+        inner = ", ".join(f"{key}.{f.name}" for f in fields(old))
+        raise UserError(f"set: {key}: is a group, expected one of {inner}")
+    return replace(value, **{name: _parsed(text, get_type_hints(type(value))[name], key)})
+
+
+def _parsed(text: str, kind: type, key: str) -> Any:
+    """The text as a value of a field's type."""
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+    elif kind is str:
+        return text
+    else:
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    raise UserError(f"set: {key}: got {text!r}, expected {kind.__name__}")

@@ -1,0 +1,151 @@
+"""The whole training behind `ideomotor train`: interpreter, decoder, checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+from accelerate import PartialState
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.loader import WindowLoader
+from ideomotor.train.interpreter import train_interpreter
+from ideomotor.train.policy import train_policy
+from ideomotor.train.recipe import Recipe, as_dict, resolve
+from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
+from ideomotor.vla.decoder import DecoderConfig
+
+RECIPE = "recipe.json"
+
+
+def train(
+    data: Sequence[Path],
+    out: Path,
+    config: str = "nano",
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Trains a policy and writes its checkpoint folder.
+
+    Args:
+        data: dataset folders; with none, only the interpreter is trained, from still scenes.
+        out: becomes the checkpoint; keeps metrics (`*.jsonl`), `recipe.json` and, for resuming, `state/`.
+        config: a recipe of `train.recipe.RECIPES`.
+        resume: continue what is in `out` from where it stopped.
+        overrides: `key=value` changes to the recipe.
+
+    Returns:
+        {"out", "config", "parameters", "interpreter": figures, "policy": figures}
+
+    Raises:
+        UserError: bad recipe, data or folder.
+        KeyboardInterrupt: after the state has been saved.
+    """
+    transformers.logging.set_verbosity_error()
+    recipe = resolve(config, overrides)
+    state = PartialState(cpu=not _has_cuda())
+    check_out(out, resume, recipe, state.is_main_process)
+    embodiment = load_embodiment(recipe.robot)
+    loader = None
+    if data:
+        with state.main_process_first():  # one process decodes the videos, the others find the cache
+            loader = WindowLoader(
+                list(data),
+                embodiment,
+                horizon=DecoderConfig().horizon,
+                batch_size=max(1, recipe.policy.batch // state.num_processes),
+                seed=recipe.policy.train.seed,
+                rank=state.process_index,
+                world=state.num_processes,
+            )
+    told = _say if state.is_main_process else _silent
+    kept = out / "state" / "interpreter"
+    figures: dict[str, Any] = {}
+    if recipe.interpreter:
+        interpreter = load_interpreter(Path(recipe.interpreter))
+    elif resume and (kept / CONFIG).is_file():
+        interpreter = load_interpreter(kept)
+    else:
+        interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, told)
+        if state.is_main_process:
+            save_interpreter(interpreter, kept)
+        state.wait_for_everyone()
+    parts = [interpreter]
+    if loader is None:
+        if state.is_main_process:
+            save_interpreter(interpreter, out, card(recipe, config, figures))
+    else:
+        policy, figures["policy"] = train_policy(recipe.policy, loader, interpreter, out, resume, told)
+        parts.append(policy.decoder)  # type: ignore[arg-type]
+        if state.is_main_process:
+            for part in parts:
+                part.to("cpu")
+            policy.save_pretrained(out, card(recipe, config, figures))
+    parameters = sum(p.numel() for part in parts for p in part.parameters())
+    return {"out": str(out), "config": config, "parameters": parameters, **figures}
+
+
+def check_out(out: Path, resume: bool, recipe: Recipe, first: bool) -> None:
+    """Prepares the output folder and writes the resolved recipe; UserError when it is already used."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out: {out} is a file, expected a folder")
+    if not resume and ((out / CONFIG).exists() or (out / "state").exists()):
+        raise UserError(f"out: {out} already has a training in it; use --resume or another folder")
+    if first:
+        out.mkdir(parents=True, exist_ok=True)
+        resolved = {"recipe": as_dict(recipe), "revision": revision()}
+        (out / RECIPE).write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+
+
+def revision() -> str:
+    """The git revision of this code, "unknown" where it is not in a repository."""
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return asked.stdout.strip() if asked.returncode == 0 else "unknown"
+
+
+def card(recipe: Recipe, config: str, figures: dict[str, Any]) -> str:
+    """A model card with what is known at the end of training."""
+    lines = [
+        "---",
+        "license: apache-2.0",
+        "library_name: ideomotor",
+        "pipeline_tag: robotics",
+        "---",
+        "",
+        f"# Ideomotor policy for {recipe.robot}",
+        "",
+        f"Trained with `ideomotor train --config {config}`, revision {revision()}; the resolved recipe is in `{RECIPE}`.",
+    ]
+    for stage, values in figures.items():
+        lines += ["", f"## {stage.capitalize()}, last figures", ""]
+        lines += [f"- {name}: {value:.4g}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """The other processes."""

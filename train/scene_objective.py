@@ -1,0 +1,70 @@
+"""What the interpreter is trained for: write the plan, point at what it names, know what is not there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ideomotor.vla.grounding import pointing_target
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.language import Prompts
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """G instructions about each of B pictures, N = B G."""
+
+    pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
+    prompts: Prompts  # N rows
+    points: torch.Tensor  # (N, M, 2) u, v in [0, 1]
+    presence: torch.Tensor  # (N, M) 1 where the thing exists and is in the picture
+    known: torch.Tensor  # (N,) 0 where the picture is missing: nothing can be pointed at
+
+
+@dataclass(frozen=True)
+class SceneWeights:
+    """Shares of the losses."""
+
+    text: float = 0.5
+    heat: float = 1.0
+    pixel: float = 0.2
+    presence: float = 0.5
+
+
+class SceneObjective(nn.Module):
+    """Wraps the interpreter so that data parallelism sees one forward call that gives the losses."""
+
+    def __init__(self, interpreter: Interpreter, weights: SceneWeights):
+        super().__init__()
+        self.interpreter = interpreter
+        self.weights = weights
+
+    def forward(self, batch: SceneBatch) -> dict[str, torch.Tensor]:
+        """`loss` and its parts; `pixel_error` is the median distance in pixels over what is present."""
+        reading = self.interpreter(batch.pixels, batch.prompts)
+        pointing, size = reading.pointing, self.interpreter.config.image_size
+        known = batch.known.unsqueeze(-1)
+        there = batch.presence * known  # (N, M)
+        count = there.sum().clamp_min(1.0)
+        target = pointing_target(batch.points, self.interpreter.point.cells)
+        heat = -(target * pointing.logits.log_softmax(-1)).sum(-1)
+        off = (pointing.points - batch.points) * size  # [pixels]
+        near = F.smooth_l1_loss(pointing.points * size, batch.points * size, reduction="none").sum(-1)
+        presence = F.binary_cross_entropy_with_logits(pointing.presence, batch.presence, reduction="none")
+        parts = {
+            "heat": (heat * there).sum() / count,
+            "pixel": (near.clamp_max(20.0) * there).sum() / count,
+            "presence": (presence * known).sum() / known.expand_as(presence).sum().clamp_min(1.0),
+            "text": reading.logits.sum() * 0.0 if reading.logits is not None else heat.sum() * 0.0,
+        }
+        if reading.logits is not None and reading.text_labels is not None:
+            parts["text"] = F.cross_entropy(reading.logits.float(), reading.text_labels)
+        loss = sum((getattr(self.weights, name) * part for name, part in parts.items()), heat.sum() * 0.0)
+        error = off.detach().norm(dim=-1)[there > 0]
+        if error.numel():
+            parts["pixel_error"] = error.median()
+            parts["far"] = (error > 3.0).float().mean()
+        return {"loss": torch.as_tensor(loss), **{name: part.detach() for name, part in parts.items()}}

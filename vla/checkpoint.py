@@ -1,0 +1,182 @@
+"""Checkpoint folders: what is in them, and loading them with errors that name the damaged file.
+
+config.json (shapes), model.safetensors (both networks), interpreter/ (the vision-language model's config and
+the tokenizer, as transformers writes them), processor.json (normalisation), README.md (model card). A
+folder with an interpreter alone has no decoder in its config and no processor.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
+
+from ideomotor.control.errors import UserError
+from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.policy import IdeomotorPolicy, SamplingConfig
+from ideomotor.vla.processor import load_processor
+
+FORMAT = "ideomotor-policy-1"
+CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
+LANGUAGE = "interpreter"  # folder
+
+
+def bundled_checkpoint() -> Path:
+    """The checkpoint that comes with the package."""
+    return Path(__file__).parent / "checkpoints" / "spine"
+
+
+def save_policy(policy: IdeomotorPolicy, folder: Path, card: str = "") -> None:
+    """Writes a whole checkpoint; an interrupted call leaves no half of one."""
+    config = {
+        "format": FORMAT,
+        "interpreter": asdict(policy.interpreter.config),
+        "decoder": asdict(policy.decoder.config),
+        "sampling": asdict(policy.sampling),
+    }
+    partial = _begin(folder)
+    policy.processor.save(partial / PROCESSOR)
+    _write(partial, config, policy.interpreter, policy.decoder, card)
+    _finish(partial, folder)
+
+
+def save_interpreter(interpreter: Interpreter, folder: Path, card: str = "") -> None:
+    """Writes a checkpoint of an interpreter alone."""
+    partial = _begin(folder)
+    _write(partial, {"format": FORMAT, "interpreter": asdict(interpreter.config)}, interpreter, None, card)
+    _finish(partial, folder)
+
+
+def load_policy(folder: Path) -> IdeomotorPolicy:
+    """The policy of a checkpoint folder. UserError naming the file that is missing or damaged."""
+    config = _read_config(folder)
+    if "decoder" not in config:
+        raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
+    interpreter = _build_interpreter(folder, config)
+    decoder = Decoder(_parse(DecoderConfig, config["decoder"], folder))
+    _fill({"interpreter": interpreter, "decoder": decoder}, folder / WEIGHTS)
+    sampling = _parse(SamplingConfig, config.get("sampling", {}), folder)
+    processor = load_processor(folder / PROCESSOR)
+    shape = (decoder.config.horizon, len(processor.joints))
+    if (
+        len(processor.action_mean) != shape[0]
+        or (processor.embodiment, shape[1]) not in decoder.config.embodiments
+    ):
+        raise UserError(f"{folder / PROCESSOR}: statistics do not fit the decoder of {CONFIG}")
+    return IdeomotorPolicy(interpreter, decoder, processor, sampling)
+
+
+def load_interpreter(folder: Path) -> Interpreter:
+    """The interpreter of a checkpoint folder, of a whole policy or of an interpreter alone."""
+    config = _read_config(folder)
+    interpreter = _build_interpreter(folder, config)
+    _fill({"interpreter": interpreter}, folder / WEIGHTS)
+    return interpreter.eval()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise UserError(f"policy: no such folder: {folder}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT or "interpreter" not in config:
+        raise UserError(f"{path}: not a policy's config, expected format {FORMAT!r}")
+    return config
+
+
+def _parse(kind: Any, values: Any, folder: Path) -> Any:
+    """A config dataclass from JSON: lists become tuples."""
+
+    def frozen(value: Any) -> Any:
+        return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+    try:
+        return kind(**{key: frozen(value) for key, value in values.items()})
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{folder / CONFIG}: {kind.__name__}: {error}") from None
+
+
+def _build_interpreter(folder: Path, config: dict[str, Any]) -> Interpreter:
+    """An interpreter with the right shapes and random weights."""
+    where = folder / LANGUAGE
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(where, local_files_only=True)
+        shape = AutoConfig.from_pretrained(where, local_files_only=True)
+        vlm = AutoModelForImageTextToText.from_config(shape, attn_implementation="eager")
+    except Exception as error:  # transformers raises many kinds for damaged files
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"{where}: no tokenizer and model config in it: {reason[0] if reason else error!r}"
+        ) from None
+    return Interpreter(vlm, tokenizer, _parse(InterpreterConfig, config["interpreter"], folder))
+
+
+def _fill(models: dict[str, nn.Module], path: Path) -> None:
+    """Copies the stored weights into the models, which must want exactly what is stored for them."""
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: damaged or missing: {error}") from None
+    for prefix, model in models.items():
+        wanted = dict(model.named_parameters())
+        found = {
+            key[len(prefix) + 1 :]: value for key, value in stored.items() if key.startswith(prefix + ".")
+        }
+        if odd := sorted(wanted.keys() ^ found.keys()):
+            what = "missing" if odd[0] in wanted else "unexpected"
+            raise UserError(f"{path}: {what} tensor {prefix}.{odd[0]} ({len(odd)} in all)")
+        with torch.no_grad():
+            for key, parameter in wanted.items():
+                if parameter.shape != found[key].shape:
+                    shapes = f"{tuple(found[key].shape)}, expected {tuple(parameter.shape)}"
+                    raise UserError(f"{path}: {prefix}.{key}: shape {shapes}")
+                parameter.copy_(found[key])
+
+
+def _begin(folder: Path) -> Path:
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _write(
+    partial: Path, config: dict[str, Any], interpreter: Interpreter, decoder: Decoder | None, card: str
+) -> None:
+    (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    interpreter.vlm.config.save_pretrained(partial / LANGUAGE)
+    interpreter.tokenizer.save_pretrained(partial / LANGUAGE)
+    models: dict[str, nn.Module] = {"interpreter": interpreter}
+    if decoder is not None:
+        models["decoder"] = decoder
+    tensors = {
+        f"{prefix}.{key}": parameter.detach().cpu().contiguous()
+        for prefix, model in models.items()
+        for key, parameter in model.named_parameters()
+    }
+    save_file(tensors, partial / WEIGHTS, metadata={"format": "pt"})
+    if card:
+        (partial / CARD).write_text(card, encoding="utf-8")
+
+
+def _finish(partial: Path, folder: Path) -> None:
+    """Moves a finished checkpoint into its folder, leaving other files there alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for item in partial.iterdir():
+        target = folder / item.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        item.replace(target)
+    partial.rmdir()

@@ -1,0 +1,212 @@
+"""The decoder (System 1): a flow-matching transformer from plan, pictures and joint state to commands.
+
+One token carries several consecutive commands at the control rate. Tokens attend to each other and, in
+every other block, to the context: plan tokens, the decoder's own light visual tokens and proprioception.
+Each token has its own flow time (0 noise, 1 data), so that commands already committed are given clean:
+training-time real-time chunking (arXiv 2512.05964). One adaLN projection is shared by all blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ideomotor.vla.eyes import Eye
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Shape of the decoder."""
+
+    embodiments: tuple[tuple[str, int], ...] = (("so101", 6),)  # (name, joints)
+    cameras: tuple[str, ...] = ("front", "wrist")
+    image_size: int = 96  # [pixels]
+    horizon: int = 96  # H [ticks]
+    commands_per_token: int = 8
+    history: int = 8  # past commands given as context [ticks]
+    plan_tokens: int = 8
+    plan_dim: int = 128
+    width: int = 192
+    heads: int = 4
+    blocks: int = 6
+    mlp_ratio: int = 3
+
+
+@dataclass(frozen=True)
+class DecoderInputs:
+    """What a chunk is made from, normalised. `has_*` are 1 where the modality is there, 0 where missing."""
+
+    plan: torch.Tensor  # (B, K, plan_dim)
+    has_plan: torch.Tensor  # (B,)
+    pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
+    has_camera: torch.Tensor  # (B, cameras)
+    state: torch.Tensor  # (B, D)
+    has_state: torch.Tensor  # (B,)
+    history: torch.Tensor  # (B, history, A) past commands relative to the state
+    has_history: torch.Tensor  # (B,)
+
+
+class Decoder(nn.Module):
+    """Velocity field of the action flow."""
+
+    def __init__(self, config: DecoderConfig):
+        super().__init__()
+        self.config = config
+        width, per = config.width, config.commands_per_token
+        self.tokens = config.horizon // per
+        self.eyes = nn.ModuleDict({camera: Eye(config.image_size, width) for camera in config.cameras})
+        self.plan_in = nn.Linear(config.plan_dim, width)
+        self.plan_at = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
+        self.no_plan = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
+        self.no_state = nn.Parameter(0.02 * torch.randn(width))
+        self.no_history = nn.Parameter(0.02 * torch.randn(width))
+        self.bodies = nn.ModuleDict(
+            {name: Body(joints, width, per, config.history) for name, joints in config.embodiments}
+        )
+        self.token_at = nn.Parameter(0.02 * torch.randn(self.tokens, width))
+        self.context_norm = nn.LayerNorm(width)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.modulation = nn.Linear(width, 6 * width)
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.mlp_ratio, cross=bool(i % 2)) for i in range(config.blocks)
+        )
+        self.last_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.last = nn.Linear(width, 2 * width)
+        for layer in (self.modulation, self.last):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def context(self, embodiment: str, inputs: DecoderInputs) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values of every cross-attention, computed once for a chunk."""
+        body = self.bodies[embodiment]
+        plan = _or_missing(self.plan_in(inputs.plan) + self.plan_at, self.no_plan, inputs.has_plan)
+        seen = [
+            self.eyes[camera](inputs.pixels[:, index], inputs.has_camera[:, index])
+            for index, camera in enumerate(self.config.cameras)
+        ]
+        state = _or_missing(body.state(inputs.state).unsqueeze(1), self.no_state, inputs.has_state)
+        history = body.history(inputs.history.flatten(1)).unsqueeze(1)
+        history = _or_missing(history, self.no_history, inputs.has_history)
+        context = self.context_norm(torch.cat([plan, *seen, state, history], dim=1))
+        return [block.attend.keys_values(context) for block in self.blocks if block.cross]
+
+    def forward(
+        self,
+        embodiment: str,
+        actions: torch.Tensor,
+        committed: torch.Tensor,
+        time: torch.Tensor,
+        context: list[tuple[torch.Tensor, torch.Tensor]],
+    ) -> torch.Tensor:
+        """Velocity towards the data.
+
+        Args:
+            embodiment: whose projections to use.
+            actions: (B, H, A) noisy, clean where committed.
+            committed: (B, H) 1 where the command is given.
+            time: (B,) flow time of what is not committed, 0 noise, 1 data.
+            context: from `context`.
+
+        Returns:
+            (B, H, A)
+        """
+        body, per = self.bodies[embodiment], self.config.commands_per_token
+        given = committed.unflatten(1, (self.tokens, per))
+        chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
+        x = body.commands_in(torch.cat([chunk, given.to(chunk.dtype)], dim=-1)) + self.token_at
+        flow = torch.where(given.all(-1), torch.ones_like(time)[:, None], time[:, None])  # (B, tokens)
+        flow = self.time(_waves(flow, self.config.width))
+        shared = self.modulation(flow)
+        remaining = iter(context)
+        for block in self.blocks:
+            x = block(x, shared, next(remaining) if block.cross else None)
+        scale, shift = self.last(flow).chunk(2, dim=-1)
+        x = self.last_norm(x) * (1 + scale) + shift
+        return body.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
+
+
+class Body(nn.Module):
+    """What is particular to one embodiment: its joints in and its commands out."""
+
+    def __init__(self, joints: int, width: int, per_token: int, history: int):
+        super().__init__()
+        self.state = nn.Sequential(nn.Linear(joints, width), nn.GELU(), nn.Linear(width, width))
+        self.history = nn.Sequential(nn.Linear(history * joints, width), nn.GELU(), nn.Linear(width, width))
+        self.commands_in = nn.Linear(per_token * (joints + 1), width)
+        self.commands_out = nn.Linear(width, per_token * joints)
+        nn.init.zeros_(self.commands_out.weight)
+        nn.init.zeros_(self.commands_out.bias)
+
+
+class Block(nn.Module):
+    """Attention (to the other tokens, or to the context) and an MLP, both modulated by flow time."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int, cross: bool):
+        super().__init__()
+        self.cross = cross
+        self.attend = Attention(width, heads)
+        self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
+        self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
+        )
+        start = torch.zeros(6, width)
+        start[2] = start[5] = 1.0 / math.sqrt(6)  # gates open: the output layer is what starts at zero
+        self.own = nn.Parameter(start.flatten())
+
+    def forward(
+        self, x: torch.Tensor, shared: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> torch.Tensor:
+        """(B, T, width) -> (B, T, width)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = (shared + self.own).chunk(6, dim=-1)
+        normed = self.norm1(x) * (1 + scale1) + shift1
+        x = x + gate1 * self.attend(normed, context or self.attend.keys_values(normed))
+        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys and values can be computed ahead."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def keys_values(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, S, width) -> keys and values, each (B, heads, S, width / heads)."""
+        key, value = self.key_value(context).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def forward(self, x: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """(B, T, width) attends to the context."""
+        key, value = context
+        query = self._split(self.query(x)) / math.sqrt(key.shape[-1])
+        found = (query @ key.transpose(-1, -2)).softmax(-1).to(value.dtype) @ value
+        return self.out(found.transpose(1, 2).flatten(2))
+
+    def _split(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def flow_loss(velocity: torch.Tensor, target: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+    """Mean squared error over the ticks that count; (B, H, A), (B, H, A), (B, H)."""
+    error = F.mse_loss(velocity.float(), target, reduction="none").mean(-1)
+    return (error * counted).sum() / counted.sum().clamp_min(1.0)
+
+
+def _or_missing(tokens: torch.Tensor, missing: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """(B, T, width) tokens where `there` (B,), the learned missing token elsewhere."""
+    return torch.where(there.view(-1, 1, 1) > 0, tokens, missing.to(tokens.dtype))
+
+
+def _waves(time: torch.Tensor, width: int) -> torch.Tensor:
+    """Sinusoidal features (…, width) of flow time in [0, 1]."""
+    rates = torch.exp(torch.linspace(0.0, math.log(200.0), width // 2, device=time.device))
+    angles = time.unsqueeze(-1) * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -1,0 +1,115 @@
+"""Words in and out of the interpreter: the tokenizer we train, and prompts as token ids.
+
+A prompt is `image tokens, instruction, <plan_0> … <plan_7>` and, when the model shall read or learn the
+readable plan, that text and `</s>`. The plan queries are ordinary added tokens, so the same prompt works
+for any language model whose embedding table has been extended by `ADDED_TOKENS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+PLAN_QUERIES = 8
+PLAN_TOKENS = tuple(f"<plan_{i}>" for i in range(PLAN_QUERIES))
+IMAGE_TOKEN = "<image>"
+NO_IMAGE_TOKEN = "<no_image>"  # stands for each image token of a missing camera
+NO_INSTRUCTION_TOKEN = "<no_instruction>"
+ADDED_TOKENS = (IMAGE_TOKEN, NO_IMAGE_TOKEN, NO_INSTRUCTION_TOKEN, *PLAN_TOKENS)
+IGNORED = -100  # label that the cross-entropy skips
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A batch of prompts, padded on the right (causal attention never sees the padding)."""
+
+    ids: torch.Tensor  # (B, L) int64
+    plan_at: torch.Tensor  # (B, K) int64, positions of the plan queries
+    labels: torch.Tensor  # (B, L) int64, the text's tokens, IGNORED elsewhere
+
+
+def train_tokenizer(corpus: Iterable[str], vocabulary: int = 512) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer: frequent words become one token, unknown ones fall back to bytes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<pad>", "<s>", "</s>", *ADDED_TOKENS]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((plain(line) for line in corpus), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        additional_special_tokens=list(ADDED_TOKENS),
+    )
+
+
+def plain(text: str) -> str:
+    """Lower case, single spaces: what the tokenizer is trained on and what it reads."""
+    return " ".join(text.lower().split())
+
+
+def encode_prompts(
+    tokenizer: Any,
+    instructions: Sequence[str],
+    image_tokens: int,
+    has_image: Sequence[bool],
+    texts: Sequence[str | None] | None = None,
+    max_words: int = 48,
+    max_text: int = 80,
+) -> Prompts:
+    """Token ids of a batch.
+
+    Args:
+        tokenizer: one that knows ADDED_TOKENS.
+        instructions: (B,) may be empty strings.
+        image_tokens: how many tokens the vision half gives for one sample.
+        has_image: (B,) whether the sample's image is there.
+        texts: (B,) readable plans to learn; None, or None for a sample, leaves the text out.
+        max_words: instructions are cut after this many tokens, texts after `max_text`.
+    """
+    one = tokenizer.convert_tokens_to_ids
+    image, no_image, silent = one(IMAGE_TOKEN), one(NO_IMAGE_TOKEN), one(NO_INSTRUCTION_TOKEN)
+    plan = [one(token) for token in PLAN_TOKENS]
+    words = _ids(tokenizer, instructions)
+    answers = _ids(tokenizer, [text or "" for text in texts]) if texts is not None else None
+    rows: list[list[int]] = []
+    starts: list[int] = []
+    for index, ids in enumerate(words):
+        head = [image if has_image[index] else no_image] * image_tokens + (ids[:max_words] or [silent])
+        starts.append(len(head))
+        tail: list[int] = []
+        if answers is not None and texts is not None and texts[index]:
+            tail = [*answers[index][:max_text], tokenizer.eos_token_id]
+        rows.append(head + plan + tail)
+    length = max(len(row) for row in rows)
+    padded = torch.full((len(rows), length), tokenizer.pad_token_id, dtype=torch.long)
+    labels = torch.full((len(rows), length), IGNORED, dtype=torch.long)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = torch.tensor(row)
+        text_at = starts[index] + len(plan)
+        labels[index, text_at : len(row)] = padded[index, text_at : len(row)]
+    plan_at = torch.tensor(starts)[:, None] + torch.arange(len(plan))
+    return Prompts(ids=padded, plan_at=plan_at, labels=labels)
+
+
+def decode_text(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The readable plan that these tokens spell."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+
+def _ids(tokenizer: Any, lines: Sequence[str]) -> list[list[int]]:
+    """Token ids of each line, without special tokens."""
+    found = tokenizer([plain(line) for line in lines], add_special_tokens=False)["input_ids"]
+    return [list(ids) for ids in found]

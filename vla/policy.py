@@ -1,0 +1,179 @@
+"""The dual-system policy: an interpreter that plans and a decoder that acts, as one `control.types.Policy`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import ActionChunk, LatentPlan, Observation
+from ideomotor.vla.decoder import Decoder, DecoderInputs
+from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.processor import Processor
+from ideomotor.vla.sampler import sample_chunk, source_noise
+from ideomotor.vla.smoothing import ORDER, smooth
+
+LOST = 0.35  # [rad or m]: a robot farther than this from its last command did not follow it
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How chunks are drawn; part of the checkpoint."""
+
+    steps: int = 5  # Euler steps
+    noise_knots: int = 0  # 0: white source noise, otherwise a spline's; as in training
+    smoothing: float = 200.0  # strength of the smoothing of chunks; 0 for none
+    describe_every: int = 0  # plans between readable plans; 0: one at the start of an episode
+
+
+class IdeomotorPolicy:
+    """Implements `control.types.Policy` with both networks in this process.
+
+    Args:
+        interpreter, decoder, processor: as trained together.
+        sampling: how chunks are drawn.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        decoder: Decoder,
+        processor: Processor,
+        sampling: SamplingConfig = SamplingConfig(),  # noqa: B008 (frozen)
+    ):
+        self.interpreter = interpreter.eval()
+        self.decoder = decoder.eval()
+        self.processor, self.sampling = processor, sampling
+        self.reset(0)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> IdeomotorPolicy:
+        """The policy of a checkpoint folder. UserError naming the file that is missing or damaged."""
+        from ideomotor.vla.checkpoint import load_policy  # it builds this class
+
+        return load_policy(Path(folder))
+
+    def save_pretrained(self, folder: Path | str, card: str = "") -> None:
+        """Writes a checkpoint folder; `card` becomes its README.md."""
+        from ideomotor.vla.checkpoint import save_policy
+
+        save_policy(self, Path(folder), card)
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode: all randomness follows from `seed`."""
+        self._generator = torch.Generator().manual_seed(seed)
+        self._text = ""
+        self._plans = 0
+        self._sent = np.zeros((0, 0))  # commands of the ticks up to `_sent_until`
+        self._sent_until = 0
+
+    @torch.inference_mode()
+    def plan(self, observation: Observation, describe: bool | None = None) -> LatentPlan:
+        """What to do, from the picture and the instruction.
+
+        Args:
+            observation: a missing camera is allowed.
+            describe: whether to write the readable plan anew; by default as `sampling` says.
+        """
+        config = self.interpreter.config
+        seen = config.cameras[0] in observation.images
+        pixels = self._pixels(observation, config.cameras, config.image_size)
+        prompts = self.interpreter.prompts([observation.instruction], [seen])
+        reading = self.interpreter(pixels, prompts)
+        presence = reading.pointing.presence.sigmoid() * float(seen)
+        tokens, progress = self.interpreter.plan_head(reading.hidden, reading.pointing.points, presence)
+        every = self.sampling.describe_every
+        if describe is None:
+            describe = self._plans == 0 or (every > 0 and self._plans % every == 0)
+        if describe:
+            self._text = self.interpreter.describe(pixels, observation.instruction, seen)
+        self._plans += 1
+        points = reading.pointing.points[0].clamp(0, 1).tolist()
+        return LatentPlan(
+            tokens=tokens[0].numpy(),
+            observed_at=observation.time,
+            text=self._text,
+            keypoints={
+                name: (config.cameras[0], u, v)
+                for name, (u, v), there in zip(config.names, points, presence[0].tolist(), strict=True)
+                if there > 0.5
+            },
+            progress=float(progress.sigmoid()),
+        )
+
+    @torch.inference_mode()
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        """The next chunk; its first d commands are `prefix`, unchanged.
+
+        Args:
+            observation: of the chunk's first tick.
+            plan: the newest plan, of this or an earlier moment.
+            prefix: (d, A) commands already committed from this tick on.
+        """
+        config, body = self.decoder.config, self.processor.embodiment
+        state = np.asarray(observation.state, float)
+        normal = torch.from_numpy(self.processor.state(state)).unsqueeze(0)
+        prefix = np.asarray(prefix, np.float32).reshape(-1, state.shape[-1])
+        if len(prefix) >= config.horizon:
+            raise UserError(
+                f"prefix: {len(prefix)} commands, expected fewer than the chunk's {config.horizon}"
+            )
+        tick = round(observation.time * self.processor.control_hz)
+        history, known = self._history(tick, state)
+        inputs = DecoderInputs(
+            plan=torch.from_numpy(np.asarray(plan.tokens, np.float32)).unsqueeze(0),
+            has_plan=torch.ones(1),
+            pixels=self._pixels(observation, config.cameras, config.image_size),
+            has_camera=torch.tensor([[float(camera in observation.images) for camera in config.cameras]]),
+            state=normal,
+            has_state=torch.ones(1),
+            history=torch.from_numpy(self.processor.history(history, state)).unsqueeze(0),
+            has_history=torch.tensor([float(known)]),
+        )
+        given = torch.from_numpy(self.processor.relative(prefix, state)).unsqueeze(0)
+        joints = len(self.processor.joints)
+        noise = source_noise(1, config.horizon, joints, self.sampling.noise_knots, self._generator)
+        sampled = sample_chunk(self.decoder, body, inputs, given, noise, self.sampling.steps)
+        chunk = self.processor.absolute(sampled[0].numpy(), state)
+        free = chunk[len(prefix) :]
+        if self.sampling.smoothing > 0:
+            before = np.concatenate([history if known else np.repeat(state[None], ORDER, 0), prefix])[-ORDER:]
+            free = smooth(free, before, self.sampling.smoothing)
+        actions = np.concatenate([prefix, free.astype(np.float32)])
+        self._remember(tick, history, actions)
+        return ActionChunk(
+            actions=actions,
+            hz=float(self.processor.control_hz),
+            starts_at=tick,
+            observed_at=observation.time,
+            plan_observed_at=plan.observed_at,
+        )
+
+    def _history(self, tick: int, state: np.ndarray) -> tuple[np.ndarray, bool]:
+        """(P, A) commands of the ticks before, and whether they are known. At the start: the state."""
+        length = self.decoder.config.history
+        still = np.repeat(state[None], length, axis=0)
+        if len(self._sent) == 0:
+            return still, True
+        first = self._sent_until - len(self._sent)
+        if not first + length <= tick <= self._sent_until:
+            return still, False
+        sent = self._sent[tick - length - first : tick - first]
+        return sent, bool(np.abs(sent[-1] - state).max() < LOST)
+
+    def _remember(self, tick: int, history: np.ndarray, actions: np.ndarray) -> None:
+        self._sent = np.concatenate([history, actions])
+        self._sent_until = tick + len(actions)
+
+    def _pixels(self, observation: Observation, cameras: tuple[str, ...], size: int) -> torch.Tensor:
+        """(1, cameras, 3, size, size); a missing camera is black."""
+        black = np.zeros((size, size, 3), np.uint8)
+        frames = [
+            resized(np.asarray(observation.images[camera]), size) if camera in observation.images else black
+            for camera in cameras
+        ]
+        return to_pixels(np.stack(frames)).unsqueeze(0)

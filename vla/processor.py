@@ -1,0 +1,131 @@
+"""Numbers in and out of the decoder: normalisation that is saved with the checkpoint and fingerprinted.
+
+Commands are learned relative to the measured state of the moment, with a mean and a spread for each tick
+of the chunk: what comes next is then known finely, what comes later coarsely, and the same motion looks
+the same wherever the arm is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+
+SPREAD_FLOOR = 0.01  # [rad or m]: smaller spreads are noise, and dividing by them would blow it up
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Statistics of the training data; H ticks, A = D joints."""
+
+    embodiment: str
+    fingerprint: str  # of the embodiment: what makes its commands comparable
+    joints: tuple[str, ...]
+    control_hz: int
+    dataset: str  # what the statistics come from
+    state_mean: tuple[float, ...]  # (D,) [rad or m]
+    state_std: tuple[float, ...]  # (D,)
+    action_mean: tuple[tuple[float, ...], ...]  # (H, A) relative to the state [rad or m]
+    action_std: tuple[tuple[float, ...], ...]  # (H, A)
+
+    def check(self, embodiment: Embodiment) -> None:
+        """Raises UserError unless this checkpoint was trained for that robot."""
+        if self.fingerprint != embodiment.fingerprint:
+            raise UserError(
+                f"policy: trained for robot {self.embodiment!r} ({self.fingerprint}, {len(self.joints)} joints), "
+                f"cannot drive {embodiment.name!r} ({embodiment.fingerprint}, {len(embodiment.joints)} joints)"
+            )
+
+    def state(self, state: np.ndarray) -> np.ndarray:
+        """(…, D) measured -> normalised float32. UserError for another number of joints."""
+        if state.shape[-1] != len(self.joints):
+            raise UserError(
+                f"observation.state: {state.shape[-1]} values, expected {len(self.joints)} ({', '.join(self.joints)})"
+            )
+        mean, std = self._state
+        return ((state - mean) / std).astype(np.float32)
+
+    def history(self, commands: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """(…, P, A) past commands, (…, D) state -> relative, normalised by the first tick's spread."""
+        return ((commands - state[..., None, :]) / self._action[1][0]).astype(np.float32)
+
+    def relative(self, actions: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """(…, n, A) commands from the chunk's first tick on, (…, D) state -> normalised float32."""
+        mean, std = (part[: actions.shape[-2]] for part in self._action)
+        return ((actions - state[..., None, :] - mean) / std).astype(np.float32)
+
+    def absolute(self, actions: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """The inverse of `relative`, float64."""
+        mean, std = (part[: actions.shape[-2]] for part in self._action)
+        return actions.astype(float) * std + mean + state[..., None, :]
+
+    def save(self, path: Path) -> None:
+        """Writes JSON."""
+        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+
+    @cached_property
+    def _state(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(self.state_mean), np.array(self.state_std)
+
+    @cached_property
+    def _action(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(self.action_mean), np.array(self.action_std)
+
+
+def fit_processor(
+    embodiment: Embodiment, dataset: str, states: np.ndarray, actions: np.ndarray, counted: np.ndarray
+) -> Processor:
+    """Statistics of N windows.
+
+    Args:
+        states: (N, D); actions: (N, H, A) absolute; counted: (N, H) false where padded.
+    """
+    offsets = actions - states[:, None, :]
+    weight = counted[..., None].astype(float)
+    total = weight.sum(0).clip(1.0)
+    mean = (offsets * weight).sum(0) / total
+    std = np.sqrt((((offsets - mean) ** 2) * weight).sum(0) / total).clip(SPREAD_FLOOR)
+    return Processor(
+        embodiment=embodiment.name,
+        fingerprint=embodiment.fingerprint,
+        joints=embodiment.joint_names,
+        control_hz=embodiment.control_hz,
+        dataset=dataset,
+        state_mean=_floats(states.mean(0)),
+        state_std=_floats(states.std(0).clip(SPREAD_FLOOR)),
+        action_mean=tuple(map(_floats, mean)),
+        action_std=tuple(map(_floats, std)),
+    )
+
+
+def load_processor(path: Path) -> Processor:
+    """Reads what `save` wrote. UserError naming the file when it is missing or malformed."""
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("joints", "state_mean", "state_std"):
+            values[name] = tuple(values[name])
+        for name in ("action_mean", "action_std"):
+            values[name] = tuple(tuple(row) for row in values[name])
+        processor = Processor(**values)
+        joints = len(processor.joints)
+        spreads = np.concatenate([np.ravel(processor.state_std), np.ravel(processor.action_std)])
+        fits = len(processor.state_mean) == len(processor.state_std) == joints and all(
+            np.shape(rows) == (len(processor.action_mean), joints)
+            for rows in (processor.action_mean, processor.action_std)
+        )
+        if not fits or not np.isfinite(spreads).all() or spreads.min() <= 0:
+            raise ValueError("statistics of the wrong shape or not above zero")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not a processor file: {error}") from None
+    return processor
+
+
+def _floats(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 6) for value in values)
