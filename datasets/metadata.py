@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +54,7 @@ class Metadata:
         return self.root / _formatted(self.info, "data_path", self.place(episode, "data"))
 
     def video_path(self, episode: int, camera: str) -> Path:
-        key = layout.IMAGE_PREFIX + camera
+        key = self.video_key(camera)
         place = self.place(episode, f"videos/{key}")
         return self.root / _formatted(self.info, "video_path", place | {"video_key": key})
 
@@ -61,9 +62,14 @@ class Metadata:
         """Returns chunk_index and file_index of an episode's "data" or "videos/KEY"."""
         return {name: self.episodes[f"{prefix}/{name}"][episode].as_py() for name in PLACE}
 
+    def video_key(self, camera: str) -> str:
+        """Returns the feature of a camera: prefix and name, or the name alone (`observation.image`)."""
+        key = layout.IMAGE_PREFIX + camera
+        return key if key in self.features else camera
+
     def first_video_frame(self, episode: int, camera: str) -> int:
         """Returns the number, in its video file, of the first frame of an episode."""
-        start = self.episodes[f"videos/{layout.IMAGE_PREFIX}{camera}/from_timestamp"][episode].as_py()
+        start = self.episodes[f"videos/{self.video_key(camera)}/from_timestamp"][episode].as_py()
         return round(start * self.fps)  # an integer: sums of 1/fps drift
 
 
@@ -111,14 +117,31 @@ def check_embodiment(dataset: Metadata, embodiment: Embodiment) -> None:
             )
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Returns a parquet file's table; UserError naming the file when it is missing or damaged."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None, without: str | None = None) -> pa.Table:
+    """Returns a parquet file's table: some columns, or all but those with the prefix `without`.
+
+    Raises:
+        UserError: naming the file, when it is missing or damaged.
+    """
+    with parquet_errors(path):
+        file = pq.ParquetFile(path)
+        if without is not None:
+            columns = [name for name in file.schema_arrow.names if not name.startswith(without)]
+        table = file.read(columns=list(columns) if columns is not None else None)
+        table.validate(full=True)
+        return table
+
+
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Turns what pyarrow raises on a damaged file into a UserError that names it."""
     try:
-        return pq.ParquetFile(path).read(columns=list(columns) if columns is not None else None)
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as parquet ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: not readable as parquet ({reason})") from None
 
 
 def _check_info(path: Path, info: dict[str, Any]) -> None:
@@ -136,6 +159,10 @@ def _check_info(path: Path, info: dict[str, Any]) -> None:
         shape = feature.get("shape") if isinstance(feature, dict) else None
         if not isinstance(shape, list) or not isinstance(feature.get("dtype"), str):
             raise UserError(f"{path}: features.{name}: expected dtype and shape")
+    example = dict.fromkeys(PLACE, 0) | {"video_key": "camera"}
+    _formatted(info, "data_path", example)
+    if any(feature["dtype"] == "video" for feature in info["features"].values()):
+        _formatted(info, "video_path", example)
 
 
 def _tasks(path: Path) -> list[str]:
@@ -155,25 +182,21 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
     count = info["total_episodes"]
     if not count:
         return pa.table({"dataset_to_index": pa.array([], pa.int64())})
-    parts = []
-    for path in episode_files(root):
-        try:
-            names = pq.read_schema(path).names
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: not readable as parquet ({str(error).splitlines()[0]})") from None
-        parts.append(read_parquet(path, [name for name in names if not name.startswith("stats/")]))
+    parts = [read_parquet(path, without="stats/") for path in episode_files(root)]
     try:
         table = pa.concat_tables(parts, promote_options="default").slice(0, count).combine_chunks()
     except pa.ArrowException as error:
         raise UserError(f"{root}/meta/episodes: files with different columns ({error})") from None
     where = f"{root}/meta/episodes"
-    needed = ["episode_index", "length", "dataset_from_index", "dataset_to_index", "tasks"]
     keys = [f"videos/{name}" for name, feature in info["features"].items() if feature["dtype"] == "video"]
-    needed += [f"{key}/{name}" for key in ("data", *keys) for name in PLACE]
-    needed += [f"{key}/from_timestamp" for key in keys]
-    for name in needed:
+    whole = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
+    whole += [f"{key}/{name}" for key in ("data", *keys) for name in PLACE]
+    for name in [*whole, *(f"{key}/from_timestamp" for key in keys)]:
         if name not in table.column_names or table[name].null_count:
             raise UserError(f"{where}: column {name!r} is missing or has gaps")
+        values = table[name].to_numpy()
+        if values.dtype.kind not in ("iu" if name in whole else "f") or not (values >= 0).all():
+            raise UserError(f"{where}: column {name!r} holds what it cannot")
     if len(table) < count:
         raise UserError(f"{where}: {len(table)} episodes, expected {count} (total_episodes)")
     lengths, ends = table["length"].to_numpy(), table["dataset_to_index"].to_numpy()

@@ -103,9 +103,17 @@ class VideoFile:
         """Number of frames according to the file's index."""
         return self._stream.frames
 
+    @property
+    def height(self) -> int:
+        return self._stream.height
+
+    @property
+    def width(self) -> int:
+        return self._stream.width
+
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the frames of these numbers, in this order, as (n, H, W, 3) uint8 RGB."""
-        output = np.empty((len(indices), self._stream.height, self._stream.width, 3), np.uint8)
+        output = np.empty((len(indices), self.height, self.width, 3), np.uint8)
         frames, number, image = iter(()), -1, None  # a sequential read, its newest frame's number, the frame
         for slot in np.argsort(indices, kind="stable"):
             wanted = int(indices[slot])

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files, layout, stats, video
-from ideomotor.datasets.metadata import PLACE, episode_files, read_parquet
+from ideomotor.datasets.metadata import PLACE, episode_files, parquet_errors, read_parquet
 from ideomotor.datasets.prepare import PreparedEpisode
 
 EPISODES_PER_VOLUME = 25
@@ -114,11 +114,9 @@ class Volume:
         if not self.rows:
             return []
         path = self.root / self.data
-        try:
+        with parquet_errors(path):
             file = pq.ParquetFile(path)
             groups = [file.read_row_group(i) for i in range(len(self.rows))]
-        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
-            raise UserError(f"{path}: not readable as parquet ({str(error).splitlines()[0]})") from None
         if [len(group) for group in groups] != [row["length"] for row in self.rows]:
             raise UserError(f"{path}: row groups do not match the episodes' lengths")
         return groups

@@ -9,6 +9,8 @@ on the disk depends on the episodes alone: not on the number of workers, nor on 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -52,18 +54,18 @@ class DatasetWriter:
             raise UserError(f"{self.root}: not a folder")
         self._made_root = not self.root.exists()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._lock = files.lock_folder(self.root)
-            if not any(self.root.iterdir()):
-                identity = layout.to_json(layout.identity_of(embodiment))
-                self._write({layout.IDENTITY: identity, layout.INFO: layout.to_json(self._info)})
-            elif resume:
-                self._load()
-            else:
-                raise UserError(f"{self.root}: not empty; resume to continue it, or choose another folder")
-        except OSError as error:
-            self.close()
-            raise UserError(f"{self.root}: cannot write: {error.strerror or error}") from None
+            with self._disk_errors():
+                self.root.mkdir(parents=True, exist_ok=True)
+                self._lock = files.lock_folder(self.root)
+                if not any(self.root.iterdir()):
+                    identity = layout.to_json(layout.identity_of(embodiment))
+                    self._write({layout.IDENTITY: identity, layout.INFO: layout.to_json(self._info)})
+                elif resume:
+                    self._load()
+                else:
+                    raise UserError(
+                        f"{self.root}: not empty; resume to continue it, or choose another folder"
+                    )
         except BaseException:
             self.close()
             raise
@@ -99,7 +101,8 @@ class DatasetWriter:
             raise UserError(f"{self.root}: episode {index} is there already")
         self._waiting[index] = episode
         while self.episodes in self._waiting:
-            self._commit(self._waiting.pop(self.episodes))
+            with self._disk_errors():
+                self._commit(self._waiting.pop(self.episodes))
 
     def close(self) -> None:
         """Gives the folder back; one that was created for nothing is removed."""
@@ -151,13 +154,18 @@ class DatasetWriter:
         self._volume = Volume(self.root, volume.place, [*volume.rows, row])
 
     def _write(self, contents: dict[str, bytes]) -> None:
+        files.replace_files({self.root / name: data for name, data in contents.items()})
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Turns what the operating system refuses into one line for the user."""
         try:
-            files.replace_files({self.root / name: data for name, data in contents.items()})
+            yield
         except OSError as error:
-            kept = f"{self.episodes} complete episodes kept"
-            if files.is_full(error):
-                raise UserError(f"{self.root}: the disk is full ({kept})") from None
-            raise UserError(f"{self.root}: cannot write: {error.strerror or error} ({kept})") from None
+            reason = (
+                "the disk is full" if files.is_full(error) else f"cannot write: {error.strerror or error}"
+            )
+            raise UserError(f"{self.root}: {reason} ({self.episodes} complete episodes kept)") from None
 
     def _load(self) -> None:
         """Takes over what an earlier writer left, without the files of its unfinished commit."""

@@ -1,0 +1,83 @@
+"""Small random episodes, and datasets of them, for the tests of this folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.datasets.episode import Episode
+from ideomotor.datasets.writer import DatasetWriter
+
+
+def sample_episode(
+    seed: int, frames: int = 12, embodiment: Embodiment | None = None, **changes: Any
+) -> Episode:
+    """Returns an episode of smooth images and joints; every value follows from the seed."""
+    embodiment = embodiment or load_embodiment("so101")
+    rng = np.random.default_rng(seed)
+    joints, ticks = len(embodiment.joints), embodiment.control_hz // 30
+    middle, half = (embodiment.upper + embodiment.lower) / 2, (embodiment.upper - embodiment.lower) / 2
+    time = np.arange(frames * ticks)[:, None] / embodiment.control_hz
+    commands = (middle + 0.8 * half * np.sin(time + rng.uniform(0, 6, joints))).astype(np.float32)
+    images = {}
+    for camera in embodiment.cameras:
+        yy, xx = np.mgrid[: camera.height, : camera.width] / 16
+        phase = rng.uniform(0, 6) + np.arange(frames)[:, None, None, None] / 5
+        waves = np.sin(xx[..., None] + yy[..., None] + phase) * np.array([1.0, 0.9, 0.8])
+        images[camera.name] = (127 + 100 * waves).astype(np.uint8)
+    values = {
+        "images": images,
+        "state": commands[::ticks] + 0.01,
+        "action": commands[::ticks],
+        "action_high_rate": commands.reshape(frames, ticks * joints),
+        "subtask": ["reach"] * (frames // 2) + ["grasp"] * (frames - frames // 2),
+        "text": [f"cube at {seed}, frame {frame}" for frame in range(frames)],
+        "referred": rng.uniform(-0.3, 0.3, (frames, 6)).astype(np.float32),
+        "keypoints": rng.uniform(0, 1, (frames, 6)).astype(np.float32),
+        "progress": np.linspace(0, 1, frames, dtype=np.float32)[:, None],
+        "task": ["put the red cube into the bowl", "push the ball to the left"][seed % 2],
+        "success": True,
+        "seed": 1000 + seed,
+        "task_name": ["place", "push"][seed % 2],
+        "index": seed,
+    }
+    return Episode(**(values | changes))
+
+
+def digest(root: Path) -> dict[str, str]:
+    """Returns the hash of every file, by its path in the folder."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+
+
+@pytest.fixture(scope="session")
+def so101() -> Embodiment:
+    return load_embodiment("so101")
+
+
+@pytest.fixture(scope="session")
+def make_episode() -> Callable[..., Episode]:
+    return sample_episode
+
+
+@pytest.fixture(scope="session")
+def hashes() -> Callable[[Path], dict[str, str]]:
+    return digest
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory, so101: Embodiment) -> Path:
+    """Five episodes of 10 to 14 frames; not to be changed."""
+    root = tmp_path_factory.mktemp("recorded") / "five"
+    with DatasetWriter(root, so101) as writer:
+        for seed in range(5):
+            writer.add_episode(sample_episode(seed, 10 + seed))
+    return root
