@@ -113,7 +113,7 @@ def test_paths_that_lead_out_of_the_dataset_are_refused(copy):
         Dataset(copy)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_damage_anywhere_never_escapes_as_another_error(data, recorded, tmp_path_factory):
     """Truncated and bit-flipped files: problems are listed, nothing else is raised."""

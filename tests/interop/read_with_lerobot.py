@@ -34,7 +34,7 @@ for episode in dataset.meta.episodes:
     values = {name: array[rows] for name, array in arrays.items() if array.ndim <= 2 and array.dtype != bool}
     stats = compute_episode_stats(values, dataset.features)
     for name in dataset.meta.camera_keys:
-        images = arrays[name][rows].transpose(0, 3, 1, 2)
+        images = arrays[name][rows].transpose(0, 3, 1, 2).astype(float)  # 0.4.4 squares uint8 and overflows
         found = get_feature_stats(images, axis=(0, 2, 3), keepdims=True)
         stats[name] = {k: v if k == "count" else np.squeeze(v / 255.0, axis=0) for k, v in found.items()}
     recomputed.append(stats)
