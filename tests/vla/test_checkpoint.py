@@ -1,0 +1,95 @@
+"""A checkpoint comes back the same, and a damaged one is refused with the file's name."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Observation
+from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
+from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.processor import Processor
+
+
+@pytest.fixture
+def folder(policy: IdeomotorPolicy, tmp_path: Path) -> Path:
+    policy.save_pretrained(tmp_path / "saved", "# card\n")
+    return tmp_path / "saved"
+
+
+def test_what_is_loaded_acts_as_what_was_saved(
+    policy: IdeomotorPolicy, folder: Path, observation: Observation
+) -> None:
+    loaded = IdeomotorPolicy.from_pretrained(folder)
+    actions = []
+    for each in (policy, loaded):
+        each.reset(7)
+        plan = each.plan(observation)
+        actions.append((plan.text, each.act(observation, plan, np.zeros((0, 6))).actions))
+    assert actions[0][0] == actions[1][0]
+    np.testing.assert_allclose(actions[0][1], actions[1][1], atol=1e-5)
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md", "config.json", "interpreter", "model.safetensors", "processor.json"
+    }  # fmt: skip
+    assert not list(folder.rglob("*.bin")) + list(folder.rglob("*.pt")) + list(folder.rglob("*.pkl"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "processor.json", "interpreter/config.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "garbage"])
+def test_damage_names_the_file(folder: Path, name: str, damage: str) -> None:
+    path = folder / name
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "garbage": b"{]" * 20}[damage])
+    with pytest.raises(UserError) as caught:
+        IdeomotorPolicy.from_pretrained(folder)
+    assert str(path.parent if "/" in name else path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_shape_are_refused(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    key = "decoder.token_at"
+    save_file(weights | {key: weights[key][:5].clone()}, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"decoder\.token_at: shape \(5, 32\), expected \(12, 32\)"):
+        IdeomotorPolicy.from_pretrained(folder)
+    save_file({k: v for k, v in weights.items() if k != key}, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"missing tensor decoder\.token_at"):
+        IdeomotorPolicy.from_pretrained(folder)
+
+
+def test_a_missing_folder_and_an_unknown_field(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        IdeomotorPolicy.from_pretrained(tmp_path / "nowhere")
+    config = json.loads((folder / "config.json").read_text())
+    config["decoder"]["colour"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="colour"):
+        IdeomotorPolicy.from_pretrained(folder)
+
+
+def test_an_interpreter_alone(policy: IdeomotorPolicy, tmp_path: Path) -> None:
+    save_interpreter(policy.interpreter, tmp_path / "alone")
+    assert load_interpreter(tmp_path / "alone").hidden_dim == policy.interpreter.hidden_dim
+    with pytest.raises(UserError, match="not a policy"):
+        IdeomotorPolicy.from_pretrained(tmp_path / "alone")
+
+
+def test_another_robot_is_refused(processor: Processor, so101: Embodiment) -> None:
+    processor.check(so101)
+    with pytest.raises(UserError, match="trained for robot 'so101'"):
+        processor.check(replace(so101, control_hz=100))
+
+
+def test_the_processor_inverts_itself(processor: Processor) -> None:
+    rng = np.random.default_rng(0)
+    state, actions = rng.normal(0, 1, 6), rng.normal(0, 1, (96, 6))
+    there = processor.absolute(processor.relative(actions, state), state)
+    np.testing.assert_allclose(there, actions, atol=1e-5)

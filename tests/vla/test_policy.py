@@ -1,0 +1,89 @@
+"""The policy keeps to `control.types.Policy` whatever senses it is given."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Observation
+from ideomotor.vla.policy import IdeomotorPolicy
+
+
+@pytest.mark.parametrize("cameras", [(), ("front",), ("wrist",), ("front", "wrist")])
+def test_any_camera_may_be_missing(
+    policy: IdeomotorPolicy, observation: Observation, cameras: tuple[str, ...]
+) -> None:
+    seen = replace(observation, images={name: observation.images[name] for name in cameras})
+    plan = policy.plan(seen)
+    assert plan.tokens.shape == (8, 24)
+    assert plan.tokens.dtype == np.float32
+    assert np.isfinite(plan.tokens).all()
+    assert 0.0 <= plan.progress <= 1.0
+    if "front" not in cameras:
+        assert not plan.keypoints
+    for camera, u, v in plan.keypoints.values():
+        assert camera == "front"
+        assert 0 <= u <= 1
+        assert 0 <= v <= 1
+    chunk = policy.act(seen, plan, np.zeros((0, 6)))
+    assert chunk.actions.shape == (96, 6)
+    assert np.isfinite(chunk.actions).all()
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3, 12, 30])
+def test_a_chunk_begins_with_what_is_committed(
+    policy: IdeomotorPolicy, observation: Observation, delay: int
+) -> None:
+    prefix = np.random.default_rng(3).normal(0, 0.1, (delay, 6)).astype(np.float32)
+    chunk = policy.act(observation, policy.plan(observation), prefix)
+    assert np.array_equal(chunk.actions[:delay], prefix)
+    assert chunk.starts_at == 60
+    assert chunk.hz == 120.0
+    assert chunk.observed_at == chunk.plan_observed_at == 0.5
+
+
+def test_an_episode_follows_from_its_seed(policy: IdeomotorPolicy, observation: Observation) -> None:
+    def episode(seed: int) -> np.ndarray:
+        policy.reset(seed)
+        chunks = []
+        for time in (0.5, 0.6, 0.7):
+            now = replace(observation, time=time)
+            chunks.append(policy.act(now, policy.plan(now), np.zeros((2, 6))).actions)
+        return np.stack(chunks)
+
+    first = episode(1)
+    assert np.array_equal(first, episode(1))
+    assert not np.array_equal(first, episode(2))
+
+
+def test_chunks_join_smoothly(policy: IdeomotorPolicy, observation: Observation) -> None:
+    policy.reset(0)
+    plan = policy.plan(observation)
+    first = policy.act(observation, plan, np.zeros((0, 6))).actions
+    later = replace(observation, time=observation.time + 16 / 120, state=first[14])
+    second = policy.act(later, plan, np.zeros((0, 6))).actions
+    joined = np.concatenate([first[:16], second])
+    jerk = np.abs(np.diff(joined, n=3, axis=0)).max(axis=1)
+    assert jerk[13:16].max() <= 3 * jerk.max(initial=0.0, where=np.arange(len(jerk)) > 20)
+
+
+def test_text_is_written_once_an_episode_or_when_asked(policy: IdeomotorPolicy, observation: Observation) -> None:
+    written = []
+    describe = policy.interpreter.describe
+    policy.interpreter.describe = lambda *args, **kw: written.append(1) or "text"  # type: ignore[method-assign]
+    try:
+        policy.reset(0)
+        assert policy.plan(observation).text == "text"
+        assert policy.plan(observation).text == "text"
+        assert len(written) == 1
+        policy.plan(observation, describe=True)
+        assert len(written) == 2
+    finally:
+        policy.interpreter.describe = describe  # type: ignore[method-assign]
+
+
+def test_another_number_of_joints_is_refused(policy: IdeomotorPolicy, observation: Observation) -> None:
+    wrong = replace(observation, state=np.zeros(7, np.float32))
+    with pytest.raises(UserError, match="7 values, expected 6"):
+        policy.act(wrong, policy.plan(observation), np.zeros((0, 7)))
