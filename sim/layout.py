@@ -15,7 +15,9 @@ GAP = 0.022  # between the circles around two things: a finger and some room [m]
 
 
 def draw_spot(
-    generator: np.random.Generator, radii: tuple[float, float] = RADII, bearings: tuple[float, float] = BEARINGS
+    generator: np.random.Generator,
+    radii: tuple[float, float] = RADII,
+    bearings: tuple[float, float] = BEARINGS,
 ) -> tuple[float, float]:
     """A random spot, uniform over the area of the reachable sector; x, y [m]."""
     radius = np.sqrt(generator.uniform(radii[0] ** 2, radii[1] ** 2))
@@ -82,7 +84,7 @@ def scatter(
 def draw_objects(
     generator: np.random.Generator, count: int, kinds: Sequence[str] = GRASPABLE, twin: float = 0.2
 ) -> list[tuple[str, str, str]]:
-    """`count` distinct (kind, colour, size); with probability `twin` the last differs from the first by size only."""
+    """`count` distinct (kind, colour, size); with probability `twin` two of them differ by size only."""
     pairs = [(kind, colour) for kind in kinds for colour in COLOURS]
     chosen = [pairs[index] for index in generator.permutation(len(pairs))[:count]]
     sizes = [("small", "large")[index] for index in generator.integers(0, 2, size=count)]

@@ -167,7 +167,9 @@ class Arm:
                 solution = solution.copy()
                 solution[-1] = fingers
                 return solution
-        raise Unreachable(f"no posture for the gripper at {np.round(position, 3)} m, roll {roll:.2f}, tilt {tilt:.2f}")
+        raise Unreachable(
+            f"no posture for the gripper at {np.round(position, 3)} m, roll {roll:.2f}, tilt {tilt:.2f}"
+        )
 
 
 def gripper_rotation(bearing: float, roll: float, tilt: float) -> np.ndarray:

@@ -143,7 +143,10 @@ def _add_surface(spec: mujoco.MjSpec, name: str, colours: tuple, pattern: str) -
     material = spec.add_material(name=name, rgba=(*colours[0], 1.0), specular=0.05, reflectance=0.05)
     if pattern == "plain":
         return
-    builtins = {"checker": mujoco.mjtBuiltin.mjBUILTIN_CHECKER, "gradient": mujoco.mjtBuiltin.mjBUILTIN_GRADIENT}
+    builtins = {
+        "checker": mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
+        "gradient": mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+    }
     spec.add_texture(
         name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=builtins[pattern], width=64, height=64,
         rgb1=colours[0], rgb2=colours[1],
@@ -254,7 +257,11 @@ def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> No
     half_reach = HANDLE_REACH / 2
     shapes = (
         ((HANDLE_REACH, 0, height - bar), (wall, width, height - 0.002), (*rgb, 1)),
-        ((HANDLE_REACH + depth, 0, 0.006 - bar), (depth - 3 * wall, width - 3 * wall, 0.002), (0.7, 0.7, 0.7, 1)),
+        (
+            (HANDLE_REACH + depth, 0, 0.006 - bar),
+            (depth - 3 * wall, width - 3 * wall, 0.002),
+            (0.7, 0.7, 0.7, 1),
+        ),
         ((0, 0, 0), (0.003, 0.026, 0.003), (*rgb, 1)),
         ((half_reach, 0.024, 0), (half_reach, 0.0025, 0.003), (*rgb, 1)),
         ((half_reach, -0.024, 0), (half_reach, 0.0025, 0.003), (*rgb, 1)),

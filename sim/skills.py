@@ -37,7 +37,7 @@ def grasp(world: World, arm: Arm, name: str) -> Iterator[np.ndarray]:
 
 
 def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) -> Iterator[np.ndarray]:
-    """Carries a grasped thing above `spot` (3,), lets it go with its bottom `drop` [m] above, and retreats."""
+    """Carries a grasped thing above `spot` (3,), lets go with its bottom `drop` [m] above, and retreats."""
     half = world.scene.thing(name).half
     # Where the object really sits in the hand, seen from the fingertips.
     held = world.position(name) - world.fingertips()
@@ -71,7 +71,7 @@ def sweep(world: World, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.nd
 
 
 def grasp_roll(world: World, name: str) -> float:
-    """The roll about the vertical, from the radial direction, that suits a thing's faces and neighbours [rad]."""
+    """The roll from the radial direction that suits a thing's faces and its neighbours [rad]."""
     thing, position = world.scene.thing(name), world.position(name)
     bearing = bearing_of(position)
     if thing.kind == "cube":

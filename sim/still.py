@@ -14,12 +14,13 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.sim import layout
+from ideomotor.sim.episode import draw_episode, phrase, plan_text, refer
 from ideomotor.sim.motion import OPEN, SHUT, Arm, Unreachable
 from ideomotor.sim.render import make_renderer
 from ideomotor.sim.scene import GRASPABLE, build_model
 from ideomotor.sim.task import Goal, Task
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import draw_episode, phrase, plan_text, project, refer
+from ideomotor.sim.world import project
 
 CAMERAS = ("front", "wrist")
 AT_HOME, IN_HAND = 0.25, 0.25  # shares of scenes with the arm at home, and with an object in its hand

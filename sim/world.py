@@ -13,13 +13,13 @@ import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
-from ideomotor.sim import layout
-from ideomotor.sim.look import LEVELS, draw_look
+from ideomotor.sim.episode import draw_episode, find_goal, phrase, plan_text, refer
+from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.render import Renderer, make_renderer
-from ideomotor.sim.scene import Scene, build_model, with_look
+from ideomotor.sim.scene import build_model
 from ideomotor.sim.task import Goal, Subtask, Task
 from ideomotor.sim.tasks import TASKS
 
@@ -111,7 +111,9 @@ class World:
         """Joint positions, velocities and servo torques."""
         n = self._joints
         data = self.data
-        return RobotState(self.time, data.qpos[:n].copy(), data.qvel[:n].copy(), data.actuator_force[:n].copy())
+        return RobotState(
+            self.time, data.qpos[:n].copy(), data.qvel[:n].copy(), data.actuator_force[:n].copy()
+        )
 
     def observe(self) -> Observation:
         """Renders every camera of the embodiment and reads the joints."""
@@ -245,64 +247,9 @@ class World:
         return phrase(pick[self.seed % len(pick)], self._phrasing)
 
 
-def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, Goal, str, np.ndarray]:
-    """Returns scene, goal, instruction template and offset of the home pose (A,) that a seed stands for."""
-    root = [seed, zlib.crc32(task.name.encode())]
-    look = draw_look(np.random.default_rng([*root, 1]), level)
-    generator = np.random.default_rng([*root, 2])
-    while True:
-        things = task.layout(generator)
-        if things is None:
-            continue
-        extra = layout.draw_objects(generator, look.distractors, twin=0.0)
-        crowd = layout.scatter(generator, extra, things, radii=(0.12, 0.32)) or things
-        if len({(thing.kind, thing.colour, thing.size) for thing in crowd}) < len(crowd):
-            continue  # two things that no words can tell apart
-        scene = with_look(Scene(crowd), look)
-        goals = [goal for goal in task.goals(scene) if scene.things.index(scene.thing(goal.target)) < len(things)]
-        if len({goal.target for goal in goals}) < 2:
-            continue  # words must matter: there is always something else that could have been meant
-        goal = goals[generator.integers(len(goals))]
-        phrasings = task.phrasings(split)
-        home = np.array(look.home_offset) if look.home_offset else np.zeros(6)
-        return scene, goal, phrasings[generator.integers(len(phrasings))], home
-
-
-def phrase(goal: Goal, template: str) -> str:
-    """The instruction for a goal."""
-    return template.format(**goal.words)
-
-
-def find_goal(task: Task, scene: Scene, instruction: str) -> Goal:
-    """Returns the goal that an instruction names in a scene; UserError if it names none."""
-    wanted = " ".join(instruction.lower().strip(" .!").split())
-    goals = task.goals(scene)
-    for goal in goals:
-        if any(phrase(goal, template) == wanted for template in task.instructions):
-            return goal
-    examples = "; ".join(repr(phrase(goal, task.instructions[0])) for goal in goals[:4])
-    raise UserError(
-        f"instruction: {instruction!r} names nothing that can be judged in this scene of {task.name!r} (e.g. {examples})"
-    )
-
-
-def plan_text(scene: Scene, now: str, following: str) -> str:
-    """Scene facts, the current and the next subtask, as one line."""
-    facts = ", ".join(sorted(scene.describe(thing.name) for thing in scene.things))
-    return f"scene: {facts}. now: {now}. next: {following}."
-
-
-def refer(goal: Goal, positions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Names the positions a goal refers to: "target", and "place" where there is one."""
-    referred = {"target": positions[goal.target]}
-    if goal.place:
-        referred["place"] = positions[goal.place]
-    elif goal.spot is not None:
-        referred["place"] = np.array([*goal.spot, 0.0])
-    return referred
-
-
-def project(model: mujoco.MjModel, data: mujoco.MjData, camera: str, point: np.ndarray) -> tuple[float, float]:
+def project(
+    model: mujoco.MjModel, data: mujoco.MjData, camera: str, point: np.ndarray
+) -> tuple[float, float]:
     """Image coordinates (u to the right, v down, in [0, 1] inside a square picture) of a point [m]."""
     view = data.camera(camera)
     right, up, back = view.xmat.reshape(3, 3).T
@@ -310,4 +257,3 @@ def project(model: mujoco.MjModel, data: mujoco.MjData, camera: str, point: np.n
     depth = -float(offset @ back)
     scale = 0.5 / (np.tan(np.radians(model.camera(camera).fovy[0]) / 2) * max(depth, 1e-6))
     return 0.5 + float(offset @ right) * scale, 0.5 - float(offset @ up) * scale
-

@@ -23,7 +23,9 @@ def test_passes_the_checker(name: str) -> None:
 
 
 def test_is_seeded_to_the_bit_and_renders() -> None:
-    first, second = (gymnasium.make("ideomotor.sim.register:ideomotor/Place-v0", render_mode="rgb_array") for _ in "ab")
+    first, second = (
+        gymnasium.make("ideomotor.sim.register:ideomotor/Place-v0", render_mode="rgb_array") for _ in "ab"
+    )
     one, _ = first.reset(seed=3)
     two, _ = second.reset(seed=3)
     assert one["instruction"] == two["instruction"]

@@ -10,10 +10,11 @@ import pytest
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Command
 from ideomotor.eval.rollout import rollout
+from ideomotor.sim.episode import draw_episode, find_goal, phrase
 from ideomotor.sim.layout import free
 from ideomotor.sim.task import HELD_OUT_PHRASINGS, Task
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World, draw_episode, find_goal, phrase, project
+from ideomotor.sim.world import World, project
 
 ALL = pytest.mark.parametrize("name", TASKS)
 

@@ -1,0 +1,73 @@
+"""What a seed stands for: a scene, something to ask for in it, and the words to ask with."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from ideomotor.control.errors import UserError
+from ideomotor.sim import layout
+from ideomotor.sim.look import draw_look
+from ideomotor.sim.scene import Scene, with_look
+from ideomotor.sim.task import Goal, Task
+
+
+def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, Goal, str, np.ndarray]:
+    """Returns scene, goal, instruction template and offset of the home pose (A,) that a seed stands for."""
+    root = [seed, zlib.crc32(task.name.encode())]
+    look = draw_look(np.random.default_rng([*root, 1]), level)
+    generator = np.random.default_rng([*root, 2])
+    while True:
+        things = task.layout(generator)
+        if things is None:
+            continue
+        extra = layout.draw_objects(generator, look.distractors, twin=0.0)
+        crowd = layout.scatter(generator, extra, things, radii=(0.12, 0.32)) or things
+        if len({(thing.kind, thing.colour, thing.size) for thing in crowd}) < len(crowd):
+            continue  # two things that no words can tell apart
+        scene = with_look(Scene(crowd), look)
+        goals = [
+            goal for goal in task.goals(scene) if scene.things.index(scene.thing(goal.target)) < len(things)
+        ]
+        if len({goal.target for goal in goals}) < 2:
+            continue  # words must matter: there is always something else that could have been meant
+        goal = goals[generator.integers(len(goals))]
+        phrasings = task.phrasings(split)
+        home = np.array(look.home_offset) if look.home_offset else np.zeros(6)
+        return scene, goal, phrasings[generator.integers(len(phrasings))], home
+
+
+def phrase(goal: Goal, template: str) -> str:
+    """The instruction for a goal."""
+    return template.format(**goal.words)
+
+
+def find_goal(task: Task, scene: Scene, instruction: str) -> Goal:
+    """Returns the goal that an instruction names in a scene; UserError if it names none."""
+    wanted = " ".join(instruction.lower().strip(" .!").split())
+    goals = task.goals(scene)
+    for goal in goals:
+        if any(phrase(goal, template) == wanted for template in task.instructions):
+            return goal
+    examples = "; ".join(repr(phrase(goal, task.instructions[0])) for goal in goals[:4])
+    raise UserError(
+        f"instruction: {instruction!r} names nothing that can be judged in this scene of {task.name!r} "
+        f"(e.g. {examples})"
+    )
+
+
+def plan_text(scene: Scene, now: str, following: str) -> str:
+    """Scene facts, the current and the next subtask, as one line."""
+    facts = ", ".join(sorted(scene.describe(thing.name) for thing in scene.things))
+    return f"scene: {facts}. now: {now}. next: {following}."
+
+
+def refer(goal: Goal, positions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Names the positions a goal refers to: "target", and "place" where there is one."""
+    referred = {"target": positions[goal.target]}
+    if goal.place:
+        referred["place"] = positions[goal.place]
+    elif goal.spot is not None:
+        referred["place"] = np.array([*goal.spot, 0.0])
+    return referred
