@@ -17,10 +17,12 @@ from accelerate import PartialState
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.train.recipe import PolicyRecipe
+from ideomotor.train.scenes import NAMES
 from ideomotor.train.trainer import fit, tune_process
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.images import augmented, to_pixels
 from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.language import PLAN_QUERIES
 from ideomotor.vla.policy import IdeomotorPolicy, SamplingConfig
 from ideomotor.vla.processor import Processor, fit_processor
 from ideomotor.vla.sampler import sample_chunk, source_noise
@@ -47,7 +49,7 @@ def train_policy(
         resume: continue from the state in `out`.
         told: called with lines about what is going on.
     """
-    state, body = PartialState(), loader.embodiment
+    body = loader.embodiment
     torch.manual_seed(recipe.train.seed)
     config = DecoderConfig(
         embodiments=((body.name, len(body.joints)),),
@@ -60,8 +62,7 @@ def train_policy(
         blocks=recipe.blocks,
     )
     decoder = Decoder(config)
-    with state.main_process_first():
-        plans = read_plans(interpreter, loader, out / "state", told)
+    plans = read_plans(interpreter, loader, out / "state", told)
     processor = measure(loader)
     objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
 
@@ -105,7 +106,8 @@ def action_batch(
         state=torch.from_numpy(processor.state(state)),
         history=torch.from_numpy(processor.history(batch["previous"], state)),
         actions=torch.from_numpy(processor.relative(batch["actions"], state)),
-        counted=torch.from_numpy(batch["action_mask"].astype(np.float32)),
+        # After its end an episode goes on with its last command: a policy that is done holds still.
+        counted=torch.ones(batch["action_mask"].shape),
         progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
     )
 
@@ -138,11 +140,18 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, tol
     path = folder / f"plans-{digest.hexdigest()[:16]}.npy"
     if path.is_file():
         return np.load(path, mmap_mode="r")
-    folder.mkdir(parents=True, exist_ok=True)
+    state, names = PartialState(), len(interpreter.config.names)
+    partial, columns = path.with_suffix(".partial"), PLAN_QUERIES * interpreter.hidden_dim + 3 * names
+    if state.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(loader.rows, columns))
+    state.wait_for_everyone()
+    plans = np.load(partial, mmap_mode="r+")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     interpreter.eval().to(device)
-    camera, partial, plans = interpreter.config.cameras[0], path.with_suffix(".partial"), None
-    for start in range(0, loader.rows, READ_AT_ONCE):
+    camera = interpreter.config.cameras[0]
+    first, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
+    for turn, start in enumerate(range(first, loader.rows, stride)):
         rows = np.arange(start, min(start + READ_AT_ONCE, loader.rows))
         images, instructions = loader.row_images(rows)[camera], instructions_at(loader, rows)
         prompts = interpreter.prompts(instructions, [True] * len(rows))
@@ -150,16 +159,14 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, tol
         with torch.autocast(device.type, torch.bfloat16):
             reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
         parts = (reading.hidden, reading.pointing.points, reading.pointing.presence.sigmoid())
-        packed = torch.cat([part.float().flatten(1) for part in parts], dim=1).cpu().numpy()
-        if plans is None:
-            shape = (loader.rows, packed.shape[1])
-            plans = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        plans[rows] = packed
-        if start // READ_AT_ONCE % 64 == 0:
+        plans[rows] = torch.cat([part.float().flatten(1) for part in parts], dim=1).cpu().numpy()
+        if turn % 64 == 0:
             told(f"reading frames: {rows[-1] + 1} of {loader.rows}")
-    assert plans is not None
     plans.flush()
-    partial.rename(path)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        partial.rename(path)
+    state.wait_for_everyone()
     return np.load(path, mmap_mode="r")
 
 
@@ -214,9 +221,6 @@ def _random_rows(rows: int, count: int) -> list[np.ndarray]:
 
 def _unpacked(packed: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(B, K hidden + 3 M) -> hidden (B, K, hidden), points (B, M, 2), presence (B, M)."""
-    from ideomotor.train.scenes import NAMES
-    from ideomotor.vla.language import PLAN_QUERIES
-
     values = torch.from_numpy(packed.astype(np.float32))
     names = len(NAMES)
     hidden, points, presence = values.split([values.shape[1] - 3 * names, 2 * names, names], dim=1)
