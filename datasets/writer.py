@@ -111,8 +111,9 @@ class DatasetWriter:
         if self._made_root and not self.episodes:
             for path in (layout.INFO, layout.IDENTITY):
                 (self.root / path).unlink(missing_ok=True)
-            for folder in (self.root / "meta", self.root):
-                if folder.is_dir() and not any(folder.iterdir()):
+            folders = [path for path in (self.root, *self.root.rglob("*")) if path.is_dir()]
+            for folder in sorted(folders, reverse=True):  # the deepest first
+                if not any(folder.iterdir()):
                     folder.rmdir()
         os.close(self._lock)
         self._lock = None
