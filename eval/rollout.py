@@ -1,0 +1,210 @@
+"""One episode in lockstep: a policy or the scripted expert drives a simulated robot, tick by tick.
+
+Both go through the same controller and the same command limits. Time is the simulation's, inference
+delay is a number of ticks, so the result depends on the world's seed and on nothing of the machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ideomotor.control.controller import Controller
+from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+
+FRAME_TICKS = 4  # one camera frame: 120 Hz commands, 30 Hz cameras
+PLAN_TICKS = 12  # the interpreter plans at 10 Hz
+ACT_TICKS = 16  # the decoder acts at 7.5 Hz
+PREFIX_TICKS = 8  # shortest prefix of committed commands that a decoder is given
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera frame and what was done until the next one: a row of a dataset, a picture of a video."""
+
+    observation: Observation
+    commands: np.ndarray  # (4, A) float64 [rad or m], executed at the frame's tick and the three after it
+    plan_text: str  # readable plan in force; the ground truth where the expert drives
+    subtask: str  # ground truth, as are the fields below, all at the frame's tick
+    referred: dict[str, np.ndarray]  # {"target" or "place": (3,) [m]}
+    keypoints: dict[str, tuple[str, float, float]]  # {"target" or "place": (camera, u, v)}
+    progress: float
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """What happened in one episode."""
+
+    success: bool  # the task's predicate was satisfied and held
+    seconds: float  # [s] simulated time until success, or until time ran out
+    progress: float  # share of the subtasks done, in [0, 1]
+    commands: np.ndarray  # (T, A) executed commands, one row a tick
+    boundaries: list[int]  # ticks of the first command after a chunk's prefix: where hand-overs would show
+    interventions: dict[str, int]  # {reason: ticks on which the safety filter changed a command}
+    holds: int  # how many times chunks ran out
+    plan_texts: list[tuple[float, str]] = field(
+        default_factory=list
+    )  # (time [s], readable plan), changes only
+
+
+def rollout(
+    world: World,
+    policy: Policy | None,
+    *,
+    delay_ticks: int = 0,
+    plan_every: int = PLAN_TICKS,
+    act_every: int = ACT_TICKS,
+    instruction: str | None = None,
+    expert_noise: float = 0.0,
+    on_frame: Callable[[Frame], None] | None = None,
+    clock: Clock | None = None,
+) -> EpisodeResult:
+    """Runs one episode from the world's present state to success or to its time limit.
+
+    Args:
+        world: a fresh world; its seed also seeds the policy.
+        policy: who drives; None is the task's scripted expert, fed to the controller as 30 Hz chunks.
+        delay_ticks: simulated inference time. A plan or chunk made from the observation of tick t is
+            used from tick t + delay_ticks on, and the next one is not begun before.
+        plan_every: ticks between plans, a multiple of 4.
+        act_every: ticks between chunks, a multiple of 4.
+        instruction: what the policy is told, where that differs from what success is judged by.
+        expert_noise: disturbance of the expert, passed to `World.expert`.
+        on_frame: called once for each camera frame, after the frame's four commands were executed.
+        clock: paces the ticks, where the wall clock should; None runs as fast as it can.
+
+    Raises:
+        Whatever the world or the policy raises: an error is never counted as a failed task.
+    """
+    if plan_every % FRAME_TICKS or act_every % FRAME_TICKS:
+        raise ValueError(f"plan_every and act_every must be multiples of {FRAME_TICKS} ticks")
+    told = world.instruction if instruction is None else instruction
+    controller = Controller(world.embodiment)
+    controller.reset(world.state())
+    if policy is None:
+        pilot: _Pilot = _Expert(
+            world.expert(expert_noise), float(world.embodiment.control_hz), world.plan_text
+        )
+    else:
+        policy.reset(world.seed)
+        busy = -(-delay_ticks // FRAME_TICKS) * FRAME_TICKS  # a half of the policy does one thing at a time
+        pilot = _PolicyPilot(policy, delay_ticks, max(plan_every, busy), max(act_every, busy))
+
+    commands: list[np.ndarray] = []
+    boundaries: list[int] = []
+    plan_texts: list[tuple[float, str]] = []
+    frame: Frame | None = None
+    started = clock.now() if clock else 0.0
+    for tick in range(world.max_ticks):
+        if clock:
+            clock.sleep_until(started + tick / world.embodiment.control_hz)
+        if tick % FRAME_TICKS == 0:
+            if world.success:
+                break
+            observation = None
+            if on_frame or pilot.looks_at(tick):
+                observation = dataclasses.replace(world.observe(), instruction=told)
+            seam = pilot.drive(tick, observation, controller)
+            if seam is not None:
+                boundaries.append(seam)
+            text = pilot.plan_text()
+            if text and (not plan_texts or plan_texts[-1][1] != text):
+                plan_texts.append((tick / world.embodiment.control_hz, text))
+            if on_frame and observation:
+                frame = _frame(world, observation, text)
+        command: Command = controller.step(tick, world.state())
+        world.step(command)
+        commands.append(np.array(command.position, dtype=np.float64))
+        if frame and on_frame and tick % FRAME_TICKS == FRAME_TICKS - 1:
+            on_frame(dataclasses.replace(frame, commands=np.stack(commands[-FRAME_TICKS:])))
+    return EpisodeResult(
+        success=bool(world.success),
+        seconds=len(commands) / world.embodiment.control_hz,
+        progress=float(world.progress()),
+        commands=np.array(commands),
+        boundaries=boundaries,
+        interventions=dict(controller.interventions),
+        holds=controller.holds,
+        plan_texts=plan_texts,
+    )
+
+
+class _Expert:
+    """Feeds the expert's 120 Hz targets to the controller, one camera frame's worth at a time."""
+
+    def __init__(self, targets: Iterator[np.ndarray], hz: float, plan_text: Callable[[], str]):
+        self._targets = targets
+        self._hz = hz
+        self.plan_text = plan_text
+        self._last: np.ndarray | None = None
+
+    def looks_at(self, tick: int) -> bool:
+        return False
+
+    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> int | None:
+        actions = [self._next() for _ in range(FRAME_TICKS)]
+        time = tick / self._hz
+        controller.submit(ActionChunk(np.array(actions, dtype=np.float32), self._hz, tick, time, time))
+        return None  # consecutive pieces of one trajectory, not hand-overs
+
+    def _next(self) -> np.ndarray:
+        self._last = next(self._targets, self._last)  # a finished expert stays where it is
+        if self._last is None:
+            raise ValueError("the expert gave no target at all")
+        return self._last
+
+
+class _PolicyPilot:
+    """Calls a policy's two halves at their rates and delivers what they make `delay` ticks later."""
+
+    def __init__(self, policy: Policy, delay: int, plan_every: int, act_every: int):
+        self._policy = policy
+        self._delay = delay
+        self._plan_every = plan_every
+        self._act_every = act_every
+        self._plan: LatentPlan | None = None
+        self._coming: list[tuple[int, LatentPlan]] = []  # plans still being thought, with their tick
+
+    def looks_at(self, tick: int) -> bool:
+        return tick % self._plan_every == 0 or tick % self._act_every == 0
+
+    def plan_text(self) -> str:
+        return self._plan.text if self._plan else ""
+
+    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> int | None:
+        """Thinks where it is due; returns the tick at which a new chunk leaves its prefix."""
+        if observation is None:
+            return None
+        if tick % self._plan_every == 0:
+            self._coming.append((tick + self._delay, self._policy.plan(observation)))
+        while self._coming and (self._coming[0][0] <= tick or self._plan is None):
+            self._plan = self._coming.pop(0)[1]  # the first chunk takes the first plan at once
+        if tick % self._act_every or self._plan is None:
+            return None
+        prefix = controller.committed(tick, max(self._delay, PREFIX_TICKS))
+        chunk = self._policy.act(observation, self._plan, prefix)
+        controller.submit(chunk, available_at=tick + self._delay)
+        return tick + len(prefix)
+
+
+_Pilot = _Expert | _PolicyPilot
+
+
+def _frame(world: World, observation: Observation, plan_text: str) -> Frame:
+    """A frame as it stands at its tick; its commands follow once they have been executed."""
+    return Frame(
+        observation=observation,
+        commands=np.empty((0, 0)),
+        plan_text=plan_text,
+        subtask=world.subtask(),
+        referred={name: np.array(position) for name, position in world.referred().items()},
+        keypoints=dict(world.keypoints()),
+        progress=float(world.progress()),
+    )

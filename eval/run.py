@@ -1,0 +1,209 @@
+"""Evaluates a policy, or the scripted expert, on a suite: the list in, one row per episode out.
+
+Rows depend on the list alone, not on the number of workers or on what ran before. They are kept in a
+JSON-lines file while the run goes on, so an interrupted run continues where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Policy
+from ideomotor.eval.rollout import rollout
+from ideomotor.eval.statistics import aggregate, jerk_ratio
+from ideomotor.eval.suites import EpisodeSpec
+from ideomotor.eval.workers import in_order
+
+ROWS_FILE = "episodes.jsonl"
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Who drives, as something that can be sent to another process."""
+
+    policy: Path | None  # checkpoint folder; None is the scripted expert
+    robot: str = "so101"  # embodiment name or file
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One finished episode of a suite."""
+
+    spec: EpisodeSpec
+    instruction: str  # what success was judged by
+    told: str  # what the policy was told; differs from `instruction` in a swapped episode
+    success: bool
+    seconds: float
+    progress: float
+    failed_at: str  # subtask in which time ran out, empty after a success
+    interventions: int  # ticks with a command changed by the safety filter, for each of its reasons
+    holds: int  # how many times chunks ran out
+    jerk_ratio: float | None  # see `statistics.jerk_ratio`
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
+        fields = dataclasses.asdict(self)
+        return {**fields.pop("spec"), **fields}
+
+
+def evaluate(
+    specs: Sequence[EpisodeSpec],
+    pilot: Pilot,
+    *,
+    workers: int = 1,
+    out: Path | None = None,
+    resume: bool = False,
+    on_row: Callable[[EpisodeRow], None] | None = None,
+) -> list[EpisodeRow]:
+    """Runs every episode of the list and returns the rows in the list's order.
+
+    Args:
+        specs: the episodes; entries are the keys of the result and must not repeat.
+        pilot: who drives.
+        workers: processes; each has its own policy and its own GL context.
+        out: folder in which finished rows are kept, line by line; made if missing.
+        resume: keep the rows already in `out` and run only what is missing.
+        on_row: called with each row, in the list's order, those already in `out` included.
+
+    Raises:
+        UserError: unusable checkpoint, or `out` holds rows and `resume` is not set, or holds rows of
+            another policy.
+        Exception: whatever an environment raised. Rows finished before it are kept.
+    """
+    if pilot.policy is not None:
+        load_policy(pilot.policy, pilot.robot)  # a bad one is refused here, before any process starts
+    fingerprint = _fingerprint(pilot)
+    done = _open_rows(out / ROWS_FILE, fingerprint, resume) if out else {}
+    missing = [spec for spec in specs if spec not in done]
+    rows = []
+    with contextlib.closing(in_order(functools.partial(run_episode, pilot=pilot), missing, workers)) as new:
+        for spec in specs:
+            row = done.get(spec)
+            if row is None:
+                row = next(new)
+                if out:
+                    _append_row(out / ROWS_FILE, row)
+            rows.append(row)
+            if on_row:
+                on_row(row)
+    return rows
+
+
+def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
+    """Runs one episode of a suite in this process."""
+    from ideomotor.sim.world import World
+
+    embodiment = load_embodiment(pilot.robot)
+    split = "train" if spec.phrasing == "train" else "heldout"
+    policy = None if pilot.policy is None else load_policy(pilot.policy, pilot.robot)
+    world = World(spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment)
+    try:
+        told = world.alternative_instruction() if spec.phrasing == "swapped" else world.instruction
+        assert told is not None, f"{spec} is not a scene of the swap suite"
+        delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
+        result = rollout(world, policy, delay_ticks=delay_ticks, instruction=told)
+        ratio = jerk_ratio(result.commands, result.boundaries)
+        return EpisodeRow(
+            spec=spec,
+            instruction=world.instruction,
+            told=told,
+            success=result.success,
+            seconds=result.seconds,
+            progress=result.progress,
+            failed_at="" if result.success else world.subtask(),
+            interventions=sum(result.interventions.values()),
+            holds=result.holds,
+            jerk_ratio=None if math.isnan(ratio) else ratio,
+        )
+    finally:
+        world.close()
+
+
+def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, Any]:
+    """The `eval` JSON object: rows, one rate per task, and one over all episodes."""
+    by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
+    over_all = dataclasses.asdict(mean)
+    return {
+        "suite": suite,
+        "policy": policy,
+        "episodes": [row.to_json() for row in rows],
+        "tasks": {task: dataclasses.asdict(rate) for task, rate in by_task.items()},
+        "mean": {key: over_all[key] for key in ("rate", "low", "high")},
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def load_policy(folder: Path, robot: str) -> Policy:
+    """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
+
+    Raises:
+        UserError: the folder is missing or damaged, or was made for another robot.
+    """
+    import torch
+
+    from ideomotor.vla.policy import IdeomotorPolicy
+
+    torch.set_num_threads(1)
+    policy = IdeomotorPolicy.from_pretrained(folder)
+    policy.processor.check(load_embodiment(robot))
+    return policy
+
+
+def _fingerprint(pilot: Pilot) -> str:
+    """What the rows of one run have in common: the robot, and the bytes of the checkpoint."""
+    digest = hashlib.sha256(load_embodiment(pilot.robot).fingerprint.encode())
+    if pilot.policy is not None:
+        from ideomotor.vla.checkpoint import CONFIG, PROCESSOR, WEIGHTS
+
+        for name in (CONFIG, PROCESSOR, WEIGHTS):
+            digest.update((pilot.policy / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _open_rows(path: Path, fingerprint: str, resume: bool) -> dict[EpisodeSpec, EpisodeRow]:
+    """Rows already in the file, which afterwards ends in a whole line, ready to be appended to."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows: dict[EpisodeSpec, EpisodeRow] = {}
+    if lines and not resume:
+        raise UserError(f"out: {path} holds the results of an earlier run; --resume continues it")
+    if lines:
+        if json.loads(lines[0]).get("fingerprint") != fingerprint:
+            raise UserError(
+                f"out: {path} holds the results of another policy or robot; choose another folder"
+            )
+        for number, line in enumerate(lines[1:], start=2):
+            try:
+                row = _row_from_json(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                if number == len(lines):
+                    break  # the line being written when the earlier run died
+                raise UserError(f"out: {path}, line {number} is not a result: {error}") from error
+            rows[row.spec] = row
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = [json.dumps({"fingerprint": fingerprint}), *(json.dumps(row.to_json()) for row in rows.values())]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(line + "\n" for line in kept))
+    os.replace(temporary, path)
+    return rows
+
+
+def _append_row(path: Path, row: EpisodeRow) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row.to_json()) + "\n")
+
+
+def _row_from_json(fields: dict[str, Any]) -> EpisodeRow:
+    spec = EpisodeSpec(**{field.name: fields.pop(field.name) for field in dataclasses.fields(EpisodeSpec)})
+    return EpisodeRow(spec=spec, **fields)

@@ -1,0 +1,91 @@
+"""Success rates with intervals: what a table of results is allowed to say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+Z_95 = 1.959963984540054  # 97.5 % quantile of the standard normal
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of successes with its 95 % interval; all three in [0, 1]."""
+
+    episodes: int
+    successes: int
+    rate: float
+    low: float
+    high: float
+
+
+def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """The Wilson score interval of a share (Wilson 1927), at 95 % by default.
+
+    It keeps its coverage at small `n` and at shares near 0 and 1, where the textbook p ± z·s collapses.
+
+    Args:
+        successes: how many of the `n` trials succeeded.
+        n: number of trials; 0 gives the interval that says nothing, (0, 1).
+        z: normal quantile of the confidence level.
+
+    Returns:
+        (low, high), both in [0, 1] and with successes / n between them.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must be between 0 and n={n}, got {successes}")
+    if n == 0:
+        return 0.0, 1.0
+    share = successes / n
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    centre = share + z * z / (2 * n)
+    scale = 1 + z * z / n
+    low = 0.0 if successes == 0 else (centre - spread) / scale
+    high = 1.0 if successes == n else (centre + spread) / scale
+    return low, high
+
+
+def rate(outcomes: Iterable[bool]) -> Rate:
+    """Summarises successes and failures of one kind of episode."""
+    successes = [bool(outcome) for outcome in outcomes]
+    n, hits = len(successes), sum(successes)
+    low, high = wilson(hits, n)
+    return Rate(n, hits, hits / n if n else 0.0, low, high)
+
+
+def aggregate(outcomes: Iterable[tuple[str, bool]]) -> tuple[dict[str, Rate], Rate]:
+    """Groups (task, success) pairs into one rate per task and one over all episodes.
+
+    Returns:
+        ({task: rate} in order of first appearance, rate over all episodes together).
+    """
+    by_task: dict[str, list[bool]] = {}
+    for task, success in outcomes:
+        by_task.setdefault(task, []).append(success)
+    everything = [success for group in by_task.values() for success in group]
+    return {task: rate(group) for task, group in by_task.items()}, rate(everything)
+
+
+def jerk_ratio(commands: np.ndarray, boundaries: list[int]) -> float:
+    """How much rougher executed commands are where one chunk hands over to the next.
+
+    Args:
+        commands: (T, A) executed commands, one row a tick.
+        boundaries: ticks at which a new chunk's first command was executed.
+
+    Returns:
+        Root mean square jerk in the third differences that straddle a boundary, divided by the same
+        elsewhere; 1 means that hand-overs cannot be seen. NaN where either side has no sample or the
+        arm never moves inside a chunk.
+    """
+    jerk = np.diff(commands, n=3, axis=0)  # (T - 3, A), row i uses ticks i .. i + 3
+    straddles = np.zeros(len(jerk), dtype=bool)
+    for tick in boundaries:
+        straddles[max(tick - 3, 0) : max(tick, 0)] = True
+    if not straddles.any() or straddles.all():
+        return float("nan")
+    inside = float(np.sqrt(np.mean(jerk[~straddles] ** 2)))
+    return float(np.sqrt(np.mean(jerk[straddles] ** 2))) / inside if inside > 0 else float("nan")

@@ -1,0 +1,74 @@
+"""Suites: fixed lists of episodes, written before anything runs; a result is keyed by its entry."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ideomotor.control.errors import UserError, unknown_name
+
+HELD_OUT_SEEDS = 1_000_000  # first seed of every suite; demonstrations count up from 0
+MAX_SKIPPED = 1000  # scenes in a row in which nothing else can be named
+
+Phrasing = Literal["train", "heldout", "swapped"]
+
+SUITES: dict[str, Phrasing] = {
+    "builtin": "heldout",  # scenes and phrasings of the instruction that no demonstration had
+    "familiar": "train",  # the same scenes, in phrasings of the demonstrations
+    # As builtin, but the policy is told to use another object that is present. Success is judged by the
+    # original instruction, so a policy that listens fails. Scenes without another object are left out.
+    "swap": "swapped",
+}
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """One episode of a suite; everything that happens in it follows from these."""
+
+    task: str
+    seed: int
+    phrasing: Phrasing
+    perturbation: str = "light"  # randomisation level of the world
+    delay_ms: int = 0  # simulated inference time [ms]
+
+
+def suite(name: str, tasks: Sequence[str], episodes: int, seed_start: int) -> list[EpisodeSpec]:
+    """The episodes of a suite, task by task.
+
+    Args:
+        name: a key of `SUITES`.
+        tasks: task names, in the order of the list.
+        episodes: how many of each task.
+        seed_start: the first seed of each task.
+
+    Raises:
+        UserError: unknown suite, fewer than one episode, or a task whose scenes hold nothing to swap.
+    """
+    if name not in SUITES:
+        raise unknown_name("suite", name, SUITES)
+    if episodes < 1:
+        raise UserError(f"episodes: got {episodes}, expected at least 1")
+    phrasing = SUITES[name]
+    specs = []
+    for task in tasks:
+        seeds = _swappable(task, seed_start) if phrasing == "swapped" else itertools.count(seed_start)
+        specs += [EpisodeSpec(task, seed, phrasing) for seed in itertools.islice(seeds, episodes)]
+    return specs
+
+
+def _swappable(task: str, seed_start: int) -> Iterator[int]:
+    """Seeds from `seed_start` on in whose scenes the instruction could name another object."""
+    from ideomotor.sim.world import World
+
+    skipped = 0
+    for seed in itertools.count(seed_start):
+        world = World(task, seed, split="heldout")
+        found = world.alternative_instruction() is not None
+        world.close()
+        skipped = 0 if found else skipped + 1
+        if found:
+            yield seed
+        elif skipped == MAX_SKIPPED:
+            raise UserError(f"suite: 'swap' needs scenes with something else to name, {task!r} has none")

@@ -1,0 +1,79 @@
+"""Runs independent jobs on several processes and hands the results back in the order of the jobs.
+
+The order is what makes results independent of the number of workers. Processes are spawned, not forked:
+each gets its own torch and its own GL context.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Generator[Result]:
+    """Yields `function(job)` for every job, in the jobs' order.
+
+    Args:
+        function: a module-level function; it, the jobs and the results must pickle.
+        jobs: what to do; at most three jobs per worker are taken ahead of the results.
+        workers: number of processes; 1 runs everything in this one.
+
+    Raises:
+        Whatever `function` raises, at that job's turn; later jobs are abandoned. Closing the iterator
+        or interrupting it (Ctrl-C) ends the processes at once.
+    """
+    if workers <= 1:
+        yield from map(function, jobs)
+        return
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    pending: deque[Future[Result]] = deque()
+    finished = False
+    try:
+        for job in jobs:
+            pending.append(_submit_shielded(pool, function, job))
+            if len(pending) >= 3 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+        finished = True
+    finally:
+        if not finished:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit_shielded(
+    pool: ProcessPoolExecutor, function: Callable[[Job], Result], job: Job
+) -> Future[Result]:
+    """Submits with SIGINT blocked: a process started here inherits the mask, so Ctrl-C reaches us only."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(function, job)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _start_worker() -> None:
+    """Keeps a worker to one core and ends it when its parent is killed."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # read by the numeric libraries when they are first imported
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,174 @@
+"""The lockstep loop, over a world and a policy small enough to reason about."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
+from ideomotor.eval.rollout import rollout
+
+
+class FakeWorld:
+    """Moves one joint from home to `goal`; solved once the command has been there for ten ticks."""
+
+    def __init__(self, seed: int = 0, goal: float = 0.2, max_ticks: int = 240):
+        self.embodiment = load_embodiment("so101")
+        self.seed = seed
+        self.instruction = "move to the goal"
+        self.max_ticks = max_ticks
+        self.tick = 0
+        self.success = False
+        self.observed_at: list[int] = []
+        self._position = self.embodiment.home_position.copy()
+        self._goal = goal
+        self._there_for = 0
+
+    def state(self) -> RobotState:
+        zeros = np.zeros_like(self._position)
+        return RobotState(self.tick / 120, self._position.copy(), zeros, zeros)
+
+    def observe(self) -> Observation:
+        self.observed_at.append(self.tick)
+        image = np.full((4, 4, 3), self.tick % 256, np.uint8)
+        return Observation(
+            self.tick / 120,
+            {"front": image, "wrist": image},
+            self._position.astype(np.float32),
+            self.instruction,
+        )
+
+    def step(self, command: Command) -> None:
+        assert command.tick == self.tick
+        self._position = command.position.copy()
+        self.tick += 1
+        self._there_for = self._there_for + 1 if abs(self._moved() - self._goal) < 1e-3 else 0
+        self.success = self._there_for >= 10
+
+    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
+        for share in 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, 120)):
+            yield self.embodiment.home_position + np.eye(6)[0] * self._goal * share
+
+    def progress(self) -> float:
+        return min(abs(self._moved() / self._goal), 1.0)
+
+    def subtask(self) -> str:
+        return "move"
+
+    def plan_text(self) -> str:
+        return "now: move" if self.progress() < 0.5 else "now: nearly there"
+
+    def referred(self) -> dict[str, np.ndarray]:
+        return {"target": np.array([0.1, 0.2, 0.3])}
+
+    def keypoints(self) -> dict[str, tuple[str, float, float]]:
+        return {"target": ("front", 0.25, 0.75)}
+
+    def _moved(self) -> float:
+        return float(self._position[0] - self.embodiment.home_position[0])
+
+
+class HoldPolicy:
+    """Stays where it is: every chunk repeats the last row of its prefix. Remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+        self.planned_at: list[int] = []
+        self.acted: list[tuple[int, float, int]] = []  # (tick, time of the plan's observation, prefix length)
+        self.told: set[str] = set()
+
+    def reset(self, seed: int) -> None:
+        self.seeds.append(seed)
+
+    def plan(self, observation: Observation) -> LatentPlan:
+        self.planned_at.append(round(observation.time * 120))
+        self.told.add(observation.instruction)
+        return LatentPlan(np.zeros((1, 1), np.float32), observation.time, text=f"plan {len(self.planned_at)}")
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * 120)
+        self.acted.append((tick, plan.observed_at, len(prefix)))
+        actions = np.concatenate([prefix, np.repeat(prefix[-1:], 48, axis=0)]).astype(np.float32)
+        return ActionChunk(actions, 120.0, tick, observation.time, plan.observed_at)
+
+
+def test_the_expert_solves_the_task_through_the_controller():
+    world = FakeWorld()
+    result = rollout(world, None)
+    assert result.success
+    assert result.progress == pytest.approx(1, abs=0.01)
+    assert result.seconds == len(result.commands) / 120 == world.tick / 120
+    assert result.commands[-1, 0] - world.embodiment.home_position[0] == pytest.approx(0.2, abs=1e-3)
+    assert [text for _, text in result.plan_texts] == ["now: move", "now: nearly there"]
+    assert world.observed_at == []  # no camera is looked through where nobody looks
+
+
+def test_an_episode_ends_at_the_time_limit():
+    world = FakeWorld(max_ticks=50)
+    result = rollout(world, None)
+    assert not result.success
+    assert len(result.commands) == 50
+
+
+def test_every_camera_frame_comes_with_its_four_commands():
+    world, frames = FakeWorld(), []
+    result = rollout(world, None, on_frame=frames.append)
+    assert world.observed_at == list(range(0, len(result.commands), 4))
+    assert np.array_equal(np.concatenate([frame.commands for frame in frames]), result.commands)
+    assert [round(frame.observation.time * 120) for frame in frames] == world.observed_at
+    assert all(later.progress >= earlier.progress for earlier, later in zip(frames, frames[1:], strict=False))
+
+
+def test_a_policy_is_seeded_planned_and_asked_at_its_rates():
+    world, policy = FakeWorld(seed=7, max_ticks=64), HoldPolicy()
+    result = rollout(world, policy)
+    assert policy.seeds == [7]
+    assert policy.planned_at == [0, 12, 24, 36, 48, 60]
+    assert policy.acted == [(0, 0, 8), (16, 12 / 120, 8), (32, 24 / 120, 8), (48, 48 / 120, 8)]
+    assert result.boundaries == [8, 24, 40, 56]
+    assert world.observed_at == sorted({*policy.planned_at, *(tick for tick, *_ in policy.acted)})
+    assert result.holds == 0
+    assert np.ptp(result.commands, axis=0).max() < 1e-6
+
+
+def test_with_a_delay_the_prefix_grows_and_the_plan_ages():
+    policy = HoldPolicy()
+    rollout(FakeWorld(max_ticks=48), policy, delay_ticks=12)
+    assert policy.acted == [(0, 0, 12), (16, 0, 12), (32, 12 / 120, 12)]
+
+
+def test_no_half_of_the_policy_begins_before_it_is_done():
+    policy = HoldPolicy()
+    rollout(FakeWorld(max_ticks=80), policy, delay_ticks=22)
+    assert policy.planned_at == [0, 24, 48, 72]
+    assert [tick for tick, *_ in policy.acted] == [0, 24, 48, 72]
+
+
+def test_what_the_policy_is_told_can_differ_from_what_is_judged():
+    policy = HoldPolicy()
+    rollout(FakeWorld(max_ticks=8), policy, instruction="do the other thing")
+    assert policy.told == {"do the other thing"}
+
+
+def test_an_environment_error_is_not_a_failed_task():
+    class Broken(FakeWorld):
+        def step(self, command):
+            raise RuntimeError("contact solver diverged")
+
+    with pytest.raises(RuntimeError, match="diverged"):
+        rollout(Broken(), None)
+
+
+def test_a_clock_paces_every_tick():
+    class Clock:
+        times = []
+
+        def now(self):
+            return 5.0
+
+        def sleep_until(self, time):
+            self.times.append(time)
+
+    rollout(FakeWorld(max_ticks=4), None, clock=Clock())
+    assert Clock.times == pytest.approx([5 + tick / 120 for tick in range(4)])

@@ -1,0 +1,61 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ideomotor.eval.statistics import aggregate, jerk_ratio, rate, wilson
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "expected"),
+    [  # Newcombe 1998, table I, method 3 (score without continuity correction)
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_wilson_agrees_with_published_values(successes, n, expected):
+    assert wilson(successes, n) == pytest.approx(expected, abs=5e-5)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_symmetric_and_contains_the_share(case):
+    successes, n = case
+    low, high = wilson(successes, n)
+    assert 0 <= low <= successes / n <= high <= 1
+    mirrored = wilson(n - successes, n)
+    assert mirrored == pytest.approx((1 - high, 1 - low))
+
+
+def test_wilson_covers_95_percent():
+    share, n = 0.9, 50
+    probability = [math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(n + 1)]
+    covered = sum(p for k, p in enumerate(probability) if wilson(k, n)[0] <= share <= wilson(k, n)[1])
+    assert 0.93 < covered < 0.98
+
+
+def test_nothing_is_known_from_no_episode():
+    assert wilson(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="between 0 and n=3"):
+        wilson(4, 3)
+
+
+def test_aggregate_groups_by_task_in_order_of_appearance():
+    by_task, overall = aggregate([("push", True), ("lift", False), ("push", False), ("lift", False)])
+    assert list(by_task) == ["push", "lift"]
+    assert by_task["push"] == rate([True, False])
+    assert (overall.episodes, overall.successes, overall.rate) == (4, 1, 0.25)
+
+
+def test_jerk_ratio_sees_a_kink_at_a_boundary_only():
+    ticks = np.arange(200) / 120
+    smooth = np.sin(2 * np.pi * ticks)[:, None]
+    assert jerk_ratio(smooth, list(range(10, 190, 16))) == pytest.approx(1, abs=0.1)
+    kinked = smooth + np.where(np.arange(200) >= 120, 0.01, 0.0)[:, None]
+    assert jerk_ratio(kinked, [120]) > 5
+    assert jerk_ratio(kinked, [50]) < 0.5
+    assert math.isnan(jerk_ratio(smooth, []))
+    assert math.isnan(jerk_ratio(np.zeros((50, 2)), [20]))
