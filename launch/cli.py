@@ -1,0 +1,192 @@
+"""The `ideomotor` command: finds the subcommand, parses its options with tyro, turns errors into exit codes.
+
+Each command is a frozen dataclass of options and a function of it, in a file of its own. To add one,
+write that file and give it an entry in `COMMANDS`. Nothing but the chosen command is imported, so that
+`--help` and mistakes answer at once.
+
+Exit codes: 0 done, 1 a fault (with its traceback), 2 bad input (one line), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ideomotor.control.errors import UserError, unknown_name
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code.
+
+    Args:
+        argv: arguments without the program's name; None takes them from the process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(_help())
+            return 0
+        name, rest = _split(arguments)
+        if name is None:
+            print(_help(prefix=arguments[0]))
+            return 0
+        options_type, command = COMMANDS[name].load()
+        return command(_parse(options_type, name, rest))
+    except UserError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0  # whoever read the output, `head` say, has seen enough
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            return _refuse(f"disk: {error.strerror} ({error.filename or 'while writing'})")
+        raise
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One command: a line of help, and how to import its options and its function."""
+
+    summary: str
+    load: Callable[[], tuple[type, Callable[[Any], int]]]
+
+
+def _run() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import run
+
+    return run.RunOptions, run.run
+
+
+def _tasks() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import listing
+
+    return listing.TasksOptions, listing.tasks
+
+
+def _robots() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import listing
+
+    return listing.RobotsOptions, listing.robots
+
+
+def _record() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import record
+
+    return record.RecordOptions, record.record
+
+
+def _data_info() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import data
+
+    return data.InfoOptions, data.info
+
+
+def _data_validate() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import data
+
+    return data.ValidateOptions, data.validate
+
+
+def _train() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import training
+
+    return training.TrainOptions, training.train
+
+
+def _eval() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import evaluate
+
+    return evaluate.EvalOptions, evaluate.evaluate
+
+
+def _bench_render() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import benchmarks
+
+    return benchmarks.RenderOptions, benchmarks.render
+
+
+COMMANDS: dict[str, _Entry] = {
+    "run": _Entry("run a simulated task with a policy or the scripted expert", _run),
+    "tasks": _Entry("list the tasks, their objects and instructions", _tasks),
+    "robots": _Entry("list the robots, their joints and limits; check an embodiment file", _robots),
+    "record": _Entry("record demonstrations of the scripted experts to a LeRobot v3 dataset", _record),
+    "data info": _Entry("what a dataset holds", _data_info),
+    "data validate": _Entry("check a dataset file by file", _data_validate),
+    "train": _Entry("train a policy on datasets", _train),
+    "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
+    "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),
+}
+
+
+def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """(command, its arguments); the command is None where help on a group such as `data` is wanted."""
+    first, second = arguments[0], arguments[1] if len(arguments) > 1 else "--help"
+    if first in COMMANDS:
+        return first, arguments[1:]
+    group = [name for name in COMMANDS if name.startswith(first + " ")]
+    if not group:
+        raise unknown_name("command", first, {name.split()[0] for name in COMMANDS})
+    if second in ("-h", "--help"):
+        return None, []
+    if f"{first} {second}" not in COMMANDS:
+        raise unknown_name(f"{first} command", second, [name.split()[1] for name in group])
+    return f"{first} {second}", arguments[2:]
+
+
+def _help(prefix: str = "") -> str:
+    shown = {name: entry for name, entry in COMMANDS.items() if name.startswith(prefix)}
+    width = max(map(len, shown))
+    usage = f"usage: ideomotor {prefix + ' ' if prefix else ''}COMMAND [OPTIONS]"
+    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in shown.items()]
+    return "\n".join(
+        [usage, "", "commands:", *lines, "", "ideomotor COMMAND --help shows a command's options."]
+    )
+
+
+def _parse(options_type: type, name: str, arguments: list[str]) -> Any:
+    """The command's options. tyro explains a mistake in a box; we keep what it says as one line."""
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                options_type,
+                prog=f"ideomotor {name}",
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code:
+            raise UserError(f"{_unboxed(said.getvalue())} (see: ideomotor {name} --help)") from None
+        raise
+
+
+def _unboxed(text: str) -> str:
+    """What tyro says in its box, as one line: the paragraph up to the first rule, and a suggested flag."""
+    paragraphs: list[list[str]] = [[]]
+    for line in text.splitlines():
+        inside = line.strip(" │")
+        if inside.startswith("──"):
+            paragraphs.append([])
+        elif inside and not inside.startswith(("╭", "╰")):
+            paragraphs[-1].append(inside)
+    said = " ".join(" ".join(paragraphs[0]).split()) or "the arguments were not understood"
+    for heading, *suggested in filter(None, paragraphs[1:]):
+        if heading.startswith("Perhaps you meant") and suggested:
+            said += f"; did you mean {suggested[0].split()[0]}?"
+    return said
+
+
+def _refuse(message: str) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,71 @@
+"""`ideomotor data info|validate`: what a dataset holds, and whether it is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.table import Table
+
+from ideomotor.control.errors import UserError
+from ideomotor.launch.console import Output
+
+
+@dataclass(frozen=True)
+class InfoOptions:
+    """Says what a LeRobot v3 dataset holds."""
+
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """folder of the dataset"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write it as JSON; - is standard output"""
+
+
+@dataclass(frozen=True)
+class ValidateOptions:
+    """Checks a LeRobot v3 dataset file by file: nothing missing, cut short or contradictory."""
+
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """folder of the dataset"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the problems as JSON; - is standard output"""
+
+
+def info(options: InfoOptions) -> int:
+    """Shows size, rate, features and instructions."""
+    output = Output(options.json)
+
+    from ideomotor.datasets import checks
+
+    found = checks.info(options.dataset)
+    for name in ("format", "robot", "episodes", "frames", "fps"):
+        output.text.print(f"{name:<9} {found[name]}", markup=False)
+    table = Table("feature", "type", "shape", box=None, pad_edge=False)
+    for name, feature in found["features"].items():
+        table.add_row(name, feature["dtype"], " x ".join(map(str, feature["shape"])))
+    output.text.print(table)
+    output.text.print(f"{len(found['tasks'])} instructions, such as:")
+    for task in found["tasks"][:5]:
+        output.text.print(f"  {task}", markup=False)
+    output.result(found)
+    return 0
+
+
+def validate(options: ValidateOptions) -> int:
+    """Shows every problem; 0 for a whole dataset, 1 if there are any."""
+    output = Output(options.json)
+
+    from ideomotor.datasets import checks
+
+    if not options.dataset.is_dir():
+        raise UserError(f"dataset: no folder {str(options.dataset)!r}")
+    problems = checks.validate(options.dataset)
+    for problem in problems:
+        output.text.print(f"{problem['where']}: {problem['what']}", markup=False)
+    output.text.print(f"{len(problems)} problems" if problems else "no problems")
+    output.result({"ok": not problems, "problems": problems})
+    return 1 if problems else 0

@@ -1,0 +1,27 @@
+"""Which checkpoint a command means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ideomotor.control.errors import UserError
+
+
+def policy_folder(chosen: Path | None) -> Path:
+    """The folder of a checkpoint: the user's, or the one that comes with the package.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if chosen is None:
+        from ideomotor.vla.checkpoint import bundled_checkpoint
+
+        return bundled_checkpoint()
+    if not chosen.is_dir():
+        raise UserError(f"policy: no folder {str(chosen)!r}, expected one written by `ideomotor train`")
+    return chosen
+
+
+def policy_name(chosen: Path | None) -> str:
+    """How results call the policy."""
+    return "bundled" if chosen is None else str(chosen)

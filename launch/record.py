@@ -1,0 +1,278 @@
+"""`ideomotor record`: demonstrations of the scripted experts, written as a LeRobot v3 dataset.
+
+Episodes enter the dataset in an order that follows from the options alone, so the same command writes
+the same bytes with any number of workers, and after any number of interruptions. Only solved episodes
+are stored; the place of a failed one is taken by the next seed of its task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import tyro
+
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.launch.console import Output, write_whole
+
+if TYPE_CHECKING:
+    from ideomotor.datasets.episode import Episode
+    from ideomotor.datasets.prepare import PreparedEpisode
+    from ideomotor.eval.rollout import Frame
+
+MAX_FAILURES = 20  # give up when a task has failed this often, and more often than it was solved
+OPTIONS_FILE = "record.json"  # what the episodes of a dataset folder were recorded with
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Records demonstrations of the scripted experts to a LeRobot v3 dataset."""
+
+    tasks: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TASK...")]
+    """tasks to record, of `ideomotor tasks`"""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """folder of the dataset"""
+
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
+    """solved episodes of each task"""
+
+    randomize: Literal["none", "light", "full"] = "light"
+    """how much of the scene's look and physics varies with the seed"""
+
+    noise: Annotated[float, tyro.conf.arg(metavar="P")] = 0.0
+    """probability of a detour before each approach, so that demonstrations show recoveries"""
+
+    seed_start: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """first seed of each task"""
+
+    robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
+    """robot, or embodiment file"""
+
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """processes to record with; does not change what is recorded"""
+
+    resume: bool = False
+    """continue an interrupted recording made with the same options"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write a summary as JSON; - is standard output"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One scene for an expert to solve."""
+
+    task: str
+    seed: int
+    level: str
+    noise: float
+    robot: str
+
+
+def record(options: RecordOptions) -> int:
+    """Records until every task has its episodes. On Ctrl-C whole episodes stay, for `--resume`."""
+    output = Output(options.json)
+    _check(options)
+
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.datasets.writer import DatasetWriter
+    from ideomotor.eval.workers import in_order
+
+    embodiment = load_embodiment(options.robot)
+    stored = _stored(options) if options.resume else set()
+    wanted = dict.fromkeys(options.tasks, options.episodes)
+    next_seed = dict.fromkeys(options.tasks, options.seed_start)
+    failures = dict.fromkeys(options.tasks, 0)
+    with (
+        DatasetWriter(options.out, embodiment, resume=options.resume) as writer,
+        output.progress() as progress,
+    ):
+        bar = progress.add_task("recording", total=sum(wanted.values()))
+        while any(wanted.values()):  # one round is usually enough: the next has the seeds after failed ones
+            attempts = [
+                Attempt(task, next_seed[task] + i, options.randomize, options.noise, options.robot)
+                for task in options.tasks
+                for i in range(wanted[task])
+            ]
+            new = [attempt for attempt in attempts if (attempt.task, attempt.seed) not in stored]
+            with closing(in_order(demonstrate, new, options.workers)) as episodes:
+                for attempt in attempts:
+                    next_seed[attempt.task] += 1
+                    if (attempt.task, attempt.seed) not in stored:
+                        episode = next(episodes)
+                        if episode is None:
+                            failures[attempt.task] += 1
+                            continue
+                        with _uninterrupted():
+                            writer.add_episode(episode)
+                            if writer.episodes == 1:
+                                write_whole(options.out / OPTIONS_FILE, _reproducible(options))
+                    wanted[attempt.task] -= 1
+                    progress.update(bar, advance=1, description=f"recording {attempt.task}")
+            _check_solvable(options, wanted, failures)
+
+    output.text.print(f"{writer.episodes} episodes, {writer.frames} frames in {options.out}", markup=False)
+    for task, failed in failures.items():
+        if failed:
+            output.text.print(
+                f"{task}: the expert left {failed} scenes unsolved; the next seeds took their place"
+            )
+    output.result(
+        {
+            "out": str(options.out),
+            "episodes": writer.episodes,
+            "frames": writer.frames,
+            "tasks": list(options.tasks),
+            "failed": failures,
+        }
+    )
+    return 0
+
+
+@contextmanager
+def _uninterrupted() -> Generator[None]:
+    """Lets a Ctrl-C wait until the block is done."""
+    waiting: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if waiting:
+        raise KeyboardInterrupt
+
+
+def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
+    """The expert's episode in one scene, encoded, or None if it did not solve it."""
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.datasets.prepare import prepare
+    from ideomotor.eval.rollout import FRAME_TICKS, rollout
+    from ideomotor.sim.world import World
+
+    frames: list[Frame] = []
+    embodiment = load_embodiment(attempt.robot)
+    world = World(attempt.task, attempt.seed, level=attempt.level, embodiment=embodiment)
+    try:
+        result = rollout(world, None, expert_noise=attempt.noise, on_frame=frames.append)
+    finally:
+        world.close()
+    if not result.success:
+        return None
+    return prepare(
+        _episode(frames, world.instruction, attempt), embodiment, embodiment.control_hz // FRAME_TICKS
+    )
+
+
+def _episode(frames: Sequence[Frame], instruction: str, attempt: Attempt) -> Episode:
+    """The rows of a solved episode. `action` is the command of the frame's own tick, after the safety
+    filter: the first of the four in `action_high_rate`."""
+    from ideomotor.datasets.episode import Episode
+
+    commands = np.stack([frame.commands for frame in frames]).astype(np.float32)  # (T, 4, A)
+    names = ("target", "place")
+    return Episode(
+        images={
+            camera: np.stack([frame.observation.images[camera] for frame in frames])
+            for camera in frames[0].observation.images
+        },
+        state=np.stack([frame.observation.state for frame in frames]),
+        action=commands[:, 0],
+        action_high_rate=commands.reshape(len(frames), -1),
+        subtask=[frame.subtask for frame in frames],
+        text=[frame.plan_text for frame in frames],
+        referred=np.array(
+            [np.concatenate([frame.referred.get(name, np.zeros(3)) for name in names]) for frame in frames],
+            dtype=np.float32,
+        ),
+        keypoints=np.array(
+            [[number for name in names for number in _keypoint(frame, name)] for frame in frames],
+            dtype=np.float32,
+        ),
+        progress=np.array([[frame.progress] for frame in frames], dtype=np.float32),
+        task=instruction,
+        task_name=attempt.task,
+        success=True,
+        seed=attempt.seed,
+    )
+
+
+def _keypoint(frame: Frame, name: str) -> tuple[float, float, float]:
+    """(u, v, visible); zeros where the point is out of the picture or the task has none."""
+    if name not in frame.keypoints:
+        return 0.0, 0.0, 0.0
+    _, u, v = frame.keypoints[name]
+    return (u, v, 1.0) if 0 <= u <= 1 and 0 <= v <= 1 else (0.0, 0.0, 0.0)
+
+
+def _check(options: RecordOptions) -> None:
+    from ideomotor.sim.tasks import TASKS
+
+    for task in options.tasks:
+        if task not in TASKS:
+            raise unknown_name("task", task, TASKS)
+    if not options.tasks or len(set(options.tasks)) != len(options.tasks):
+        raise UserError(
+            f"tasks: got {' '.join(options.tasks) or 'none'}, expected each task once, at least one"
+        )
+    for name, value, least in (
+        ("episodes", options.episodes, 1),
+        ("workers", options.workers, 1),
+        ("seed-start", options.seed_start, 0),
+    ):
+        if value < least:
+            raise UserError(f"{name}: got {value}, expected at least {least}")
+    if not 0 <= options.noise <= 1:
+        raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
+
+
+def _reproducible(options: RecordOptions) -> str:
+    """The options that decide what is recorded, as JSON; `episodes` may grow when a recording goes on."""
+    fields = dataclasses.asdict(options)
+    names = ("tasks", "randomize", "noise", "seed_start", "robot")
+    return json.dumps({name: fields[name] for name in names}, indent=2) + "\n"
+
+
+def _stored(options: RecordOptions) -> set[tuple[str, int]]:
+    """The (task, seed) pairs in the dataset.
+
+    Raises:
+        UserError: it was recorded with options that would have made another one.
+    """
+    from ideomotor.datasets.layout import INFO, read_json
+    from ideomotor.datasets.reader import Dataset
+
+    if not (options.out / INFO).exists():
+        return set()
+    if (options.out / OPTIONS_FILE).exists():
+        before, now = read_json(options.out / OPTIONS_FILE), json.loads(_reproducible(options))
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise UserError(
+                    f"{name}: got {value!r}, but {options.out} was recorded with {before.get(name)!r}"
+                )
+    episodes = Dataset(options.out).episodes
+    if not {"task_name", "seed"} <= set(episodes.column_names):
+        if len(episodes):
+            raise UserError(
+                f"out: {options.out} was not recorded by `ideomotor record`, so it cannot be resumed"
+            )
+        return set()
+    return set(zip(episodes["task_name"].to_pylist(), episodes["seed"].to_pylist(), strict=True))
+
+
+def _check_solvable(options: RecordOptions, wanted: dict[str, int], failures: dict[str, int]) -> None:
+    for task, failed in failures.items():
+        solved = options.episodes - wanted[task]
+        if wanted[task] and failed > max(MAX_FAILURES, solved):
+            raise UserError(
+                f"noise: the expert of {task!r} solved {solved} of {solved + failed} scenes at noise "
+                f"{options.noise} and randomisation {options.randomize!r}; expected a milder setting"
+            )

@@ -1,0 +1,197 @@
+"""`ideomotor run`: one episode of a task, seen from the terminal and, if wanted, as a video."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from ideomotor.control.errors import UserError
+from ideomotor.launch.console import Output
+
+if TYPE_CHECKING:
+    from ideomotor.eval.rollout import EpisodeResult, Frame
+    from ideomotor.sim.world import World
+
+MAX_DELAY_MS = 1000
+FILM_HEIGHT = 384  # of each camera's picture [pixels]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Runs a simulated task with a policy, the bundled one by default, or with the scripted expert."""
+
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
+    """one of `ideomotor tasks`"""
+
+    instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    """what to tell the robot, in your words; by default the task picks a phrasing"""
+
+    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """checkpoint folder; the bundled policy by default"""
+
+    expert: bool = False
+    """let the scripted expert drive instead of a policy"""
+
+    robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
+    """robot, or embodiment file"""
+
+    seed: int = 0
+    """scene; the same seed always gives the same episode"""
+
+    realtime: bool = False
+    """pace the run by the wall clock"""
+
+    delay: Annotated[float, tyro.conf.arg(metavar="MS")] = 0.0
+    """simulated inference time [ms]"""
+
+    randomize: Literal["none", "light", "full"] = "light"
+    """how much of the scene's look and physics varies with the seed"""
+
+    record: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4")] = None
+    """write a video with both cameras and the instruction"""
+
+    quality: Literal["fast", "high"] = "fast"
+    """of the video: high has shadows, reflections and smooth edges; the policy's images stay the same"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the result as JSON; - is standard output"""
+
+
+def run(options: RunOptions) -> int:
+    """Runs the episode and shows what was asked, planned and achieved; 0 whether or not it was solved."""
+    output = Output(options.json)
+    _check(options)
+
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.eval.rollout import rollout
+    from ideomotor.eval.run import load_policy
+    from ideomotor.launch.policy import policy_folder, policy_name
+    from ideomotor.sim.render import backend_report
+    from ideomotor.sim.world import World
+
+    embodiment = load_embodiment(options.robot)
+    policy = None if options.expert else load_policy(policy_folder(options.policy), options.robot)
+    driver = "expert" if options.expert else policy_name(options.policy)
+    say = functools.partial(output.text.print, markup=False)
+    with ExitStack() as cleanup:
+        world = World(
+            options.task,
+            options.seed,
+            level=options.randomize,
+            instruction=options.instruction,
+            embodiment=embodiment,
+        )
+        cleanup.callback(world.close)
+        say(f"task         {options.task}, seed {options.seed}, {options.randomize} randomisation")
+        say(f"instruction  {world.instruction}")
+        say(f"driver       {driver}")
+        say(f"rendering    {backend_report()}")
+        film = (
+            cleanup.enter_context(_film(options.record, world, options.quality)) if options.record else None
+        )
+        started = monotonic()
+        result = rollout(
+            world,
+            policy,
+            delay_ticks=round(options.delay * embodiment.control_hz / 1000),
+            on_frame=film,
+            clock=WallClock() if options.realtime else None,
+        )
+        wall_s = monotonic() - started
+
+    figures = _figures(result, wall_s)
+    for seconds, text in result.plan_texts:
+        say(f"plan {seconds:5.1f} s  {text}")
+    say(f"result       {'solved' if result.success else 'NOT solved'} in {result.seconds:.2f} s", end="")
+    say(f", {result.progress:.0%} of the subtasks done")
+    changes = ", ".join(f"{reason} {ticks}" for reason, ticks in result.interventions.items()) or "none"
+    say(f"safety       ticks with a changed command: {changes}; chunks ran out {result.holds} times")
+    hz = figures["achieved_hz"]
+    pace = "by the wall clock" if options.realtime else f"{hz / embodiment.control_hz:.1f} x real time"
+    say(f"achieved     {len(result.commands)} commands in {wall_s:.2f} s: {hz:.1f} a second, {pace}")
+    if options.record:
+        say(f"video        {options.record}")
+    output.result(
+        {
+            "task": options.task,
+            "instruction": world.instruction,
+            "seed": options.seed,
+            "policy": driver,
+            "control_hz": embodiment.control_hz,
+            **figures,
+            "video": str(options.record) if options.record else None,
+        }
+    )
+    return 0
+
+
+class WallClock:
+    """Real time: `control.types.Clock` over the process's monotonic clock."""
+
+    def now(self) -> float:
+        return monotonic()
+
+    def sleep_until(self, time: float) -> None:
+        sleep(max(time - self.now(), 0.0))
+
+
+@contextmanager
+def _film(path: Path, world: World, quality: str) -> Generator[Callable[[Frame], None]]:
+    """Gives an `on_frame` that films the world; the file appears when the episode is whole."""
+    from ideomotor.eval.rollout import FRAME_TICKS
+    from ideomotor.launch.video import VideoWriter, compose_frame
+    from ideomotor.sim.render import make_renderer
+
+    cameras = [camera.name for camera in world.embodiment.cameras]
+    renderer = make_renderer(world.model, FILM_HEIGHT, FILM_HEIGHT, quality)
+    try:
+        with VideoWriter(path, world.embodiment.control_hz // FRAME_TICKS) as video:
+
+            def on_frame(frame: Frame) -> None:
+                images = {camera: renderer.render(world.data, camera) for camera in cameras}
+                video.write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
+
+            yield on_frame
+    finally:
+        renderer.close()
+
+
+def _figures(result: EpisodeResult, wall_s: float) -> dict[str, Any]:
+    """What the JSON object says about the episode."""
+    from ideomotor.eval.statistics import jerk_ratio
+
+    ratio = jerk_ratio(result.commands, result.boundaries)
+    return {
+        "success": result.success,
+        "seconds": result.seconds,
+        "progress": result.progress,
+        "plan_text": result.plan_texts[-1][1] if result.plan_texts else "",  # the newest one
+        "interventions": sum(result.interventions.values()),
+        "interventions_by_reason": result.interventions,
+        "holds": result.holds,
+        "jerk_ratio": None
+        if math.isnan(ratio)
+        else ratio,  # needs hand-overs: there are none with the expert
+        "achieved_hz": len(result.commands) / wall_s,
+    }
+
+
+def _check(options: RunOptions) -> None:
+    if options.expert and options.policy:
+        raise UserError("policy: --expert and --policy exclude each other")
+    if options.seed < 0:
+        raise UserError(f"seed: got {options.seed}, expected at least 0")
+    if not 0 <= options.delay <= MAX_DELAY_MS:
+        raise UserError(f"delay: got {options.delay}, expected 0 to {MAX_DELAY_MS} ms")
+    if options.record and options.record.suffix != ".mp4":
+        raise UserError(f"record: got {str(options.record)!r}, expected a name that ends in .mp4")
+    if options.record and not options.record.absolute().parent.is_dir():
+        raise UserError(f"record: the folder of {str(options.record)!r} does not exist")

@@ -1,0 +1,63 @@
+"""`ideomotor train`: a policy from datasets. `torchrun` and `accelerate launch` start it unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ideomotor.control.errors import UserError
+from ideomotor.launch.console import Output
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Trains a policy on datasets and writes its checkpoint folder."""
+
+    data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...")]
+    """folders of datasets, such as `ideomotor record` writes"""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """becomes the checkpoint, and keeps what --resume needs"""
+
+    config: Annotated[str, tyro.conf.arg(metavar="NAME")] = "nano"
+    """recipe to start from"""
+
+    set: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]] = ()
+    """change one value of the recipe, such as policy.train.steps=2000; may be given several times"""
+
+    resume: bool = False
+    """continue an interrupted training in --out"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the last figures as JSON; - is standard output"""
+
+
+def train(options: TrainOptions) -> int:
+    """Trains to the end of the recipe. On Ctrl-C the state is kept, for `--resume`."""
+    output = Output(options.json)
+    if not options.data:
+        raise UserError("data: got no folder, expected at least one dataset")
+    for folder in options.data:
+        if not folder.is_dir():
+            raise UserError(f"data: no folder {str(folder)!r}, expected a dataset")
+
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.datasets.metadata import check_embodiment, read_metadata
+    from ideomotor.train.recipe import resolve
+
+    embodiment = load_embodiment(resolve(options.config, options.set).robot)
+    for folder in options.data:  # before anything is written or decoded
+        check_embodiment(read_metadata(folder), embodiment)
+
+    from accelerate import PartialState
+
+    from ideomotor.train.run import train
+
+    result = train(options.data, options.out, options.config, options.resume, options.set)
+    if PartialState().is_main_process:
+        output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
+        output.result(result)
+    return 0

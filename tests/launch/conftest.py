@@ -1,0 +1,71 @@
+"""Runs the installed `ideomotor` command as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ideomotor.launch import cli
+
+
+class Finished(subprocess.CompletedProcess):
+    """What the command did; `json` is its standard output read as one JSON object."""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        assert self.returncode == 0, self.stderr
+        return json.loads(self.stdout)
+
+    def assert_refused(self, *words: str) -> None:
+        """Exit code 2, nothing on standard output, and one line on standard error that has the words."""
+        assert self.returncode == 2, (self.returncode, self.stderr)
+        assert self.stdout == ""
+        lines = self.stderr.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: "), self.stderr
+        for word in words:
+            assert word in lines[0]
+
+
+@pytest.fixture
+def in_process(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """As `ideomotor`, but without a new process, which for torch takes seconds to start."""
+
+    def run(*arguments: object) -> Finished:
+        capfd.readouterr()
+        code = cli.main([str(argument) for argument in arguments])
+        shown = capfd.readouterr()
+        return Finished(arguments, code, shown.out, shown.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def command() -> Path:
+    """The installed program."""
+    return Path(sys.executable).with_name("ideomotor")
+
+
+@pytest.fixture(scope="session")
+def ideomotor(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Finished]:
+    """ideomotor("run", "lift", ...) runs the command line and returns what it did."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+
+    def run(*arguments: object, **options: Any) -> Finished:
+        done = subprocess.run(
+            [command, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "COLUMNS": "200", "IDEOMOTOR_CACHE": cache},
+            **options,
+        )
+        return Finished(done.args, done.returncode, done.stdout, done.stderr)
+
+    return run

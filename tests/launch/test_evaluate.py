@@ -1,0 +1,68 @@
+"""`ideomotor eval` with the scripted experts."""
+
+import json
+
+import pytest
+
+from ideomotor.eval.statistics import wilson
+
+
+@pytest.fixture(scope="module")
+def results(ideomotor):
+    arguments = ["--expert", "--tasks", "reach,lift", "--episodes", 3, "--json", "-"]
+    return ideomotor("eval", *arguments).json
+
+
+def test_the_json_has_the_documented_keys(results):
+    assert (results["suite"], results["policy"]) == ("builtin", "expert")
+    assert len(results["episodes"]) == 6
+    keys = {"task", "instruction", "seed", "success", "seconds", "progress", "perturbation", "delay_ms"}
+    assert all(keys <= set(episode) for episode in results["episodes"])
+    assert {episode["seed"] for episode in results["episodes"]} == {1_000_000, 1_000_001, 1_000_002}
+    for task in ("reach", "lift"):
+        solved = [episode["success"] for episode in results["episodes"] if episode["task"] == task]
+        rate = results["tasks"][task]
+        assert (rate["episodes"], rate["successes"]) == (3, sum(solved))
+        assert (rate["low"], rate["high"]) == wilson(sum(solved), 3)
+    assert results["mean"]["low"] <= results["mean"]["rate"] <= results["mean"]["high"]
+
+
+def test_results_do_not_depend_on_workers_or_interruptions(results, ideomotor, tmp_path):
+    arguments = ["eval", "--expert", "--tasks", "reach,lift", "--out", tmp_path, "--json", "-"]
+    first = ideomotor(*arguments, "--episodes", 1).json
+    assert first["episodes"] == [results["episodes"][0], results["episodes"][3]]
+    ideomotor(*arguments, "--episodes", 3).assert_refused("--resume")
+    with (tmp_path / "episodes.jsonl").open("a") as rows:
+        rows.write('{"task": "lift", "seed": 1000')  # as a kill leaves it
+    assert ideomotor(*arguments, "--episodes", 3, "--resume", "--workers", 2).json == results
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+
+
+def test_the_table_and_the_page_show_the_same_rates(ideomotor, tmp_path):
+    shown = ideomotor(
+        "eval", "--expert", "--tasks", "reach", "--episodes", 2, "--seed-start", 5, "--out", tmp_path
+    )
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [episode["seed"] for episode in results["episodes"]] == [5, 6]
+    rate = results["tasks"]["reach"]
+    page = (tmp_path / "report.html").read_text()
+    interval = f"{100 * rate['low']:.1f}"
+    assert f"{rate['successes']}/2" in shown.stdout and interval in shown.stdout
+    assert f"{rate['successes']} / 2" in page and interval in page
+    assert results["episodes"][0]["told"] in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--expert", "--suite", "bultin"], ["suite", "did you mean 'builtin'?"]),
+        (["--expert", "--tasks", "reach,litf"], ["task", "did you mean 'lift'?"]),
+        (["--expert", "--suite", "swap"], ["swap", "policy"]),
+        (["--expert", "--episodes", "0"], ["episodes", "0"]),
+        (["--expert", "--resume"], ["resume", "--out"]),
+        (["--policy", "no/such/folder"], ["policy", "no/such/folder"]),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):
+    ideomotor("eval", *arguments, "--json", "-", cwd=tmp_path).assert_refused(*words)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,84 @@
+"""From a dataset to a policy that runs and is evaluated, and what is refused on the way."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from ideomotor.control.embodiment import EMBODIMENTS
+
+
+@pytest.fixture(scope="module")
+def dataset(ideomotor, tmp_path_factory):
+    out = tmp_path_factory.mktemp("policy") / "data"
+    assert ideomotor("record", "reach", "--episodes", 2, "--out", out).returncode == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(ideomotor, dataset):
+    """(checkpoint folder, JSON of the training) of the smallest recipe, which learns nothing."""
+    out = dataset.with_name("checkpoint")
+    done = ideomotor("train", "--data", dataset, "--out", out, "--config", "smoke", "--json", "-")
+    return out, done.json
+
+
+@pytest.mark.slow
+def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process):
+    checkpoint, figures = trained
+    assert figures["out"] == str(checkpoint) and figures["parameters"] > 0
+    run = ideomotor("run", "reach", "--policy", checkpoint, "--delay", 50, "--json", "-").json
+    assert run["policy"] == str(checkpoint)
+    assert run["jerk_ratio"] > 0
+    arguments = ["eval", "--policy", checkpoint, "--tasks", "reach", "--episodes", 1, "--json", "-"]
+    (normal,) = in_process(*arguments).json["episodes"]
+    (swapped,) = in_process(*arguments, "--suite", "swap").json["episodes"]
+    assert normal["told"] == normal["instruction"]
+    assert swapped["told"] != swapped["instruction"]
+
+
+@pytest.mark.slow
+def test_a_corrupted_checkpoint_is_refused(trained, in_process, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained[0], broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    in_process("run", "reach", "--policy", broken, "--json", "-").assert_refused("model.safetensors")
+    (broken / "config.json").write_text("{")
+    evaluated = in_process("eval", "--policy", broken, "--tasks", "reach", "--out", tmp_path / "results")
+    evaluated.assert_refused("config.json")
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_policy_of_another_robot_is_refused(trained, in_process, tmp_path):
+    facts = yaml.safe_load((EMBODIMENTS / "so101.yaml").read_text())
+    facts["joints"][0]["lower"] += 0.1
+    (tmp_path / "shorter.yaml").write_text(yaml.safe_dump(facts))
+    refused = in_process("run", "reach", "--policy", trained[0], "--robot", tmp_path / "shorter.yaml")
+    refused.assert_refused("policy", "so101")
+
+
+def test_the_dataset_of_another_robot_is_refused(dataset, in_process, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(dataset, other)
+    identity = json.loads((other / "meta" / "ideomotor.json").read_text())
+    (other / "meta" / "ideomotor.json").write_text(
+        json.dumps({**identity, "embodiment": "viperx", "fingerprint": "0123456789abcdef"})
+    )
+    out = tmp_path / "checkpoint"
+    refused = in_process("train", "--data", dataset, other, "--out", out, "--config", "smoke")
+    refused.assert_refused(str(other), "viperx", "so101")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "no/such/data"], ["data", "no/such/data"]),
+        (["--data", "--config", "smoke"], ["data"]),
+    ],
+)
+def test_training_on_nothing_is_refused(arguments, words, ideomotor, tmp_path):
+    ideomotor("train", *arguments, "--out", tmp_path / "out", cwd=tmp_path).assert_refused(*words)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,150 @@
+"""`ideomotor record`, then `data info` and `data validate` on what it wrote."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from ideomotor.datasets.reader import Dataset
+
+
+@pytest.fixture(scope="module")
+def recorded(ideomotor, tmp_path_factory):
+    """(folder, the command's JSON) of three episodes of each of two tasks."""
+    out = tmp_path_factory.mktemp("recorded") / "data"
+    return out, ideomotor("record", "reach", "lift", "--episodes", 3, "--out", out, "--json", "-").json
+
+
+def contents(folder):
+    """{relative path: bytes} of every file in a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_summary_agrees_with_data_info_and_the_dataset_is_valid(recorded, ideomotor):
+    out, summary = recorded
+    info = ideomotor("data", "info", out, "--json", "-").json
+    assert summary["episodes"] == info["episodes"] == 6
+    assert summary["frames"] == info["frames"] > 0
+    assert summary["tasks"] == ["reach", "lift"]
+    assert info["fps"] == 30
+    assert {"action", "action.high_rate", "observation.referred", "subtask"} <= set(info["features"])
+    assert ideomotor("data", "validate", out, "--json", "-").json == {"ok": True, "problems": []}
+
+
+def test_rows_hold_the_commands_between_frames(recorded):
+    dataset = Dataset(recorded[0])
+    columns = dataset.columns(5)
+    commands = columns["action.high_rate"].reshape(-1, 4, 6)
+    assert np.array_equal(columns["action"], commands[:, 0])  # the command of the frame's own tick
+    steps = np.diff(commands.reshape(-1, 6), axis=0)
+    assert 0 < np.abs(steps).max() < 4.0 / 120 + 1e-5  # four a frame, continuous across frames
+    assert columns["progress"][0] == 0 and columns["progress"].max() >= 0.5
+    assert dataset.episodes["seed"].to_pylist() == [0, 1, 2] * 2
+    assert dataset.episodes["task_name"].to_pylist() == ["reach"] * 3 + ["lift"] * 3
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(recorded, ideomotor, tmp_path):
+    out = tmp_path / "data"
+    done = ideomotor("record", "reach", "lift", "--episodes", 3, "--out", out, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == contents(recorded[0])
+
+
+def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
+    recorded, ideomotor, command, tmp_path
+):
+    out = tmp_path / "data"
+    arguments = ["record", "reach", "lift", "--episodes", "3", "--out", str(out)]
+    process = subprocess.Popen(
+        [command, *arguments, "--workers", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    info = out / "meta" / "info.json"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if info.exists() and json.loads(info.read_text())["total_episodes"] >= 1:
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "interrupted\n")
+    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert ideomotor(*arguments, "--resume").returncode == 0
+    assert contents(out) == contents(recorded[0])
+
+
+def test_an_existing_dataset_is_never_overwritten_or_mixed(recorded, ideomotor):
+    out, before = recorded[0], contents(recorded[0])
+    ideomotor("record", "reach", "--out", out).assert_refused(str(out))
+    ideomotor("record", "reach", "lift", "--out", out, "--resume", "--noise", 0.5).assert_refused(
+        "noise", "0.5"
+    )
+    ideomotor("record", "push", "--out", out, "--resume").assert_refused("tasks", "push")
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["raech"], ["task", "did you mean 'reach'?"]),
+        ([], ["tasks", "none"]),
+        (["reach", "reach"], ["tasks", "reach reach"]),
+        (["reach", "--episodes", "0"], ["episodes", "0"]),
+        (["reach", "--workers", "0"], ["workers", "0"]),
+        (["reach", "--noise", "2"], ["noise", "2"]),
+    ],
+)
+def test_bad_options_leave_no_folder(arguments, words, ideomotor, tmp_path):
+    ideomotor("record", *arguments, "--out", tmp_path / "data").assert_refused(*words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_limit_while_recording_leaves_whole_episodes(ideomotor, tmp_path):
+    out = tmp_path / "data"
+    limit = 60_000  # [bytes] per file: the videos reach it after some episodes
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = ideomotor("record", "lift", "--episodes", 20, "--out", out, preexec_fn=limited)
+    done.assert_refused(str(out))
+    check_whole(out, ideomotor)
+
+
+def test_a_full_disk_while_recording_leaves_whole_episodes(ideomotor, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if (
+        not mount
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        ideomotor("record", "lift", "--episodes", 20, "--out", disk / "data").assert_refused(
+            "the disk is full"
+        )
+        check_whole(disk / "data", ideomotor)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def check_whole(out, ideomotor):
+    """Nothing is half-written: complete episodes, or no dataset at all."""
+    if not out.exists():
+        return
+    assert ideomotor("data", "validate", out, "--json", "-").json == {"ok": True, "problems": []}
+    assert 0 < ideomotor("data", "info", out, "--json", "-").json["episodes"] < 20
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_data_of_no_dataset_is_refused(ideomotor, tmp_path):
+    for command in ("info", "validate"):
+        ideomotor("data", command, tmp_path / "nothing", "--json", "-").assert_refused("nothing")

@@ -1,0 +1,63 @@
+"""`ideomotor run` with the scripted expert."""
+
+import av
+import pytest
+
+
+def test_run_with_the_expert_says_what_happened(ideomotor):
+    result = ideomotor("run", "lift", "--expert", "--seed", 3, "--json", "-").json
+    assert result["task"] == "lift" and result["seed"] == 3 and result["policy"] == "expert"
+    assert result["success"] is True
+    assert 0 < result["seconds"] < 30
+    assert result["control_hz"] == 120
+    assert isinstance(result["interventions"], int)
+    assert "now: " in result["plan_text"]
+
+    shown = ideomotor("run", "lift", "--expert", "--seed", 3)
+    assert shown.returncode == 0
+    for word in (result["instruction"], result["plan_text"], "solved", "rendering", "achieved"):
+        assert word in shown.stdout
+
+
+def test_a_video_shows_both_cameras_and_plays_in_a_browser(ideomotor, tmp_path):
+    path = tmp_path / "film.mp4"
+    result = ideomotor("run", "reach", "--expert", "--record", path, "--json", "-").json
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.width > 2 * 384 and stream.height > 384
+        assert stream.frames == round(result["seconds"] * 30)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_realtime_is_paced_by_the_wall_clock(ideomotor):
+    result = ideomotor("run", "reach", "--expert", "--realtime", "--json", "-").json
+    assert 90 < result["achieved_hz"] < 125
+
+
+def test_an_instruction_in_own_words_is_judged(ideomotor):
+    told = ideomotor(
+        "run", "lift", "--expert", "--seed", 3, "--instruction", "take the purple cube", "--json", "-"
+    )
+    assert told.json["instruction"] == "take the purple cube"
+    assert told.json["success"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["litf", "--expert"], ["task", "'litf'", "did you mean 'lift'?"]),
+        (["lift", "--expert", "--instruction", "sing a song"], ["instruction", "sing a song"]),
+        (["lift", "--expert", "--robot", "nobody"], ["nobody", "so101"]),
+        (["lift", "--expert", "--delay", "-5"], ["delay", "-5"]),
+        (["lift", "--expert", "--seed", "-1"], ["seed", "-1"]),
+        (["lift", "--expert", "--record", "film.avi"], ["record", "film.avi", ".mp4"]),
+        (["lift", "--expert", "--record", "no/such/film.mp4"], ["record", "no/such"]),
+        (["lift", "--expert", "--policy", "x"], ["--expert", "--policy"]),
+        (["lift", "--policy", "no/such/folder"], ["policy", "no/such/folder"]),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):
+    ideomotor("run", *arguments, "--json", "-", cwd=tmp_path).assert_refused(*words)
+    assert not list(tmp_path.iterdir())
