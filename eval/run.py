@@ -21,8 +21,8 @@ from typing import Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Policy
+from ideomotor.eval.measures import aggregate, jerk_ratio
 from ideomotor.eval.rollout import rollout
-from ideomotor.eval.statistics import aggregate, jerk_ratio
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
 
@@ -50,7 +50,7 @@ class EpisodeRow:
     failed_at: str  # subtask in which time ran out, empty after a success
     interventions: int  # ticks with a command changed by the safety filter, for each of its reasons
     holds: int  # how many times chunks ran out
-    jerk_ratio: float | None  # see `statistics.jerk_ratio`
+    jerk_ratio: float | None  # see `measures.jerk_ratio`
 
     def to_json(self) -> dict[str, Any]:
         """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import mujoco
+import tyro
 from rich.table import Table
 
 from ideomotor.launch.console import Output
@@ -25,6 +27,20 @@ from ideomotor.sim.world import World
 SIZE: Final = 96  # [pixels]
 ROUNDS: Final = 40
 PEER: Final = "gymnasium"
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """Measures camera rendering beside gymnasium's MuJoCo renderer, on the same scene in one run."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the figures as JSON; - is standard output"""
+
+
+def render(options: RenderOptions) -> int:
+    """The command."""
+    bench_render(options.json)
+    return 0
 
 
 def bench_render(json_target: Path | None = None) -> dict[str, Any]:

@@ -109,9 +109,9 @@ def _eval() -> tuple[type, Callable[[Any], int]]:
 
 
 def _bench_render() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import benchmarks
+    from ideomotor.launch import bench
 
-    return benchmarks.RenderOptions, benchmarks.render
+    return bench.RenderOptions, bench.render
 
 
 COMMANDS: dict[str, _Entry] = {

@@ -166,7 +166,7 @@ def _film(path: Path, world: World, quality: str) -> Generator[Callable[[Frame],
 
 def _figures(result: EpisodeResult, wall_s: float) -> dict[str, Any]:
     """What the JSON object says about the episode."""
-    from ideomotor.eval.statistics import jerk_ratio
+    from ideomotor.eval.measures import jerk_ratio
 
     ratio = jerk_ratio(result.commands, result.boundaries)
     return {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ideomotor.eval.statistics import wilson
+from ideomotor.eval.measures import wilson
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.eval.statistics import aggregate, jerk_ratio, rate, wilson
+from ideomotor.eval.measures import aggregate, jerk_ratio, rate, wilson
 
 
 @pytest.mark.parametrize(
