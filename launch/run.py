@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ideomotor.sim.world import World
 
 MAX_DELAY_MS = 1000
+FILMS = (".mp4", ".webp", ".gif")
 FILM_HEIGHT = 384  # of each camera's picture [pixels]
 
 
@@ -56,7 +57,7 @@ class RunOptions:
     """how much of the scene's look and physics varies with the seed"""
 
     record: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4")] = None
-    """write a video with both cameras and the instruction"""
+    """write a video (or a .webp or .gif animation) with both cameras and the instruction"""
 
     quality: Literal["fast", "high"] = "fast"
     """of the video: high has shadows, reflections and smooth edges; the policy's images stay the same"""
@@ -147,17 +148,17 @@ class WallClock:
 def _film(path: Path, world: World, quality: str) -> Generator[Callable[[Frame], None]]:
     """Gives an `on_frame` that films the world; the file appears when the episode is whole."""
     from ideomotor.eval.rollout import FRAME_TICKS
-    from ideomotor.launch.video import VideoWriter, compose_frame
+    from ideomotor.launch.video import compose_frame, film
     from ideomotor.sim.render import make_renderer
 
     cameras = [camera.name for camera in world.embodiment.cameras]
     renderer = make_renderer(world.model, FILM_HEIGHT, FILM_HEIGHT, quality)
     try:
-        with VideoWriter(path, world.embodiment.control_hz // FRAME_TICKS) as video:
+        with film(path, world.embodiment.control_hz // FRAME_TICKS) as write:
 
             def on_frame(frame: Frame) -> None:
                 images = {camera: renderer.render(world.data, camera) for camera in cameras}
-                video.write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
+                write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
 
             yield on_frame
     finally:
@@ -191,7 +192,9 @@ def _check(options: RunOptions) -> None:
         raise UserError(f"seed: got {options.seed}, expected at least 0")
     if not 0 <= options.delay <= MAX_DELAY_MS:
         raise UserError(f"delay: got {options.delay}, expected 0 to {MAX_DELAY_MS} ms")
-    if options.record and options.record.suffix != ".mp4":
-        raise UserError(f"record: got {str(options.record)!r}, expected a name that ends in .mp4")
+    if options.record and options.record.suffix not in FILMS:
+        raise UserError(
+            f"record: got {str(options.record)!r}, expected a name that ends in {', '.join(FILMS)}"
+        )
     if options.record and not options.record.absolute().parent.is_dir():
         raise UserError(f"record: the folder of {str(options.record)!r} does not exist")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,21 @@ BAND_COLOR = (22, 24, 29)
 INSTRUCTION_COLOR = (244, 244, 240)
 CAPTION_COLOR = (150, 170, 190)
 GAP = 4  # between cameras [pixels]
+
+
+@contextmanager
+def film(path: Path, fps: int) -> Generator[Callable[[np.ndarray], None]]:
+    """Gives a function that adds a frame, (H, W, 3) uint8 RGB; the file appears when the block ends well.
+
+    An .mp4 is written as it comes, a .webp or .gif animation is kept in memory until the end.
+    """
+    if path.suffix == ".mp4":
+        with VideoWriter(path, fps) as video:
+            yield video.write
+    else:
+        frames: list[np.ndarray] = []
+        yield frames.append
+        save_animation(path, frames, fps)
 
 
 class VideoWriter:
