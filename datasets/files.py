@@ -60,7 +60,7 @@ def lock_folder(folder: Path) -> int:
         os.close(descriptor)
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
-        raise UserError(f"{folder}: another process is writing to this dataset") from None
+        raise UserError(f"{folder}: another process is writing there") from None
     return descriptor
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Policy
+from ideomotor.datasets.files import lock_folder
 from ideomotor.eval.measures import aggregate, jerk_ratio
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.suites import EpisodeSpec
@@ -79,16 +80,22 @@ def evaluate(
 
     Raises:
         UserError: unusable checkpoint, or `out` holds rows and `resume` is not set, or holds rows of
-            another policy.
+            another policy, or another process is writing there.
         Exception: whatever an environment raised. Rows finished before it are kept.
     """
     if pilot.policy is not None:
         load_policy(pilot.policy, pilot.robot)  # a bad one is refused here, before any process starts
     fingerprint = _fingerprint(pilot)
-    done = _open_rows(out / ROWS_FILE, fingerprint, resume) if out else {}
-    missing = [spec for spec in specs if spec not in done]
     rows = []
-    with contextlib.closing(in_order(functools.partial(run_episode, pilot=pilot), missing, workers)) as new:
+    with contextlib.ExitStack() as cleanup:
+        done: dict[EpisodeSpec, EpisodeRow] = {}
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            cleanup.callback(os.close, lock_folder(out))
+            done = _open_rows(out / ROWS_FILE, fingerprint, resume)
+        missing = [spec for spec in specs if spec not in done]
+        new = in_order(functools.partial(run_episode, pilot=pilot), missing, workers)
+        cleanup.callback(new.close)
         for spec in specs:
             row = done.get(spec)
             if row is None:
@@ -191,7 +198,6 @@ def _open_rows(path: Path, fingerprint: str, resume: bool) -> dict[EpisodeSpec, 
                     break  # the line being written when the earlier run died
                 raise UserError(f"out: {path}, line {number} is not a result: {error}") from error
             rows[row.spec] = row
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = [json.dumps({"fingerprint": fingerprint}), *(json.dumps(row.to_json()) for row in rows.values())]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(line + "\n" for line in kept))

@@ -20,6 +20,7 @@ from typing import Any
 from ideomotor.control.errors import UserError, unknown_name
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NOT_USABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}  # a path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0  # whoever read the output, `head` say, has seen enough
     except OSError as error:
-        if error.errno in DISK_FULL:
-            return _refuse(f"disk: {error.strerror} ({error.filename or 'while writing'})")
+        if error.errno in DISK_FULL | NOT_USABLE:
+            what = "disk" if error.errno in DISK_FULL else "path"
+            return _refuse(f"{what}: {error.strerror} ({error.filename or 'while writing'})")
         raise
 
 

@@ -1,9 +1,9 @@
 """The command line as such: help, mistakes, exit codes."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -23,12 +23,16 @@ def test_help_and_mistakes_import_nothing_heavy(arguments):
 
 
 def test_help_answers_at_once(ideomotor):
-    took = []
+    def cpu_s():  # of finished child processes: a busy machine must not fail this
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    spent = []
     for _ in range(5):
-        started = time.perf_counter()
+        before = cpu_s()
         ideomotor("--help")
-        took.append(time.perf_counter() - started)
-    assert min(took) < 0.3
+        spent.append(cpu_s() - before)
+    assert min(spent) < 0.3
 
 
 def test_help_names_every_command(ideomotor):
@@ -106,6 +110,7 @@ def test_json_into_a_missing_folder_is_refused_before_any_work(ideomotor, tmp_pa
     [
         (UserError("field: got\n 3, expected 4"), 2, "error: field: got 3, expected 4\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (PermissionError(13, "Permission denied", "/x"), 2, "error: path: Permission denied (/x)\n"),
         (
             OSError(28, "No space left on device", "/data/x"),
             2,

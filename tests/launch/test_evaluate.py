@@ -52,6 +52,13 @@ def test_the_table_and_the_page_show_the_same_rates(ideomotor, tmp_path):
     assert results["episodes"][0]["told"] in page
 
 
+def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    arguments = ["eval", "--expert", "--tasks", "reach", "--episodes", 1]
+    ideomotor(*arguments, "--out", tmp_path / "notes").assert_refused("notes")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
