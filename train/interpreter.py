@@ -53,13 +53,14 @@ def train_interpreter(
         interpreter.vlm.model.vision_model.compile()
 
     def batch_at(step: int) -> SceneBatch:
+        chance = np.random.default_rng([stage.train.seed, step])  # the same in all processes: equal work
         rng = np.random.default_rng([stage.train.seed, step, state.process_index])
+        write = bool(chance.random() < stage.write_share)
         pictures = max(1, stage.pictures // state.num_processes)
-        if recorded is not None and rng.random() < stage.recorded_share:
+        if recorded is not None and chance.random() < stage.recorded_share:
             images, questions = recorded_questions(recorded, rng, 2 * pictures)
         else:
             images, questions = pool.draw(rng, pictures, stage.group)
-        write = bool(rng.random() < stage.write_share)
         return scene_batch(interpreter, images, questions, write=write, drop_image=stage.drop_image)
 
     metrics = fit(

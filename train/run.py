@@ -129,7 +129,8 @@ def card(recipe: Recipe, config: str, figures: dict[str, Any]) -> str:
         "",
         f"# Ideomotor policy for {recipe.robot}",
         "",
-        f"Trained with `ideomotor train --config {config}`, revision {revision()}; the resolved recipe is in `{RECIPE}`.",
+        f"Trained with `ideomotor train --config {config}`, revision {revision()}.",
+        f"The resolved recipe is in `{RECIPE}`.",
     ]
     for stage, values in figures.items():
         lines += ["", f"## {stage.capitalize()}, last figures", ""]

@@ -92,7 +92,7 @@ def fit(
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision=settings.precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
     )
     module.to(accelerator.device)
     learned = {key: p for key, p in module.named_parameters() if p.requires_grad}
@@ -104,7 +104,9 @@ def fit(
     wrapped, prepared = accelerator.prepare(module, optimizer)
     first = accelerator.is_main_process
     (out / "state").mkdir(parents=True, exist_ok=True)
-    log = (out / f"{name}.jsonl").open("a" if at.step else "w", encoding="utf-8") if first else None
+    log = out / f"{name}.jsonl" if first else None
+    if log and not at.step:
+        log.write_text("", encoding="utf-8")
     metrics: dict[str, float] = {}
     last_save = last_log = last_exam = time.monotonic()
     begun, before, waited, logged_at = time.monotonic(), at.elapsed, 0.0, at.step
@@ -126,7 +128,9 @@ def fit(
                 prepared.step()
                 prepared.zero_grad(set_to_none=True)
                 decay = min(settings.average, (1 + at.step) / (10 + at.step))
-                torch._foreach_lerp_(list(mean.values()), [p.detach() for p in learned.values()], 1 - decay)
+                with torch.no_grad():
+                    for key, parameter in learned.items():
+                        mean[key].lerp_(parameter, 1 - decay)
                 at.step += 1
                 now = time.monotonic()
                 at.elapsed = before + now - begun
@@ -165,8 +169,6 @@ def fit(
     if examine and first:
         metrics |= examine()
         _write(log, {"step": at.step, **metrics})
-    if log:
-        log.close()
     accelerator.wait_for_everyone()
     return metrics
 
@@ -233,6 +235,8 @@ def load_state(
         tensors = load_file(path)
         with torch.no_grad():
             for key, parameter in learned.items():
+                if tensors[f"weight.{key}"].shape != parameter.shape:
+                    raise KeyError(f"shape of {key}")
                 parameter.copy_(tensors[f"weight.{key}"])
                 mean[key].copy_(tensors[f"mean.{key}"])
                 if f"step.{key}" in tensors:  # it has had a gradient
@@ -290,10 +294,10 @@ def _share(at: Position, settings: Settings, accelerator: Accelerator) -> float:
     return float(share)  # type: ignore[arg-type]
 
 
-def _write(log: Any, metrics: dict[str, float]) -> None:
+def _write(log: Path | None, metrics: dict[str, float]) -> None:
     if log is not None:
-        log.write(json.dumps({key: round(value, 6) for key, value in metrics.items()}) + "\n")
-        log.flush()
+        with log.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({key: round(value, 6) for key, value in metrics.items()}) + "\n")
 
 
 @contextmanager

@@ -38,6 +38,8 @@ class PointingHead(nn.Module):
         width: channels of the map.
     """
 
+    grid: torch.Tensor  # (cells * cells, 2) u, v of the cells' middles
+
     def __init__(self, patch_dim: int, query_dim: int, names: int, cells: int, patches: int, width: int = 64):
         super().__init__()
         self.cells, self.patches, self.names = cells, patches, names

@@ -22,6 +22,7 @@ NO_IMAGE_TOKEN = "<no_image>"  # stands for each image token of a missing camera
 NO_INSTRUCTION_TOKEN = "<no_instruction>"
 ADDED_TOKENS = (IMAGE_TOKEN, NO_IMAGE_TOKEN, NO_INSTRUCTION_TOKEN, *PLAN_TOKENS)
 IGNORED = -100  # label that the cross-entropy skips
+ROUND = 16  # batches are padded to a multiple: few shapes, few kernels to prepare and keep in memory
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def encode_prompts(
         if answers is not None and texts is not None and texts[index]:
             tail = [*answers[index][:max_text], tokenizer.eos_token_id]
         rows.append(head + plan + tail)
-    length = max(len(row) for row in rows)
+    longest = max(len(row) for row in rows)
+    length = longest if len(rows) == 1 else -(-longest // ROUND) * ROUND
     padded = torch.full((len(rows), length), tokenizer.pad_token_id, dtype=torch.long)
     labels = torch.full((len(rows), length), IGNORED, dtype=torch.long)
     for index, row in enumerate(rows):

@@ -39,15 +39,17 @@ class Processor:
         """Raises UserError unless this checkpoint was trained for that robot."""
         if self.fingerprint != embodiment.fingerprint:
             raise UserError(
-                f"policy: trained for robot {self.embodiment!r} ({self.fingerprint}, {len(self.joints)} joints), "
-                f"cannot drive {embodiment.name!r} ({embodiment.fingerprint}, {len(embodiment.joints)} joints)"
+                f"policy: trained for robot {self.embodiment!r} ({len(self.joints)} joints, "
+                f"{self.fingerprint}), cannot drive {embodiment.name!r} ({len(embodiment.joints)} joints, "
+                f"{embodiment.fingerprint})"
             )
 
     def state(self, state: np.ndarray) -> np.ndarray:
         """(…, D) measured -> normalised float32. UserError for another number of joints."""
         if state.shape[-1] != len(self.joints):
+            joints = ", ".join(self.joints)
             raise UserError(
-                f"observation.state: {state.shape[-1]} values, expected {len(self.joints)} ({', '.join(self.joints)})"
+                f"observation.state: {state.shape[-1]} values, expected {len(self.joints)} ({joints})"
             )
         mean, std = self._state
         return ((state - mean) / std).astype(np.float32)

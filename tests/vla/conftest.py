@@ -15,7 +15,11 @@ from ideomotor.vla.language import train_tokenizer
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor, fit_processor
 
-CORPUS = ["reach the red cube", "put the blue ball into the bowl", "scene: red cube. now: reach the red cube."] * 3
+CORPUS = [
+    "reach the red cube",
+    "put the blue ball into the bowl",
+    "scene: red cube. now: reach the red cube.",
+] * 3
 
 transformers.logging.set_verbosity_error()
 

@@ -39,7 +39,9 @@ def test_what_is_loaded_acts_as_what_was_saved(
     assert not list(folder.rglob("*.bin")) + list(folder.rglob("*.pt")) + list(folder.rglob("*.pkl"))
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "processor.json", "interpreter/config.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "processor.json", "interpreter/config.json"]
+)
 @pytest.mark.parametrize("damage", ["missing", "empty", "half", "garbage"])
 def test_damage_names_the_file(folder: Path, name: str, damage: str) -> None:
     path = folder / name

@@ -68,10 +68,12 @@ def test_chunks_join_smoothly(policy: IdeomotorPolicy, observation: Observation)
     assert jerk[13:16].max() <= 3 * jerk.max(initial=0.0, where=np.arange(len(jerk)) > 20)
 
 
-def test_text_is_written_once_an_episode_or_when_asked(policy: IdeomotorPolicy, observation: Observation) -> None:
+def test_text_is_written_once_an_episode_or_when_asked(
+    policy: IdeomotorPolicy, observation: Observation
+) -> None:
     written = []
     describe = policy.interpreter.describe
-    policy.interpreter.describe = lambda *args, **kw: written.append(1) or "text"  # type: ignore[method-assign]
+    policy.interpreter.describe = lambda *args, **kw: written.append(1) or "text"
     try:
         policy.reset(0)
         assert policy.plan(observation).text == "text"
@@ -80,7 +82,7 @@ def test_text_is_written_once_an_episode_or_when_asked(policy: IdeomotorPolicy, 
         policy.plan(observation, describe=True)
         assert len(written) == 2
     finally:
-        policy.interpreter.describe = describe  # type: ignore[method-assign]
+        policy.interpreter.describe = describe
 
 
 def test_another_number_of_joints_is_refused(policy: IdeomotorPolicy, observation: Observation) -> None:

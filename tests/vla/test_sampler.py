@@ -43,7 +43,7 @@ class Straight:
 @pytest.mark.parametrize("steps", [1, 4, 5, 10])
 def test_euler_steps_arrive_where_the_flow_leads(steps: int) -> None:
     chunk = torch.randn(2, 96, 6)
-    sampled = sample_chunk(Straight(chunk), "x", None, chunk[:, :0], torch.randn(2, 96, 6), steps)  # type: ignore[arg-type]
+    sampled = sample_chunk(Straight(chunk), "x", None, chunk[:, :0], torch.randn(2, 96, 6), steps)
     torch.testing.assert_close(sampled, chunk, atol=1e-5, rtol=1e-4)
 
 

@@ -11,7 +11,9 @@ RNG = np.random.default_rng(0)
 
 def motion(ticks: np.ndarray) -> np.ndarray:
     """(n, 2) [rad]: a quick but possible motion."""
-    return np.stack([0.5 * np.sin(2 * np.pi * 0.8 * ticks / HZ), 0.3 * np.cos(2 * np.pi * ticks / HZ)], axis=1)
+    return np.stack(
+        [0.5 * np.sin(2 * np.pi * 0.8 * ticks / HZ), 0.3 * np.cos(2 * np.pi * ticks / HZ)], axis=1
+    )
 
 
 def largest_jerk(commands: np.ndarray) -> float:

@@ -1,0 +1,112 @@
+"""From recorded data to a policy folder, in one process and in two, with the real simulator and loader."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Observation
+from ideomotor.datasets.episode import Episode
+from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.train.run import train
+from ideomotor.vla.policy import IdeomotorPolicy
+
+TWO = """
+import sys
+from pathlib import Path
+from ideomotor.train.run import train
+train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke")
+"""
+
+
+def episode(seed: int, frames: int = 12) -> Episode:
+    rng = np.random.default_rng(seed)
+    commands = np.cumsum(rng.normal(0, 0.004, (frames * 4, 6)), axis=0).astype(np.float32)
+    images = {name: rng.integers(0, 256, (frames, 96, 96, 3), dtype=np.uint8) for name in ("front", "wrist")}
+    return Episode(
+        images=images,
+        state=commands[::4],
+        action=commands[::4],
+        action_high_rate=commands.reshape(frames, 24),
+        subtask=["reach"] * frames,
+        referred=np.zeros((frames, 6), np.float32),
+        keypoints=rng.uniform(0, 1, (frames, 6)).astype(np.float32),
+        progress=np.linspace(0, 1, frames, dtype=np.float32)[:, None],
+        task="reach the red cube",
+        success=True,
+        seed=seed,
+        index=seed,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "reach"
+    with DatasetWriter(root, load_embodiment("so101")) as writer:
+        for seed in range(3):
+            writer.add_episode(episode(seed))
+    return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IDEOMOTOR_CACHE", str(tmp_path_factory.mktemp("cache") / "datasets"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "policy"
+    result = train([data], out, "smoke")
+    json.dumps(result)
+    assert result["policy"]["step"] == 3
+    return out
+
+
+def test_the_folder_is_a_policy_that_runs(trained: Path) -> None:
+    policy = IdeomotorPolicy.from_pretrained(trained)
+    images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
+    observation = Observation(0.0, images, np.zeros(6, np.float32), "reach the red cube")
+    chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))
+    assert np.isfinite(chunk.actions).all()
+    assert "revision" in (trained / "README.md").read_text()
+    assert json.loads((trained / "recipe.json").read_text())["recipe"]["robot"] == "so101"
+
+
+def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> None:
+    with pytest.raises(UserError, match="already has a training in it"):
+        train([data], trained, "smoke")
+    result = train([data], trained, "smoke", resume=True, overrides=["policy.train.steps=5"])
+    assert result["policy"]["step"] == 5
+    assert "interpreter" not in result
+
+
+def test_data_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        train([tmp_path / "nowhere"], tmp_path / "out", "smoke")
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy(data: Path, tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    out = tmp_path / "two"
+    ran = subprocess.run(
+        [*command, str(script), str(data), str(out)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    IdeomotorPolicy.from_pretrained(out)

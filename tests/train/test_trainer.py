@@ -1,0 +1,81 @@
+"""The loop learns, resumes exactly, saves when interrupted, and refuses another model's state."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ideomotor.control.errors import UserError
+from ideomotor.train.trainer import Settings, fit, learning_rate
+
+SETTINGS = Settings(steps=60, learning_rate=0.3, warmup=5, precision="no", log_every=10, weight_decay=0.0)
+
+
+class Line(nn.Module):
+    """Learns y = 3 x + 1 with some noise of its own."""
+
+    def __init__(self, width: int = 1):
+        super().__init__()
+        self.fit = nn.Linear(width, 1)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        y = 3 * x.sum(-1, keepdim=True) + 1 + 0.01 * torch.randn(len(x), 1)
+        return {"loss": (self.fit(x) - y).square().mean()}
+
+
+def batch_at(step: int) -> torch.Tensor:
+    return torch.randn(32, 1, generator=torch.Generator().manual_seed(step))
+
+
+def trained(out: Path, steps: int, resume: bool = False, settings: Settings = SETTINGS) -> Line:
+    torch.manual_seed(0)
+    line = Line()
+    stop = None if steps == settings.steps else steps
+
+    def at(step: int) -> torch.Tensor:
+        if step == stop:
+            raise KeyboardInterrupt
+        return batch_at(step)
+
+    try:
+        fit("line", line, at, 32, settings, out, resume)
+    except KeyboardInterrupt:
+        assert stop is not None
+    return line
+
+
+def test_an_interrupted_training_continues_to_the_same_weights(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", 60)
+    assert trained(tmp_path / "parts", 23) is not None
+    parts = trained(tmp_path / "parts", 60, resume=True)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert abs(whole.fit.weight.item() - 3) < 0.3
+    steps = [
+        json.loads(line)["step"] for line in (tmp_path / "parts" / "line.jsonl").read_text().splitlines()
+    ]
+    assert steps == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path, 60)
+    with pytest.raises(UserError, match="not a training state of this model"):
+        fit("line", Line(2), batch_at, 32, SETTINGS, tmp_path, resume=True)
+    (tmp_path / "state" / "line.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match="not a training state of this model"):
+        fit("line", Line(), batch_at, 32, SETTINGS, tmp_path, resume=True)
+
+
+def test_the_clock_can_end_training(tmp_path: Path) -> None:
+    trained(tmp_path, 60, settings=replace(SETTINGS, minutes=0.01, steps=60))
+    assert (tmp_path / "line.jsonl").stat().st_size > 0
+
+
+def test_the_learning_rate_rises_then_falls() -> None:
+    rates = [learning_rate(SETTINGS, step, step / 60) for step in range(60)]
+    assert rates[0] < rates[4] == max(rates)
+    assert rates[5:] == sorted(rates[5:], reverse=True)
