@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 FRAME_TICKS = 4  # one camera frame: 120 Hz commands, 30 Hz cameras
 PLAN_TICKS = 12  # the interpreter plans at 10 Hz
 ACT_TICKS = 16  # the decoder acts at 7.5 Hz
-PREFIX_TICKS = 8  # shortest prefix of committed commands that a decoder is given
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Frame:
     referred: dict[str, np.ndarray]  # {"target" or "place": (3,) [m]}
     keypoints: dict[str, tuple[str, float, float]]  # {"target" or "place": (camera, u, v)}
     progress: float
+    detouring: bool  # the expert goes wrong on purpose
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class _PolicyPilot:
             self._plan = self._coming.pop(0)[1]  # the first chunk takes the first plan at once
         if tick % self._act_every or self._plan is None:
             return None
-        prefix = controller.committed(tick, max(self._delay, PREFIX_TICKS))
+        prefix = controller.committed(tick, self._delay)
         chunk = self._policy.act(observation, self._plan, prefix)
         controller.submit(chunk, available_at=tick + self._delay)
         return tick + len(prefix)
@@ -207,4 +207,5 @@ def _frame(world: World, observation: Observation, plan_text: str) -> Frame:
         referred={name: np.array(position) for name, position in world.referred().items()},
         keypoints=dict(world.keypoints()),
         progress=float(world.progress()),
+        detouring=world.detouring,
     )

@@ -48,7 +48,7 @@ class RecordOptions:
     """how much of the scene's look and physics varies with the seed"""
 
     noise: Annotated[float, tyro.conf.arg(metavar="P")] = 0.0
-    """probability of a detour before each approach, so that demonstrations show recoveries"""
+    """probability that a demonstration starts from a wrong pose, so that it shows a recovery"""
 
     seed_start: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """first seed of each task"""
@@ -166,8 +166,9 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
         world.close()
     if not result.success:
         return None
+    shown = [frame for frame in frames if not frame.detouring]  # an episode begins where the detour ends
     return prepare(
-        _episode(frames, world.instruction, attempt), embodiment, embodiment.control_hz // FRAME_TICKS
+        _episode(shown, world.instruction, attempt), embodiment, embodiment.control_hz // FRAME_TICKS
     )
 
 

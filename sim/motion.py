@@ -44,17 +44,26 @@ class Arm:
         self.embodiment = embodiment
         self.target = np.array(target, dtype=np.float64)  # (A,) [rad], the last one yielded
         self._generator = generator or np.random.default_rng(0)
-        self._noise = noise  # probability that `approach` makes a detour
+        self._noise = noise  # probability that the first `approach` makes a detour
+        self.detouring = False  # whether the targets of the moment lead to a wrong pose on purpose
 
     def approach(
-        self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,
+        self,
+        position: np.ndarray,
+        roll: float = 0.0,
+        tilt: float = TILT,
+        grip: float | None = None,
         offset: float | None = None,
-    ) -> Iterator[np.ndarray]:  # fmt: skip
-        """As `move_to`; now and then by way of a wrong pose nearby, so that recoveries are demonstrated."""
-        if self._generator.random() < self._noise:
+    ) -> Iterator[np.ndarray]:
+        """As `move_to`; the first one may go by way of a wrong pose nearby, for recoveries to be shown."""
+        noise, self._noise = self._noise, 0.0
+        if self._generator.random() < noise:
             wrong = np.asarray(position) + self._generator.normal(0.0, (0.025, 0.025, 0.015))
             with suppress(Unreachable):
-                yield from self.move_to(wrong, roll + self._generator.normal(0.0, 0.25), tilt, grip, offset)
+                detour = self.solve(wrong, roll + self._generator.normal(0.0, 0.25), tilt, grip, offset)
+                self.detouring = True
+                yield from self.move(detour)
+            self.detouring = False
         yield from self.move_to(position, roll, tilt, grip, offset)
 
     def move(self, goal: np.ndarray, speed: float = 1.0) -> Iterator[np.ndarray]:

@@ -70,6 +70,7 @@ class World:
             self.instruction = instruction
         self.model = build_model(self.scene, self.embodiment)
         self.data = mujoco.MjData(self.model)
+        self._arm: Arm | None = None
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._joints = len(self.embodiment.joints)
         self._finger_geoms = {self.model.geom(f"{body}_finger").id for body in ("gripper", "moving_jaw")}
@@ -231,11 +232,16 @@ class World:
         """The scripted expert's joint targets, (A,) one a tick, until it has nothing left to do.
 
         Args:
-            noise: probability of a detour before each approach, so that demonstrations show recoveries.
+            noise: probability of a detour at the start, so that demonstrations show recoveries.
         """
         generator = np.random.default_rng([self.seed, zlib.crc32(self.task.name.encode()), 7])
-        arm = Arm(self.embodiment, self.data.ctrl[: self._joints], generator, noise)
-        yield from self.task.expert(self, arm, self.goal)
+        self._arm = Arm(self.embodiment, self.data.ctrl[: self._joints], generator, noise)
+        yield from self.task.expert(self, self._arm, self.goal)
+
+    @property
+    def detouring(self) -> bool:
+        """Whether the expert goes to a wrong pose on purpose, which nobody should imitate."""
+        return self._arm is not None and self._arm.detouring
 
     def alternative_instruction(self) -> str | None:
         """The same phrasing naming another present object, or None if there is none."""

@@ -25,7 +25,8 @@ class ActionBatch:
     state: torch.Tensor  # (B, D)
     history: torch.Tensor  # (B, history, A)
     actions: torch.Tensor  # (B, H, A)
-    counted: torch.Tensor  # (B, H) 1 where the recording really has a command
+    counted: torch.Tensor  # (B, H) 1 where a command counts
+    delay: torch.Tensor  # (B,) committed ticks
     progress: torch.Tensor  # (B,) in [0, 1]
 
 
@@ -34,12 +35,11 @@ class ActionSettings:
     """Choices of the flow and of the drop-outs."""
 
     draws: int = 2  # points of the flow for each window, whose context is encoded once
-    max_delay: int = 30  # committed prefix, uniform in 0 … max_delay [ticks]
     noise_knots: int = 0  # 0: white source noise, otherwise a spline's
     drop_plan: float = 0.05
     drop_camera: float = 0.1
     drop_state: float = 0.05
-    drop_history: float = 0.3
+    drop_history: float = 1.0  # past commands tell where the demonstrator was going: it would copy itself
     point_jitter: float = 0.004  # of the plan's points, in image widths
     state_jitter: float = 0.02  # of the normalised state
     progress: float = 0.1  # weight of the progress loss
@@ -68,13 +68,11 @@ class ActionObjective(nn.Module):
             history=batch.history,
             has_history=_kept(batch.state, (size,), knobs.drop_history),
         )
-        context = [
-            (key.repeat_interleave(knobs.draws, 0), value.repeat_interleave(knobs.draws, 0))
-            for key, value in self.decoder.context(self.embodiment, inputs)
-        ]
+        context = self.decoder.context(self.embodiment, inputs).repeated(knobs.draws)
         actions = batch.actions.repeat_interleave(knobs.draws, 0)
         counted = batch.counted.repeat_interleave(knobs.draws, 0)
-        noisy, committed, time, target = flow_sample(actions, knobs.max_delay, knobs.noise_knots)
+        delay = batch.delay.repeat_interleave(knobs.draws, 0)
+        noisy, committed, time, target = flow_sample(actions, delay, knobs.noise_knots)
         velocity = self.decoder(self.embodiment, noisy, committed, time, context)
         flow = flow_loss(velocity, target, counted * (1 - committed))
         told = F.binary_cross_entropy_with_logits(progress.float(), batch.progress.clamp(0, 1))
@@ -82,7 +80,7 @@ class ActionObjective(nn.Module):
 
 
 def flow_sample(
-    actions: torch.Tensor, max_delay: int, noise_knots: int
+    actions: torch.Tensor, delay: torch.Tensor, noise_knots: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """A random point of each sample's flow: (noisy actions, committed (B, H), time (B,), velocity).
 
@@ -92,8 +90,7 @@ def flow_sample(
     noise = source_noise(batch, ticks, joints, noise_knots).to(actions)
     u = torch.distributions.Beta(1.5, 1.0).sample((batch,)).to(actions)
     time = (1 - u) * MAX_TIME
-    delay = torch.randint(0, max_delay + 1, (batch, 1), device=actions.device)
-    committed = (torch.arange(ticks, device=actions.device) < delay).to(actions)  # (B, H)
+    committed = (torch.arange(ticks, device=actions.device) < delay[:, None]).to(actions)  # (B, H)
     blend = time[:, None, None]
     noisy = blend * actions + (1 - blend) * noise
     noisy = torch.where(committed.unsqueeze(-1) > 0, actions, noisy)

@@ -23,9 +23,9 @@ from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.images import augmented, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
-from ideomotor.vla.policy import IdeomotorPolicy, SamplingConfig
+from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor, fit_processor
-from ideomotor.vla.sampler import sample_chunk, source_noise
+from ideomotor.vla.sampler import SamplingConfig, sample_chunk, source_noise
 
 Told = Callable[[str], None]
 READ_AT_ONCE = 64  # frames
@@ -49,7 +49,8 @@ def train_policy(
         resume: continue from the state in `out`.
         told: called with lines about what is going on.
     """
-    body = loader.embodiment
+    state, body = PartialState(), loader.embodiment
+    moving = np.array([joint not in body.grippers for joint in body.joint_names])
     torch.manual_seed(recipe.train.seed)
     config = DecoderConfig(
         embodiments=((body.name, len(body.joints)),),
@@ -67,9 +68,14 @@ def train_policy(
     objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
 
     def batch_at(step: int) -> ActionBatch:
-        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe)
+        rng = np.random.default_rng([recipe.train.seed, step, state.process_index, 1])
+        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng)
 
-    sampling = SamplingConfig(noise_knots=recipe.objective.noise_knots)
+    sampling = SamplingConfig(
+        noise_knots=recipe.objective.noise_knots,
+        smoothing=recipe.smoothing,
+        history=recipe.objective.drop_history < 1.0,
+    )
     policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
     metrics = fit(
         "policy",
@@ -90,26 +96,65 @@ def action_batch(
     cameras: tuple[str, ...],
     processor: Processor,
     recipe: PolicyRecipe,
-    augment: bool = True,
+    moving: np.ndarray,
+    rng: np.random.Generator,
 ) -> ActionBatch:
-    """Normalised, augmented tensors from a loader's batch and the plans of all frames."""
+    """Normalised, augmented tensors from a loader's batch and the plans of all frames.
+
+    Args:
+        moving: (A,) bool, the joints that `astray` may displace.
+        rng: of the displacement.
+    """
     hidden, points, presence = _unpacked(plans[batch["plan_index"]])
-    pixels = [to_pixels(batch["images"][camera]) for camera in cameras]
-    if augment:
-        pixels = [augmented(picture, recipe.shift, recipe.colour) for picture in pixels]
-    state = batch["state"].astype(float)
+    pixels = [
+        augmented(to_pixels(batch["images"][camera]), recipe.shift, recipe.colour) for camera in cameras
+    ]
+    state, past, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
+    now = past.shape[1]
+    delay = batch["delay"] * (rng.random(len(state)) < recipe.delayed)
+    horizon, joints = actions.shape[1:]
+    offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
+    state = state + offset[:, now]
+    past, actions = past + offset[:, :now], actions + offset[:, now:]
     return ActionBatch(
         hidden=hidden,
         points=points,
         presence=presence,
         pixels=torch.stack(pixels, dim=1),
         state=torch.from_numpy(processor.state(state)),
-        history=torch.from_numpy(processor.history(batch["previous"], state)),
-        actions=torch.from_numpy(processor.relative(batch["actions"], state)),
+        history=torch.from_numpy(processor.history(past, state)),
+        actions=torch.from_numpy(processor.relative(actions, state)),
         # After its end an episode goes on with its last command: a policy that is done holds still.
-        counted=torch.ones(batch["action_mask"].shape),
+        counted=torch.ones(actions.shape[:2]),
+        delay=torch.from_numpy(delay),
         progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
     )
+
+
+def astray(
+    rng: np.random.Generator, delay: np.ndarray, past: int, horizon: int, joints: int, spread: float
+) -> np.ndarray:
+    """Offsets (B, past + horizon, A) that put a robot beside its demonstration and bring it back [rad].
+
+    A demonstrated motion can be told from its first milliseconds, so a decoder that is given committed
+    commands would learn to continue them and not to look at the plan; driving itself, it then carries
+    on with its own errors. Half of the samples are therefore displaced, drifting while commands are
+    committed, and led back to the demonstration over 0.2 to 0.6 s: what was committed no longer tells
+    where to go, the plan and the pictures do.
+
+    Args:
+        delay: (B,) committed ticks; the way back starts after them.
+        past, horizon: ticks before, and from the window's start on.
+        joints: A.
+        spread: standard deviation of the displacement, and of its drift over 0.2 s [rad].
+    """
+    batch = len(delay)
+    ticks, committed = np.arange(-past, horizon)[None, :, None], delay[:, None, None]
+    start, drift = rng.normal(0.0, spread, (2, batch, 1, joints))
+    away = rng.random((batch, 1, 1)) < 0.5
+    back = np.clip((ticks - committed) / rng.uniform(24, 72, (batch, 1, 1)), 0.0, 1.0)
+    faded = 1.0 - back**3 * (10 - 15 * back + 6 * back**2)  # minimum jerk
+    return away * (start + drift * np.minimum(ticks, committed + 12) / 24) * faded
 
 
 def measure(loader: WindowLoader, windows: int = 8192) -> Processor:

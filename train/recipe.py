@@ -47,6 +47,9 @@ class PolicyRecipe:
     heads: int = 4
     blocks: int = 6
     batch: int = 64  # windows, of all processes together
+    delayed: float = 0.3  # share of windows whose first commands are given as committed
+    astray: float = 0.03  # see `train.policy.astray` [rad]
+    smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
     shift: int = 4  # random shift of the decoder's pictures [pixels]
     colour: float = 0.2  # random recolouring of the decoder's pictures
 

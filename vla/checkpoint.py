@@ -22,8 +22,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedToke
 from ideomotor.control.errors import UserError
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.policy import IdeomotorPolicy, SamplingConfig
-from ideomotor.vla.processor import load_processor
+from ideomotor.vla.processor import Processor, load_processor
+from ideomotor.vla.sampler import SamplingConfig
 
 FORMAT = "ideomotor-policy-1"
 CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
@@ -35,17 +35,24 @@ def bundled_checkpoint() -> Path:
     return Path(__file__).parent / "checkpoints" / "spine"
 
 
-def save_policy(policy: IdeomotorPolicy, folder: Path, card: str = "") -> None:
-    """Writes a whole checkpoint; an interrupted call leaves no half of one."""
+def save_parts(
+    folder: Path,
+    interpreter: Interpreter,
+    decoder: Decoder,
+    processor: Processor,
+    sampling: SamplingConfig,
+    card: str = "",
+) -> None:
+    """Writes a policy's checkpoint; an interrupted call leaves no half of one."""
     config = {
         "format": FORMAT,
-        "interpreter": asdict(policy.interpreter.config),
-        "decoder": asdict(policy.decoder.config),
-        "sampling": asdict(policy.sampling),
+        "interpreter": asdict(interpreter.config),
+        "decoder": asdict(decoder.config),
+        "sampling": asdict(sampling),
     }
     partial = _begin(folder)
-    policy.processor.save(partial / PROCESSOR)
-    _write(partial, config, policy.interpreter, policy.decoder, card)
+    processor.save(partial / PROCESSOR)
+    _write(partial, config, interpreter, decoder, card)
     _finish(partial, folder)
 
 
@@ -56,8 +63,8 @@ def save_interpreter(interpreter: Interpreter, folder: Path, card: str = "") -> 
     _finish(partial, folder)
 
 
-def load_policy(folder: Path) -> IdeomotorPolicy:
-    """The policy of a checkpoint folder. UserError naming the file that is missing or damaged."""
+def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingConfig]:
+    """What a policy is made of. UserError naming the file that is missing or damaged."""
     config = _read_config(folder)
     if "decoder" not in config:
         raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
@@ -72,7 +79,7 @@ def load_policy(folder: Path) -> IdeomotorPolicy:
         or (processor.embodiment, shape[1]) not in decoder.config.embodiments
     ):
         raise UserError(f"{folder / PROCESSOR}: statistics do not fit the decoder of {CONFIG}")
-    return IdeomotorPolicy(interpreter, decoder, processor, sampling)
+    return interpreter, decoder, processor, sampling
 
 
 def load_interpreter(folder: Path) -> Interpreter:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,19 @@ class DecoderInputs:
     has_history: torch.Tensor  # (B,)
 
 
+@dataclass(frozen=True)
+class Context:
+    """What all steps of a chunk share."""
+
+    keys_values: list[tuple[torch.Tensor, torch.Tensor]]  # of every cross-attention
+    summary: torch.Tensor  # (B, width) plan and state at a glance
+
+    def repeated(self, times: int) -> Context:
+        """Each sample `times` times in a row."""
+        pairs = [(k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for k, v in self.keys_values]
+        return Context(pairs, self.summary.repeat_interleave(times, 0))
+
+
 class Decoder(nn.Module):
     """Velocity field of the action flow."""
 
@@ -58,30 +72,34 @@ class Decoder(nn.Module):
         self.config = config
         width, per = config.width, config.commands_per_token
         self.tokens = config.horizon // per
-        self.eyes = nn.ModuleDict({camera: Eye(config.image_size, width) for camera in config.cameras})
+        self.eyes: Any = nn.ModuleDict({camera: Eye(config.image_size, width) for camera in config.cameras})
         self.plan_in = nn.Linear(config.plan_dim, width)
         self.plan_at = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
         self.no_plan = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
         self.no_state = nn.Parameter(0.02 * torch.randn(width))
         self.no_history = nn.Parameter(0.02 * torch.randn(width))
-        self.bodies = nn.ModuleDict(
+        self.bodies: Any = nn.ModuleDict(
             {name: Body(joints, width, per, config.history) for name, joints in config.embodiments}
         )
         self.token_at = nn.Parameter(0.02 * torch.randn(self.tokens, width))
         self.context_norm = nn.LayerNorm(width)
+        # Plan and state also reach every token directly: finding the one plan token that says where among
+        # eighty of pictures is slow to learn through attention alone (docs/lab_notes.md).
+        self.glance: Any = nn.Sequential(
+            nn.Linear((config.plan_tokens + 1) * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.modulation = nn.Linear(width, 6 * width)
-        self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.mlp_ratio, cross=bool(i % 2)) for i in range(config.blocks)
-        )
+        blocks = [Block(width, config.heads, config.mlp_ratio, bool(i % 2)) for i in range(config.blocks)]
+        self.blocks: Any = nn.ModuleList(blocks)
         self.last_norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last = nn.Linear(width, 2 * width)
-        for layer in (self.modulation, self.last):
+        for layer in (self.modulation, self.last, self.glance[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def context(self, embodiment: str, inputs: DecoderInputs) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Keys and values of every cross-attention, computed once for a chunk."""
+    def context(self, embodiment: str, inputs: DecoderInputs) -> Context:
+        """What cross-attentions read and what every token is told, computed once for a chunk."""
         body = self.bodies[embodiment]
         plan = _or_missing(self.plan_in(inputs.plan) + self.plan_at, self.no_plan, inputs.has_plan)
         seen = [
@@ -92,7 +110,8 @@ class Decoder(nn.Module):
         history = body.history(inputs.history.flatten(1)).unsqueeze(1)
         history = _or_missing(history, self.no_history, inputs.has_history)
         context = self.context_norm(torch.cat([plan, *seen, state, history], dim=1))
-        return [block.attend.keys_values(context) for block in self.blocks if block.cross]
+        pairs = [block.attend.keys_values(context) for block in self.blocks if block.cross]
+        return Context(pairs, self.glance(torch.cat([plan, state], dim=1).flatten(1)))
 
     def forward(
         self,
@@ -100,7 +119,7 @@ class Decoder(nn.Module):
         actions: torch.Tensor,
         committed: torch.Tensor,
         time: torch.Tensor,
-        context: list[tuple[torch.Tensor, torch.Tensor]],
+        context: Context,
     ) -> torch.Tensor:
         """Velocity towards the data.
 
@@ -117,11 +136,12 @@ class Decoder(nn.Module):
         body, per = self.bodies[embodiment], self.config.commands_per_token
         given = committed.unflatten(1, (self.tokens, per))
         chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
-        x = body.commands_in(torch.cat([chunk, given.to(chunk.dtype)], dim=-1)) + self.token_at
+        summary = context.summary.unsqueeze(1)
+        x = body.commands_in(torch.cat([chunk, given.to(chunk.dtype)], dim=-1)) + self.token_at + summary
         flow = torch.where(given.all(-1), torch.ones_like(time)[:, None], time[:, None])  # (B, tokens)
-        flow = self.time(_waves(flow, self.config.width))
+        flow = self.time(_waves(flow, self.config.width)) + summary
         shared = self.modulation(flow)
-        remaining = iter(context)
+        remaining = iter(context.keys_values)
         for block in self.blocks:
             x = block(x, shared, next(remaining) if block.cross else None)
         scale, shift = self.last(flow).chunk(2, dim=-1)

@@ -1,8 +1,7 @@
-"""The dual-system policy: an interpreter that plans and a decoder that acts, as one `control.types.Policy`."""
+"""The dual-system policy: an interpreter that plans and a decoder that acts, one `control.types.Policy`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,15 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
+from ideomotor.vla.checkpoint import load_parts, save_parts
 from ideomotor.vla.decoder import Decoder, DecoderInputs
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.processor import Processor
-from ideomotor.vla.sampler import sample_chunk, source_noise
+from ideomotor.vla.sampler import SamplingConfig, sample_chunk, source_noise
 from ideomotor.vla.smoothing import ORDER, smooth
 
 LOST = 0.35  # [rad or m]: a robot farther than this from its last command did not follow it
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How chunks are drawn; part of the checkpoint."""
-
-    steps: int = 5  # Euler steps
-    noise_knots: int = 0  # 0: white source noise, otherwise a spline's; as in training
-    smoothing: float = 200.0  # strength of the smoothing of chunks; 0 for none
-    describe_every: int = 0  # plans between readable plans; 0: one at the start of an episode
 
 
 class IdeomotorPolicy:
@@ -53,15 +43,11 @@ class IdeomotorPolicy:
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> IdeomotorPolicy:
         """The policy of a checkpoint folder. UserError naming the file that is missing or damaged."""
-        from ideomotor.vla.checkpoint import load_policy  # it builds this class
-
-        return load_policy(Path(folder))
+        return cls(*load_parts(Path(folder)))
 
     def save_pretrained(self, folder: Path | str, card: str = "") -> None:
         """Writes a checkpoint folder; `card` becomes its README.md."""
-        from ideomotor.vla.checkpoint import save_policy
-
-        save_policy(self, Path(folder), card)
+        save_parts(Path(folder), self.interpreter, self.decoder, self.processor, self.sampling, card)
 
     def reset(self, seed: int) -> None:
         """Starts an episode: all randomness follows from `seed`."""
@@ -132,7 +118,7 @@ class IdeomotorPolicy:
             state=normal,
             has_state=torch.ones(1),
             history=torch.from_numpy(self.processor.history(history, state)).unsqueeze(0),
-            has_history=torch.tensor([float(known)]),
+            has_history=torch.tensor([float(known and self.sampling.history)]),
         )
         given = torch.from_numpy(self.processor.relative(prefix, state)).unsqueeze(0)
         joints = len(self.processor.joints)

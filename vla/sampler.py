@@ -6,12 +6,26 @@ diffusers counts sigma from 1 (noise) down to 0 (data) and steps along d x / d s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
 from ideomotor.vla.decoder import Decoder, DecoderInputs
 
 MAX_TIME = 0.999  # flow times of training stay below this; committed tokens have exactly 1
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How chunks are drawn; part of the checkpoint."""
+
+    steps: int = 5  # Euler steps
+    noise_knots: int = 0  # 0: white source noise, otherwise a spline's; as in training
+    history: bool = False  # whether past commands are given to the decoder; as in training
+    smoothing: float = 5000.0  # strength of the smoothing of chunks; 0 for none
+    describe_every: int = 0  # plans between readable plans; 0: one at the start of an episode
 
 
 def source_noise(
@@ -51,7 +65,7 @@ def sample_chunk(
     context = decoder.context(embodiment, inputs)
     committed = torch.zeros(noise.shape[:2], device=noise.device)
     committed[:, : prefix.shape[1]] = 1.0
-    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler: Any = FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
     x = noise.clone()
     for timestep in scheduler.timesteps:

@@ -1,0 +1,92 @@
+"""Both objectives can be learned: pointing at what is named, and moving to where the plan points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ideomotor.train.action_objective import ActionBatch, ActionObjective, ActionSettings, flow_sample
+from ideomotor.train.interpreter import examine
+from ideomotor.train.scene_objective import SceneObjective, SceneWeights
+from ideomotor.train.scenes import ScenePool, scene_batch
+from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
+from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.sampler import sample_chunk, source_noise
+
+
+def test_the_interpreter_learns_to_point_at_what_is_named(squares: ScenePool) -> None:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(squares.texts(), 300)
+    interpreter = Interpreter(nano_vlm(tokenizer, 64, 40, 1), tokenizer, InterpreterConfig())
+    objective = SceneObjective(interpreter, SceneWeights())
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=2e-3, fused=True)
+    rng = np.random.default_rng(0)
+    for step in range(70):
+        images, questions = squares.draw(rng, 6, 4)
+        losses = objective(scene_batch(interpreter, images, questions, write=step % 8 == 0, drop_image=0.02))
+        losses["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    figures = examine(interpreter.eval(), squares, 48)
+    assert figures["held_out_pixel_p50"] < 2.0, figures
+    assert figures["held_out_swap_pixel_p50"] > 20.0, figures
+    assert figures["held_out_presence"] > 0.95, figures
+
+
+def actions_towards(points: torch.Tensor, ticks: int = 96) -> torch.Tensor:
+    """(B, H, 6) normalised commands that rise towards a place that depends on the target's (u, v)."""
+    goal = torch.cat([points, 1 - points, points.flip(-1)], dim=-1) * 4 - 2
+    rise = torch.linspace(0, 1, ticks).square().view(1, -1, 1)
+    return rise * goal.unsqueeze(1)
+
+
+def window(count: int) -> ActionBatch:
+    points = torch.rand(count, 2, 2)
+    return ActionBatch(
+        hidden=torch.zeros(count, 8, 16),
+        points=points,
+        presence=torch.ones(count, 2),
+        pixels=torch.zeros(count, 0, 3, 96, 96),
+        state=torch.zeros(count, 6),
+        history=torch.zeros(count, 8, 6),
+        actions=actions_towards(points[:, 0]),
+        counted=torch.ones(count, 96),
+        delay=torch.randint(0, 31, (count,)),
+        progress=points[:, 0, 0],
+    )
+
+
+def test_the_decoder_learns_to_move_to_where_the_plan_points() -> None:
+    torch.manual_seed(0)
+    config = DecoderConfig(cameras=(), plan_dim=32, width=48, heads=2, blocks=2)
+    decoder, head = Decoder(config), PlanHead(16, 32, 2)
+    objective = ActionObjective(decoder, head, "so101", ActionSettings(draws=1, drop_plan=0.0))
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=2e-3, fused=True)
+    for _ in range(200):
+        objective(window(32))["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    batch, ones = window(64), torch.ones(64)
+    plan, _ = head(batch.hidden, batch.points, batch.presence)
+    inputs = DecoderInputs(
+        plan, ones, batch.pixels, torch.ones(64, 0), batch.state, ones, batch.history, 0 * ones
+    )
+    noise = source_noise(64, 96, 6, 0)
+    reached = sample_chunk(decoder, "so101", inputs, noise[:, :0], noise)
+    error = (reached[:, -8:] - batch.actions[:, -8:]).abs().mean()
+    spread = batch.actions[:, -8:].std()
+    assert error < 0.35 * spread, (error, spread)
+
+
+@pytest.mark.parametrize("knots", [0, 16])
+def test_committed_commands_are_clean_and_the_rest_lies_on_the_flow(knots: int) -> None:
+    actions = torch.randn(64, 96, 6)
+    noisy, committed, time, velocity = flow_sample(actions, torch.arange(64) % 31, knots)
+    given = committed > 0
+    assert torch.equal(noisy[given], actions[given])
+    assert committed.sum(1).tolist() == [delay % 31 for delay in range(64)]
+    landed = noisy + (1 - time).view(-1, 1, 1) * velocity
+    torch.testing.assert_close(landed[~given], actions[~given], atol=1e-5, rtol=1e-4)
+    assert 0.3 < time.mean() < 0.5
