@@ -38,7 +38,7 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self.embodiment = load_embodiment("so101")
         robot = self.embodiment
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(robot.joints),), np.float32)
-        cameras = {
+        cameras: dict[str, gymnasium.Space[Any]] = {
             camera.name: gymnasium.spaces.Box(0, 255, (camera.height, camera.width, 3), np.uint8)
             for camera in robot.cameras
         }

@@ -71,7 +71,7 @@ def _draw_scene(
         if thing.kind == "drawer":
             data.joint(thing.name).qpos[0] = thing.opening
     goals = list(task.goals(scene))
-    generator.shuffle(goals)  # type: ignore[arg-type]
+    generator.shuffle(goals)
     held = goals[0].target if generator.random() < IN_HAND else ""
     if not held or scene.thing(held).kind not in GRASPABLE:
         held = ""

@@ -13,6 +13,8 @@ from ideomotor.eval.rollout import rollout
 class FakeWorld:
     """Moves one joint from home to `goal`; solved once the command has been there for ten ticks."""
 
+    detouring = False
+
     def __init__(self, seed: int = 0, goal: float = 0.2, max_ticks: int = 240):
         self.embodiment = load_embodiment("so101")
         self.seed = seed
