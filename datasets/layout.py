@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.video import CRF, GOP, PIX_FMT, PRESET
+from ideomotor.datasets.video import GOP, PIX_FMT, PRESET, QUANTIZER
 
 CODEBASE_VERSION = "v3.0"
 INFO = "meta/info.json"
@@ -170,11 +170,11 @@ def _video_info(height: int, width: int, fps: int) -> dict[str, Any]:
         "video.fps": fps,
         "video.channels": 3,
         "video.g": GOP,
-        "video.crf": CRF,
+        "video.crf": None,
         "video.preset": PRESET,
         "video.fast_decode": 0,
         "video.video_backend": "pyav",
-        "video.extra_options": {"bf": 0, "threads": 1},
+        "video.extra_options": {"bf": 0, "qp": QUANTIZER, "threads": 1},
         "has_audio": False,
         "is_depth_map": False,
     }

@@ -20,7 +20,7 @@ from av.error import FFmpegError
 
 from ideomotor.control.errors import UserError
 
-CRF = 18
+QUANTIZER = 19
 GOP = 2
 PRESET = "fast"
 PIX_FMT = "yuv420p"
@@ -33,7 +33,9 @@ def encode(frames: np.ndarray, fps: int) -> bytes:
     if height % 2 or width % 2:
         raise UserError(f"images: {height}x{width}, expected an even height and width for {PIX_FMT} video")
     buffer = io.BytesIO()
-    options = {"crf": str(CRF), "g": str(GOP), "bf": "0", "preset": PRESET}
+    # A fixed quantizer: x264's rate control computes in floating point, and came out differently once in
+    # a while under another process's load.
+    options = {"qp": str(QUANTIZER), "g": str(GOP), "bf": "0", "preset": PRESET}
     with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT

@@ -127,8 +127,8 @@ def test_a_policy_is_seeded_planned_and_asked_at_its_rates():
     result = rollout(world, policy)
     assert policy.seeds == [7]
     assert policy.planned_at == [0, 12, 24, 36, 48, 60]
-    assert policy.acted == [(0, 0, 8), (16, 12 / 120, 8), (32, 24 / 120, 8), (48, 48 / 120, 8)]
-    assert result.boundaries == [8, 24, 40, 56]
+    assert policy.acted == [(0, 0, 0), (16, 12 / 120, 0), (32, 24 / 120, 0), (48, 48 / 120, 0)]
+    assert result.boundaries == [0, 16, 32, 48]
     assert world.observed_at == sorted({*policy.planned_at, *(tick for tick, *_ in policy.acted)})
     assert result.holds == 0
     assert np.ptp(result.commands, axis=0).max() < 1e-6
