@@ -44,27 +44,36 @@ class Arm:
         self.embodiment = embodiment
         self.target = np.array(target, dtype=np.float64)  # (A,) [rad], the last one yielded
         self._generator = generator or np.random.default_rng(0)
-        self._noise = noise  # probability that the first `approach` makes a detour
+        self._noise = noise  # probability that the first `detour` is one
         self.detouring = False  # whether the targets of the moment lead to a wrong pose on purpose
 
-    def approach(
+    def detour(
         self,
-        position: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
         roll: float = 0.0,
         tilt: float = TILT,
         grip: float | None = None,
         offset: float | None = None,
     ) -> Iterator[np.ndarray]:
-        """As `move_to`; the first one may go by way of a wrong pose nearby, for recoveries to be shown."""
+        """The first one may go to a wrong pose near the way from `high` down to `low` (both (3,) [m]).
+
+        What follows then shows a recovery. The farther up, the farther off: 5 mm at `low`, 25 mm at `high`.
+        """
         noise, self._noise = self._noise, 0.0
-        if self._generator.random() < noise:
-            wrong = np.asarray(position) + self._generator.normal(0.0, (0.025, 0.025, 0.015))
-            with suppress(Unreachable):
-                detour = self.solve(wrong, roll + self._generator.normal(0.0, 0.25), tilt, grip, offset)
-                self.detouring = True
-                yield from self.move(detour)
-            self.detouring = False
-        yield from self.move_to(position, roll, tilt, grip, offset)
+        if self._generator.random() >= noise:
+            return
+        share = self._generator.random() ** 0.7
+        spread = (0.005 + 0.020 * share) * np.array([1.0, 1.0, 0.5])
+        wrong = low + share * (high - low) + self._generator.normal(0.0, spread)
+        wrong[2] = max(wrong[2], low[2] - 0.002)
+        wrong_roll = roll + self._generator.normal(0.0, 0.25)
+        self.detouring = True
+        with suppress(Unreachable):
+            if wrong[2] < high[2]:
+                yield from self.move_to(np.array([*wrong[:2], high[2]]), wrong_roll, tilt, grip, offset)
+            yield from self.move_to(wrong, wrong_roll, tilt, grip, offset)
+        self.detouring = False
 
     def move(self, goal: np.ndarray, speed: float = 1.0) -> Iterator[np.ndarray]:
         """Straight in joint space from the last target to `goal`, every joint arriving together.
@@ -95,6 +104,13 @@ class Arm:
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """To a gripper pose, straight in joint space; arguments as in `solve`."""
         yield from self.move(self.solve(position, roll, tilt, grip, offset), speed)
+
+    def rise(self, height: float) -> Iterator[np.ndarray]:
+        """Straight up to `height` [m], if the fingertips are lower: nothing on the table is swept along."""
+        tip, _ = self.pose()
+        if tip[2] < height - 0.005:
+            with suppress(Unreachable):
+                yield from self.line_to(np.array([*tip[:2], height]), self.roll(), speed=0.2)
 
     def line_to(
         self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,
@@ -142,6 +158,13 @@ class Arm:
         transform = configuration.get_transform_frame_to_world("gripper", "site")
         rotation = transform.rotation().as_matrix()
         return transform.translation() + rotation @ _shift(offset), rotation
+
+    def roll(self) -> float:
+        """Of the fingers' opening direction from the radial direction, at the last target [rad]."""
+        tip, rotation = self.pose()
+        bearing = np.arctan2(tip[1] - PAN_AXIS[1], tip[0] - PAN_AXIS[0])
+        heading = np.arctan2(rotation[1, 0], rotation[0, 0])
+        return float((heading - bearing + np.pi) % (2 * np.pi) - np.pi)
 
     def solve(
         self, position: np.ndarray, roll: float = 0.0, tilt: float = TILT, grip: float | None = None,

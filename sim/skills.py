@@ -24,16 +24,26 @@ CLEARANCE = 0.014  # between a finger and a neighbour [m]
 
 
 def grasp(world: World, arm: Arm, name: str) -> Iterator[np.ndarray]:
-    """Opens, goes above a thing, descends, closes, and rises to carrying height."""
+    """Opens, goes above a thing, descends, closes, and rises to carrying height.
+
+    It goes on from wherever the arm is: above the thing, if only roughly, it descends and corrects on the
+    way, so that being a little off is never a reason to hesitate.
+    """
     half = world.scene.thing(name).half
-    roll = grasp_roll(world, name)
-    place = _grasp_point(world, name)
-    above = np.array([place[0], place[1], CARRY])
-    yield from arm.approach(above, roll, grip=OPEN, offset=half + 0.003)
-    place = _grasp_point(world, name)
-    yield from arm.line_to(place, roll, grip=OPEN, offset=half + 0.003)
-    yield from arm.grip(SHUT, seconds=0.05)
-    yield from arm.line_to(np.array([place[0], place[1], CARRY]), roll, offset=half + 0.003, speed=0.15)
+    offset, roll = half + 0.003, grasp_roll(world, name)
+    if not world.holding(name):
+        place = _grasp_point(world, name)
+        above = np.array([place[0], place[1], CARRY])
+        yield from arm.detour(place, above, roll, grip=OPEN, offset=offset)
+        place = _grasp_point(world, name)
+        if not _over(arm, place, roll, offset):
+            yield from arm.rise(CARRY)
+            yield from arm.move_to(np.array([*place[:2], CARRY]), roll, grip=OPEN, offset=offset)
+            place = _grasp_point(world, name)
+        yield from arm.line_to(place, roll, grip=OPEN, offset=offset)
+        yield from arm.grip(SHUT, seconds=0.05)
+    tip, _ = arm.pose(offset)
+    yield from arm.line_to(np.array([*tip[:2], CARRY]), arm.roll(), offset=offset, speed=0.15)
 
 
 def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) -> Iterator[np.ndarray]:
@@ -41,10 +51,11 @@ def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) ->
     half = world.scene.thing(name).half
     # Where the object really sits in the hand, seen from the fingertips.
     held = world.position(name) - world.fingertips()
-    roll = _nearest_roll(world, arm, bearing_of(spot))
+    roll = arm.roll()  # a held thing may end at any yaw, so the wrist need not turn at all
     height = min(spot[2] + drop + half - held[2], CARRY + 0.01)
     above = np.array([spot[0], spot[1], max(CARRY, height)])
-    yield from arm.approach(above, roll, offset=half)
+    yield from arm.detour(np.array([*spot[:2], height]), above, roll, offset=half)
+    yield from arm.move_to(above, roll, offset=half)
     lower = np.array([spot[0], spot[1], height])
     yield from arm.line_to(lower, roll, offset=half, speed=0.10)
     yield from arm.grip(OPEN * 0.8, seconds=0.05)
@@ -64,10 +75,33 @@ def sweep(world: World, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.nd
     # The flat of a finger faces the push, and keeps facing it while the arm swings along.
     first = _wrap(heading + np.pi - bearing_of(behind), np.pi)
     rolls = [first + bearing_of(behind) - bearing_of(spot) for spot in (behind, end, back)]
-    yield from arm.approach(behind + (0, 0, CARRY - height), rolls[0], grip=SHUT)
-    yield from arm.line_to(behind, rolls[0], grip=SHUT)
+    yield from arm.detour(behind, behind + (0, 0, CARRY - height), rolls[0], grip=SHUT)
+    if not _behind(arm, start, direction, reach):
+        if not _over(arm, behind, rolls[0], None):
+            yield from arm.rise(CARRY)
+            yield from arm.move_to(behind + (0, 0, CARRY - height), rolls[0], grip=SHUT)
+        yield from arm.line_to(behind, rolls[0], grip=SHUT)
     yield from arm.line_to(end, rolls[1], grip=SHUT, speed=0.09)
     yield from arm.line_to(back, rolls[2], grip=SHUT, speed=0.10)
+
+
+def _over(arm: Arm, place: np.ndarray, roll: float, offset: float | None) -> bool:
+    """Whether the fingertips are in the funnel above `place` from which a straight line leads there."""
+    tip, _ = arm.pose(offset)
+    across = float(np.linalg.norm(tip[:2] - place[:2]))
+    turn = abs(_wrap(arm.roll() - roll, 2 * np.pi))
+    fingers_fit = offset is None or arm.target[-1] > OPEN - 0.15
+    rise = tip[2] - place[2]
+    return fingers_fit and turn < 0.5 and -0.006 < rise < CARRY and across < 0.008 + 0.4 * max(rise, 0.0)
+
+
+def _behind(arm: Arm, start: np.ndarray, direction: np.ndarray, reach: float) -> bool:
+    """Whether the fingertips are low and behind a thing at `start` (2,), so that it can be pushed."""
+    tip, _ = arm.pose()
+    offset = tip[:2] - start
+    along = float(offset @ direction)
+    across = float(np.linalg.norm(offset - along * direction))
+    return tip[2] < SWEEP_HEIGHT + 0.008 and -reach - 0.03 < along < 0.008 - reach and across < 0.010
 
 
 def grasp_roll(world: World, name: str) -> float:
@@ -99,15 +133,6 @@ def _grasp_point(world: World, name: str) -> np.ndarray:
     position = world.position(name)
     position[2] = max(LOWEST_TIP, position[2] - TIP_BELOW_CENTRE)
     return position
-
-
-def _nearest_roll(world: World, arm: Arm, bearing: float) -> float:
-    """The roll that keeps the wrist where it is while the arm swings round to `bearing`."""
-    _, rotation = arm.pose()
-    # A held object may end at any yaw, so the wrist need not turn at all.
-    heading = float(np.arctan2(rotation[1, 0], rotation[0, 0]))
-    now = bearing_of(world.fingertips())
-    return _wrap(heading - now, 2 * np.pi)
 
 
 def _wrap(angle: float, period: float) -> float:

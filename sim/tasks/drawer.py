@@ -73,7 +73,9 @@ def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     else:
         hook = np.array([handle[0] - HAND_FRONT - 0.012, handle[1], PUSH_HEIGHT])
         end = hook + (0.012 + world.slide(goal.target) + 0.002, 0, 0)
-    yield from arm.approach(hook + (0, 0, 0.04), grip=SHUT)
+    above = hook + (0, 0, 0.04)
+    yield from arm.detour(above, above, grip=SHUT)
+    yield from arm.move_to(above, grip=SHUT)
     yield from arm.line_to(hook, grip=SHUT)
     # The hand keeps facing ahead while the arm pulls along the drawer, not along its own radius.
     yield from arm.line_to(end, roll=0.0, grip=SHUT, speed=0.10)

@@ -51,10 +51,12 @@ def success(world: World, goal: Goal) -> bool:
 
 def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     x, y, _ = world.position(goal.target)
-    yield from arm.approach(np.array([x, y, BUTTON_HEIGHT + 0.025]), grip=SHUT)
+    above = np.array([x, y, BUTTON_HEIGHT + 0.025])
+    yield from arm.detour(above, above, grip=SHUT)
+    yield from arm.move_to(above, grip=SHUT)
     yield from arm.line_to(np.array([x, y, BUTTON_HEIGHT - 0.9 * BUTTON_TRAVEL]), grip=SHUT)
     yield from arm.wait(0.25)
-    yield from arm.line_to(np.array([x, y, BUTTON_HEIGHT + 0.025]), grip=SHUT)
+    yield from arm.line_to(above, grip=SHUT)
 
 
 TASK = Task(

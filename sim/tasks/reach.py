@@ -47,7 +47,9 @@ def success(world: World, goal: Goal) -> bool:
 def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     thing = world.position(goal.target)
     top = thing[2] + world.scene.thing(goal.target).half
-    yield from arm.approach(np.array([thing[0], thing[1], top + ABOVE]), grip=SHUT)
+    spot = np.array([thing[0], thing[1], top + ABOVE])
+    yield from arm.detour(spot, spot + (0, 0, 0.03), grip=SHUT)
+    yield from arm.move_to(spot, grip=SHUT)
 
 
 TASK = Task(

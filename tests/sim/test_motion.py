@@ -57,3 +57,25 @@ def test_lines_are_straight() -> None:
         tip, _ = arm.pose()
         offset = tip - start
         assert np.linalg.norm(offset - (offset @ direction) * direction) < 3e-3
+
+
+def test_a_detour_ends_off_the_way_and_is_made_once() -> None:
+    low, high = np.array([0.2, 0.0, 0.02]), np.array([0.2, 0.0, 0.075])
+    for seed in range(20):
+        arm = Arm(ROBOT, ROBOT.home_position, np.random.default_rng(seed), noise=1.0)
+        seen = [arm.detouring for _ in arm.detour(low, high)]
+        assert seen and all(seen) and not arm.detouring
+        tip, _ = arm.pose()
+        off = float(np.hypot(*(tip - low)[:2]))
+        assert 1e-4 < off < 0.12 and 0.015 < tip[2] < 0.13
+        assert not list(arm.detour(low, high))
+
+
+def test_a_low_arm_rises_straight_up() -> None:
+    arm = new_arm()
+    list(arm.move_to(np.array([0.2, 0.05, 0.02]), roll=0.6))
+    list(arm.rise(0.07))
+    tip, _ = arm.pose()
+    np.testing.assert_allclose(tip, (0.2, 0.05, 0.07), atol=2e-3)
+    assert abs(arm.roll() - 0.6) < 0.05
+    assert not list(arm.rise(0.07))
