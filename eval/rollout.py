@@ -35,7 +35,7 @@ class Frame:
     referred: dict[str, np.ndarray]  # {"target" or "place": (3,) [m]}
     keypoints: dict[str, tuple[str, float, float]]  # {"target" or "place": (camera, u, v)}
     progress: float
-    detouring: bool  # the expert goes wrong on purpose
+    detouring: bool  # nobody should imitate this: the expert goes wrong on purpose, or a policy drives
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def rollout(
     act_every: int = ACT_TICKS,
     instruction: str | None = None,
     expert_noise: float = 0.0,
+    expert_from: int | None = None,
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
 ) -> EpisodeResult:
@@ -77,6 +78,8 @@ def rollout(
         act_every: ticks between chunks, a multiple of 4.
         instruction: what the policy is told, where that differs from what success is judged by.
         expert_noise: disturbance of the expert, passed to `World.expert`.
+        expert_from: tick, a multiple of 4, from which the expert takes over from the policy; the time
+            limit then counts from there.
         on_frame: called once for each camera frame, after the frame's four commands were executed.
         clock: paces the ticks, where the wall clock should; None runs as fast as it can.
 
@@ -85,13 +88,12 @@ def rollout(
     """
     if plan_every % FRAME_TICKS or act_every % FRAME_TICKS:
         raise ValueError(f"plan_every and act_every must be multiples of {FRAME_TICKS} ticks")
+    hz = float(world.embodiment.control_hz)
     told = world.instruction if instruction is None else instruction
     controller = Controller(world.embodiment)
     controller.reset(world.state())
     if policy is None:
-        pilot: _Pilot = _Expert(
-            world.expert(expert_noise), float(world.embodiment.control_hz), world.plan_text
-        )
+        pilot: _Pilot = _Expert(world.expert(expert_noise), hz, world.plan_text)
     else:
         policy.reset(world.seed)
         busy = -(-delay_ticks // FRAME_TICKS) * FRAME_TICKS  # a half of the policy does one thing at a time
@@ -102,9 +104,11 @@ def rollout(
     plan_texts: list[tuple[float, str]] = []
     frame: Frame | None = None
     started = clock.now() if clock else 0.0
-    for tick in range(world.max_ticks):
+    for tick in range(world.max_ticks + (expert_from or 0)):
         if clock:
-            clock.sleep_until(started + tick / world.embodiment.control_hz)
+            clock.sleep_until(started + tick / hz)
+        if tick == expert_from:
+            pilot = _Expert(world.expert(), hz, world.plan_text)
         if tick % FRAME_TICKS == 0:
             if world.success:
                 break
@@ -116,9 +120,10 @@ def rollout(
                 boundaries.append(seam)
             text = pilot.plan_text()
             if text and (not plan_texts or plan_texts[-1][1] != text):
-                plan_texts.append((tick / world.embodiment.control_hz, text))
+                plan_texts.append((tick / hz, text))
             if on_frame and observation:
-                frame = _frame(world, observation, text)
+                straying = world.detouring or (expert_from is not None and tick < expert_from)
+                frame = _frame(world, observation, text, straying)
         command: Command = controller.step(tick, world.state())
         world.step(command)
         commands.append(np.array(command.position, dtype=np.float64))
@@ -126,7 +131,7 @@ def rollout(
             on_frame(dataclasses.replace(frame, commands=np.stack(commands[-FRAME_TICKS:])))
     return EpisodeResult(
         success=bool(world.success),
-        seconds=len(commands) / world.embodiment.control_hz,
+        seconds=len(commands) / hz,
         progress=float(world.progress()),
         commands=np.array(commands),
         boundaries=boundaries,
@@ -197,7 +202,7 @@ class _PolicyPilot:
 _Pilot = _Expert | _PolicyPilot
 
 
-def _frame(world: World, observation: Observation, plan_text: str) -> Frame:
+def _frame(world: World, observation: Observation, plan_text: str, detouring: bool) -> Frame:
     """A frame as it stands at its tick; its commands follow once they have been executed."""
     return Frame(
         observation=observation,
@@ -207,5 +212,5 @@ def _frame(world: World, observation: Observation, plan_text: str) -> Frame:
         referred={name: np.array(position) for name, position in world.referred().items()},
         keypoints=dict(world.keypoints()),
         progress=float(world.progress()),
-        detouring=world.detouring,
+        detouring=detouring,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+import zlib
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ class RecordOptions:
     noise: Annotated[float, tyro.conf.arg(metavar="P")] = 0.0
     """probability that a demonstration starts from a wrong pose, so that it shows a recovery"""
 
+    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """a policy that drives until a random moment; the expert's way on from there is the demonstration"""
+
     seed_start: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """first seed of each task"""
 
@@ -75,6 +79,7 @@ class Attempt:
     level: str
     noise: float
     robot: str
+    policy: Path | None = None
 
 
 def record(options: RecordOptions) -> int:
@@ -98,7 +103,14 @@ def record(options: RecordOptions) -> int:
         bar = progress.add_task("recording", total=sum(wanted.values()))
         while any(wanted.values()):  # one round is usually enough: the next has the seeds after failed ones
             attempts = [
-                Attempt(task, next_seed[task] + i, options.randomize, options.noise, options.robot)
+                Attempt(
+                    task,
+                    next_seed[task] + i,
+                    options.randomize,
+                    options.noise,
+                    options.robot,
+                    options.policy,
+                )
                 for task in options.tasks
                 for i in range(wanted[task])
             ]
@@ -151,22 +163,33 @@ def _uninterrupted() -> Generator[None]:
 
 
 def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
-    """The expert's episode in one scene, encoded, or None if it did not solve it."""
+    """The expert's episode in one scene, encoded, or None if it did not solve it (or before it began).
+
+    With a policy this is data aggregation (DAgger, Ross et al., AISTATS 2011): the states are those that
+    the policy gets into, the commands are the expert's.
+    """
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.datasets.prepare import prepare
     from ideomotor.eval.rollout import FRAME_TICKS, rollout
+    from ideomotor.eval.run import load_policy
     from ideomotor.sim.world import World
 
     frames: list[Frame] = []
     embodiment = load_embodiment(attempt.robot)
     world = World(attempt.task, attempt.seed, level=attempt.level, embodiment=embodiment)
     try:
-        result = rollout(world, None, expert_noise=attempt.noise, on_frame=frames.append)
+        if attempt.policy is None:
+            result = rollout(world, None, expert_noise=attempt.noise, on_frame=frames.append)
+        else:
+            chance = np.random.default_rng([attempt.seed, zlib.crc32(attempt.task.encode()), 11])
+            takeover = FRAME_TICKS * int(chance.integers(world.max_ticks // (2 * FRAME_TICKS)))
+            policy = load_policy(attempt.policy, attempt.robot)
+            result = rollout(world, policy, expert_from=takeover, on_frame=frames.append)
     finally:
         world.close()
-    if not result.success:
-        return None
     shown = [frame for frame in frames if not frame.detouring]  # an episode begins where the detour ends
+    if not result.success or not shown:
+        return None
     return prepare(
         _episode(shown, world.instruction, attempt), embodiment, embodiment.control_hz // FRAME_TICKS
     )
@@ -230,14 +253,18 @@ def _check(options: RecordOptions) -> None:
     ):
         if value < least:
             raise UserError(f"{name}: got {value}, expected at least {least}")
+    if options.policy is not None:
+        from ideomotor.eval.run import load_policy
+
+        load_policy(options.policy, options.robot)  # a bad one is refused here, before any process starts
     if not 0 <= options.noise <= 1:
         raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
 
 
 def _reproducible(options: RecordOptions) -> str:
     """The options that decide what is recorded, as JSON; `episodes` may grow when a recording goes on."""
-    fields = dataclasses.asdict(options)
-    names = ("tasks", "randomize", "noise", "seed_start", "robot")
+    fields = dataclasses.asdict(options) | {"policy": str(options.policy or "")}
+    names = ("tasks", "randomize", "noise", "policy", "seed_start", "robot")
     return json.dumps({name: fields[name] for name in names}, indent=2) + "\n"
 
 

@@ -147,6 +147,15 @@ def test_no_half_of_the_policy_begins_before_it_is_done():
     assert [tick for tick, *_ in policy.acted] == [0, 24, 48, 72]
 
 
+def test_the_expert_goes_on_from_where_a_policy_left_the_robot():
+    world, policy, frames = FakeWorld(max_ticks=200), HoldPolicy(), []
+    result = rollout(world, policy, expert_from=64, on_frame=frames.append)
+    assert result.success
+    assert [tick for tick, *_ in policy.acted] == [0, 16, 32, 48]
+    assert [frame.detouring for frame in frames] == [frame.observation.time < 64 / 120 for frame in frames]
+    assert [text for _, text in result.plan_texts][-1] == "now: nearly there"
+
+
 def test_what_the_policy_is_told_can_differ_from_what_is_judged():
     policy = HoldPolicy()
     rollout(FakeWorld(max_ticks=8), policy, instruction="do the other thing")
