@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
+from torch import nn
 
+from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.train.recipe import PolicyRecipe
@@ -38,6 +40,8 @@ def train_policy(
     out: Path,
     resume: bool = False,
     told: Told = lambda line: None,
+    before: IdeomotorPolicy | None = None,
+    compiled: bool = False,
 ) -> tuple[IdeomotorPolicy, dict[str, float]]:
     """A policy whose decoder has learned the demonstrations, and the last figures of training.
 
@@ -48,6 +52,8 @@ def train_policy(
         out: where state, metrics and the frames' plans go.
         resume: continue from the state in `out`.
         told: called with lines about what is going on.
+        before: a policy with this interpreter, whose decoder and plan head are trained further.
+        compiled: whether to train through torch.compile.
     """
     state, body = PartialState(), loader.embodiment
     moving = np.array([joint not in body.grippers for joint in body.joint_names])
@@ -65,7 +71,14 @@ def train_policy(
     decoder = Decoder(config)
     plans = read_plans(interpreter, loader, out / "state", told)
     processor = measure(loader)
+    if before is not None:
+        before.processor.check(body)
+        processor = before.processor
+        _carry_over(before.decoder, decoder)
+        _carry_over(before.interpreter.plan_head, interpreter.plan_head)
     objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
+    if compiled:
+        objective.compile()
 
     def batch_at(step: int) -> ActionBatch:
         rng = np.random.default_rng([recipe.train.seed, step, state.process_index, 1])
@@ -257,6 +270,16 @@ def examine(
     by_tick = error.sum(0) / share * 1000
     last = by_tick.shape[0] - 1
     return {f"error_mrad_tick_{tick}": float(by_tick[min(tick, last)]) for tick in (0, 12, 24, 48, 95)}
+
+
+def _carry_over(trained: nn.Module, new: nn.Module) -> None:
+    """Copies weights; UserError when they are of another shape than the recipe's."""
+    try:
+        new.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"decoder: its weights do not fit the recipe: {str(error).splitlines()[-1]}"
+        ) from None
 
 
 def _random_rows(rows: int, count: int) -> list[np.ndarray]:

@@ -42,15 +42,15 @@ class PolicyRecipe:
     """Stage 2: the decoder learns to act on recorded data, with the interpreter frozen."""
 
     objective: ActionSettings = field(default_factory=ActionSettings)
-    train: Settings = field(default_factory=lambda: Settings(steps=15000, learning_rate=8e-4, average=0.999))
+    train: Settings = field(default_factory=lambda: Settings(steps=15000, learning_rate=1e-3, average=0.999))
     width: int = 192
     heads: int = 4
     blocks: int = 6
-    batch: int = 64  # windows, of all processes together
+    batch: int = 128  # windows, of all processes together
     delayed: float = 0.3  # share of windows whose first commands are given as committed
-    astray: float = 0.03  # see `train.policy.astray` [rad]
+    astray: float = 0.01  # see `train.policy.astray` [rad]
     smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
-    shift: int = 4  # random shift of the decoder's pictures [pixels]
+    shift: int = 2  # random shift of the decoder's pictures [pixels]
     colour: float = 0.2  # random recolouring of the decoder's pictures
 
 
@@ -59,9 +59,10 @@ class Recipe:
     """A whole training."""
 
     interpreter: str = ""  # folder of a checkpoint whose interpreter is used instead of stage 1
+    decoder: str = ""  # folder of a policy whose decoder is trained further, with its normalisation
     robot: str = "so101"
     workers: int = 2  # processes that render scenes
-    compile: bool = False  # stage 1 through torch.compile: needs a C++ compiler, pays after minutes
+    compile: bool = False  # through torch.compile: needs a C++ compiler, pays after minutes
     scenes: InterpreterRecipe = field(default_factory=InterpreterRecipe)
     policy: PolicyRecipe = field(default_factory=PolicyRecipe)
 

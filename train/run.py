@@ -20,6 +20,7 @@ from ideomotor.train.policy import train_policy
 from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.decoder import DecoderConfig
+from ideomotor.vla.policy import IdeomotorPolicy
 
 RECIPE = "recipe.json"
 
@@ -81,7 +82,10 @@ def train(
         if state.is_main_process:
             save_interpreter(interpreter, out, card(recipe, config, figures))
     else:
-        policy, figures["policy"] = train_policy(recipe.policy, loader, interpreter, out, resume, told)
+        before = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None
+        policy, figures["policy"] = train_policy(
+            recipe.policy, loader, interpreter, out, resume, told, before, recipe.compile
+        )
         parts.append(policy.decoder)  # type: ignore[arg-type]
         if state.is_main_process:
             for part in parts:

@@ -4,6 +4,10 @@ One token carries several consecutive commands at the control rate. Tokens atten
 every other block, to the context: plan tokens, the decoder's own light visual tokens and proprioception.
 Each token has its own flow time (0 noise, 1 data), so that commands already committed are given clean:
 training-time real-time chunking (arXiv 2512.05964). One adaLN projection is shared by all blocks.
+
+The network predicts the chunk itself and not the velocity of the flow, which follows from it: motions are
+smooth and few-dimensional, noise is not, and a small network had better not carry it through (Li and He,
+"Back to Basics: Let Denoising Generative Models Denoise", arXiv 2511.13720).
 """
 
 from __future__ import annotations
@@ -13,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ideomotor.vla.eyes import Eye
@@ -65,7 +68,7 @@ class Context:
 
 
 class Decoder(nn.Module):
-    """Velocity field of the action flow."""
+    """What the chunk will be, seen from any point of the action flow."""
 
     def __init__(self, config: DecoderConfig):
         super().__init__()
@@ -121,7 +124,7 @@ class Decoder(nn.Module):
         time: torch.Tensor,
         context: Context,
     ) -> torch.Tensor:
-        """Velocity towards the data.
+        """The chunk that this point of the flow leads to: (1 - time) away along the flow's velocity.
 
         Args:
             embodiment: whose projections to use.
@@ -212,12 +215,6 @@ class Attention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-
-def flow_loss(velocity: torch.Tensor, target: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
-    """Mean squared error over the ticks that count; (B, H, A), (B, H, A), (B, H)."""
-    error = F.mse_loss(velocity.float(), target, reduction="none").mean(-1)
-    return (error * counted).sum() / counted.sum().clamp_min(1.0)
 
 
 def _or_missing(tokens: torch.Tensor, missing: torch.Tensor, there: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """From noise to a chunk: a few Euler steps of the flow, through a diffusers scheduler.
 
 diffusers counts sigma from 1 (noise) down to 0 (data) and steps along d x / d sigma; our flow time is
-1 - sigma and the decoder predicts d x / d time, hence the minus sign.
+1 - sigma. The decoder predicts where the flow ends, so that d x / d sigma = (x - end) / sigma.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 
 from ideomotor.vla.decoder import Decoder, DecoderInputs
 
-MAX_TIME = 0.999  # flow times of training stay below this; committed tokens have exactly 1
-
 
 @dataclass(frozen=True)
 class SamplingConfig:
     """How chunks are drawn; part of the checkpoint."""
 
     steps: int = 5  # Euler steps
-    noise_knots: int = 0  # 0: white source noise, otherwise a spline's; as in training
+    noise_knots: int = 12  # 0: white source noise, otherwise a spline's; as in training
     history: bool = False  # whether past commands are given to the decoder; as in training
     smoothing: float = 5000.0  # strength of the smoothing of chunks; 0 for none
     describe_every: int = 0  # plans between readable plans; 0: one at the start of an episode
@@ -70,9 +68,9 @@ def sample_chunk(
     x = noise.clone()
     for timestep in scheduler.timesteps:
         x[:, : prefix.shape[1]] = prefix
-        time = (1 - timestep / 1000).expand(len(x)).to(x)
-        velocity = decoder(embodiment, x, committed, time, context)
-        x = scheduler.step(-velocity, timestep, x, return_dict=False)[0]
+        sigma = (timestep / 1000).to(x)
+        end = decoder(embodiment, x, committed, (1 - sigma).expand(len(x)), context)
+        x = scheduler.step((x - end) / sigma, timestep, x, return_dict=False)[0]
     x[:, : prefix.shape[1]] = prefix
     return x
 

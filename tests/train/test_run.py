@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
@@ -88,6 +89,19 @@ def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> N
     result = train([data], trained, "smoke", resume=True, overrides=["policy.train.steps=5"])
     assert result["policy"]["step"] == 5
     assert "interpreter" not in result
+
+
+def test_a_decoder_is_trained_further_with_its_own_normalisation(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    given = [f"interpreter={trained}", f"decoder={trained}", "policy.train.learning_rate=0.0"]
+    train([data], tmp_path / "more", "smoke", overrides=given)
+    old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
+    assert new.processor == old.processor
+    for key, weight in old.decoder.state_dict().items():
+        torch.testing.assert_close(new.decoder.state_dict()[key], weight, msg=key)
+    with pytest.raises(UserError, match="do not fit the recipe"):
+        train([data], tmp_path / "wider", "smoke", overrides=[*given, "policy.width=64"])
 
 
 def test_data_that_is_not_there(tmp_path: Path) -> None:
