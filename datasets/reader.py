@@ -18,6 +18,7 @@ from ideomotor.datasets.metadata import Metadata, read_metadata, read_parquet
 from ideomotor.datasets.video import VideoFile
 
 OPEN_VIDEOS = 16
+_inherited: list[OrderedDict[Path, VideoFile]] = []  # decoders of the parent process, left alone
 
 
 class Dataset:
@@ -80,18 +81,18 @@ class Dataset:
         if self._table is None or self._table[0] != path:
             self._table = (path, read_parquet(path))
         table = self._table[1]
-        place = self.meta.place(episode, "data")
-        first = episode  # the first episode of this file
-        while first > 0 and self.meta.place(first - 1, "data") == place:
-            first -= 1
-        offset = int(self.starts[episode] - self.starts[first])
+        offset = int(self.starts[episode] - self.starts[self.meta.first_in_file(episode)])
         rows = table.slice(offset, int(self.starts[episode + 1] - self.starts[episode]))
-        if "episode_index" not in rows.column_names or set(rows["episode_index"].to_pylist()) != {episode}:
+        numbers = rows["episode_index"].to_numpy() if "episode_index" in rows.column_names else None
+        if numbers is None or not len(numbers) or (numbers != episode).any():
             raise UserError(
                 f"{path}: rows {offset} to {offset + len(rows)} are not those of episode {episode}"
             )
         if len(rows) != self.starts[episode + 1] - self.starts[episode]:
             raise UserError(f"{path}: {len(rows)} rows of episode {episode}, expected more")
+        for name in names or ():
+            if name not in rows.column_names:
+                raise UserError(f"{path}: no column {name!r}, which info.json lists")
         return {name: to_numpy(rows[name], f"{path}: {name}") for name in names or rows.column_names}
 
     def frames(self, episode: int, camera: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -117,7 +118,8 @@ class Dataset:
             raise IndexError(f"episode {episode} of {len(self)}")
 
     def _video(self, path: Path) -> VideoFile:
-        if self._process != os.getpid():  # a forked process must not share decoders
+        if self._process != os.getpid():  # a forked process must not share decoders, nor close its parent's
+            _inherited.append(self._videos)
             self._videos, self._process = OrderedDict(), os.getpid()
         if path not in self._videos:
             if len(self._videos) >= OPEN_VIDEOS:

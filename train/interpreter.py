@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from ideomotor.datasets.cache import default_cache_root
+from ideomotor.datasets import store
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
@@ -40,7 +40,7 @@ def train_interpreter(
     stage, state = recipe.scenes, PartialState()
     with state.main_process_first():
         pool, held_out = make_pool(
-            default_cache_root().parent / "scenes",
+            store.default_root().parent / "scenes",
             stage.pool,
             recipe.workers,
             lambda done, total: told(f"rendering scenes: shard {done} of {total}"),

@@ -211,7 +211,7 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, tol
     first, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
     for turn, start in enumerate(range(first, loader.rows, stride)):
         rows = np.arange(start, min(start + READ_AT_ONCE, loader.rows))
-        images, instructions = loader.row_images(rows)[camera], instructions_at(loader, rows)
+        images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
         prompts = interpreter.prompts(instructions, [True] * len(rows))
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
         with torch.autocast(device.type, torch.bfloat16):
@@ -226,17 +226,6 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, tol
         partial.rename(path)
     state.wait_for_everyone()
     return np.load(path, mmap_mode="r")
-
-
-def instructions_at(loader: WindowLoader, rows: np.ndarray) -> list[str]:
-    """The instructions of these rows."""
-    found, offset = [], 0
-    for cache in loader.caches:
-        count = int(cache.starts[-1])
-        inside = rows[(rows >= offset) & (rows < offset + count)] - offset
-        found += cache.vocabulary["task"][cache.columns["task_index"][inside]].tolist()
-        offset += count
-    return found
 
 
 @torch.inference_mode()
