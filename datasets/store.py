@@ -224,7 +224,7 @@ def _sync(folder: Path) -> None:
 
 
 def _gb(count: int) -> str:
-    return f"{count / GIGABYTE:.1f} GB"
+    return f"{count / GIGABYTE:.3g} GB"
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.train.scenes import NAMES
 from ideomotor.train.trainer import fit, tune_process
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.images import augmented, to_pixels
+from ideomotor.vla.images import augmented, sample_seeds, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -82,7 +82,7 @@ def train_policy(
 
     def batch_at(step: int) -> ActionBatch:
         rng = np.random.default_rng([recipe.train.seed, step, state.process_index, 1])
-        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng)
+        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng, step)
 
     sampling = SamplingConfig(
         noise_knots=recipe.objective.noise_knots,
@@ -111,16 +111,26 @@ def action_batch(
     recipe: PolicyRecipe,
     moving: np.ndarray,
     rng: np.random.Generator,
+    step: int,
 ) -> ActionBatch:
     """Normalised, augmented tensors from a loader's batch and the plans of all frames.
 
     Args:
         moving: (A,) bool, the joints that `astray` may displace.
         rng: of the displacement.
+        step: with the row and the recipe's seed it decides how a picture is augmented.
     """
     hidden, points, presence = _unpacked(plans[batch["plan_index"]])
     pixels = [
-        augmented(to_pixels(batch["images"][camera]), recipe.shift, recipe.colour) for camera in cameras
+        augmented(
+            batch["images"][camera],
+            sample_seeds(recipe.train.seed, step, batch["index"], number),
+            recipe.shift,
+            recipe.colour,
+            recipe.blur,
+            recipe.drop,
+        )
+        for number, camera in enumerate(cameras)
     ]
     state, past, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
     now = past.shape[1]
