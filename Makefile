@@ -3,7 +3,7 @@
 #   make demo     run a task with the bundled policy and write outputs/demo.mp4
 #   make test     run the tests            (make test ARGS="-m 'not slow' tests/control")
 #   make lint     check style and types
-#   make bench    measure rendering against gymnasium's renderer
+#   make bench    measure rendering against gymnasium's renderer, and the loader against LeRobotDataset
 #   make setup    only make the environment, in .venv
 
 PYTHON ?= python3
@@ -37,6 +37,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/ideomotor bench render
+	$(BIN)/ideomotor bench data
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
 $(READY): pyproject.toml constraints.txt

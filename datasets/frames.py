@@ -81,16 +81,15 @@ class DecodedFrames:
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         output = np.empty((len(rows), *self._size, 3), np.uint8)
-        wanted, place = np.unique(rows, return_inverse=True)
-        starts = self._dataset.starts
-        episodes = np.searchsorted(starts, wanted, side="right") - 1
-        decoded = np.empty((len(wanted), *self._size, 3), np.uint8)
-        for episode in np.unique(episodes):
-            inside = np.flatnonzero(episodes == episode)
-            images = self._dataset.frames(int(episode), self._camera, wanted[inside] - starts[episode])
-            for slot, image in zip(inside, images, strict=True):
-                decoded[slot] = resized(image, self._size)
-        np.take(decoded, place, axis=0, out=output)
+        order, starts = np.argsort(rows, kind="stable"), self._dataset.starts
+        episodes = np.searchsorted(starts, rows[order], side="right") - 1
+        begins = [0, *(np.flatnonzero(np.diff(episodes)) + 1).tolist(), len(rows)]  # of each episode's part
+        for begin, end in zip(begins[:-1], begins[1:], strict=True):
+            if begin < end:
+                episode, slots = int(episodes[begin]), order[begin:end]
+                images = self._dataset.frames(episode, self._camera, rows[slots] - starts[episode])
+                for slot, image in zip(slots.tolist(), images, strict=True):
+                    output[slot] = resized(image, self._size)
         return output
 
 

@@ -51,12 +51,12 @@ class Metadata:
         return np.concatenate([[0], ends]).astype(np.int64)
 
     def data_path(self, episode: int) -> Path:
-        return self.root / _formatted(self.info, "data_path", self.place(episode, "data"))
+        return self._path("data_path", "", self.place(episode, "data"))
 
     def video_path(self, episode: int, camera: str) -> Path:
         key = self.video_key(camera)
         place = self.place(episode, f"videos/{key}")
-        return self.root / _formatted(self.info, "video_path", place | {"video_key": key})
+        return self._path("video_path", key, place)
 
     def place(self, episode: int, prefix: str) -> dict[str, int]:
         """Returns chunk_index and file_index of an episode's "data" or "videos/KEY"."""
@@ -81,6 +81,16 @@ class Metadata:
         """Returns the number, in its video file, of the first frame of an episode."""
         start = self.numbers(f"videos/{self.video_key(camera)}/from_timestamp")[episode]
         return round(float(start) * self.fps)  # an integer: sums of 1/fps drift
+
+    def _path(self, name: str, key: str, place: dict[str, int]) -> Path:
+        known = (name, key, *place.values())
+        if known not in self._paths:
+            self._paths[known] = self.root / _formatted(self.info, name, place | {"video_key": key})
+        return self._paths[known]
+
+    @cached_property
+    def _paths(self) -> dict[tuple[str | int, ...], Path]:
+        return {}
 
     @cached_property
     def _numbers(self) -> dict[str, np.ndarray]:

@@ -153,7 +153,7 @@ class VideoFile:
                 if count is not None and given == count:
                     break
                 given += 1
-                yield self._converter.reformat(frame, format="rgb24").to_ndarray()
+                yield self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
         except (FFmpegError, ValueError) as error:
             raise UserError(f"{self.path}: cannot decode frame {start + given} ({_reason(error)})") from None
         if count is not None and given < count:

@@ -116,6 +116,12 @@ def _bench_render() -> tuple[type, Callable[[Any], int]]:
     return bench.RenderOptions, bench.render
 
 
+def _bench_data() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import bench_data
+
+    return bench_data.DataOptions, bench_data.data
+
+
 COMMANDS: dict[str, _Entry] = {
     "run": _Entry("run a simulated task with a policy or the scripted expert", _run),
     "tasks": _Entry("list the tasks, their objects and instructions", _tasks),
@@ -125,6 +131,7 @@ COMMANDS: dict[str, _Entry] = {
     "data validate": _Entry("check a dataset file by file", _data_validate),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
+    "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),
     "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),
 }
 
