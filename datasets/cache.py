@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files, layout, store
-from ideomotor.datasets.columns import ColumnFile, Maps, Texts, texts_as_arrays
+from ideomotor.datasets.columns import ColumnWriter, Maps, Texts, read_columns, texts_as_arrays
 from ideomotor.datasets.frames import DecodedFrames, FrameFile, Frames, create_frame_file, resized
 from ideomotor.datasets.metadata import Metadata
 from ideomotor.datasets.reader import Dataset
@@ -128,7 +128,7 @@ def _load(held: store.Held, root: Path) -> Cache:
     folder, maps = held.folder, Maps()
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        columns = {name: maps.open(folder / f"{name}.npy") for name in index["columns"]}
+        columns = read_columns(folder, index["columns"], maps)
         vocabulary = {
             name: Texts(*(maps.open(folder / f"{part}.{name}.npy") for part in ("letters", "ends")))
             for name in index["vocabulary"]
@@ -157,22 +157,20 @@ def _kept(dataset: Dataset) -> list[str]:
 
 def _write_columns(dataset: Dataset, folder: Path) -> None:
     """Writes columns, texts and index, an episode at a time."""
-    rows, names = int(dataset.starts[-1]), _kept(dataset)
-    columns = {name: ColumnFile(folder / f"{name}.npy", rows) for name in names}
-    tasks = len(dataset.tasks)
+    rows, names, tasks = int(dataset.starts[-1]), _kept(dataset), len(dataset.tasks)
+    writer = ColumnWriter(folder, rows, names, alone=(layout.ACTION, layout.HIGH_RATE))
     try:
         for episode in range(len(dataset)):
-            for name, values in dataset.columns(episode, names).items():
-                if name == "task_index" and not ((0 <= values) & (values < tasks)).all():
-                    raise UserError(f"{name}: {values.min()} to {values.max()}, expected 0 to {tasks - 1}")
-                columns[name].append(values)
+            columns = dataset.columns(episode, names)
+            chosen = columns.get("task_index", np.zeros(1, int))
+            if tasks and not ((chosen >= 0) & (chosen < tasks)).all():
+                raise UserError(f"task_index: {chosen.min()} to {chosen.max()}, expected 0 to {tasks - 1}")
+            writer.append(columns)
     except UserError as error:
         raise UserError(f"{dataset.root}: {error}") from None
     finally:
-        for file in columns.values():
-            file.close()
-    vocabulary = {"task": dataset.tasks} | {name: file.texts for name, file in columns.items()}
-    vocabulary = {name: texts for name, texts in vocabulary.items() if texts is not None}
+        writer.close()
+    vocabulary = {"task": dataset.tasks} | writer.texts
     for name, texts in vocabulary.items():
         for part, array in zip(("letters", "ends"), texts_as_arrays(texts), strict=True):
             np.save(folder / f"{part}.{name}.npy", array)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from ideomotor.control.errors import UserError
+
+RECORDS = "records"  # the file of the columns that share one
 
 
 class Maps:
@@ -74,42 +77,78 @@ def texts_as_arrays(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(b"".join(encoded), np.uint8), ends
 
 
-class ColumnFile:
-    """Writes one column of N rows, part by part. Texts become int32 codes, in the order of appearance."""
+class ColumnWriter:
+    """Writes the columns of N rows to files, episode by episode; `read_columns` reads them.
 
-    def __init__(self, path: Path, rows: int):
-        self._path, self._rows = path, rows
-        self._file = path.open("wb")
-        self._codes: dict[str, int] = {}
-        self._kind: tuple[np.dtype, tuple[int, ...]] | None = None  # of the parts: type, shape of a row
+    All but the `alone` ones go into one file of records, so that a random row is in one place. Texts become
+    codes, in the order of appearance.
+
+    Args:
+        alone: columns that get a file each, since windows take many rows of them.
+    """
+
+    def __init__(self, folder: Path, rows: int, names: list[str], alone: tuple[str, ...]):
+        self._folder, self._rows = folder, rows
+        self._alone = [name for name in names if name in alone]
+        self._together = [name for name in names if name not in alone]
+        self._codes: dict[str, dict[str, int]] = {}
+        self._files: dict[str, tuple[IO[bytes], np.dtype]] = {}
 
     @property
-    def texts(self) -> list[str] | None:
-        """The texts of the codes; None for a column of numbers."""
-        return list(self._codes) or None
+    def texts(self) -> dict[str, list[str]]:
+        """{column of texts: the texts of its codes}."""
+        return {name: list(codes) for name, codes in self._codes.items()}
 
-    def append(self, values: np.ndarray) -> None:
-        """Adds rows.
+    def append(self, columns: dict[str, np.ndarray]) -> None:
+        """Adds an episode.
 
         Raises:
             UserError: not finite, or of another type or width than those before.
         """
-        if values.dtype == object:
-            codes = [self._codes.setdefault(str(text), len(self._codes)) for text in values]
-            values = np.array(codes, np.int32)
-        elif values.dtype.kind == "f":
-            values = values.astype(np.float32, copy=False)
-            if not np.isfinite(values).all():
-                row = int(np.argwhere(~np.isfinite(values))[0, 0])
-                raise UserError(f"{self._path.stem}: not finite at frame {row}")
-        kind = (values.dtype, values.shape[1:])
-        if self._kind is None:
-            self._kind = kind
-            fields = {"descr": values.dtype.str, "fortran_order": False, "shape": (self._rows, *kind[1])}
-            np.lib.format.write_array_header_1_0(self._file, fields)
-        if kind != self._kind:
-            raise UserError(f"{self._path.stem}: {kind[0]} {kind[1]}, before it was {self._kind}")
-        self._file.write(np.ascontiguousarray(values).data)
+        values = {name: self._numbers(name, column) for name, column in columns.items()}
+        for name in self._alone:
+            kind = np.dtype((values[name].dtype, values[name].shape[1:]))
+            self._write(name, kind, values[name])
+        if self._together:
+            fields = [(name, values[name].dtype, values[name].shape[1:]) for name in self._together]
+            records = np.empty(len(values[self._together[0]]), fields)
+            for name in self._together:
+                records[name] = values[name]
+            self._write(RECORDS, records.dtype, records)
 
     def close(self) -> None:
-        self._file.close()
+        for file, _ in self._files.values():
+            file.close()
+
+    def _numbers(self, name: str, values: np.ndarray) -> np.ndarray:
+        """A column as float32 or, texts and integers, int32."""
+        if values.dtype == object:
+            known = self._codes.setdefault(name, {})
+            return np.array([known.setdefault(str(text), len(known)) for text in values], np.int32)
+        if values.dtype.kind != "f":
+            return values.astype(np.int32)
+        if not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0, 0])
+            raise UserError(f"{name}: not finite at frame {row}")
+        return values.astype(np.float32, copy=False)
+
+    def _write(self, name: str, kind: np.dtype, values: np.ndarray) -> None:
+        if name not in self._files:
+            file = (self._folder / f"{name}.npy").open("wb")
+            shape = (self._rows, *kind.shape)
+            fields = {"descr": np.lib.format.dtype_to_descr(kind.base), "fortran_order": False}
+            np.lib.format.write_array_header_1_0(file, fields | {"shape": shape})
+            self._files[name] = file, kind
+        file, before = self._files[name]
+        if kind != before:
+            raise UserError(f"{name}: {kind}, in the episodes before {before}")
+        file.write(np.ascontiguousarray(values).data)
+
+
+def read_columns(folder: Path, names: list[str], maps: Maps) -> dict[str, np.ndarray]:
+    """Returns the columns of a folder by `ColumnWriter`."""
+    alone = {name: maps.open(folder / f"{name}.npy") for name in names if (folder / f"{name}.npy").exists()}
+    if len(alone) == len(names):
+        return alone
+    records = maps.open(folder / f"{RECORDS}.npy")
+    return {name: alone[name] if name in alone else records[name] for name in names}

@@ -24,7 +24,7 @@ from ideomotor.datasets.resample import Resampler, resampled, resampler
 from ideomotor.datasets.sampling import mixed, shuffled
 
 PREVIOUS_TICKS = 8
-RELEASE_EVERY = 2048  # windows, whose part of the mapped columns stays in memory meanwhile
+RELEASE_EVERY = 1024  # windows, whose part of the mapped columns stays in memory meanwhile
 Batch = dict[str, Any]
 
 
