@@ -8,7 +8,7 @@ or else a smooth curve through the recorded targets. Arrays come from the cache,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,10 @@ class WindowLoader:
 
     def windows(self, rows: np.ndarray, ages: np.ndarray, delays: np.ndarray) -> Batch:
         """Returns the windows at these rows, with plans `ages` frames older (not before the start)."""
-        which = self._which(rows)
-        parts = []
+        which, parts = self._which(rows), []
         for number in np.unique(which):
-            inside = which == number
-            parts.append(
-                (inside, self._windows_of(number, rows[inside] - self._offsets[number], ages[inside]))
-            )
+            at = which == number
+            parts.append((at, self._windows_of(number, rows[at] - self._offsets[number], ages[at])))
         if len(parts) == 1:
             batch = parts[0][1]
         else:
@@ -145,16 +142,16 @@ class WindowLoader:
 
     def row_images(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the images at these rows, {camera: (n, H, W, 3) uint8 RGB}."""
-        which = self._which(rows)
-        parts = [(which == n, self._images(n, rows[which == n] - self._offsets[n])) for n in np.unique(which)]
-        return _merge(len(rows), parts)
+        return self._gathered(rows, self._images)
 
     def row_instructions(self, rows: np.ndarray) -> list[str]:
         """Returns the instructions at these rows, empty where none were recorded."""
+        return self._gathered(rows, self._instructions)
+
+    def _gathered(self, rows: np.ndarray, read: Callable[[int, np.ndarray], Any]) -> Any:
+        """What `read` gives for rows of each dataset, by its number and rows in it, put together."""
         which = self._which(rows)
-        parts = [
-            (which == n, self._instructions(n, rows[which == n] - self._offsets[n])) for n in np.unique(which)
-        ]
+        parts = [(which == n, read(n, rows[which == n] - self._offsets[n])) for n in np.unique(which)]
         return _merge(len(rows), parts)
 
     def _which(self, rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import store
+from ideomotor.datasets import store, video
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.reader import Dataset
 
@@ -84,7 +84,7 @@ def test_a_child_keeps_what_its_parent_opened(tmp_path):
 BUILDER = """
 import sys, time
 from pathlib import Path
-from ideomotor.datasets import store
+from ideomotor.datasets import store, video
 
 def build(folder):
     (folder / "content").write_bytes(b"x" * 50)
@@ -192,3 +192,21 @@ def test_reading_does_not_keep_columns_in_memory(loaders):
     before = loader.batch(0)
     loader.caches[0].maps.release()
     assert np.array_equal(loader.batch(0)["actions"], before["actions"])
+
+
+def test_frames_far_from_key_frames_are_decoded_forwards(tmp_path, make_episode, monkeypatch):
+    monkeypatch.setattr(video, "GOP", 25)
+    path = tmp_path / "long.mp4"
+    images = np.repeat(make_episode(0, 1).images["front"], 60, axis=0)
+    images[:, 40:48, 40:48] = 4 * np.arange(60)[:, None, None, None]  # so little that no scene ends
+    path.write_bytes(video.encode(images, 30))
+    monkeypatch.setattr(video, "GOP", 2)  # what the reader takes for usual
+    whole = list(video.decode(path, 30))
+    begun = []
+    original = video.VideoFile.iterate
+    monkeypatch.setattr(video.VideoFile, "iterate", lambda self, *a: begun.append(a[0]) or original(self, *a))
+    with video.VideoFile(path, 30) as opened:
+        wanted = np.array([59, 3, 20, 3, 30, 52])
+        frames = opened.frames(wanted)
+    assert all(np.array_equal(frame, whole[number]) for frame, number in zip(frames, wanted, strict=True))
+    assert begun == [3, 30, 52]  # 20 and 59 lie behind no further key frame

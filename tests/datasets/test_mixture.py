@@ -169,3 +169,14 @@ def test_a_mixture_keeps_its_shares_and_reaches_every_row(recorded, by_rate, so1
 def test_wrong_weights_are_refused(recorded, by_rate, so101, tmp_path, weights):
     with pytest.raises(UserError, match="weights: got .* for each of 2 datasets"):
         WindowLoader([recorded, by_rate[30]], so101, 4, 5, weights=weights, cache_root=tmp_path)
+
+
+def test_rows_of_several_datasets_keep_their_order(recorded, by_rate, so101, tmp_path):
+    loader = WindowLoader([by_rate[30], recorded], so101, 4, 5, cache_root=tmp_path)
+    rows = np.array([70, 1, 83, 23, 24])
+    expected = [loader.row_instructions(rows[i : i + 1])[0] for i in range(5)]
+    assert loader.row_instructions(rows) == expected
+    assert loader.windows(rows, 0 * rows, 0 * rows)["instruction"] == expected
+    assert len(set(expected)) == 2
+    images = loader.row_images(rows)["front"]
+    assert all(np.array_equal(images[i], loader.row_images(rows[i : i + 1])["front"][0]) for i in range(5))

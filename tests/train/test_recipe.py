@@ -19,12 +19,20 @@ def test_overrides_reach_nested_fields_and_keep_types() -> None:
     assert RECIPES["nano"].policy.train.steps != 7
 
 
+def test_weights_are_numbers_with_commas_between() -> None:
+    recipe = resolve("nano", ["policy.weights=3, 0.5"])
+    assert recipe.policy.weights == (3.0, 0.5)
+    assert RECIPES["nano"].policy.weights == ()
+    assert as_dict(recipe)["policy"]["weights"] == [3.0, 0.5]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("policy.trian.steps=7", "did you mean 'train'"),
         ("policy.train.steps=many", "got 'many', expected int"),
         ("compile=perhaps", "expected bool"),
+        ("policy.weights=1;2", "got '1;2', expected numbers with commas between"),
         ("policy.train", "expected key=value"),
         ("policy.train=3", "is a group"),
         ("robot.steps=3", "robot has no fields"),
