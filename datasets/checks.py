@@ -48,13 +48,32 @@ def validate(root: Path | str) -> list[Problem]:
     except UserError as error:
         return [_problem(str(root), str(error))]
     problems = [*_check_stats(dataset), *_check_tasks(dataset.meta)]
-    embodiment = _embodiment(dataset.meta)
+    embodiment = embodiment_of(dataset.meta, None)
     for episode in range(len(dataset)):
         problems += _check_episode(dataset, episode, embodiment)
     for camera in dataset.cameras:
         problems += _check_videos(dataset, camera)
     dataset.close()
     return list({(p["where"], p["what"]): p for p in problems}.values())  # a bad file shows once
+
+
+def embodiment_of(meta: Metadata, robot: Embodiment | None) -> Embodiment | None:
+    """Returns the robot whose limits hold: the one given, or that of the dataset if it is one of ours.
+
+    Raises:
+        UserError: the robot given has other joints than the dataset's actions.
+    """
+    if robot is not None:
+        shape = meta.features.get(layout.ACTION, {}).get("shape")
+        if shape != [len(robot.joints)]:
+            expected = f"expected {len(robot.joints)} joints of robot {robot.name!r}"
+            raise UserError(f"{meta.root}: {layout.ACTION}: shape {shape}, {expected}")
+        return robot
+    name = meta.info.get("robot_type")
+    if name not in embodiment_names() or meta.identity is None:
+        return None
+    robot = load_embodiment(name)
+    return robot if robot.fingerprint == meta.identity.get("fingerprint") else None
 
 
 def _check_stats(dataset: Dataset) -> Iterator[Problem]:
@@ -143,15 +162,6 @@ def _check_videos(dataset: Dataset, camera: str) -> Iterator[Problem]:
                     yield _problem(str(path), f"frames of {shape}, expected {expected}")
         except UserError as error:
             yield _problem(str(path), str(error))
-
-
-def _embodiment(meta: Metadata) -> Embodiment | None:
-    """Returns the robot of the dataset, if it is one of ours with the same joints and limits."""
-    name = meta.info.get("robot_type")
-    if name not in embodiment_names() or meta.identity is None:
-        return None
-    embodiment = load_embodiment(name)
-    return embodiment if embodiment.fingerprint == meta.identity.get("fingerprint") else None
 
 
 def _problem(where: str, what: str) -> Problem:

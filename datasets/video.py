@@ -8,8 +8,9 @@ because mp4's time base is a multiple of the frame rate.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -27,21 +28,24 @@ PIX_FMT = "yuv420p"
 _BIT_EXACT = {"fflags": "+bitexact"}
 
 
-def encode(frames: np.ndarray, fps: int) -> bytes:
-    """Returns an mp4 file of (T, H, W, 3) uint8 RGB frames; H and W must be even."""
-    height, width = frames.shape[1:3]
+def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZER, gop: int = GOP) -> bytes:
+    """Returns an mp4 file of (H, W, 3) uint8 RGB frames, at least one; H and W must be even."""
+    frames = iter(frames)
+    first = next(frames)
+    height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise UserError(f"images: {height}x{width}, expected an even height and width for {PIX_FMT} video")
     buffer = io.BytesIO()
     # A fixed quantizer: x264's rate control computes in floating point, and came out differently once in
     # a while under another process's load.
-    options = {"qp": str(QUANTIZER), "g": str(GOP), "bf": "0", "preset": PRESET}
+    options = {"qp": str(quantizer), "g": str(gop), "bf": "0", "preset": PRESET}
     with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as container:
-        stream = container.add_stream("libx264", rate=fps, options=options)
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= Flags.bitexact
-        for frame in frames:
+        for frame in chain([first], frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
     return buffer.getvalue()

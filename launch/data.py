@@ -39,18 +39,32 @@ def info(options: InfoOptions) -> int:
     """Shows size, rate, features and instructions."""
     output = Output(options.json)
 
-    from ideomotor.datasets import checks
+    from ideomotor.datasets.summary import summary
 
-    found = checks.info(options.dataset)
-    for name in ("format", "robot", "episodes", "frames", "fps"):
-        output.text.print(f"{name:<9} {found[name]}", markup=False)
+    found = summary(options.dataset)
+    length = found["episode_seconds"]
+    facts = {
+        "format": f"{found['format']}, {found['bytes'] / 1e6:.1f} MB",
+        "robot": found["robot"],
+        "episodes": f"{found['episodes']}, {found['seconds']:.1f} s altogether",
+        "frames": f"{found['frames']} at {found['fps']:g} Hz",
+    }
+    if length is not None:
+        facts["lengths"] = f"{length['min']:.1f} to {length['max']:.1f} s, median {length['median']:.1f} s"
+    for camera in found["cameras"]:
+        facts[f"camera {camera['name']}"] = f"{camera['width']} x {camera['height']}, {camera['stored']}"
+    for name, fact in facts.items():
+        output.text.print(f"{name:<{max(map(len, facts))}}  {fact}", markup=False)
     table = Table("feature", "type", "shape", box=None, pad_edge=False)
     for name, feature in found["features"].items():
         table.add_row(name, feature["dtype"], " x ".join(map(str, feature["shape"])))
-    output.text.print(table)
-    output.text.print(f"{len(found['tasks'])} instructions, such as:")
+    output.text.print("", table, "", sep="\n")
+    output.text.print(
+        f"{len(found['tasks'])} instructions" + (", such as:" if len(found["tasks"]) > 5 else ":")
+    )
     for task in found["tasks"][:5]:
-        output.text.print(f"  {task}", markup=False)
+        count = found["episodes_of_task"].get(task)
+        output.text.print(f"  {task}" + (f" ({count} of the episodes)" if count else ""), markup=False)
     output.result(found)
     return 0
 

@@ -1,0 +1,151 @@
+"""Episodes of a dataset as a Rerun recording (.rrd), for the viewer of https://rerun.io.
+
+Needs the extra `rerun`. Episodes follow each other on two timelines: `frame`, the row in the dataset, and
+`time`, the seconds since the dataset's first row. Each camera's videos are in the file, as H.264.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.files import TEMPORARY
+from ideomotor.datasets.page import charts, encode_episode, texts_of
+from ideomotor.datasets.reader import Dataset
+
+VIDEO_WIDTH = 640  # [pixels] at most
+
+
+def write_rrd(
+    dataset: Dataset,
+    path: Path,
+    episodes: Sequence[int],
+    robot: Embodiment | None = None,
+    on_episode: Callable[[], None] = lambda: None,
+) -> int:
+    """Writes the recording, whole or not at all, and returns its size in bytes.
+
+    Args:
+        episodes: which to write.
+        robot: its joint limits are written too.
+        on_episode: called after each episode, for progress.
+
+    Raises:
+        UserError: the extra is not installed, or a file of the dataset is missing or damaged.
+    """
+    rr = require_rerun()
+    temporary = path.with_name(path.name + TEMPORARY)
+    shown = charts(dataset, robot)
+    recording = rr.RecordingStream("ideomotor", recording_id=dataset.root.absolute().name)
+    recording.set_log_time_enabled(False)  # when it was converted is of no interest
+    recording.set_log_tick_enabled(False)
+    try:
+        recording.save(temporary, default_blueprint=_blueprint(rr, dataset, shown))
+        for chart in shown:
+            _log_style(rr, recording, chart)
+        for episode in episodes:
+            _log_episode(rr, recording, dataset, episode, shown)
+            on_episode()
+        recording.disconnect()  # which flushes
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        recording.disconnect()
+        temporary.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def require_rerun() -> Any:
+    """Returns the package rerun.
+
+    Raises:
+        UserError: naming the extra, when it is not installed.
+    """
+    try:
+        import rerun
+    except ImportError:
+        raise UserError("rrd: needs the extra 'rerun': pip install 'ideomotor[rerun]'") from None
+    return rerun
+
+
+def _log_episode(
+    rr: Any, recording: Any, dataset: Dataset, episode: int, shown: list[dict[str, Any]]
+) -> None:
+    start, end = (int(dataset.starts[episode + i]) for i in (0, 1))
+    columns = dataset.columns(episode)
+    rows = np.arange(start, end)
+    for chart in shown:
+        for line in chart["lines"]:
+            if line["feature"] not in columns:
+                continue
+            values = columns[line["feature"]].reshape(end - start, -1)[:, line["column"]].astype(np.float64)
+            scalars = rr.Scalars.columns(scalars=values)
+            recording.send_columns(_entity(rr, chart, line), _times(rr, dataset, rows), scalars)
+    for name, runs in texts_of(dataset, columns).items():
+        for frame, text in runs:
+            _set_time(recording, dataset, start + frame)
+            recording.log(rr.new_entity_path(["text", name]), rr.TextDocument(text))
+    _set_time(recording, dataset, start)
+    recording.log("text/episode", rr.TextDocument(f"episode {episode}"))
+    for camera in dataset.cameras:
+        mp4 = encode_episode(dataset, episode, camera, VIDEO_WIDTH)
+        entity = rr.new_entity_path(["camera", camera])
+        recording.log(entity, rr.AssetVideo(contents=mp4, media_type="video/mp4"))
+        moments = np.round((rows - start) / dataset.fps * 1e9).astype(np.int64)
+        frames = rr.VideoFrameReference.columns_nanos(moments)
+        recording.send_columns(entity, _times(rr, dataset, rows), frames)
+
+
+def _log_style(rr: Any, recording: Any, chart: dict[str, Any]) -> None:
+    """Names the lines, and draws the limits: constants over all time."""
+    for line in chart["lines"]:
+        recording.log(
+            _entity(rr, chart, line), rr.SeriesLines(names=line["name"] or chart["title"]), static=True
+        )
+    if chart["lower"] is not None:
+        for name in ("lower", "upper"):
+            entity = rr.new_entity_path(["plot", chart["title"], f"{name} limit"])
+            recording.log(entity, rr.SeriesLines(names=f"{name} limit", colors=[192, 52, 52]), static=True)
+            recording.log(entity, rr.Scalars(chart[name]), static=True)
+
+
+def _blueprint(rr: Any, dataset: Dataset, shown: list[dict[str, Any]]) -> Any:
+    """Cameras and texts to the left, a plot for each chart to the right."""
+    rrb = rr.blueprint
+    cameras = [
+        rrb.Spatial2DView(origin=rr.new_entity_path(["camera", name]), name=name) for name in dataset.cameras
+    ]
+    texts = [name for name, f in dataset.meta.features.items() if f["dtype"] == "string"]
+    documents = [
+        rrb.TextDocumentView(origin=rr.new_entity_path(["text", name]), name=name)
+        for name in ("episode", "task", *texts)
+    ]
+    plots = [
+        rrb.TimeSeriesView(origin=rr.new_entity_path(["plot", chart["title"]]), name=chart["title"])
+        for chart in shown
+    ]
+    left = rrb.Vertical(*cameras, rrb.Tabs(*documents))
+    return rrb.Blueprint(rrb.Horizontal(left, rrb.Grid(*plots)), collapse_panels=True)
+
+
+def _entity(rr: Any, chart: dict[str, Any], line: dict[str, Any]) -> str:
+    return rr.new_entity_path(["plot", chart["title"], line["name"] or "value"])
+
+
+def _times(rr: Any, dataset: Dataset, rows: np.ndarray) -> list[Any]:
+    return [
+        rr.TimeColumn("frame", sequence=rows),
+        rr.TimeColumn("time", duration=rows / dataset.fps),
+    ]
+
+
+def _set_time(recording: Any, dataset: Dataset, row: int) -> None:
+    recording.set_time("frame", sequence=row)
+    recording.set_time("time", duration=row / dataset.fps)
