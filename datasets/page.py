@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def write_page(
         facts += f"; {len(shown)} of the episodes are in this page"
     content = {"facts": facts, "fps": dataset.fps, "charts": charts(dataset, robot), "episodes": shown}
     text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")  # or a text could end the script
-    page = TEMPLATE.read_text(encoding="utf-8").replace("{{title}}", html.escape(f"Dataset {name}"))
-    page = page.replace("{{data}}", text, 1).encode()
+    parts = {"{{title}}": html.escape(f"Dataset {name}"), "{{data}}": text}
+    template = TEMPLATE.read_text(encoding="utf-8")
+    page = re.sub("|".join(parts), lambda found: parts[found[0]], template).encode()
     replace_files({path: page})
     return len(page)
 
