@@ -129,6 +129,8 @@ def read_metadata(root: Path | str) -> Metadata:
         episodes = _episode_table(root, info)
     features = {name: _height_first(feature) for name, feature in info["features"].items()}
     features, view = modality.apply_modality(root, features)
+    if view != View():
+        info = info | {"modality": layout.read_json(root / modality.MODALITY)}
     return Metadata(root, info | {"features": features}, identity, tasks, episodes, view)
 
 
