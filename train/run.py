@@ -67,8 +67,12 @@ def train(
                 seed=recipe.policy.train.seed,
                 rank=state.process_index,
                 world=state.num_processes,
+                weights=recipe.policy.weights,
+                plan_images=False,
             )
     told = _say if state.is_main_process else _silent
+    for note in loader.notes if loader else ():
+        told(note)
     kept = out / "state" / "interpreter"
     figures: dict[str, Any] = {}
     if recipe.interpreter:

@@ -9,7 +9,7 @@ import pytest
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.cache import open_cache
 from ideomotor.datasets.checks import info, validate
-from ideomotor.datasets.loader import open_datasets_cache
+from ideomotor.datasets.loader import WindowLoader, open_datasets_cache
 from ideomotor.datasets.mapping import open_mapped
 from ideomotor.datasets.reader import Dataset
 
@@ -66,7 +66,20 @@ def test_the_loaders_cache_has_the_embodiments_names(plain, so101, made, tmp_pat
     assert sorted(cache.images) == ["front", "wrist"]
     assert all(images.shape == (21, 96, 96, 3) for images in cache.images.values())
     assert np.array_equal(cache.columns["action"], np.concatenate([r.action for r in made]))
-    assert cache.vocabulary["task"].tolist() == ["pick up the cube", "open the drawer"]
+    assert list(cache.vocabulary["task"]) == ["pick up the cube", "open the drawer"]
+
+
+def test_a_training_window_of_others_data_is_at_the_embodiments_rate(write, foreign, so101, made, tmp_path):
+    """10 frames a second become 120 commands, with the frame's own action at every twelfth."""
+    datasets = open_mapped([write(drop=("task_index", "index"))], so101, CAMERAS)
+    loader = WindowLoader(datasets, so101, horizon=25, batch_size=21, cache_root=tmp_path)
+    batch = loader.batch(0)
+    at = int(np.flatnonzero(batch["index"] == 7 + 2)[0])  # frame 2 of episode 1
+    assert np.allclose(batch["actions"][at][::12], made[1].action[2:5], atol=1e-6)
+    assert batch["instruction"][at] == "open the drawer"
+    assert np.array_equal(batch["state"][at], made[1].state[2])
+    level = batch["images"]["wrist"][at].astype(float).mean()
+    assert abs(level - made[1].images["side"][2].mean()) < 3
 
 
 def test_another_mapping_gets_another_cache(write, so101, tmp_path):
