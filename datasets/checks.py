@@ -13,7 +13,6 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout
 from ideomotor.datasets.metadata import Metadata, read_metadata
 from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.video import VideoFile
 
 Problem = dict[str, str]  # {"where", "what"}
 LIMIT_TOLERANCE = 1e-4  # [rad or m]: float32 rounds the limits themselves
@@ -106,7 +105,7 @@ def _check_episode(dataset: Dataset, episode: int, embodiment: Embodiment | None
     where, start = f"episode {episode}", int(dataset.starts[episode])
     length = int(dataset.starts[episode + 1]) - start
     for name, feature in dataset.meta.features.items():
-        if feature["dtype"] != "video" and name not in columns:
+        if feature["dtype"] not in layout.PICTURES and name not in columns:
             yield _problem(f"{where}: {name}", "the column is missing")
     for name, values in columns.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -152,12 +151,12 @@ def _check_videos(dataset: Dataset, camera: str) -> Iterator[Problem]:
         ends.setdefault(dataset.meta.video_path(episode, camera), []).append(end)
     for path, numbers in ends.items():
         try:
-            with VideoFile(path, dataset.fps) as video:
+            with dataset.open_frames(camera, path) as video:
                 if video.frame_count < max(numbers):
                     yield _problem(str(path), f"{video.frame_count} frames, expected {max(numbers)}")
                 video.frames([number - 1 for number in numbers])
-                shape = [video.height, video.width, 3]
-                expected = dataset.meta.features[dataset.meta.video_key(camera)]["shape"]
+                shape = [video.height, video.width]
+                expected = dataset.meta.features[dataset.meta.video_key(camera)]["shape"][:2]
                 if shape != expected:
                     yield _problem(str(path), f"frames of {shape}, expected {expected}")
         except UserError as error:

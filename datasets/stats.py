@@ -84,6 +84,18 @@ def from_lists(stats: Mapping[str, Mapping[str, Any]]) -> Stats:
     return {name: {key: np.asarray(value) for key, value in part.items()} for name, part in stats.items()}
 
 
+def parse(value: Any, where: str) -> Stats:
+    """Returns what a file holds as statistics; UserError when it is something else."""
+    try:
+        found = from_lists(value)
+        numeric = all(np.asarray(v).dtype.kind in "iufb" for part in found.values() for v in part.values())
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: expected statistics of features ({error})") from None
+    if not numeric:
+        raise UserError(f"{where}: expected statistics of features, and numbers in them")
+    return found
+
+
 def _merge(a: FeatureStats, b: FeatureStats) -> FeatureStats:
     """Combines two by the parallel algorithm of Chan, Golub and LeVeque (1979)."""
     count = a["count"] + b["count"]

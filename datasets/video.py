@@ -18,6 +18,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 
 from ideomotor.control.errors import UserError
 
@@ -94,15 +95,22 @@ def decode(path: Path, fps: float, start: int = 0, count: int | None = None) -> 
 
 
 class VideoFile:
-    """An open video with random access by frame number. Not for sharing between processes."""
+    """An open video with random access by frame number. Not for sharing between processes.
 
-    def __init__(self, path: Path, fps: float):
+    Args:
+        threads: of the decoder; one has none that a fork would lose.
+    """
+
+    def __init__(self, path: Path, fps: float, threads: int = 1):
         self.path, self.fps = path, fps
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
         self._container = _open(str(path), str(path))
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "SLICE"  # frame threads would add a delay to every seek
+        self._stream.codec_context.thread_count = threads
+        self._converter = VideoReformatter()  # one for all frames: making one costs more than a conversion
+        self._keys: np.ndarray | None = None
 
     @property
     def frame_count(self) -> int:
@@ -123,7 +131,7 @@ class VideoFile:
         frames, number, image = iter(()), -1, None  # a sequential read, its newest frame's number, the frame
         for slot in np.argsort(indices, kind="stable"):
             wanted = int(indices[slot])
-            if image is None or wanted > number + 2 * GOP:
+            if image is None or (wanted > number + GOP and self._key_before(wanted) > number):
                 frames, number = self.iterate(wanted), wanted - 1
             while number < wanted:
                 image = next(frames, None)
@@ -149,11 +157,20 @@ class VideoFile:
                 if count is not None and given == count:
                     break
                 given += 1
-                yield frame.to_ndarray(format="rgb24")
+                yield self._converter.reformat(frame, format="rgb24").to_ndarray()
         except (FFmpegError, ValueError) as error:
             raise UserError(f"{self.path}: cannot decode frame {start + given} ({_reason(error)})") from None
         if count is not None and given < count:
             raise UserError(f"{self.path}: ends at frame {start + given}, expected {start + count} frames")
+
+    def _key_before(self, number: int) -> int:
+        """Returns the number of the last key frame up to a frame: where decoding after a seek begins."""
+        if self._keys is None:
+            base = float(self._stream.time_base or 0)
+            entries = self._stream.index_entries
+            keys = sorted(round(e.timestamp * base * self.fps) for e in entries if e.is_keyframe)
+            self._keys = np.array(keys or [0])
+        return int(self._keys[max(0, np.searchsorted(self._keys, number, side="right") - 1)])
 
     def close(self) -> None:
         self._container.close()
@@ -173,6 +190,9 @@ def _open(source: str | io.BytesIO, name: str) -> InputContainer:
     if not container.streams.video:
         container.close()
         raise UserError(f"{name}: no video stream in it")
+    if getattr(container.streams.video[0], "codec_context", None) is None:  # cut off within its header
+        container.close()
+        raise UserError(f"{name}: a video stream of an unknown codec")
     return container
 
 
