@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, modality, old_layouts
+from ideomotor.datasets.places import places_by_rows
 from ideomotor.datasets.views import View
 
 PLACE = ("chunk_index", "file_index")
@@ -108,7 +109,11 @@ class Metadata:
 
     @cached_property
     def _numbers(self) -> dict[str, np.ndarray]:
-        return {}
+        if self.old or self.identity is not None or not len(self.episodes):
+            return {}
+        chunks, files = (self.episodes[f"data/{name}"].to_numpy() for name in PLACE)
+        places = places_by_rows(self.root, chunks, files, self.starts)
+        return {} if places is None else {f"data/{name}": places[i] for i, name in enumerate(PLACE)}
 
     @cached_property
     def _file_firsts(self) -> np.ndarray:

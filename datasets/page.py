@@ -75,7 +75,7 @@ def charts(dataset: Dataset, robot: Embodiment | None) -> list[dict[str, Any]]:
     features = {
         name: names
         for name, feature in dataset.meta.features.items()
-        if feature["dtype"] not in ("video", "image", "string") and name not in NOT_PLOTTED
+        if feature["dtype"] not in (*layout.PICTURES, "string") and name not in NOT_PLOTTED
         for names in [component_names(feature)]
     }
     found: list[dict[str, Any]] = []
@@ -98,14 +98,10 @@ def charts(dataset: Dataset, robot: Embodiment | None) -> list[dict[str, Any]]:
 
 
 def component_names(feature: dict[str, Any]) -> list[str]:
-    """Returns a name for each value of a vector: those of info.json, or numbers."""
-    names = feature.get("names")
-    if isinstance(names, dict) and len(names) == 1:  # {"motors": [...]}, an older form
-        names = next(iter(names.values()))
-    width = int(np.prod(feature["shape"]))
-    if isinstance(names, list) and len(names) == width:
-        return [str(name).removesuffix(".pos") for name in names]
-    return [str(number) for number in range(width)] if width > 1 else [""]
+    """Returns a name for each value of a vector: that of info.json, or a number."""
+    names = [name.removesuffix(".pos") for name in layout.component_names(feature)]
+    width = layout.width_of(feature)
+    return names or ([str(number) for number in range(width)] if width > 1 else [""])
 
 
 def texts_of(dataset: Dataset, columns: dict[str, np.ndarray]) -> dict[str, list[tuple[int, str]]]:

@@ -67,8 +67,9 @@ def statistics(root: Path | str, only: str | None = None, *, exact: bool = False
     found = {}
     for name in names:
         values = {key: _flat(stored[name].get(key)) for key in STATISTICS}
-        pictures = dataset.meta.features[name]["dtype"] in ("video", "image")
-        labels = CHANNELS if pictures else component_names(dataset.meta.features[name])
+        feature = dataset.meta.features[name]
+        colours = feature["dtype"] in layout.PICTURES and feature["shape"][2] == len(CHANNELS)
+        labels = CHANNELS if colours else component_names(feature)
         if any(value is not None and len(value) != len(labels) for value in values.values()):
             widths = {key: len(value) for key, value in values.items() if value is not None}
             raise UserError(f"{root}: statistics of {name}: {widths}, expected {len(labels)} values each")

@@ -175,6 +175,21 @@ def test_large_pictures_are_made_small(make_episode, so101, tmp_path):
     assert video_of(uri).shape == (3, 48, 320, 3)
 
 
+@pytest.mark.parametrize("inline", [False, True], ids=["video", "image"])
+def test_other_peoples_layouts_are_shown_too(foreign, tmp_path, inline):
+    made = foreign.recordings((5, 4))
+    root = foreign.write_v2(
+        tmp_path / "old", made, "v2.1", inline=inline, names={"motors": list(foreign.JOINTS)}
+    )
+    page.write_page(Dataset(root), tmp_path / "page.html", [0, 1])
+    shown = Page((tmp_path / "page.html").read_text()).data
+    assert [chart["title"] for chart in shown["charts"]] == list(foreign.JOINTS)
+    for episode, recording in zip(shown["episodes"], made, strict=True):
+        assert episode["task"] == recording.task
+        for camera, uri in episode["videos"].items():
+            assert np.abs(video_of(uri).astype(int) - recording.images[camera]).mean() < 6
+
+
 def test_a_page_that_cannot_be_written_leaves_the_old_one(recorded, tmp_path, monkeypatch):
     path = tmp_path / "page.html"
     path.write_text("old")
