@@ -65,8 +65,9 @@ class Dataset:
     @cached_property
     def stats(self) -> stats.Stats:
         """Statistics of the whole dataset (stats.json)."""
-        found = stats.from_lists(layout.read_json(self.root / layout.STATS))
-        stats.check_finite(found, str(self.root / layout.STATS))
+        path = self.root / layout.STATS
+        found = stats.from_lists(layout.read_json(path), str(path))
+        stats.check_finite(found, str(path))
         return found
 
     def __len__(self) -> int:

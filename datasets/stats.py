@@ -34,7 +34,11 @@ def vector_stats(values: np.ndarray) -> FeatureStats:
 
 def image_stats(images: np.ndarray) -> FeatureStats:
     """Returns per-channel statistics of (T, H, W, 3) uint8 images over LeRobot's sample of frames."""
-    sample = images[sampled_frames(len(images))]
+    return sample_stats(images[sampled_frames(len(images))])
+
+
+def sample_stats(sample: np.ndarray) -> FeatureStats:
+    """Returns per-channel statistics of the (n, H, W, 3) uint8 images that stand for an episode."""
     step = max(1, max(sample.shape[1:3]) // 150) if max(sample.shape[1:3]) >= 300 else 1
     sample = sample[:, ::step, ::step]
     counts = np.stack([np.bincount(sample[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)
@@ -79,9 +83,24 @@ def to_lists(stats: Stats) -> dict[str, dict[str, list[Any]]]:
     return {name: {key: value.tolist() for key, value in part.items()} for name, part in stats.items()}
 
 
-def from_lists(stats: Mapping[str, Mapping[str, Any]]) -> Stats:
-    """Inverse of `to_lists`."""
-    return {name: {key: np.asarray(value) for key, value in part.items()} for name, part in stats.items()}
+def from_lists(stats: Mapping[str, Any], where: str) -> Stats:
+    """Inverse of `to_lists`; UserError naming `where` when these are not numbers by feature and key."""
+    found: Stats = {}
+    for name, part in stats.items():
+        if not isinstance(part, Mapping):
+            raise UserError(f"{where}: {name}: got {type(part).__name__}, expected min, max, mean, ...")
+        found[name] = {key: _numbers(value, f"{where}: {name}: {key}") for key, value in part.items()}
+    return found
+
+
+def _numbers(value: Any, where: str) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "fiub":
+            return array
+    except ValueError:  # lists of different lengths
+        pass
+    raise UserError(f"{where}: holds what is not numbers")
 
 
 def _merge(a: FeatureStats, b: FeatureStats) -> FeatureStats:
