@@ -25,7 +25,6 @@ import numpy as np
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import is_full
 from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.video import VideoFile
 
 VERSION = 1  # of the cache's own layout
 CHUNK = 64  # frames written at a time
@@ -157,7 +156,7 @@ def _write_images(
         (camera, path), episodes = job
         descriptor, header = files[camera]
         frame_bytes = size[0] * size[1] * 3
-        with VideoFile(path, dataset.fps) as video:
+        with dataset.open_frames(camera, path) as video:
             for episode in episodes:
                 row, end = (int(dataset.starts[episode + i]) for i in (0, 1))
                 first = dataset.meta.first_video_frame(episode, camera)

@@ -103,7 +103,7 @@ def stored_episode_stats(root: Path) -> Iterator[tuple[Path, Stats]]:
                 if values[row] is not None:
                     _, feature, key = name.split("/")
                     parts.setdefault(feature, {})[key] = values[row]
-            yield path, stats.from_lists(parts, str(path))
+            yield path, stats.parse(parts, str(path))
 
 
 def _flat(value: Any) -> np.ndarray | None:

@@ -12,7 +12,9 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets import stats
 from ideomotor.datasets.check_columns import TIME_TOLERANCE_S
 from ideomotor.datasets.metadata import Metadata
+from ideomotor.datasets.reader import Dataset
 from ideomotor.datasets.stats import FeatureStats
+from ideomotor.datasets.stills import ImageColumn
 from ideomotor.datasets.video import VideoFile
 
 SAMPLED = 4  # frames of each episode that are decoded, its first and last among them
@@ -47,14 +49,17 @@ def spans_by_file(meta: Metadata, camera: str) -> dict[Path, list[Span]]:
     return spans
 
 
-def look_at(path: Path, fps: float, shape: list[int], spans: list[Span], *, every_frame: bool) -> Looked:
+def look_at(
+    dataset: Dataset, camera: str, path: Path, spans: list[Span], *, every_frame: bool = False
+) -> Looked:
     """Opens a file, reads the times of its frames, and decodes some of each episode, or all of them."""
     looked = Looked([], {}, [], {})
+    shape = dataset.meta.features[dataset.meta.video_key(camera)]["shape"][:2]
     try:
-        with VideoFile(path, fps, strict=True) as video:
-            size = [video.height, video.width, 3]
-            if size != list(shape):
-                raise UserError(f"{path}: frames of {size}, expected {list(shape)}")
+        with dataset.open_frames(camera, path, strict=True) as video:
+            size = [video.height, video.width]
+            if size != shape:
+                raise UserError(f"{path}: frames of {size}, expected {shape}")
             _check_times(video, spans, looked)
             for span in spans:
                 if span.episode in looked.bad:
@@ -77,24 +82,29 @@ def means_of(files: Mapping[Path, Looked]) -> np.ndarray | None:
     return np.mean(means, axis=0) if means else None
 
 
-def _check_times(video: VideoFile, spans: list[Span], looked: Looked) -> None:
-    times = video.times()
-    count = min(len(times), video.frame_count or len(times))
+def _check_times(video: VideoFile | ImageColumn, spans: list[Span], looked: Looked) -> None:
+    if isinstance(video, VideoFile):
+        times = video.times()
+        count = min(len(times), video.frame_count or len(times))
+        number = np.arange(len(times))
+        due = number / video.fps
+        late = np.abs(times - due) > TIME_TOLERANCE_S + 1e-6 * number
+    else:
+        times, due, late = np.zeros(0), np.zeros(0), np.zeros(0, bool)
+        count = video.frame_count
     needed = max(span.end for span in spans)
     if count < needed:
         looked.problems.append(f"{count} frames, expected {needed}")
-    number = np.arange(len(times))
-    late = np.abs(times - number / video.fps) > TIME_TOLERANCE_S + 1e-6 * number
     for span in spans:
         if span.end > count:
             looked.bad[span.episode] = f"the video has {count} frames, expected {span.end}"
         elif late[span.first : span.end].any():
             frame = span.first + int(np.argmax(late[span.first : span.end]))
-            what = f"frame {frame} is at {times[frame]:.4f} s, expected {frame / video.fps:.4f}"
+            what = f"frame {frame} is at {times[frame]:.4f} s, expected {due[frame]:.4f}"
             _bad(looked, span, f"episode {span.episode}: {what}")
 
 
-def _decode(video: VideoFile, span: Span, looked: Looked, every_frame: bool) -> None:
+def _decode(video: VideoFile | ImageColumn, span: Span, looked: Looked, every_frame: bool) -> None:
     length = span.end - span.first
     if not every_frame:
         numbers = np.unique(np.linspace(0, length - 1, SAMPLED).round().astype(int))

@@ -62,9 +62,8 @@ def validate(
     means: dict[str, np.ndarray] = {}
     for camera in dataset.cameras:
         key = dataset.meta.video_key(camera)
-        shape = dataset.meta.features[key]["shape"]
         files = {
-            path: look_at(path, dataset.fps, shape, spans, every_frame=every_frame)
+            path: look_at(dataset, camera, path, spans, every_frame=every_frame)
             for path, spans in spans_by_file(dataset.meta, camera).items()
         }
         problems += [problem(str(path), what) for path, found in files.items() for what in found.problems]
@@ -116,6 +115,7 @@ def _check_episodes(
             columns = None
         try:
             path, row = next(stored, (dataset.root, dict[str, Any]()))
+            row = dataset.meta.view.stats(row)
         except UserError as error:
             problems.append(problem(f"{dataset.root}/meta/episodes", str(error)))
             path, row = dataset.root, {}
@@ -124,7 +124,9 @@ def _check_episodes(
             continue
         where = f"episode {episode}"
         features = dataset.meta.features
-        missing = [name for name, f in features.items() if f["dtype"] != "video" and name not in columns]
+        missing = [
+            name for name, f in features.items() if f["dtype"] not in layout.PICTURES and name not in columns
+        ]
         problems += [problem(f"{where}: {name}", "the column is missing") for name in missing]
         start = int(dataset.starts[episode])
         values = [*unusable(where, columns, robot)]

@@ -83,24 +83,21 @@ def to_lists(stats: Stats) -> dict[str, dict[str, list[Any]]]:
     return {name: {key: value.tolist() for key, value in part.items()} for name, part in stats.items()}
 
 
-def from_lists(stats: Mapping[str, Any], where: str) -> Stats:
-    """Inverse of `to_lists`; UserError naming `where` when these are not numbers by feature and key."""
-    found: Stats = {}
-    for name, part in stats.items():
-        if not isinstance(part, Mapping):
-            raise UserError(f"{where}: {name}: got {type(part).__name__}, expected min, max, mean, ...")
-        found[name] = {key: _numbers(value, f"{where}: {name}: {key}") for key, value in part.items()}
-    return found
+def from_lists(stats: Mapping[str, Mapping[str, Any]]) -> Stats:
+    """Inverse of `to_lists`."""
+    return {name: {key: np.asarray(value) for key, value in part.items()} for name, part in stats.items()}
 
 
-def _numbers(value: Any, where: str) -> np.ndarray:
+def parse(value: Any, where: str) -> Stats:
+    """Returns what a file holds as statistics; UserError when it is something else."""
     try:
-        array = np.asarray(value)
-        if array.dtype.kind in "fiub":
-            return array
-    except ValueError:  # lists of different lengths
-        pass
-    raise UserError(f"{where}: holds what is not numbers")
+        found = from_lists(value)
+        numeric = all(np.asarray(v).dtype.kind in "iufb" for part in found.values() for v in part.values())
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: expected statistics of features ({error})") from None
+    if not numeric:
+        raise UserError(f"{where}: expected statistics of features, and numbers in them")
+    return found
 
 
 def _merge(a: FeatureStats, b: FeatureStats) -> FeatureStats:

@@ -192,6 +192,9 @@ def _open(source: str | io.BytesIO, name: str) -> InputContainer:
     if not container.streams.video:
         container.close()
         raise UserError(f"{name}: no video stream in it")
+    if getattr(container.streams.video[0], "codec_context", None) is None:  # cut off within its header
+        container.close()
+        raise UserError(f"{name}: a video stream of an unknown codec")
     return container
 
 

@@ -169,7 +169,7 @@ def _stats_of(row: dict[str, Any]) -> stats.Stats:
         if name.startswith("stats/"):
             _, feature, key = name.split("/")
             found.setdefault(feature, {})[key] = value
-    return stats.from_lists(found, "meta/episodes")
+    return stats.from_lists(found)
 
 
 def _contiguous(rows: list[dict[str, Any]]) -> bool:

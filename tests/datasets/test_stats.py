@@ -44,7 +44,7 @@ def test_long_episodes_are_sampled_as_lerobot_does():
 
 def test_statistics_survive_their_text_form_exactly():
     found = {"x": stats.vector_stats(np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32))}
-    again = stats.from_lists(stats.to_lists(found), "here")
+    again = stats.from_lists(stats.to_lists(found))
     assert all(np.array_equal(again["x"][key], found["x"][key]) for key in stats.KEYS)
 
 
