@@ -150,11 +150,13 @@ class Dataset:
         first = self.meta.first_video_frame(episode, camera)
         return self._video(camera, self.meta.video_path(episode, camera)).frames(wanted + first)
 
-    def open_frames(self, camera: str, path: Path, threads: int = 1) -> VideoFile | ImageColumn:
-        """Opens a file of `meta.video_path`, to be closed after use; `threads` is for decoding."""
+    def open_frames(
+        self, camera: str, path: Path, threads: int = 1, *, strict: bool = False
+    ) -> VideoFile | ImageColumn:
+        """Opens a file of `meta.video_path`, to be closed after use; for the options see `VideoFile`."""
         if self.meta.is_inline(camera):
             return ImageColumn(path, self.meta.disk_key(camera), self.root)
-        return VideoFile(path, self.fps, threads)
+        return VideoFile(path, self.fps, threads, strict=strict)
 
     def close(self) -> None:
         """Closes the videos that are open."""

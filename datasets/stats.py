@@ -34,7 +34,11 @@ def vector_stats(values: np.ndarray) -> FeatureStats:
 
 def image_stats(images: np.ndarray) -> FeatureStats:
     """Returns per-channel statistics of (T, H, W, 3) uint8 images over LeRobot's sample of frames."""
-    sample = images[sampled_frames(len(images))]
+    return sample_stats(images[sampled_frames(len(images))])
+
+
+def sample_stats(sample: np.ndarray) -> FeatureStats:
+    """Returns per-channel statistics of the (n, H, W, 3) uint8 images that stand for an episode."""
     step = max(1, max(sample.shape[1:3]) // 150) if max(sample.shape[1:3]) >= 300 else 1
     sample = sample[:, ::step, ::step]
     counts = np.stack([np.bincount(sample[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)

@@ -70,9 +70,11 @@ def statistics(root: Path | str, only: str | None = None, *, exact: bool = False
         feature = dataset.meta.features[name]
         colours = feature["dtype"] in layout.PICTURES and feature["shape"][2] == len(CHANNELS)
         labels = CHANNELS if colours else component_names(feature)
-        if any(value is not None and len(value) != len(labels) for value in values.values()):
-            widths = {key: len(value) for key, value in values.items() if value is not None}
-            raise UserError(f"{root}: statistics of {name}: {widths}, expected {len(labels)} values each")
+        widths = {len(value) for value in values.values() if value is not None}
+        if len(widths) != 1:
+            raise UserError(f"{root}: statistics of {name}: of {sorted(widths)} values, expected one length")
+        if widths != {len(labels)}:  # lerobot takes those of a matrix over its last axis alone
+            labels = [str(number) for number in range(*widths)]
         found[name] = {"names": labels, "count": int(stored[name]["count"].sum()), **values}
     return found
 

@@ -26,6 +26,7 @@ QUANTIZER = 19
 GOP = 2
 PRESET = "fast"
 PIX_FMT = "yuv420p"
+MAX_PIXELS = 2**26  # of a frame: a damaged header must not ask for all memory
 _BIT_EXACT = {"fflags": "+bitexact"}
 
 
@@ -99,18 +100,25 @@ class VideoFile:
 
     Args:
         threads: of the decoder; one has none that a fork would lose.
+        strict: raise on damage that the decoder would otherwise paint over.
     """
 
-    def __init__(self, path: Path, fps: float, threads: int = 1):
+    def __init__(self, path: Path, fps: float, threads: int = 1, *, strict: bool = False):
         self.path, self.fps = path, fps
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
         self._container = _open(str(path), str(path))
         self._stream = self._container.streams.video[0]
+        if not 0 < self._stream.width * self._stream.height <= MAX_PIXELS:
+            size = f"{self._stream.width}x{self._stream.height}"
+            self.close()
+            raise UserError(f"{path}: frames of {size} pixels, expected 1 to {MAX_PIXELS}")
         self._stream.thread_type = "SLICE"  # frame threads would add a delay to every seek
         self._stream.codec_context.thread_count = threads
         self._converter = VideoReformatter()  # one for all frames: making one costs more than a conversion
         self._keys: np.ndarray | None = None
+        if strict:
+            self._stream.codec_context.options = {"err_detect": "explode"}
 
     @property
     def frame_count(self) -> int:
@@ -124,6 +132,18 @@ class VideoFile:
     @property
     def width(self) -> int:
         return self._stream.width
+
+    def times(self) -> np.ndarray:
+        """Returns the time of each frame [s], in order, from the packets: nothing is decoded."""
+        base = self._stream.time_base
+        if base is None:
+            raise UserError(f"{self.path}: video without a time base")
+        try:
+            self._container.seek(0)
+            ticks = [packet.pts for packet in self._container.demux(self._stream) if packet.pts is not None]
+        except (FFmpegError, ValueError) as error:
+            raise UserError(f"{self.path}: cannot read its packets ({_reason(error)})") from None
+        return np.sort(np.array(ticks, np.float64)) * float(base)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the frames of these numbers, in this order, as (n, H, W, 3) uint8 RGB."""

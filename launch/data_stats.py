@@ -42,9 +42,9 @@ def stats(options: StatsOptions) -> int:
     left_out = [name for name in shown if not options.feature and len(found[name]["names"]) > MOST_COMPONENTS]
     shown = [name for name in shown if name not in left_out]
     table = Table(box=None, pad_edge=False)
-    table.add_column("feature", min_width=max(map(len, shown), default=0))  # never cut short
+    table.add_column("feature", min_width=max(map(len, ["feature", *shown])))  # never cut short
     components = [component for name in shown for component in found[name]["names"]]
-    table.add_column("component", min_width=max(map(len, components), default=0))
+    table.add_column("component", min_width=max(map(len, ["component", *components])))
     for name in summary.STATISTICS:
         table.add_column(name, justify="right", min_width=8)
     for feature in shown:

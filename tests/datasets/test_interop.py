@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ideomotor.datasets import checks
+from ideomotor.datasets import checks, volume
 from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.writer import DatasetWriter
 
 SCRIPTS = Path(__file__).parent.parent / "interop"
 PYTHON = os.environ.get("IDEOMOTOR_LEROBOT_PYTHON", "")
@@ -76,6 +77,18 @@ def columns_of(dataset):
 def frames_of(dataset, camera):
     lengths = np.diff(dataset.starts)
     return np.concatenate([dataset.frames(e, camera, np.arange(n)) for e, n in enumerate(lengths)])
+
+
+@pytest.fixture(scope="module")
+def recorded(make_episode, so101, tmp_path_factory):
+    """Five episodes as we write them, in three data files and three videos of each camera."""
+    root = tmp_path_factory.mktemp("recorded") / "five"
+    with pytest.MonkeyPatch.context() as patch, DatasetWriter(root, so101) as writer:
+        patch.setattr(volume, "EPISODES_PER_VOLUME", 2)
+        for seed in range(5):
+            writer.add_episode(make_episode(seed, 10 + seed))
+    assert len(list(root.glob("data/*/*.parquet"))) == 3
+    return root
 
 
 @pytest.fixture(scope="module")
