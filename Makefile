@@ -19,8 +19,6 @@ export OMP_NUM_THREADS := 1
 export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
-# The tests that compare with lerobot run it with this Python, and skip themselves where there is none.
-export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/python
 
 .PHONY: setup demo test interop lint bench
 .DEFAULT_GOAL := demo
@@ -30,6 +28,9 @@ setup: $(READY)
 demo: $(READY)
 	@mkdir -p outputs
 	$(BIN)/ideomotor run lift --seed 1 --record outputs/demo.mp4
+
+# The tests that compare with lerobot run it with this Python, and skip themselves where there is none.
+test interop: export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/python
 
 # The whole run tries for the environment with lerobot; a part takes it if it is there.
 test: $(READY)

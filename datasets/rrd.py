@@ -6,7 +6,6 @@ Needs the extra `rerun`. Episodes follow each other on two timelines: `frame`, t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import TEMPORARY
+from ideomotor.datasets.files import replace_files
 from ideomotor.datasets.page import charts, encode_episode, texts_of
 from ideomotor.datasets.reader import Dataset
 
@@ -40,26 +39,21 @@ def write_rrd(
         UserError: the extra is not installed, or a file of the dataset is missing or damaged.
     """
     rr = require_rerun()
-    temporary = path.with_name(path.name + TEMPORARY)
     shown = charts(dataset, robot)
     recording = rr.RecordingStream("ideomotor", recording_id=dataset.root.absolute().name)
     recording.set_log_time_enabled(False)  # when it was converted is of no interest
     recording.set_log_tick_enabled(False)
-    try:
-        recording.save(temporary, default_blueprint=_blueprint(rr, dataset, shown))
-        for chart in shown:
-            _log_style(rr, recording, chart)
-        for episode in episodes:
-            _log_episode(rr, recording, dataset, episode, shown)
-            on_episode()
-        recording.disconnect()  # which flushes
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        recording.disconnect()
-        temporary.unlink(missing_ok=True)
-    return path.stat().st_size
+    # In memory: Rerun's own writer goes on when the disk is full, and tells no program.
+    stream = recording.binary_stream()
+    recording.send_blueprint(_blueprint(rr, dataset, shown))
+    for chart in shown:
+        _log_style(rr, recording, chart)
+    for episode in episodes:
+        _log_episode(rr, recording, dataset, episode, shown)
+        on_episode()
+    data = stream.read() or b""
+    replace_files({path: data})
+    return len(data)
 
 
 def require_rerun() -> Any:
