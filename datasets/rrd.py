@@ -7,6 +7,7 @@ Needs the extra `rerun`. Episodes follow each other on two timelines: `frame`, t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from ideomotor.datasets.page import charts, encode_episode, texts_of
 from ideomotor.datasets.reader import Dataset
 
 VIDEO_WIDTH = 640  # [pixels] at most
+COLOURS = ((47, 111, 192), (209, 112, 28), (59, 143, 78), (138, 79, 191), (176, 144, 42), (29, 143, 152))
+LIMIT_COLOUR = (192, 52, 52)
 
 
 def write_rrd(
@@ -46,8 +49,9 @@ def write_rrd(
     # In memory: Rerun's own writer goes on when the disk is full, and tells no program.
     stream = recording.binary_stream()
     recording.send_blueprint(_blueprint(rr, dataset, shown))
+    span = np.array([dataset.starts[min(episodes)], dataset.starts[max(episodes) + 1] - 1])
     for chart in shown:
-        _log_style(rr, recording, chart)
+        _log_style(rr, recording, chart, _times(rr, dataset, span))
     for episode in episodes:
         _log_episode(rr, recording, dataset, episode, shown)
         on_episode()
@@ -97,17 +101,18 @@ def _log_episode(
         recording.send_columns(entity, _times(rr, dataset, rows), frames)
 
 
-def _log_style(rr: Any, recording: Any, chart: dict[str, Any]) -> None:
-    """Names the lines, and draws the limits: constants over all time."""
-    for line in chart["lines"]:
-        recording.log(
-            _entity(rr, chart, line), rr.SeriesLines(names=line["name"] or chart["title"]), static=True
-        )
-    if chart["lower"] is not None:
-        for name in ("lower", "upper"):
-            entity = rr.new_entity_path(["plot", chart["title"], f"{name} limit"])
-            recording.log(entity, rr.SeriesLines(names=f"{name} limit", colors=[192, 52, 52]), static=True)
-            recording.log(entity, rr.Scalars(chart[name]), static=True)
+def _log_style(rr: Any, recording: Any, chart: dict[str, Any], times: list[Any]) -> None:
+    """Names and colours the lines, and draws the limits from the first to the second of the times."""
+    for line, colour in zip(chart["lines"], cycle(COLOURS), strict=False):
+        style = rr.SeriesLines(names=line["name"] or chart["title"], colors=colour)
+        recording.log(_entity(rr, chart, line), style, static=True)
+    if chart["lower"] is None:
+        return
+    for name in ("lower", "upper"):
+        entity = rr.new_entity_path(["plot", chart["title"], f"{name} limit"])
+        style = rr.SeriesLines(names=f"{name} limit", colors=LIMIT_COLOUR)
+        recording.log(entity, style, static=True)
+        recording.send_columns(entity, times, rr.Scalars.columns(scalars=[chart[name]] * 2))
 
 
 def _blueprint(rr: Any, dataset: Dataset, shown: list[dict[str, Any]]) -> Any:

@@ -52,12 +52,14 @@ def test_every_joint_is_a_line_over_the_frames_of_the_dataset(rows, recorded, so
             assert np.array_equal(np.float32(values_of(line, "Scalars:scalars")), values[:, i])
 
 
-def test_limits_are_constant_lines(rows, so101):
+def test_limits_are_lines_from_the_first_frame_to_the_last(rows, recorded, so101):
+    starts = Dataset(recorded).starts
     for joint in so101.joints:
         for name, limit in (("lower", joint.lower), ("upper", joint.upper)):
             (entity,) = [e for e in rows if e.startswith(f"/plot/{joint.name}/{name}")]
-            assert values_of(rows[entity], "Scalars:scalars") == [limit]
-            assert all("frame" not in row for row in rows[entity])
+            line = [row for row in rows[entity] if "Scalars:scalars" in row]
+            assert values_of(line, "Scalars:scalars") == [limit, limit]
+            assert [row["frame"] for row in line] == [starts[1], starts[3] - 1]
 
 
 def test_each_row_has_its_frame_of_the_video(rows, recorded):
