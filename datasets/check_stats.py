@@ -16,9 +16,14 @@ from ideomotor.datasets.stats import FeatureStats, Stats
 IMAGE_TOLERANCE = 0.05  # of a mean in [0, 1]: ours is over a few decoded frames
 
 
-def column_stats(columns: dict[str, np.ndarray]) -> Stats:
-    """Returns the statistics of an episode's numeric columns; of those that are finite."""
-    numeric = {name: values for name, values in columns.items() if values.dtype.kind in "fiub"}
+def column_stats(columns: dict[str, np.ndarray], features: dict[str, Any]) -> Stats:
+    """Returns the statistics of an episode's finite numbers and vectors.
+
+    Not of counters, which LeRobot leaves as they were when it merges datasets, nor of matrices, of which
+    it takes statistics along one axis.
+    """
+    plain = {name for name, f in features.items() if len(f["shape"]) == 1} - {*layout.COUNTERS}
+    numeric = {n: values for n, values in columns.items() if n in plain and values.dtype.kind in "fiub"}
     return {name: stats.vector_stats(c) for name, c in numeric.items() if np.isfinite(c).all()}
 
 
