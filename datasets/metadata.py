@@ -127,7 +127,7 @@ def read_metadata(root: Path | str) -> Metadata:
     else:
         tasks = read_tasks(root / layout.TASKS) if info["total_episodes"] else []
         episodes = _episode_table(root, info)
-    features = {name: _height_first(feature) for name, feature in info["features"].items()}
+    features = {name: height_first(feature) for name, feature in info["features"].items()}
     features, view = modality.apply_modality(root, features)
     return Metadata(root, info | {"features": features}, identity, tasks, episodes, view)
 
@@ -215,7 +215,7 @@ def check_info(path: Path, info: dict[str, Any]) -> None:
         formatted(info, "video_path", example)
 
 
-def _height_first(feature: dict[str, Any]) -> dict[str, Any]:
+def height_first(feature: dict[str, Any]) -> dict[str, Any]:
     """Returns a feature of pictures with the shape (height, width, channels); some say channels first."""
     shape = feature["shape"]
     if feature["dtype"] in layout.PICTURES and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4):
