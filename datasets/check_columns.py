@@ -7,8 +7,10 @@ place of a row and can be computed again.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ Problem = dict[str, str]  # {"where", "what"}
 LIMIT_TOLERANCE = 1e-4  # [rad or m]: float32 rounds the limits themselves
 TIME_TOLERANCE_S = 1e-4  # LeRobot's
 STATIC_SHARE = 1e-3  # of the dataset's range of a joint: less movement than this is none
+STATIC_S = 0.5  # a shorter episode may be over before anything moves
 
 
 def problem(where: str, what: str) -> Problem:
@@ -26,8 +29,24 @@ def problem(where: str, what: str) -> Problem:
     return {"where": where, "what": what.removeprefix(f"{where}: ")}
 
 
-def unusable(where: str, columns: dict[str, np.ndarray], robot: Embodiment | None) -> Iterator[Problem]:
-    """Yields values that are not finite, and commands out of the robot's joint limits."""
+def missing(columns: dict[str, np.ndarray], features: dict[str, Any]) -> list[str]:
+    """Returns the features that ought to be columns and are not."""
+    return [n for n, f in features.items() if f["dtype"] not in layout.PICTURES and n not in columns]
+
+
+def unusable(
+    where: str, columns: dict[str, np.ndarray], features: dict[str, Any], robot: Embodiment | None
+) -> Iterator[Problem]:
+    """Yields columns of another width than their feature, values that are not finite, and commands out of
+    the robot's joint limits."""
+    for name, feature in features.items():
+        if name not in columns or feature["dtype"] in layout.PICTURES:
+            continue
+        values, width = columns[name], math.prod(feature["shape"])
+        text = values.dtype == object
+        if text != (feature["dtype"] == "string") or values[:1].size != width:
+            got = "texts" if text else f"{values[:1].size} numbers"
+            yield problem(f"{where}: {name}", f"{got} a row, expected {feature['dtype']} x {width}")
     for name, values in columns.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0, 0])
@@ -72,6 +91,7 @@ def out_of_step(
 class Alike:
     """Collects what shows that episodes repeat each other or that nothing moves in them."""
 
+    fps: float
     _seen: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _spans: dict[int, tuple[np.ndarray, np.ndarray]] = field(
         default_factory=dict[int, tuple[np.ndarray, np.ndarray]]
@@ -84,7 +104,7 @@ class Alike:
             for name in (layout.ACTION, layout.STATE)
             if name in columns and columns[name].dtype.kind == "f"
         ]
-        if moving:
+        if moving and len(moving[0]) >= STATIC_S * self.fps:
             values = np.concatenate(moving, axis=1)
             self._spans[episode] = (values.min(axis=0), values.max(axis=0))
         names = [name for name, c in sorted(columns.items()) if c.dtype.kind == "f" and name != "timestamp"]

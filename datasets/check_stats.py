@@ -10,15 +10,20 @@ import numpy as np
 
 from ideomotor.datasets import layout, stats
 from ideomotor.datasets.check_columns import Problem, problem
-from ideomotor.datasets.metadata import episode_files, read_parquet
+from ideomotor.datasets.metadata import episode_files, is_camera, read_parquet
 from ideomotor.datasets.stats import FeatureStats, Stats
 
 IMAGE_TOLERANCE = 0.05  # of a mean in [0, 1]: ours is over a few decoded frames
 
 
-def column_stats(columns: dict[str, np.ndarray]) -> Stats:
-    """Returns the statistics of an episode's numeric columns; of those that are finite."""
-    numeric = {name: values for name, values in columns.items() if values.dtype.kind in "fiub"}
+def column_stats(columns: dict[str, np.ndarray], features: dict[str, Any]) -> Stats:
+    """Returns the statistics of an episode's finite numbers and vectors.
+
+    Not of counters, which LeRobot leaves as they were when it merges datasets, nor of matrices, of which
+    it takes statistics along one axis.
+    """
+    plain = {name for name, f in features.items() if len(f["shape"]) == 1} - {*layout.COUNTERS}
+    numeric = {n: values for n, values in columns.items() if n in plain and values.dtype.kind in "fiub"}
     return {name: stats.vector_stats(c) for name, c in numeric.items() if np.isfinite(c).all()}
 
 
@@ -70,7 +75,10 @@ def check_total(
 ) -> Iterator[Problem]:
     """Compares `stats.json` with the statistics of all columns, and with the mean of decoded frames (3,)."""
     kinds = {name: feature["dtype"] for name, feature in features.items()}
-    missing = [name for name, kind in kinds.items() if kind != "string" and name not in stored]
+    wanted = [
+        n for n, f in features.items() if is_camera(f) or f["dtype"] not in ("string", "image", "video")
+    ]
+    missing = [name for name in wanted if name not in stored]
     if missing:
         yield problem(layout.STATS, f"no statistics of {', '.join(missing)}")
     for name, found in stored.items():

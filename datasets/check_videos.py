@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets import stats
 from ideomotor.datasets.check_columns import TIME_TOLERANCE_S
 from ideomotor.datasets.metadata import Metadata
-from ideomotor.datasets.reader import Dataset
 from ideomotor.datasets.stats import FeatureStats
 from ideomotor.datasets.stills import ImageColumn
 from ideomotor.datasets.video import VideoFile
@@ -50,16 +49,24 @@ def spans_by_file(meta: Metadata, camera: str) -> dict[Path, list[Span]]:
 
 
 def look_at(
-    dataset: Dataset, camera: str, path: Path, spans: list[Span], *, every_frame: bool = False
+    open_frames: Callable[[], VideoFile | ImageColumn],
+    path: Path,
+    shape: list[int],
+    spans: list[Span],
+    *,
+    every_frame: bool = False,
 ) -> Looked:
-    """Opens a file, reads the times of its frames, and decodes some of each episode, or all of them."""
+    """Opens a file, reads the times of its frames, and decodes some of each episode, or all of them.
+
+    Args:
+        shape: height and width that are expected, and perhaps more.
+    """
     looked = Looked([], {}, [], {})
-    shape = dataset.meta.features[dataset.meta.video_key(camera)]["shape"][:2]
     try:
-        with dataset.open_frames(camera, path, strict=True) as video:
+        with open_frames() as video:
             size = [video.height, video.width]
-            if size != shape:
-                raise UserError(f"{path}: frames of {size}, expected {shape}")
+            if size != shape[:2]:
+                raise UserError(f"{path}: frames of {size}, expected {shape[:2]}")
             _check_times(video, spans, looked)
             for span in spans:
                 if span.episode in looked.bad:

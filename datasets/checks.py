@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, stats
-from ideomotor.datasets.check_columns import Alike, Problem, out_of_step, problem, unusable
+from ideomotor.datasets.check_columns import Alike, Problem, missing, out_of_step, problem, unusable
 from ideomotor.datasets.check_stats import check_total, column_stats, differences, stored_episode_stats
 from ideomotor.datasets.check_videos import look_at, means_of, spans_by_file
 from ideomotor.datasets.metadata import Metadata, check_embodiment, read_metadata
@@ -63,7 +64,13 @@ def validate(
     for camera in dataset.cameras:
         key = dataset.meta.video_key(camera)
         files = {
-            path: look_at(dataset, camera, path, spans, every_frame=every_frame)
+            path: look_at(
+                partial(dataset.open_frames, camera, path, strict=True),
+                path,
+                dataset.meta.features[key]["shape"],
+                spans,
+                every_frame=every_frame,
+            )
             for path, spans in spans_by_file(dataset.meta, camera).items()
         }
         problems += [problem(str(path), what) for path, found in files.items() for what in found.problems]
@@ -108,7 +115,7 @@ def _check_episodes(
     # Columns whose statistics say nothing: of counters, which lerobot leaves as they were when it merges; of
     # matrices, which it takes over the last axis alone; and of what has other problems.
     wrong = {*layout.COUNTERS, *(n for n, f in dataset.meta.features.items() if len(f["shape"]) > 1)}
-    alike, stored = Alike(), stored_episode_stats(dataset.root)
+    alike, stored = Alike(dataset.fps), stored_episode_stats(dataset.root)
     for episode in range(len(dataset)):
         try:
             columns = dataset.columns(episode)
@@ -126,19 +133,17 @@ def _check_episodes(
             continue
         where = f"episode {episode}"
         features = dataset.meta.features
-        missing = [
-            name for name, f in features.items() if f["dtype"] not in layout.PICTURES and name not in columns
-        ]
-        problems += [problem(f"{where}: {name}", "the column is missing") for name in missing]
+        absent = missing(columns, features)
+        problems += [problem(f"{where}: {name}", "the column is missing") for name in absent]
         start = int(dataset.starts[episode])
-        values = [*unusable(where, columns, robot)]
+        values = [*unusable(where, columns, features, robot)]
         values += out_of_step(where, columns, start, dataset.fps, len(dataset.tasks))
         problems += values
-        wrong |= {value["where"].removeprefix(f"{where}: ") for value in values} | {*missing}
+        wrong |= {value["where"].removeprefix(f"{where}: ") for value in values} | {*absent}
         same = alike.add(episode, columns)
         if same is not None:
             problems.append(problem(where, f"a duplicate of episode {same}"))
-        found = column_stats(columns)
+        found = column_stats(columns, features)
         for name in sorted((found.keys() & row.keys()) - wrong):
             at = f"{path}: episode {episode}"
             problems += [problem(at, f"{name}: {what}") for what in differences(row[name], found[name])]

@@ -62,7 +62,7 @@ class Metadata:
         return np.concatenate([[0], ends]).astype(np.int64)
 
     def data_path(self, episode: int) -> Path:
-        return self.root / _formatted(self.info, "data_path", self.place(episode, "data"))
+        return self.root / formatted(self.info, "data_path", self.place(episode, "data"))
 
     def video_path(self, episode: int, camera: str) -> Path:
         """Returns the file with a camera's frames: a video, or the data file that has the images."""
@@ -70,7 +70,7 @@ class Metadata:
             return self.data_path(episode)
         key = self.disk_key(camera)
         place = self.place(episode, f"videos/{key}")
-        return self.root / _formatted(self.info, "video_path", place | {"video_key": key})
+        return self.root / formatted(self.info, "video_path", place | {"video_key": key})
 
     def place(self, episode: int, prefix: str) -> dict[str, int]:
         """Returns chunk_index and file_index of an episode's "data" or "videos/KEY"."""
@@ -138,14 +138,14 @@ def read_metadata(root: Path | str) -> Metadata:
     """
     root = Path(root)
     info = layout.read_json(root / layout.INFO)
-    _check_info(root / layout.INFO, info)
+    check_info(root / layout.INFO, info)
     identity = layout.read_json(root / layout.IDENTITY) if (root / layout.IDENTITY).exists() else None
     if old_layouts.is_old(info):
         tasks, episodes = old_layouts.read_tables(root, info)
     else:
-        tasks = _tasks(root / layout.TASKS) if info["total_episodes"] else []
+        tasks = read_tasks(root / layout.TASKS) if info["total_episodes"] else []
         episodes = _episode_table(root, info)
-    features = {name: _height_first(feature) for name, feature in info["features"].items()}
+    features = {name: height_first(feature) for name, feature in info["features"].items()}
     features, view = modality.apply_modality(root, features)
     return Metadata(root, info | {"features": features}, identity, tasks, episodes, view)
 
@@ -206,7 +206,8 @@ def parquet_errors(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not readable as parquet ({reason})") from None
 
 
-def _check_info(path: Path, info: dict[str, Any]) -> None:
+def check_info(path: Path, info: dict[str, Any]) -> None:
+    """Raises UserError, naming the field, when an info.json cannot be used."""
     version = info.get("codebase_version")
     if not isinstance(version, str) or not version.startswith(("v3.", "v2.")):
         expected = f"{layout.CODEBASE_VERSION!r}, 'v2.1' or 'v2.0'"
@@ -227,12 +228,12 @@ def _check_info(path: Path, info: dict[str, Any]) -> None:
         if feature["dtype"] in layout.PICTURES and len(shape) != 3:
             raise UserError(f"{path}: features.{name}: shape {shape}, expected height, width and channels")
     example = dict.fromkeys(PLACE, 0) | {"video_key": "camera"}
-    _formatted(info, "data_path", example)
+    formatted(info, "data_path", example)
     if any(feature["dtype"] == "video" for feature in info["features"].values()):
-        _formatted(info, "video_path", example)
+        formatted(info, "video_path", example)
 
 
-def _height_first(feature: dict[str, Any]) -> dict[str, Any]:
+def height_first(feature: dict[str, Any]) -> dict[str, Any]:
     """Returns a feature of pictures with the shape (height, width, channels); some say channels first."""
     shape = feature["shape"]
     if feature["dtype"] in layout.PICTURES and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4):
@@ -240,7 +241,8 @@ def _height_first(feature: dict[str, Any]) -> dict[str, Any]:
     return feature
 
 
-def _tasks(path: Path) -> list[str]:
+def read_tasks(path: Path) -> list[str]:
+    """Returns instructions by task_index (tasks.parquet)."""
     table = read_parquet(path)
     # pandas stores the index under its name, or as __index_level_0__ when it has none
     texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
@@ -280,7 +282,8 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
     return table
 
 
-def _formatted(info: dict[str, Any], name: str, values: dict[str, Any]) -> str:
+def formatted(info: dict[str, Any], name: str, values: dict[str, Any]) -> str:
+    """Returns the path that a format string of info.json gives, relative to the dataset."""
     old_names = {"episode_chunk": values["chunk_index"], "episode_index": values["file_index"]}
     try:
         text = info[name].format(**values, **old_names)
