@@ -15,6 +15,7 @@ import pytest
 
 from ideomotor.datasets import checks, volume
 from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.repair import repair
 from ideomotor.datasets.writer import DatasetWriter
 
 SCRIPTS = Path(__file__).parent.parent / "interop"
@@ -92,11 +93,28 @@ def recorded(make_episode, so101, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def read(recorded, tmp_path_factory):
-    """What LeRobotDataset returns for every row of our dataset."""
-    out = tmp_path_factory.mktemp("lerobot") / "rows.npz"
-    run("read_with_lerobot.py", recorded, out, scratch=out.parent)
-    return loaded(out)
+def repaired(recorded, tmp_path_factory):
+    """What is left of that dataset when a video with the episodes 2 and 3 was cut short."""
+    folder = tmp_path_factory.mktemp("repaired")
+    shutil.copytree(recorded, folder / "damaged")
+    video = folder / "damaged/videos/observation.images.front/chunk-000/file-001.mp4"
+    video.write_bytes(video.read_bytes()[:1000])
+    repair(folder / "damaged", folder / "whole")
+    return folder / "whole"
+
+
+@pytest.fixture(scope="module")
+def readings(recorded, repaired, tmp_path_factory):
+    """Files of what LeRobotDataset returns for every row of our dataset, and of the repaired one."""
+    out = tmp_path_factory.mktemp("lerobot")
+    files = out / "recorded.npz", out / "repaired.npz"
+    run("read_with_lerobot.py", recorded, files[0], repaired, files[1], scratch=out)
+    return files
+
+
+@pytest.fixture(scope="module")
+def read(readings):
+    return loaded(readings[0])
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +176,16 @@ def test_our_statistics_are_lerobots(recorded, read):
         tolerance = codec if "images" in feature else 0.001 * spread + 1e-6
         assert ours.shape == arrays[name].shape, name
         assert (np.abs(ours - arrays[name]) <= tolerance).all(), name
+
+
+def test_lerobot_reads_what_a_repair_left(recorded, repaired, readings):
+    dataset, before = Dataset(repaired), Dataset(recorded)
+    assert_read_alike(dataset, *loaded(readings[1]))
+    for episode, source in enumerate((0, 1, 4)):
+        for name in ("action", "subtask"):
+            assert np.array_equal(dataset.columns(episode)[name], before.columns(source)[name])
+        for camera in dataset.cameras:
+            assert np.array_equal(dataset.frames(episode, camera, [5]), before.frames(source, camera, [5]))
 
 
 def test_lerobots_files_are_many_and_hold_several_episodes(written):

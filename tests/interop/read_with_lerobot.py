@@ -1,8 +1,8 @@
 """Run by the Python of an environment with the real `lerobot`: reads datasets through its own API.
 
-    python read_with_lerobot.py DATASET OUT.npz
+    python read_with_lerobot.py DATASET OUT.npz [DATASET OUT.npz ...]
 
-OUT.npz holds every column of every row and the decoded images as LeRobotDataset returns them, the
+Each OUT.npz holds every column of every row and the decoded images as LeRobotDataset returns them, the
 statistics on the disk and those that lerobot computes from the same rows; for test_interop.py.
 """
 
@@ -75,4 +75,5 @@ def statistics_of(dataset, arrays):
 
 
 if __name__ == "__main__":
-    read(*sys.argv[1:])
+    for pair in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        read(*pair)
