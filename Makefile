@@ -3,6 +3,7 @@
 #   make demo     run a task with the bundled policy and write outputs/demo.mp4
 #   make test     run the tests            (make test ARGS="-m 'not slow' tests/control")
 #   make lint     check style and types
+#   make interop  compare with the real lerobot, in an environment of its own (.interop)
 #   make bench    measure rendering against gymnasium's renderer, and the loader against LeRobotDataset
 #   make setup    only make the environment, in .venv
 
@@ -10,6 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTEROP ?= .interop
 
 # One thread for each process: small networks lose more to thread hand-overs than they gain.
 export OMP_NUM_THREADS := 1
@@ -18,7 +20,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo test lint bench
+.PHONY: setup demo test interop lint bench
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -27,8 +29,17 @@ demo: $(READY)
 	@mkdir -p outputs
 	$(BIN)/ideomotor run lift --seed 1 --record outputs/demo.mp4
 
+# The tests that compare with lerobot run it with this Python, and skip themselves where there is none.
+test interop: export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/python
+
+# The whole run tries for the environment with lerobot; a part takes it if it is there.
 test: $(READY)
+	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP) --seconds 240 --optional)
 	$(BIN)/pytest $(ARGS)
+
+interop: $(READY)
+	@$(BIN)/python tests/interop/environment.py $(INTEROP)
+	$(BIN)/pytest -m interop $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -26,7 +26,6 @@ from ideomotor.datasets.columns import ColumnWriter, Maps, Texts, read_columns, 
 from ideomotor.datasets.frames import DecodedFrames, FrameFile, Frames, create_frame_file, resized
 from ideomotor.datasets.metadata import Metadata
 from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.video import VideoFile
 
 VERSION = 2  # of the cache's own layout
 CHUNK = 64  # frames written at a time
@@ -204,7 +203,8 @@ def _write_images(
         (camera, path), episodes = job
         descriptor, header = outputs[camera]
         frame_bytes = size[0] * size[1] * 3
-        with VideoFile(path, dataset.fps, threads=max(1, (os.cpu_count() or 1) // workers)) as video:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with dataset.open_frames(camera, path, threads) as video:
             for episode in episodes:
                 row, end = (int(dataset.starts[episode + i]) for i in (0, 1))
                 first = dataset.meta.first_video_frame(episode, camera)

@@ -1,8 +1,9 @@
-"""What a dataset holds, and what is wrong with it. Nothing here changes a dataset."""
+"""What a dataset holds, and what is wrong with it. Nothing here changes a dataset; see repair.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,13 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import layout
-from ideomotor.datasets.metadata import Metadata, read_metadata
+from ideomotor.datasets import layout, stats
+from ideomotor.datasets.check_columns import Alike, Problem, missing, out_of_step, problem, unusable
+from ideomotor.datasets.check_stats import check_total, column_stats, differences, stored_episode_stats
+from ideomotor.datasets.check_videos import look_at, means_of, spans_by_file
+from ideomotor.datasets.metadata import Metadata, check_embodiment, read_metadata
 from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.video import VideoFile
-
-Problem = dict[str, str]  # {"where", "what"}
-LIMIT_TOLERANCE = 1e-4  # [rad or m]: float32 rounds the limits themselves
-TIME_TOLERANCE_S = 1e-4  # LeRobot's
+from ideomotor.datasets.stats import Stats
 
 
 def info(root: Path | str) -> dict[str, Any]:
@@ -38,121 +38,147 @@ def info(root: Path | str) -> dict[str, Any]:
     }
 
 
-def validate(root: Path | str) -> list[Problem]:
+def validate(
+    root: Path | str, robot: Embodiment | None = None, *, every_frame: bool = False
+) -> list[Problem]:
     """Returns all problems found: damaged or missing files, wrong counts, values that cannot be.
 
     `where` is a file or an episode and a column; an empty list means that the dataset is whole.
+
+    Args:
+        robot: whose joint limits the actions must respect; by default the one it was recorded with, if
+            that is one of ours.
+        every_frame: decode all frames of all videos; otherwise four of each episode.
+
+    Raises:
+        UserError: the robot given has other joints than the dataset.
     """
     try:
         dataset = Dataset(root)
     except UserError as error:
-        return [_problem(str(root), str(error))]
-    problems = [*_check_stats(dataset), *_check_tasks(dataset.meta)]
-    embodiment = _embodiment(dataset.meta)
-    for episode in range(len(dataset)):
-        problems += _check_episode(dataset, episode, embodiment)
+        return [problem(str(root), str(error))]
+    robot = embodiment_of(dataset.meta, robot)
+    problems, total, rest = _check_episodes(dataset, robot)
+    problems += _check_tasks(dataset.meta, unfinished=bool(rest))
+    means: dict[str, np.ndarray] = {}
     for camera in dataset.cameras:
-        problems += _check_videos(dataset, camera)
+        key = dataset.meta.video_key(camera)
+        files = {
+            path: look_at(
+                partial(dataset.open_frames, camera, path, strict=True),
+                path,
+                dataset.meta.features[key]["shape"],
+                spans,
+                every_frame=every_frame,
+            )
+            for path, spans in spans_by_file(dataset.meta, camera).items()
+        }
+        problems += [problem(str(path), what) for path, found in files.items() for what in found.problems]
+        mean = means_of(files)
+        if mean is not None:
+            means[key] = mean
+    problems += _check_stats(dataset, total, rest, means)
     dataset.close()
     return list({(p["where"], p["what"]): p for p in problems}.values())  # a bad file shows once
 
 
-def _check_stats(dataset: Dataset) -> Iterator[Problem]:
+def embodiment_of(meta: Metadata, robot: Embodiment | None) -> Embodiment | None:
+    """Returns the robot whose limits hold: the one given, or that of the dataset if it is one of ours.
+
+    Raises:
+        UserError: the robot given has other joints than the dataset's actions.
+    """
+    if robot is not None:
+        shape = meta.features.get(layout.ACTION, {}).get("shape")
+        if shape != [len(robot.joints)]:
+            expected = f"expected {len(robot.joints)} joints of robot {robot.name!r}"
+            raise UserError(f"{meta.root}: {layout.ACTION}: shape {shape}, {expected}")
+        return robot
+    name = meta.info.get("robot_type")
+    if name not in embodiment_names():
+        return None
+    robot = load_embodiment(name)
     try:
-        found = dataset.stats
-    except UserError as error:
-        yield _problem(layout.STATS, str(error))
+        check_embodiment(meta, robot)
+    except UserError:
+        return None  # of that name, but with other joints or limits
+    return robot
+
+
+def _check_episodes(
+    dataset: Dataset, robot: Embodiment | None
+) -> tuple[list[Problem], Stats | None, list[Stats]]:
+    """Returns problems, the statistics of all columns (None if some are not readable), and those of the
+    rows that the episode table has beyond the last episode: of a recording that is being written."""
+    problems: list[Problem] = []
+    total: Stats | None = {}
+    # Columns whose statistics say nothing: of counters, which lerobot leaves as they were when it merges; of
+    # matrices, which it takes over the last axis alone; and of what has other problems.
+    wrong = {*layout.COUNTERS, *(n for n, f in dataset.meta.features.items() if len(f["shape"]) > 1)}
+    alike, stored = Alike(dataset.fps), stored_episode_stats(dataset.root)
+    for episode in range(len(dataset)):
+        try:
+            columns = dataset.columns(episode)
+        except UserError as error:
+            problems.append(problem(str(dataset.meta.data_path(episode)), str(error)))
+            columns = None
+        try:
+            path, row = next(stored, (dataset.root, dict[str, Any]()))
+            row = dataset.meta.view.stats(row)
+        except UserError as error:
+            problems.append(problem(f"{dataset.root}/meta/episodes", str(error)))
+            path, row = dataset.root, {}
+        if columns is None:
+            total = None
+            continue
+        where = f"episode {episode}"
+        features = dataset.meta.features
+        absent = missing(columns, features)
+        problems += [problem(f"{where}: {name}", "the column is missing") for name in absent]
+        start = int(dataset.starts[episode])
+        values = [*unusable(where, columns, features, robot)]
+        values += out_of_step(where, columns, start, dataset.fps, len(dataset.tasks))
+        problems += values
+        wrong |= {value["where"].removeprefix(f"{where}: ") for value in values} | {*absent}
+        same = alike.add(episode, columns)
+        if same is not None:
+            problems.append(problem(where, f"a duplicate of episode {same}"))
+        found = column_stats(columns, features)
+        for name in sorted((found.keys() & row.keys()) - wrong):
+            at = f"{path}: episode {episode}"
+            problems += [problem(at, f"{name}: {what}") for what in differences(row[name], found[name])]
+        total = None if total is None else stats.aggregate([total, found])
+    problems += [problem(f"episode {episode}", "nothing moves in it") for episode in alike.static()]
+    total = total and {name: found for name, found in total.items() if name not in wrong}
+    try:
+        return problems, total, [row for _, row in stored]
+    except UserError:
+        return problems, total, []
+
+
+def _check_stats(
+    dataset: Dataset, total: Stats | None, rest: list[Stats], means: dict[str, np.ndarray]
+) -> Iterator[Problem]:
+    if not len(dataset):
         return
-    missing = [
-        name for name, f in dataset.meta.features.items() if f["dtype"] != "string" and name not in found
-    ]
-    if missing and len(dataset):
-        yield _problem(layout.STATS, f"no statistics of {', '.join(missing)}")
+    try:
+        stored = dataset.stats
+    except UserError as error:
+        yield problem(layout.STATS, str(error))
+        return
+    features = dataset.meta.features
+    problems = list(check_total(stored, total or {}, means, features))
+    if problems and rest and total is not None:  # renamed a moment before info.json: see writer.py
+        one_more = {name: s for name, s in rest[0].items() if name in total}
+        if not list(check_total(stored, stats.aggregate([total, one_more]), means, features)):
+            return
+    yield from problems
 
 
-def _check_tasks(meta: Metadata) -> Iterator[Problem]:
+def _check_tasks(meta: Metadata, unfinished: bool) -> Iterator[Problem]:
     for index, task in enumerate(meta.tasks):
         if not task.strip():
-            yield _problem(layout.TASKS, f"task {index} is empty")
-    if len(meta.tasks) != meta.info.get("total_tasks", len(meta.tasks)):
-        yield _problem(layout.TASKS, f"{len(meta.tasks)} tasks, expected {meta.info['total_tasks']}")
-
-
-def _check_episode(dataset: Dataset, episode: int, embodiment: Embodiment | None) -> Iterator[Problem]:
-    try:
-        columns = dataset.columns(episode)
-    except UserError as error:
-        yield _problem(str(dataset.meta.data_path(episode)), str(error))
-        return
-    where, start = f"episode {episode}", int(dataset.starts[episode])
-    length = int(dataset.starts[episode + 1]) - start
-    for name, feature in dataset.meta.features.items():
-        if feature["dtype"] != "video" and name not in columns:
-            yield _problem(f"{where}: {name}", "the column is missing")
-    for name, values in columns.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0, 0])
-            yield _problem(f"{where}: {name}", f"not finite at frame {row}")
-    frames = np.arange(length)
-    expected = {"frame_index": frames, "index": frames + start}
-    for name, numbers in expected.items():
-        if name in columns and not np.array_equal(columns[name], numbers):
-            yield _problem(f"{where}: {name}", f"expected {numbers[0]} to {numbers[-1]} in steps of 1")
-    if "timestamp" in columns:
-        late = np.abs(columns["timestamp"] - frames / dataset.fps)
-        if not late.max() <= TIME_TOLERANCE_S + 1e-6 * length:  # float32 seconds lose digits
-            yield _problem(f"{where}: timestamp", f"{late.max():.4f} s from frame_index / {dataset.fps}")
-    if "task_index" in columns and not np.isin(columns["task_index"], np.arange(len(dataset.tasks))).all():
-        yield _problem(f"{where}: task_index", f"outside of the {len(dataset.tasks)} tasks")
-    if embodiment is not None:
-        yield from _check_limits(where, columns, embodiment)
-
-
-def _check_limits(where: str, columns: dict[str, np.ndarray], embodiment: Embodiment) -> Iterator[Problem]:
-    joints = len(embodiment.joints)
-    for name in (layout.ACTION, layout.HIGH_RATE):
-        if name not in columns or columns[name].ndim != 2 or columns[name].shape[1] % joints:
-            continue
-        commands = columns[name].reshape(len(columns[name]), -1, joints)  # (T, K, A)
-        outside = (commands < embodiment.lower - LIMIT_TOLERANCE) | (
-            commands > embodiment.upper + LIMIT_TOLERANCE
-        )
-        for joint in np.flatnonzero(outside.any(axis=(0, 1))):
-            frame, tick = np.argwhere(outside[..., joint])[0]
-            spec = embodiment.joints[joint]
-            value = f"{commands[frame, tick, joint]:.4f} {spec.unit} at frame {frame}"
-            yield _problem(f"{where}: {name}", f"{spec.name} {value}, limits {spec.lower} to {spec.upper}")
-
-
-def _check_videos(dataset: Dataset, camera: str) -> Iterator[Problem]:
-    """Checks each file once: that it opens, has enough frames, and decodes at every episode's end."""
-    ends: dict[Path, list[int]] = {}  # number of the frame after each episode
-    for episode in range(len(dataset)):
-        length = int(dataset.starts[episode + 1] - dataset.starts[episode])
-        end = dataset.meta.first_video_frame(episode, camera) + length
-        ends.setdefault(dataset.meta.video_path(episode, camera), []).append(end)
-    for path, numbers in ends.items():
-        try:
-            with VideoFile(path, dataset.fps) as video:
-                if video.frame_count < max(numbers):
-                    yield _problem(str(path), f"{video.frame_count} frames, expected {max(numbers)}")
-                video.frames([number - 1 for number in numbers])
-                shape = [video.height, video.width, 3]
-                expected = dataset.meta.features[dataset.meta.video_key(camera)]["shape"]
-                if shape != expected:
-                    yield _problem(str(path), f"frames of {shape}, expected {expected}")
-        except UserError as error:
-            yield _problem(str(path), str(error))
-
-
-def _embodiment(meta: Metadata) -> Embodiment | None:
-    """Returns the robot of the dataset, if it is one of ours with the same joints and limits."""
-    name = meta.info.get("robot_type")
-    if name not in embodiment_names() or meta.identity is None:
-        return None
-    embodiment = load_embodiment(name)
-    return embodiment if embodiment.fingerprint == meta.identity.get("fingerprint") else None
-
-
-def _problem(where: str, what: str) -> Problem:
-    return {"where": where, "what": what.removeprefix(f"{where}: ")}
+            yield problem(layout.TASKS, f"task {index} is empty")
+    total = meta.info.get("total_tasks", len(meta.tasks))
+    if len(meta.tasks) != total and not (unfinished and len(meta.tasks) == total + 1):
+        yield problem(layout.TASKS, f"{len(meta.tasks)} tasks, expected {total}")

@@ -16,19 +16,25 @@ TEMPORARY = ".tmp"  # suffix of a file that is not in place yet
 def replace_files(contents: Mapping[Path, bytes]) -> None:
     """Writes all files, each under a temporary name and synced, and then renames them in this order.
 
-    When one cannot be written (a full disk), none has been touched.
+    When one cannot be written (a full disk), none has been touched. The last is renamed when the others
+    are in place for good: also after a power cut, it is never newer than they are.
     """
     staged: list[tuple[Path, Path]] = []
+    folders = {path.parent for path in contents}
     try:
         for path, data in contents.items():
+            folders |= {folder.parent for folder in path.parents if not folder.exists()}
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(path.name + TEMPORARY)
             staged.append((temporary, path))
             write_synced(temporary, data)
-        for temporary, path in staged:
+        for temporary, path in staged[:-1]:
             os.replace(temporary, path)
-        for folder in {path.parent for path in contents}:
-            _sync_folder(folder)
+        for folder in folders:
+            sync_folder(folder)
+        for temporary, path in staged[-1:]:
+            os.replace(temporary, path)
+            sync_folder(path.parent)
     finally:
         for temporary, _ in staged:
             temporary.unlink(missing_ok=True)
@@ -40,6 +46,17 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Renames a file that was written under another name, so that it is whole even after a power cut."""
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+    sync_folder(path.parent)
 
 
 def is_full(error: OSError) -> bool:
@@ -64,7 +81,8 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,6 +7,7 @@ them we keep `meta/ideomotor.json`, which other readers ignore: it fingerprints 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ HIGH_RATE = "action.high_rate"
 REFERRED = "observation.referred"
 KEYPOINTS = "observation.keypoints"
 COUNTERS = ("frame_index", "episode_index", "index", "task_index")
+PICTURES = ("video", "image")  # dtypes of cameras; an image is kept in a column of the data file
 _ARROW = {
     "float32": pa.float32(),
     "int64": pa.int64(),
@@ -61,11 +63,11 @@ def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
         for camera in embodiment.cameras
     }
     features |= {
-        STATE: _vector(joints),
-        ACTION: _vector(joints),
-        HIGH_RATE: _vector([f"t{tick}.{joint}" for tick in ticks for joint in joints]),
-        REFERRED: _vector(places),
-        KEYPOINTS: _vector(keypoints),
+        STATE: vector_feature(joints),
+        ACTION: vector_feature(joints),
+        HIGH_RATE: vector_feature([f"t{tick}.{joint}" for tick in ticks for joint in joints]),
+        REFERRED: vector_feature(places),
+        KEYPOINTS: vector_feature(keypoints),
         "progress": _scalar("float32"),
         "subtask": _scalar("string"),
         "plan_text": _scalar("string"),
@@ -135,6 +137,21 @@ def tasks_table(tasks: list[str]) -> pa.Table:
     return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
 
 
+def component_names(feature: dict[str, Any]) -> list[str]:
+    """Returns the names of a vector's components: of a list, or of lists in an object; [] without them."""
+    names = feature.get("names")
+    if isinstance(names, dict):  # {"motors": [...]}, an older form
+        names = [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
+    if not isinstance(names, list) or len(names) != width_of(feature):
+        return []
+    return [str(name) for name in names]
+
+
+def width_of(feature: dict[str, Any]) -> int:
+    """Returns the number of values of a feature in a row."""
+    return math.prod(feature["shape"])
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Returns a JSON object; UserError naming the file when it is missing or is not one."""
     try:
@@ -152,7 +169,7 @@ def to_json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=4, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _vector(names: list[str]) -> dict[str, Any]:
+def vector_feature(names: list[str]) -> dict[str, Any]:
     return {"dtype": "float32", "shape": [len(names)], "names": names}
 
 

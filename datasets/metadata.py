@@ -1,4 +1,7 @@
-"""The `meta/` folder of a LeRobot v3.0 dataset, read and checked: what there is, and where it lies."""
+"""The `meta/` folder of a LeRobot dataset, read and checked: what there is, and where it lies.
+
+Everything here is in the form of v3.0; `old_layouts` gives that form to v2.1 and v2.0.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ import pyarrow.parquet as pq
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import layout
+from ideomotor.datasets import layout, modality, old_layouts
+from ideomotor.datasets.places import places_by_rows
+from ideomotor.datasets.views import View
 
 PLACE = ("chunk_index", "file_index")
 
@@ -29,6 +34,7 @@ class Metadata:
     identity: dict[str, Any] | None  # meta/ideomotor.json, of our own recordings only
     tasks: list[str]  # by task_index
     episodes: pa.Table
+    view: View = View()  # `info` has the features shown
 
     @property
     def fps(self) -> float:
@@ -39,10 +45,15 @@ class Metadata:
         return self.info["features"]
 
     @property
+    def old(self) -> bool:
+        """Whether the files are laid out as in v2.1 and v2.0."""
+        return old_layouts.is_old(self.info)
+
+    @property
     def cameras(self) -> list[str]:
-        """Camera names: video features without their prefix."""
-        videos = [name for name, feature in self.features.items() if feature["dtype"] == "video"]
-        return [name.removeprefix(layout.IMAGE_PREFIX) for name in videos]
+        """Camera names: features of pictures without their prefix, and without depth maps."""
+        names = [name for name, feature in self.features.items() if is_camera(feature)]
+        return [name.removeprefix(layout.IMAGE_PREFIX) for name in names]
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -54,7 +65,10 @@ class Metadata:
         return self._path("data_path", "", self.place(episode, "data"))
 
     def video_path(self, episode: int, camera: str) -> Path:
-        key = self.video_key(camera)
+        """Returns the file with a camera's frames: a video, or the data file that has the images."""
+        if self.is_inline(camera):
+            return self.data_path(episode)
+        key = self.disk_key(camera)
         place = self.place(episode, f"videos/{key}")
         return self._path("video_path", key, place)
 
@@ -77,15 +91,26 @@ class Metadata:
         key = layout.IMAGE_PREFIX + camera
         return key if key in self.features else camera
 
+    def disk_key(self, camera: str) -> str:
+        """Returns the feature of a camera as the files name it."""
+        key = self.video_key(camera)
+        return self.view.cameras.get(key, key)
+
+    def is_inline(self, camera: str) -> bool:
+        """Whether a camera's images lie in the data files, instead of in videos."""
+        return self.features[self.video_key(camera)]["dtype"] == "image"
+
     def first_video_frame(self, episode: int, camera: str) -> int:
-        """Returns the number, in its video file, of the first frame of an episode."""
-        start = self.numbers(f"videos/{self.video_key(camera)}/from_timestamp")[episode]
+        """Returns the number, in the file of `video_path`, of the first frame of an episode."""
+        if self.is_inline(camera):
+            return int(self.starts[episode] - self.starts[self.first_in_file(episode)])
+        start = self.numbers(f"videos/{self.disk_key(camera)}/from_timestamp")[episode]
         return round(float(start) * self.fps)  # an integer: sums of 1/fps drift
 
     def _path(self, name: str, key: str, place: dict[str, int]) -> Path:
         known = (name, key, *place.values())
         if known not in self._paths:
-            self._paths[known] = self.root / _formatted(self.info, name, place | {"video_key": key})
+            self._paths[known] = self.root / formatted(self.info, name, place | {"video_key": key})
         return self._paths[known]
 
     @cached_property
@@ -94,7 +119,11 @@ class Metadata:
 
     @cached_property
     def _numbers(self) -> dict[str, np.ndarray]:
-        return {}
+        if self.old or self.identity is not None or not len(self.episodes):
+            return {}
+        chunks, files = (self.episodes[f"data/{name}"].to_numpy() for name in PLACE)
+        places = places_by_rows(self.root, chunks, files, self.starts)
+        return {} if places is None else {f"data/{name}": places[i] for i, name in enumerate(PLACE)}
 
     @cached_property
     def _file_firsts(self) -> np.ndarray:
@@ -104,19 +133,31 @@ class Metadata:
         return np.maximum.accumulate(np.where(changed, np.arange(len(chunk)), 0))
 
 
+def is_camera(feature: dict[str, Any]) -> bool:
+    """Whether a feature holds colour pictures; depth maps are left out."""
+    info = feature.get("info") or feature.get("video_info") or {}
+    depth = isinstance(info, dict) and (info.get("is_depth_map") or info.get("video.is_depth_map"))
+    return feature["dtype"] in layout.PICTURES and not depth
+
+
 def read_metadata(root: Path | str) -> Metadata:
-    """Returns a dataset's metadata.
+    """Returns a dataset's metadata, of LeRobot v3.0, v2.1 or v2.0, with GR00T's names if it has them.
 
     Raises:
-        UserError: not a LeRobot v3.0 dataset, or a file that is missing or damaged, by name.
+        UserError: not such a dataset, or a file that is missing or damaged, by name.
     """
     root = Path(root)
     info = layout.read_json(root / layout.INFO)
-    _check_info(root / layout.INFO, info)
+    check_info(root / layout.INFO, info)
     identity = layout.read_json(root / layout.IDENTITY) if (root / layout.IDENTITY).exists() else None
-    count = info["total_episodes"]
-    tasks = _tasks(root / layout.TASKS) if count else []
-    return Metadata(root, info, identity, tasks, _episode_table(root, info))
+    if old_layouts.is_old(info):
+        tasks, episodes = old_layouts.read_tables(root, info)
+    else:
+        tasks = read_tasks(root / layout.TASKS) if info["total_episodes"] else []
+        episodes = _episode_table(root, info)
+    features = {name: height_first(feature) for name, feature in info["features"].items()}
+    features, view = modality.apply_modality(root, features)
+    return Metadata(root, info | {"features": features}, identity, tasks, episodes, view)
 
 
 def episode_files(root: Path) -> list[Path]:
@@ -126,7 +167,7 @@ def episode_files(root: Path) -> list[Path]:
 
 def check_embodiment(dataset: Metadata, embodiment: Embodiment) -> None:
     """Raises UserError, showing both, when the dataset was not recorded with this embodiment."""
-    if dataset.identity is not None:
+    if dataset.identity is not None and "fingerprint" in dataset.identity:
         found = dataset.identity.get("fingerprint")
         if found != embodiment.fingerprint:
             name = dataset.identity.get("embodiment")
@@ -140,7 +181,7 @@ def check_embodiment(dataset: Metadata, embodiment: Embodiment) -> None:
         raise UserError(f"{dataset.root}: no {layout.STATE} and {layout.ACTION} among its features ({names})")
     joints = list(embodiment.joint_names)
     for feature in (layout.STATE, layout.ACTION):
-        names = [str(name).removesuffix(".pos") for name in dataset.features[feature].get("names") or []]
+        names = [name.removesuffix(".pos") for name in layout.component_names(dataset.features[feature])]
         if names != joints:
             raise UserError(
                 f"{dataset.root}: {feature}: robot {dataset.info.get('robot_type')!r} with joints {names},"
@@ -175,10 +216,12 @@ def parquet_errors(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not readable as parquet ({reason})") from None
 
 
-def _check_info(path: Path, info: dict[str, Any]) -> None:
+def check_info(path: Path, info: dict[str, Any]) -> None:
+    """Raises UserError, naming the field, when an info.json cannot be used."""
     version = info.get("codebase_version")
-    if not isinstance(version, str) or not version.startswith("v3."):
-        raise UserError(f"{path}: codebase_version: got {version!r}, expected {layout.CODEBASE_VERSION!r}")
+    if not isinstance(version, str) or not version.startswith(("v3.", "v2.")):
+        expected = f"{layout.CODEBASE_VERSION!r}, 'v2.1' or 'v2.0'"
+        raise UserError(f"{path}: codebase_version: got {version!r}, expected {expected}")
     kinds: dict[str, Any] = {"total_episodes": int, "total_frames": int, "features": dict, "data_path": str}
     for name, kind in kinds.items():
         if not isinstance(info.get(name), kind):
@@ -190,13 +233,26 @@ def _check_info(path: Path, info: dict[str, Any]) -> None:
         shape = feature.get("shape") if isinstance(feature, dict) else None
         if not isinstance(shape, list) or not isinstance(feature.get("dtype"), str):
             raise UserError(f"{path}: features.{name}: expected dtype and shape")
+        if not all(isinstance(size, int) and 0 < size < 2**31 for size in shape):
+            raise UserError(f"{path}: features.{name}: shape: got {shape}, expected numbers above 0")
+        if feature["dtype"] in layout.PICTURES and len(shape) != 3:
+            raise UserError(f"{path}: features.{name}: shape {shape}, expected height, width and channels")
     example = dict.fromkeys(PLACE, 0) | {"video_key": "camera"}
-    _formatted(info, "data_path", example)
+    formatted(info, "data_path", example)
     if any(feature["dtype"] == "video" for feature in info["features"].values()):
-        _formatted(info, "video_path", example)
+        formatted(info, "video_path", example)
 
 
-def _tasks(path: Path) -> list[str]:
+def height_first(feature: dict[str, Any]) -> dict[str, Any]:
+    """Returns a feature of pictures with the shape (height, width, channels); some say channels first."""
+    shape = feature["shape"]
+    if feature["dtype"] in layout.PICTURES and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4):
+        return feature | {"shape": [*shape[1:], shape[0]], "names": ["height", "width", "channels"]}
+    return feature
+
+
+def read_tasks(path: Path) -> list[str]:
+    """Returns instructions by task_index (tasks.parquet)."""
     table = read_parquet(path)
     # pandas stores the index under its name, or as __index_level_0__ when it has none
     texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
@@ -236,9 +292,11 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
     return table
 
 
-def _formatted(info: dict[str, Any], name: str, values: dict[str, Any]) -> str:
+def formatted(info: dict[str, Any], name: str, values: dict[str, Any]) -> str:
+    """Returns the path that a format string of info.json gives, relative to the dataset."""
+    old_names = {"episode_chunk": values["chunk_index"], "episode_index": values["file_index"]}
     try:
-        text = info[name].format(**values)
+        text = info[name].format(**values, **old_names)
     except (KeyError, ValueError, AttributeError, IndexError, TypeError):
         raise UserError(f"info.json: {name}: cannot use {info.get(name)!r}") from None
     if Path(text).is_absolute() or ".." in Path(text).parts:

@@ -34,7 +34,11 @@ def vector_stats(values: np.ndarray) -> FeatureStats:
 
 def image_stats(images: np.ndarray) -> FeatureStats:
     """Returns per-channel statistics of (T, H, W, 3) uint8 images over LeRobot's sample of frames."""
-    sample = images[sampled_frames(len(images))]
+    return sample_stats(images[sampled_frames(len(images))])
+
+
+def sample_stats(sample: np.ndarray) -> FeatureStats:
+    """Returns per-channel statistics of the (n, H, W, 3) uint8 images that stand for an episode."""
     step = max(1, max(sample.shape[1:3]) // 150) if max(sample.shape[1:3]) >= 300 else 1
     sample = sample[:, ::step, ::step]
     counts = np.stack([np.bincount(sample[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)
@@ -82,6 +86,18 @@ def to_lists(stats: Stats) -> dict[str, dict[str, list[Any]]]:
 def from_lists(stats: Mapping[str, Mapping[str, Any]]) -> Stats:
     """Inverse of `to_lists`."""
     return {name: {key: np.asarray(value) for key, value in part.items()} for name, part in stats.items()}
+
+
+def parse(value: Any, where: str) -> Stats:
+    """Returns what a file holds as statistics; UserError when it is something else."""
+    try:
+        found = from_lists(value)
+        numeric = all(np.asarray(v).dtype.kind in "iufb" for part in found.values() for v in part.values())
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: expected statistics of features ({error})") from None
+    if not numeric:
+        raise UserError(f"{where}: expected statistics of features, and numbers in them")
+    return found
 
 
 def _merge(a: FeatureStats, b: FeatureStats) -> FeatureStats:

@@ -8,8 +8,9 @@ because mp4's time base is a multiple of the frame rate.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -25,24 +26,28 @@ QUANTIZER = 19
 GOP = 2
 PRESET = "fast"
 PIX_FMT = "yuv420p"
+MAX_PIXELS = 2**26  # of a frame: a damaged header must not ask for all memory
 _BIT_EXACT = {"fflags": "+bitexact"}
 
 
-def encode(frames: np.ndarray, fps: int) -> bytes:
-    """Returns an mp4 file of (T, H, W, 3) uint8 RGB frames; H and W must be even."""
-    height, width = frames.shape[1:3]
+def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZER, gop: int = GOP) -> bytes:
+    """Returns an mp4 file of (H, W, 3) uint8 RGB frames, at least one; H and W must be even."""
+    frames = iter(frames)
+    first = next(frames)
+    height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise UserError(f"images: {height}x{width}, expected an even height and width for {PIX_FMT} video")
     buffer = io.BytesIO()
     # A fixed quantizer: x264's rate control computes in floating point, and came out differently once in
     # a while under another process's load.
-    options = {"qp": str(QUANTIZER), "g": str(GOP), "bf": "0", "preset": PRESET}
+    options = {"qp": str(quantizer), "g": str(gop), "bf": "0", "preset": PRESET}
     with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as container:
-        stream = container.add_stream("libx264", rate=fps, options=options)
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= Flags.bitexact
-        for frame in frames:
+        for frame in chain([first], frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
     return buffer.getvalue()
@@ -95,18 +100,25 @@ class VideoFile:
 
     Args:
         threads: of the decoder; one has none that a fork would lose.
+        strict: raise on damage that the decoder would otherwise paint over.
     """
 
-    def __init__(self, path: Path, fps: float, threads: int = 1):
+    def __init__(self, path: Path, fps: float, threads: int = 1, *, strict: bool = False):
         self.path, self.fps = path, fps
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
         self._container = _open(str(path), str(path))
         self._stream = self._container.streams.video[0]
+        if not 0 < self._stream.width * self._stream.height <= MAX_PIXELS:
+            size = f"{self._stream.width}x{self._stream.height}"
+            self.close()
+            raise UserError(f"{path}: frames of {size} pixels, expected 1 to {MAX_PIXELS}")
         self._stream.thread_type = "SLICE"  # frame threads would add a delay to every seek
         self._stream.codec_context.thread_count = threads
         self._converter = VideoReformatter()  # one for all frames: making one costs more than a conversion
         self._keys: np.ndarray | None = None
+        if strict:
+            self._stream.codec_context.options = {"err_detect": "explode"}
 
     @property
     def frame_count(self) -> int:
@@ -120,6 +132,18 @@ class VideoFile:
     @property
     def width(self) -> int:
         return self._stream.width
+
+    def times(self) -> np.ndarray:
+        """Returns the time of each frame [s], in order, from the packets: nothing is decoded."""
+        base = self._stream.time_base
+        if base is None:
+            raise UserError(f"{self.path}: video without a time base")
+        try:
+            self._container.seek(0)
+            ticks = [packet.pts for packet in self._container.demux(self._stream) if packet.pts is not None]
+        except (FFmpegError, ValueError) as error:
+            raise UserError(f"{self.path}: cannot read its packets ({_reason(error)})") from None
+        return np.sort(np.array(ticks, np.float64)) * float(base)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the frames of these numbers, in this order, as (n, H, W, 3) uint8 RGB."""
@@ -186,6 +210,9 @@ def _open(source: str | io.BytesIO, name: str) -> InputContainer:
     if not container.streams.video:
         container.close()
         raise UserError(f"{name}: no video stream in it")
+    if getattr(container.streams.video[0], "codec_context", None) is None:  # cut off within its header
+        container.close()
+        raise UserError(f"{name}: a video stream of an unknown codec")
     return container
 
 

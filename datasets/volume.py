@@ -134,7 +134,7 @@ def last_volume(root: Path, episodes: int) -> tuple[Volume, stats.Stats]:
         total = stats.aggregate([total, *map(_stats_of, rows)])
         places = {tuple(row[f"{key}/{name}"] for name in PLACE) for row in rows for key in _placed(row)}
         volume = Volume(root, dict(zip(PLACE, max(places), strict=True)), rows)
-        if len(places) > 1:  # not laid out by us: never touch it again
+        if len(places) > 1 or not _contiguous(rows):  # not laid out by us: never touch it again
             volume = volume.following()
     return volume, total
 
@@ -145,7 +145,8 @@ def remove_unfinished(volume: Volume) -> None:
     for path in sorted(volume.root.rglob("*")):
         name = path.relative_to(volume.root).as_posix()
         match = _FILE.fullmatch(name.removesuffix(files.TEMPORARY))
-        if match is None and name.startswith("meta/") and name.endswith(files.TEMPORARY):
+        ours = name.startswith("meta/") or "/" not in name
+        if match is None and ours and name.endswith(files.TEMPORARY):
             path.unlink()
         elif match is not None:
             place = (int(match[1]), int(match[2]))
@@ -169,6 +170,17 @@ def _stats_of(row: dict[str, Any]) -> stats.Stats:
             _, feature, key = name.split("/")
             found.setdefault(feature, {})[key] = value
     return stats.from_lists(found)
+
+
+def _contiguous(rows: list[dict[str, Any]]) -> bool:
+    """Whether the episodes fill each video from its start on, without other frames between them."""
+    for key in [name.removesuffix("/from_timestamp") for name in rows[0] if name.endswith("/from_timestamp")]:
+        end = 0.0
+        for row in rows:
+            if abs(row[f"{key}/from_timestamp"] - end) > 1e-3:
+                return False
+            end = row[f"{key}/to_timestamp"]
+    return True
 
 
 def _placed(row: dict[str, Any]) -> list[str]:

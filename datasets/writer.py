@@ -57,7 +57,7 @@ class DatasetWriter:
             with self._disk_errors():
                 self.root.mkdir(parents=True, exist_ok=True)
                 self._lock = files.lock_folder(self.root)
-                if not any(self.root.iterdir()):
+                if _unbegun(self.root):
                     identity = layout.to_json(layout.identity_of(embodiment))
                     self._write({layout.IDENTITY: identity, layout.INFO: layout.to_json(self._info)})
                 elif resume:
@@ -180,6 +180,26 @@ class DatasetWriter:
         self._volume, self._stats = last_volume(self.root, self.episodes)
         remove_unfinished(self._volume)
         videos = [name for name in self._info["features"] if name.startswith(layout.IMAGE_PREFIX)]
-        trimmed = self._volume.trimmed(videos, self.fps)
-        if trimmed:
-            self._write(trimmed)
+        contents = self._volume.trimmed(videos, self.fps)
+        if self.episodes:  # these two are renamed before info.json: they may know one episode more
+            contents |= self._ahead(len(meta.tasks))
+        if contents:
+            self._write(contents)
+
+    def _ahead(self, tasks: int) -> dict[str, bytes]:
+        """Returns the contents of the files of meta/ that do not hold just the complete episodes."""
+        contents = {}
+        if tasks > len(self._tasks):
+            contents[layout.TASKS] = parquet_bytes([layout.tasks_table(self._tasks)])
+        whole = layout.to_json(stats.to_lists(self._stats))
+        path = self.root / layout.STATS
+        if not path.is_file() or path.read_bytes() != whole:
+            contents[layout.STATS] = whole
+        return contents
+
+
+def _unbegun(root: Path) -> bool:
+    """Whether a folder is empty, but for what a writer leaves that was killed before its first commit."""
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
+    ours = {layout.IDENTITY, layout.IDENTITY + files.TEMPORARY, layout.INFO + files.TEMPORARY}
+    return found <= ours and {path.name for path in root.iterdir()} <= {"meta"}

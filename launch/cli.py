@@ -98,6 +98,18 @@ def _data_validate() -> tuple[type, Callable[[Any], int]]:
     return data.ValidateOptions, data.validate
 
 
+def _data_stats() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import data_stats
+
+    return data_stats.StatsOptions, data_stats.stats
+
+
+def _data_view() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import data_view
+
+    return data_view.ViewOptions, data_view.view
+
+
 def _train() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import training
 
@@ -129,6 +141,10 @@ COMMANDS: dict[str, _Entry] = {
     "record": _Entry("record demonstrations of the scripted experts to a LeRobot v3 dataset", _record),
     "data info": _Entry("what a dataset holds", _data_info),
     "data validate": _Entry("check a dataset file by file", _data_validate),
+    "data stats": _Entry("smallest, largest and usual value of every joint and channel", _data_stats),
+    "data view": _Entry(
+        "episodes as one HTML page with videos and plots, or as a Rerun recording", _data_view
+    ),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),

@@ -31,6 +31,15 @@ class ValidateOptions:
     dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """folder of the dataset"""
 
+    robot: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """robot, or embodiment file, whose joint limits hold; by default the one it was recorded with"""
+
+    every_frame: bool = False
+    """decode every frame of every video, not only four of each episode"""
+
+    fix: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
+    """write what can be used of it, repaired, to this new folder"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the problems as JSON; - is standard output"""
 
@@ -39,33 +48,61 @@ def info(options: InfoOptions) -> int:
     """Shows size, rate, features and instructions."""
     output = Output(options.json)
 
-    from ideomotor.datasets import checks
+    from ideomotor.datasets.summary import summary
 
-    found = checks.info(options.dataset)
-    for name in ("format", "robot", "episodes", "frames", "fps"):
-        output.text.print(f"{name:<9} {found[name]}", markup=False)
+    found = summary(options.dataset)
+    length = found["episode_seconds"]
+    facts = {
+        "format": f"{found['format']}, {found['bytes'] / 1e6:.1f} MB",
+        "robot": found["robot"],
+        "episodes": f"{found['episodes']}, {found['seconds']:.1f} s altogether",
+        "frames": f"{found['frames']} at {found['fps']:g} Hz",
+    }
+    if length is not None:
+        facts["lengths"] = f"{length['min']:.1f} to {length['max']:.1f} s, median {length['median']:.1f} s"
+    for camera in found["cameras"]:
+        facts[f"camera {camera['name']}"] = f"{camera['width']} x {camera['height']}, {camera['stored']}"
+    for name, fact in facts.items():
+        output.text.print(f"{name:<{max(map(len, facts))}}  {fact}", markup=False)
     table = Table("feature", "type", "shape", box=None, pad_edge=False)
     for name, feature in found["features"].items():
         table.add_row(name, feature["dtype"], " x ".join(map(str, feature["shape"])))
-    output.text.print(table)
-    output.text.print(f"{len(found['tasks'])} instructions, such as:")
+    output.text.print("", table, "", sep="\n")
+    output.text.print(
+        f"{len(found['tasks'])} instructions" + (", such as:" if len(found["tasks"]) > 5 else ":")
+    )
     for task in found["tasks"][:5]:
-        output.text.print(f"  {task}", markup=False)
+        count = found["episodes_of_task"].get(task)
+        output.text.print(f"  {task}" + (f" ({count} of the episodes)" if count else ""), markup=False)
     output.result(found)
     return 0
 
 
 def validate(options: ValidateOptions) -> int:
-    """Shows every problem; 0 for a whole dataset, 1 if there are any."""
+    """Shows every problem; 0 for a whole dataset or one that was repaired, 1 if there are problems."""
     output = Output(options.json)
 
-    from ideomotor.datasets import checks
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.datasets import checks, repair
 
     if not options.dataset.is_dir():
         raise UserError(f"dataset: no folder {str(options.dataset)!r}")
-    problems = checks.validate(options.dataset)
+    robot = load_embodiment(options.robot) if options.robot else None
+    problems = checks.validate(options.dataset, robot, every_frame=options.every_frame)
     for problem in problems:
         output.text.print(f"{problem['where']}: {problem['what']}", markup=False)
     output.text.print(f"{len(problems)} problems" if problems else "no problems")
-    output.result({"ok": not problems, "problems": problems})
+    result = {"ok": not problems, "problems": problems}
+    if options.fix is not None:
+        done = repair.repair(options.dataset, options.fix, robot)
+        for step in done:
+            output.text.print(f"{step['where']}: {step['what']}", markup=False)
+        whole = checks.info(options.fix)
+        output.text.print(
+            f"{whole['episodes']} episodes, {whole['frames']} frames in {options.fix}", markup=False
+        )
+        fixed = {"out": str(options.fix), "episodes": whole["episodes"], "frames": whole["frames"]}
+        result["fixed"] = fixed | {"done": done}
+        return output.result(result) or 0
+    output.result(result)
     return 1 if problems else 0

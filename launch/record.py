@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 
 from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
     from ideomotor.datasets.episode import Episode
@@ -88,6 +88,7 @@ def record(options: RecordOptions) -> int:
     _check(options)
 
     from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.datasets.files import replace_files
     from ideomotor.datasets.writer import DatasetWriter
     from ideomotor.eval.workers import in_order
 
@@ -125,8 +126,8 @@ def record(options: RecordOptions) -> int:
                             continue
                         with _uninterrupted():
                             writer.add_episode(episode)
-                            if writer.episodes == 1:
-                                write_whole(options.out / OPTIONS_FILE, _reproducible(options))
+                            if not (options.out / OPTIONS_FILE).exists():  # new, or killed just before
+                                replace_files({options.out / OPTIONS_FILE: _reproducible(options)})
                     wanted[attempt.task] -= 1
                     progress.update(bar, advance=1, description=f"recording {attempt.task}")
             _check_solvable(options, wanted, failures)
@@ -261,11 +262,11 @@ def _check(options: RecordOptions) -> None:
         raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
 
 
-def _reproducible(options: RecordOptions) -> str:
+def _reproducible(options: RecordOptions) -> bytes:
     """The options that decide what is recorded, as JSON; `episodes` may grow when a recording goes on."""
     fields = dataclasses.asdict(options) | {"policy": str(options.policy or "")}
     names = ("tasks", "randomize", "noise", "policy", "seed_start", "robot")
-    return json.dumps({name: fields[name] for name in names}, indent=2) + "\n"
+    return (json.dumps({name: fields[name] for name in names}, indent=2) + "\n").encode()
 
 
 def _stored(options: RecordOptions) -> set[tuple[str, int]]:

@@ -10,7 +10,6 @@ import ctypes
 import dataclasses
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.files import put_in_place
 
 BatchAt = Callable[[int], Any]
 Examine = Callable[[], dict[str, float]]
@@ -218,7 +218,7 @@ def save_state(
     save_file(
         {key: value.contiguous() for key, value in tensors.items()}, partial, metadata={"position": place}
     )
-    os.replace(partial, path)
+    put_in_place(partial, path)
 
 
 def load_state(

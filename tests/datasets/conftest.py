@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -71,6 +74,17 @@ def make_episode() -> Callable[..., Episode]:
 @pytest.fixture(scope="session")
 def hashes() -> Callable[[Path], dict[str, str]]:
     return digest
+
+
+@pytest.fixture(scope="session")
+def foreign() -> ModuleType:
+    """foreign.py, which writes datasets as other people's tools do."""
+    spec = importlib.util.spec_from_file_location("foreign", Path(__file__).with_name("foreign.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["foreign"] = module  # dataclasses look for it there
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -195,12 +195,10 @@ def test_reading_does_not_keep_columns_in_memory(loaders):
 
 
 def test_frames_far_from_key_frames_are_decoded_forwards(tmp_path, make_episode, monkeypatch):
-    monkeypatch.setattr(video, "GOP", 25)
     path = tmp_path / "long.mp4"
     images = np.repeat(make_episode(0, 1).images["front"], 60, axis=0)
     images[:, 40:48, 40:48] = 4 * np.arange(60)[:, None, None, None]  # so little that no scene ends
-    path.write_bytes(video.encode(images, 30))
-    monkeypatch.setattr(video, "GOP", 2)  # what the reader takes for usual
+    path.write_bytes(video.encode(images, 30, gop=25))
     whole = list(video.decode(path, 30))
     begun = []
     original = video.VideoFile.iterate

@@ -91,7 +91,7 @@ def test_numbers_that_cannot_be_are_named(copy):
     [
         ("meta/info.json", "{", "meta/info.json: not readable as JSON"),
         ("meta/info.json", "[]", "got list, expected a JSON object"),
-        ("meta/info.json", '{"codebase_version": "v2.1"}', "codebase_version: got 'v2.1', expected 'v3.0'"),
+        ("meta/info.json", '{"codebase_version": "v1.6"}', "codebase_version: got 'v1.6', expected 'v3.0'"),
         ("meta/tasks.parquet", "PAR1", "meta/tasks.parquet: not readable as parquet"),
         ("meta/episodes/chunk-000/file-000.parquet", "", "file-000.parquet: not readable as parquet"),
         ("meta/stats.json", "{}", "meta/stats.json: no statistics of"),

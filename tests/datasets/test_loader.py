@@ -123,7 +123,7 @@ def test_batches_do_not_share_memory(load):
 
 def test_decoding_happens_once(load, recorded, so101, cache_root, monkeypatch):
     load()
-    monkeypatch.setattr(cache, "VideoFile", None)
+    monkeypatch.setattr(Dataset, "open_frames", None)
     load()
 
 

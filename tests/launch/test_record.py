@@ -78,6 +78,26 @@ def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     assert contents(out) == contents(recorded[0])
 
 
+def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
+    recorded, ideomotor, command, tmp_path
+):
+    out = tmp_path / "data"
+    arguments = ["record", "reach", "lift", "--episodes", "3", "--out", str(out)]
+    process = subprocess.Popen([command, *arguments, "--workers", "2"], start_new_session=True)
+    info = out / "meta" / "info.json"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if info.exists() and json.loads(info.read_text())["total_episodes"] >= 2:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)  # its workers live on for a moment, and hold nothing
+    process.wait(timeout=30)
+    (out / "record.json").unlink(missing_ok=True)  # as if killed before it was written
+    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert ideomotor(*arguments, "--resume").returncode == 0
+    assert contents(out) == contents(recorded[0])
+
+
 def test_an_existing_dataset_is_never_overwritten_or_mixed(recorded, ideomotor):
     out, before = recorded[0], contents(recorded[0])
     ideomotor("record", "reach", "--out", out).assert_refused(str(out))

@@ -1,5 +1,6 @@
 """The loop learns, resumes exactly, saves when interrupted, and refuses another model's state."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from ideomotor.control.errors import UserError
+from ideomotor.train import trainer
 from ideomotor.train.trainer import Settings, fit, learning_rate
 
 SETTINGS = Settings(steps=60, learning_rate=0.3, warmup=5, precision="no", log_every=10, weight_decay=0.0)
@@ -68,6 +70,25 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state" / "line.safetensors").write_bytes(b"half")
     with pytest.raises(UserError, match="not a training state of this model"):
         fit("line", Line(), batch_at, 32, SETTINGS, tmp_path, resume=True)
+
+
+def test_a_state_that_cannot_be_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(tmp_path, 23)
+    state = tmp_path / "state" / "line.safetensors"
+    before = state.read_bytes()
+
+    def half(tensors: dict, path: Path, metadata: dict) -> None:
+        path.write_bytes(before[: len(before) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "save_file", half)
+        with pytest.raises(OSError, match="No space left"):
+            trained(tmp_path, 40, resume=True)
+    assert state.read_bytes() == before
+    trained(tmp_path, 60, resume=True)
 
 
 def test_the_clock_can_end_training(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""`ideomotor data view`: episodes of a dataset as one HTML page, or as a recording for Rerun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ideomotor.control.errors import UserError
+from ideomotor.launch.console import Output
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Shows episodes: videos, joints with their limits, and texts, in one page that needs no network."""
+
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """folder of the dataset"""
+
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None
+    """the page to write"""
+
+    rrd: Annotated[Path | None, tyro.conf.arg(metavar="FILE.rrd")] = None
+    """the recording to write for the Rerun viewer (needs the extra `rerun`)"""
+
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
+    """how many episodes to show"""
+
+    first: Annotated[int, tyro.conf.arg(metavar="INDEX")] = 0
+    """the first of them"""
+
+    robot: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """whose joint limits to draw; by default the robot it was recorded with, if it is one of ours"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write a summary as JSON; - is standard output"""
+
+
+def view(options: ViewOptions) -> int:
+    """Writes what was asked for."""
+    output = Output(options.json)
+    targets = [path for path in (options.out, options.rrd) if path is not None]
+    if not targets:
+        raise UserError("out: missing, expected --out FILE.html or --rrd FILE.rrd")
+    for name, path, suffix in (("out", options.out, ".html"), ("rrd", options.rrd, ".rrd")):
+        if path is None:
+            continue
+        if path.suffix != suffix:
+            raise UserError(f"{name}: got {str(path)!r}, expected a name that ends in {suffix}")
+        if not path.absolute().parent.is_dir():
+            raise UserError(f"{name}: the folder of {str(path)!r} does not exist")
+
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.datasets import page, rrd
+    from ideomotor.datasets.checks import embodiment_of
+    from ideomotor.datasets.reader import Dataset
+
+    if options.rrd is not None:
+        rrd.require_rerun()
+    dataset = Dataset(options.dataset)
+    robot = embodiment_of(dataset.meta, load_embodiment(options.robot) if options.robot else None)
+    episodes = page.choose(dataset, options.first, options.episodes)
+    written = {}
+    with output.progress() as progress:
+        bar = progress.add_task("viewing", total=len(episodes) * len(targets))
+        for path, write in ((options.out, page.write_page), (options.rrd, rrd.write_rrd)):
+            if path is not None:
+                written[str(path)] = write(dataset, path, episodes, robot, lambda: progress.advance(bar))
+    dataset.close()
+    for name, size in written.items():
+        output.text.print(
+            f"{name}: {len(episodes)} of {len(dataset)} episodes, {size / 1e6:.1f} MB", markup=False
+        )
+    output.result({"files": written, "episodes": list(episodes), "of": len(dataset)})
+    return 0
