@@ -1,33 +1,39 @@
-"""Decodes a dataset once into memory-mapped arrays that all training processes share.
+"""Decodes a dataset once into files that all training processes share.
 
-A cache is a folder of .npy files named after the dataset's content and the image size, so a dataset
-that has changed gets a new one. It is built under a temporary name by one process while others wait,
-and renamed when whole: an interrupted build leaves nothing that would be used.
+A cache is two folders named after the dataset's content: the columns that windows are made of, and the
+images at one size. A dataset that has changed gets new ones. Where the images do not fit the budget they
+are decoded from the videos each time they are asked for.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+import pyarrow as pa
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import is_full
+from ideomotor.datasets import files, layout, store
+from ideomotor.datasets.columns import ColumnFile, Maps, Texts, texts_as_arrays
+from ideomotor.datasets.frames import DecodedFrames, FrameFile, Frames, create_frame_file, resized
+from ideomotor.datasets.metadata import Metadata
 from ideomotor.datasets.reader import Dataset
 
-VERSION = 1  # of the cache's own layout
+VERSION = 2  # of the cache's own layout
 CHUNK = 64  # frames written at a time
+TEXTS = ("subtask", "plan_text")
+KEPT = (
+    layout.STATE, layout.ACTION, layout.HIGH_RATE, layout.REFERRED, layout.KEYPOINTS, "progress", *TEXTS,
+    "task_index",
+)  # fmt: skip
 Progress = Callable[[int, int], None]  # (frames done, frames in all), over all cameras
 
 
@@ -35,109 +41,149 @@ Progress = Callable[[int, int], None]  # (frames done, frames in all), over all 
 class Cache:
     """A dataset of N rows and E episodes as arrays; texts are codes into `vocabulary`."""
 
-    folder: Path
+    meta: Metadata  # without the episode table
+    folder: Path  # of the columns
     starts: np.ndarray  # (E + 1,) int64, first row of each episode, and N
-    columns: dict[str, np.ndarray]  # {feature: (N,) or (N, n)}; texts as (N,) int32
-    vocabulary: dict[str, np.ndarray]  # {feature: object array of texts}; also "task"
-    images: dict[str, np.ndarray]  # {camera: (N, H, W, 3) uint8 RGB}
+    columns: dict[str, np.ndarray]  # {feature: (N,) or (N, n)}, those of `KEPT` that there are
+    vocabulary: dict[str, Texts]  # {feature: texts}; also "task"
+    images: dict[str, Frames]  # {camera: N images}
+    maps: Maps  # what `columns` lies in
+    held: tuple[store.Held, ...]  # the folders, kept from being removed
+    note: str = ""  # why images are decoded each time; empty when they are not
 
 
 def open_cache(
-    dataset: Dataset,
+    dataset: Dataset | Path | str,
     height: int,
     width: int,
     *,
     cameras: list[str] | None = None,
     cache_root: Path | None = None,
+    budget: int | None = None,
     progress: Progress | None = None,
+    check: Callable[[Metadata], None] = lambda meta: None,
 ) -> Cache:
     """Returns the dataset's cache with images of this size, after building it if needed.
+
+    The dataset itself is read only for building: opening a cache takes the same time for any size.
 
     Args:
         cameras: which cameras; all by default.
         cache_root: where caches live; $IDEOMOTOR_CACHE or ~/.cache/ideomotor by default.
+        budget: bytes that all caches together may take; $IDEOMOTOR_CACHE_GB, or the whole disk.
+        check: called before anything is built; refuses a dataset by raising UserError.
 
     Raises:
-        UserError: the dataset is damaged, or there is no room for its cache.
+        UserError: the dataset is damaged, or there is no room for its columns.
     """
-    if len(dataset) == 0:
-        raise UserError(f"{dataset.root}: no episodes in it")
-    cameras = sorted(dataset.cameras if cameras is None else cameras)
-    root = cache_root or default_cache_root()
-    name = f"{dataset.root.resolve().name}-{_short(str(dataset.root.resolve()))}-{height}x{width}"
-    folder = root / f"{name}-{_content_key(dataset, cameras)}"
-    if not folder.is_dir():
+    path = dataset.root if isinstance(dataset, Dataset) else Path(dataset)
+    info = dataset.info if isinstance(dataset, Dataset) else layout.read_json(path / layout.INFO)
+    root = cache_root or store.default_root()
+    budget = store.default_budget() if budget is None else budget
+
+    @cache
+    def opened() -> Dataset:
+        return dataset if isinstance(dataset, Dataset) else Dataset(path)
+
+    def build_columns(folder: Path) -> None:
+        check(opened().meta)
+        _write_columns(opened(), folder)
+
+    def build_images(folder: Path) -> None:
+        _write_images(opened(), folder, names, size, progress)
+
+    if not info.get("total_episodes"):
+        raise UserError(f"{path}: no episodes in it")
+    key, place = _content_key(path, info), str(path.resolve())
+    name = f"{path.resolve().name}-{_short(place)}-columns"
+    try:
+        held = store.take(root, name, key, lambda: _column_bytes(opened()), build_columns, budget)
+        found = _load(held, path)
+        check(found.meta)
+        names = sorted(found.meta.cameras if cameras is None else cameras)
+        size, rows = (height, width), int(found.starts[-1])
+        name = f"{path.resolve().name}-{_short(place + str(names))}-{height}x{width}"
+        needed = len(names) * rows * height * width * 3
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            with _exclusive(root / f"{name}.lock"):
-                if not folder.is_dir():
-                    for stale in root.glob(f"{name}-*"):
-                        shutil.rmtree(stale, ignore_errors=True)
-                    _build(dataset, folder, cameras, (height, width), progress)
-        except OSError as error:
-            reason = "the disk is full" if is_full(error) else error.strerror or error
-            raise UserError(f"{root}: cannot write the cache of {dataset.root}: {reason}") from None
-    return _load(folder, cameras)
-
-
-def default_cache_root() -> Path:
-    """Returns where caches live."""
-    if chosen := os.environ.get("IDEOMOTOR_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ideomotor" / "datasets"
-
-
-def _load(folder: Path, cameras: list[str]) -> Cache:
+            decoded = store.take(root, name, key, lambda: needed, build_images, budget)
+        except store.NoRoom as error:
+            images: dict[str, Frames] = {c: DecodedFrames(opened, rows, c, size) for c in names}
+            note = f"{path}: images are decoded from the videos each time ({error}; see IDEOMOTOR_CACHE_GB)"
+            return replace(found, images=images, note=note)
+    except store.NoRoom as error:
+        raise UserError(f"{root}: no room for the cache of {path} ({error}); set IDEOMOTOR_CACHE") from None
+    except OSError as error:
+        reason = "the disk is full" if files.is_full(error) else error.strerror or error
+        raise UserError(f"{root}: cannot write the cache of {path}: {reason}") from None
     try:
-        index = json.loads((folder / "index.json").read_text())
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in index["columns"]}
-        images = {camera: np.load(folder / f"image.{camera}.npy", mmap_mode="r") for camera in cameras}
+        images = {camera: FrameFile(decoded.folder / f"image.{camera}.npy") for camera in names}
+    except (OSError, ValueError) as error:
+        raise _damaged(decoded.folder, error) from None
+    return replace(found, images=images, held=(held, decoded))
+
+
+def _load(held: store.Held, root: Path) -> Cache:
+    """A cache without images."""
+    folder, maps = held.folder, Maps()
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        columns = {name: maps.open(folder / f"{name}.npy") for name in index["columns"]}
+        vocabulary = {
+            name: Texts(*(maps.open(folder / f"{part}.{name}.npy") for part in ("letters", "ends")))
+            for name in index["vocabulary"]
+        }
         starts = np.load(folder / "starts.npy")
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: damaged cache ({error}); delete the folder to build it again") from None
-    vocabulary = {name: np.array(texts, dtype=object) for name, texts in index["vocabulary"].items()}
-    plain = {name: array.view(np.ndarray) for name, array in arrays.items()}  # a memmap indexes slower
-    return Cache(folder, starts, plain, vocabulary, {name: a.view(np.ndarray) for name, a in images.items()})
+        nothing = pa.table({"dataset_to_index": pa.array([], pa.int64())})
+        meta = Metadata(root, index["info"], index["identity"], [], nothing)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from None
+    return Cache(meta, folder, starts, columns, vocabulary, {}, maps, (held,))
 
 
-def _build(
-    dataset: Dataset, folder: Path, cameras: list[str], size: tuple[int, int], progress: Progress | None
-) -> None:
-    rows = int(dataset.starts[-1])
-    needed = len(cameras) * rows * size[0] * size[1] * 3
-    free = shutil.disk_usage(folder.parent).free
-    if needed > free:
-        gb = f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB free"
-        raise UserError(
-            f"{folder.parent}: no room for the cache of {dataset.root} ({gb}); set IDEOMOTOR_CACHE"
-        )
-    temporary = folder.with_name(folder.name + ".tmp")
-    temporary.mkdir()
+def _damaged(folder: Path, error: Exception) -> UserError:
+    return UserError(f"{folder}: damaged cache ({error}); delete the folder to build it again")
+
+
+def _column_bytes(dataset: Dataset) -> int:
+    """About what the columns take."""
+    widths = [int(np.prod(dataset.meta.features[name]["shape"])) for name in _kept(dataset)]
+    return 8 * sum(widths) * int(dataset.starts[-1]) + 2**20
+
+
+def _kept(dataset: Dataset) -> list[str]:
+    return [name for name in KEPT if name in dataset.meta.features]
+
+
+def _write_columns(dataset: Dataset, folder: Path) -> None:
+    """Writes columns, texts and index, an episode at a time."""
+    rows, names = int(dataset.starts[-1]), _kept(dataset)
+    columns = {name: ColumnFile(folder / f"{name}.npy", rows) for name in names}
+    tasks = len(dataset.tasks)
     try:
-        np.save(temporary / "starts.npy", dataset.starts)
-        index = _write_columns(dataset, temporary)
-        (temporary / "index.json").write_text(json.dumps(index))
-        _write_images(dataset, temporary, cameras, size, progress)
-        os.rename(temporary, folder)
+        for episode in range(len(dataset)):
+            for name, values in dataset.columns(episode, names).items():
+                if name == "task_index" and not ((0 <= values) & (values < tasks)).all():
+                    raise UserError(f"{name}: {values.min()} to {values.max()}, expected 0 to {tasks - 1}")
+                columns[name].append(values)
+    except UserError as error:
+        raise UserError(f"{dataset.root}: {error}") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _write_columns(dataset: Dataset, folder: Path) -> dict[str, Any]:
-    """Writes all columns as arrays and returns the cache's index."""
-    columns: dict[str, list[np.ndarray]] = {}
-    for episode in range(len(dataset)):
-        for name, values in dataset.columns(episode).items():
-            columns.setdefault(name, []).append(values)
-    vocabulary: dict[str, list[str]] = {"task": dataset.tasks}
-    for name, parts in columns.items():
-        values = np.concatenate(parts)
-        if values.dtype == object:
-            codes: dict[str, int] = {}
-            values = np.array([codes.setdefault(str(text), len(codes)) for text in values], np.int32)
-            vocabulary[name] = list(codes)
-        np.save(folder / f"{name}.npy", values)
-    return {"version": VERSION, "columns": sorted(columns), "vocabulary": vocabulary}
+        for file in columns.values():
+            file.close()
+    vocabulary = {"task": dataset.tasks} | {name: file.texts for name, file in columns.items()}
+    vocabulary = {name: texts for name, texts in vocabulary.items() if texts is not None}
+    for name, texts in vocabulary.items():
+        for part, array in zip(("letters", "ends"), texts_as_arrays(texts), strict=True):
+            np.save(folder / f"{part}.{name}.npy", array)
+    np.save(folder / "starts.npy", dataset.starts)
+    index = {
+        "version": VERSION,
+        "info": dataset.info,
+        "identity": dataset.meta.identity,
+        "columns": names,
+        "vocabulary": sorted(vocabulary),
+    }
+    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def _write_images(
@@ -149,27 +195,31 @@ def _write_images(
     for camera in cameras:
         for episode in range(len(dataset)):
             jobs.setdefault((camera, dataset.meta.video_path(episode, camera)), []).append(episode)
-    files = {camera: _create(folder / f"image.{camera}.npy", (rows, *size, 3)) for camera in cameras}
+    outputs = {
+        camera: create_frame_file(folder / f"image.{camera}.npy", (rows, *size, 3)) for camera in cameras
+    }
+    workers = min(4, os.cpu_count() or 1, len(jobs))
     stopped = False
 
     def run(job: tuple[tuple[str, Path], list[int]]) -> int:
         (camera, path), episodes = job
-        descriptor, header = files[camera]
+        descriptor, header = outputs[camera]
         frame_bytes = size[0] * size[1] * 3
-        with dataset.open_frames(camera, path) as video:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        with dataset.open_frames(camera, path, threads) as video:
             for episode in episodes:
                 row, end = (int(dataset.starts[episode + i]) for i in (0, 1))
                 first = dataset.meta.first_video_frame(episode, camera)
                 for chunk in _chunks(video.iterate(first, end - row)):
                     if stopped:
                         return 0
-                    data = np.stack([_resized(frame, size) for frame in chunk])
-                    os.pwrite(descriptor, data.tobytes(), header + row * frame_bytes)
+                    data = np.stack([resized(frame, size) for frame in chunk])
+                    os.pwrite(descriptor, data.data, header + row * frame_bytes)
                     row += len(chunk)
         return sum(int(dataset.starts[e + 1] - dataset.starts[e]) for e in episodes)
 
     done = 0
-    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(max_workers=workers)
     try:
         for count in pool.map(run, jobs.items()):
             done += count
@@ -178,7 +228,7 @@ def _write_images(
     finally:
         stopped = True
         pool.shutdown(cancel_futures=True)
-        for descriptor, _ in files.values():
+        for descriptor, _ in outputs.values():
             os.close(descriptor)
 
 
@@ -193,46 +243,17 @@ def _chunks(frames: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         yield chunk
 
 
-def _resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if frame.shape[:2] == size:
-        return frame
-    return cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-
-
-def _create(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Creates a .npy file of uint8 zeros; returns its descriptor and the length of its header.
-
-    It is filled by writes, not through a map: a full disk is then an error and not a SIGBUS.
-    """
-    with open(path, "wb") as file:
-        fields = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, fields)
-        header = file.tell()
-        file.truncate(header + int(np.prod(shape)))
-    return os.open(path, os.O_WRONLY), header
-
-
-def _content_key(dataset: Dataset, cameras: list[str]) -> str:
-    """Returns a hash of what the cache depends on: metadata, and the size and time of every file."""
-    parts: list[Any] = [VERSION, dataset.info, cameras]
-    paths = {dataset.meta.data_path(episode) for episode in range(len(dataset))}
-    for camera in cameras:
-        paths |= {dataset.meta.video_path(episode, camera) for episode in range(len(dataset))}
-    for path in sorted(paths):
-        if not path.is_file():
-            raise UserError(f"{path}: no such file")
-        found = path.stat()
-        parts.append([path.relative_to(dataset.root).as_posix(), found.st_size, found.st_mtime_ns])
+def _content_key(root: Path, info: dict[str, Any]) -> str:
+    """Returns a hash of what a cache depends on: info.json, and the size and time of every file."""
+    parts: list[Any] = [VERSION, info]
+    for top in ("meta", "data", "videos"):
+        for folder, _, names in sorted(os.walk(root / top)):
+            for name in sorted(names):
+                if not name.endswith(files.TEMPORARY):
+                    found = os.stat(os.path.join(folder, name))
+                    parts.append([os.path.relpath(folder, root), name, found.st_size, found.st_mtime_ns])
     return _short(json.dumps(parts, sort_keys=True))
 
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Waits until no other process builds the same cache."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,8 +1,9 @@
 """Random training windows: images now and at the plan's older time, and the commands that follow.
 
-Batch k is a pure function of (seed, k, rank, world), so training resumes exactly from a step number,
-and each epoch shows every row once, over all ranks together. Nothing is decoded here: arrays come from
-the memory-mapped cache.
+Batch k is a pure function of (seed, k, rank, world), so training resumes exactly from a step number.
+Without weights each epoch shows every row once, over all ranks together; with weights each dataset has
+its share of every step. Commands are at the embodiment's rate: those recorded at it (`action.high_rate`),
+or else a smooth curve through the recorded targets. Arrays come from the cache, see `datasets.cache`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.datasets import layout
 from ideomotor.datasets.cache import Cache, Progress, open_cache
-from ideomotor.datasets.metadata import check_embodiment
+from ideomotor.datasets.metadata import Metadata, check_embodiment
 from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.sampling import shuffled
+from ideomotor.datasets.resample import Resampler, resampled, resampler
+from ideomotor.datasets.sampling import mixed, shuffled
 
 PREVIOUS_TICKS = 8
+RELEASE_EVERY = 2048  # windows, whose part of the mapped columns stays in memory meanwhile
 Batch = dict[str, Any]
 
 
@@ -29,12 +32,16 @@ class WindowLoader:
     """Endless batches of windows from one or more datasets; see `batch` for what is in one.
 
     Args:
-        datasets: folders or open datasets, of the same embodiment; rows are numbered through all.
+        datasets: folders or open datasets, of the same embodiment; rows are numbered through all. They may
+            differ in frames per second.
         horizon: H, commands in a window [120 Hz ticks].
         plan_age_max_s: the plan's image is drawn from the last so many seconds.
         delay_max_ticks: `delay` is drawn from 0 to this.
         rank, world: which share of each global batch of `world * batch_size` windows.
         step: number of the next batch; with `seed` all the state there is.
+        weights: relative number of windows from each dataset; by their rows where none are given.
+        plan_images: whether batches have them.
+        cache_budget: bytes that all caches may take, see `open_cache`; `notes` says if it was too small.
 
     Raises:
         UserError: a dataset that is damaged, of another embodiment, or lacks a camera or column.
@@ -53,23 +60,28 @@ class WindowLoader:
         rank: int = 0,
         world: int = 1,
         step: int = 0,
+        weights: Sequence[float] = (),
+        plan_images: bool = True,
         cache_root: Path | None = None,
+        cache_budget: int | None = None,
         progress: Progress | None = None,
     ):
         if not datasets:
             raise UserError("data: no dataset given")
         self.embodiment, self.horizon, self.batch_size, self.seed = embodiment, horizon, batch_size, seed
         self.delay_max_ticks, self.rank, self.world, self.step = delay_max_ticks, rank, world, step
-        opened = [item if isinstance(item, Dataset) else Dataset(item) for item in datasets]
-        self.fps = opened[0].fps
-        self.plan_age_max = int(plan_age_max_s * self.fps)  # [frames]
-        for dataset in opened:
-            check_trainable(dataset, embodiment, self.fps)
-        self.caches = [open_datasets_cache(dataset, embodiment, cache_root, progress) for dataset in opened]
-        self.ticks = int(embodiment.control_hz / self.fps)  # a frame
-        joints = len(embodiment.joints)
-        self._commands = [cache.columns[layout.HIGH_RATE].reshape(-1, joints) for cache in self.caches]
-        self._offsets = np.cumsum([0, *(int(cache.starts[-1]) for cache in self.caches)])
+        self.plan_images = plan_images
+        self.shares = _shares(weights, len(datasets))
+        self.caches = [
+            open_datasets_cache(item, embodiment, cache_root, progress, cache_budget) for item in datasets
+        ]
+        self.notes = [cache.note for cache in self.caches if cache.note]
+        self.sizes = [int(cache.starts[-1]) for cache in self.caches]
+        self._sources = [_Source(cache, embodiment, horizon) for cache in self.caches]
+        self._offsets = np.cumsum([0, *self.sizes])
+        ages = [int(plan_age_max_s * source.fps) for source in self._sources]  # [frames]
+        self._oldest = ages[0] if len(set(ages)) == 1 else np.array(ages)
+        self._unreleased = 0
 
     @property
     def rows(self) -> int:
@@ -96,16 +108,22 @@ class WindowLoader:
         referred (B, 6), keypoints (B, 6), progress (B, 1): float32 at `index`;
         plan_keypoints, plan_progress: the same at `plan_index`
         """
-        first = (step * self.world + self.rank) * self.batch_size
-        rows = shuffled(np.arange(first, first + self.batch_size), self.rows, self.seed)
+        if self.shares:
+            which, rows = mixed(step, self.world * self.batch_size, self.sizes, self.shares, self.seed)
+            mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
+            rows = (rows + self._offsets[which])[mine]
+        else:
+            first = (step * self.world + self.rank) * self.batch_size
+            rows = shuffled(np.arange(first, first + self.batch_size), self.rows, self.seed)
         rng = np.random.default_rng([self.seed, step, self.rank])
-        ages = rng.integers(0, self.plan_age_max + 1, self.batch_size)
+        oldest = self._oldest if isinstance(self._oldest, int) else self._oldest[self._which(rows)]
+        ages = rng.integers(0, oldest + 1, self.batch_size)
         delays = rng.integers(0, self.delay_max_ticks + 1, self.batch_size)
         return self.windows(rows, ages, delays)
 
     def windows(self, rows: np.ndarray, ages: np.ndarray, delays: np.ndarray) -> Batch:
         """Returns the windows at these rows, with plans `ages` frames older (not before the start)."""
-        which = np.searchsorted(self._offsets, rows, side="right") - 1
+        which = self._which(rows)
         parts = []
         for number in np.unique(which):
             inside = which == number
@@ -118,43 +136,54 @@ class WindowLoader:
             batch = {
                 name: _merge(len(rows), [(at, part[name]) for at, part in parts]) for name in parts[0][1]
             }
+        self._unreleased += len(rows)
+        if self._unreleased >= RELEASE_EVERY:
+            self._unreleased = 0
+            for cache in self.caches:
+                cache.maps.release()
         return batch | {"index": rows, "delay": delays}
 
     def row_images(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the images at these rows, {camera: (n, H, W, 3) uint8 RGB}."""
-        which = np.searchsorted(self._offsets, rows, side="right") - 1
+        which = self._which(rows)
         parts = [(which == n, self._images(n, rows[which == n] - self._offsets[n])) for n in np.unique(which)]
         return _merge(len(rows), parts)
 
+    def row_instructions(self, rows: np.ndarray) -> list[str]:
+        """Returns the instructions at these rows, empty where none were recorded."""
+        which = self._which(rows)
+        parts = [
+            (which == n, self._instructions(n, rows[which == n] - self._offsets[n])) for n in np.unique(which)
+        ]
+        return _merge(len(rows), parts)
+
+    def _which(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the numbers of the datasets that rows lie in."""
+        return np.searchsorted(self._offsets, rows, side="right") - 1
+
     def _windows_of(self, number: int, rows: np.ndarray, ages: np.ndarray) -> Batch:
-        cache, commands = self.caches[number], self._commands[number]
+        source = self._sources[number]
+        cache, columns = source.cache, source.cache.columns
         episodes = np.searchsorted(cache.starts, rows, side="right") - 1
         starts, ends = cache.starts[episodes], cache.starts[episodes + 1]
         plan_rows = np.maximum(rows - ages, starts)
-        ticks = rows[:, None] * self.ticks + np.arange(self.horizon)  # (B, H)
-        before = rows[:, None] * self.ticks - np.arange(PREVIOUS_TICKS, 0, -1)  # (B, P)
-        first, last = starts[:, None] * self.ticks, ends[:, None] * self.ticks - 1
-        previous = commands[np.maximum(before, first)]
-        early = before < first
-        previous[early] = np.broadcast_to(
-            cache.columns[layout.STATE][starts][:, None], previous.shape
-        )[early]  # fmt: skip
-        columns, vocabulary = cache.columns, cache.vocabulary
         batch: Batch = {
             "plan_index": plan_rows + self._offsets[number],
-            "plan_age": ((rows - plan_rows) / self.fps).astype(np.float32),
-            "images": self._images(number, rows),
-            "plan_images": self._images(number, plan_rows),
+            "plan_age": ((rows - plan_rows) / source.fps).astype(np.float32),
             "state": columns[layout.STATE][rows],
             "plan_state": columns[layout.STATE][plan_rows],
-            "actions": commands[np.minimum(ticks, last)],
-            "action_mask": ticks <= last,
-            "previous": previous,
-            "instruction": vocabulary["task"][columns["task_index"][rows]].tolist(),
+            "instruction": self._instructions(number, rows),
             "subtask": self._texts(cache, "subtask", rows),
             "text": self._texts(cache, "plan_text", rows),
             "plan_text": self._texts(cache, "plan_text", plan_rows),
         }
+        batch |= source.commands(rows, starts, ends)
+        if self.plan_images:
+            images = self._images(number, np.concatenate([rows, plan_rows]))
+            batch["images"] = {camera: both[: len(rows)] for camera, both in images.items()}
+            batch["plan_images"] = {camera: both[len(rows) :] for camera, both in images.items()}
+        else:
+            batch["images"] = self._images(number, rows)
         for name, feature, width in (
             ("referred", layout.REFERRED, 6),
             ("keypoints", layout.KEYPOINTS, 6),
@@ -169,38 +198,97 @@ class WindowLoader:
     def _images(self, number: int, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {camera: images[rows] for camera, images in self.caches[number].images.items()}
 
+    def _instructions(self, number: int, rows: np.ndarray) -> list[str]:
+        cache = self.caches[number]
+        if "task_index" not in cache.columns:
+            return [""] * len(rows)
+        return cache.vocabulary["task"][cache.columns["task_index"][rows]]
+
     def _texts(self, cache: Cache, name: str, rows: np.ndarray) -> list[str]:
         if name not in cache.vocabulary:
             return [""] * len(rows)
-        return cache.vocabulary[name][cache.columns[name][rows]].tolist()
+        return cache.vocabulary[name][cache.columns[name][rows]]
 
 
-def check_trainable(dataset: Dataset, embodiment: Embodiment, fps: float) -> None:
+class _Source:
+    """One dataset's commands at the embodiment's rate."""
+
+    def __init__(self, cache: Cache, embodiment: Embodiment, horizon: int):
+        self.cache, self.horizon, self.fps = cache, horizon, cache.meta.fps
+        joints = len(embodiment.joints)
+        self._ticks = int(embodiment.control_hz / self.fps)  # a frame, where it is a whole number
+        self._how: Resampler | None = None
+        if layout.HIGH_RATE in cache.columns:
+            self._commands = cache.columns[layout.HIGH_RATE].reshape(-1, joints)
+        else:
+            self._commands = cache.columns[layout.ACTION]
+            count = PREVIOUS_TICKS + horizon
+            self._how = resampler(self.fps, embodiment.control_hz, -PREVIOUS_TICKS, count)
+
+    def commands(self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Batch:
+        """Returns actions, action_mask and previous of the windows at rows of these episodes."""
+        if self._how is None:
+            ticks = rows[:, None] * self._ticks + np.arange(self.horizon)  # (B, H)
+            before = rows[:, None] * self._ticks - np.arange(PREVIOUS_TICKS, 0, -1)  # (B, P)
+            first, last = starts[:, None] * self._ticks, ends[:, None] * self._ticks - 1
+            actions, mask = self._commands[np.minimum(ticks, last)], ticks <= last
+            previous, early = self._commands[np.maximum(before, first)], before < first
+        else:
+            times = rows[:, None] + self._how.times  # (B, P + H) [frames]
+            values = resampled(self._how, self._commands, rows, starts, ends)
+            previous, actions = values[:, :PREVIOUS_TICKS], values[:, PREVIOUS_TICKS:]
+            mask = times[:, PREVIOUS_TICKS:] < ends[:, None] - 1 + 1e-6
+            early = times[:, :PREVIOUS_TICKS] < starts[:, None] - 1e-6
+        state = self.cache.columns[layout.STATE][starts][:, None]
+        previous[early] = np.broadcast_to(state, previous.shape)[early]
+        return {"actions": actions, "action_mask": mask, "previous": previous}
+
+
+def check_trainable(meta: Metadata, embodiment: Embodiment) -> None:
     """Raises UserError when a dataset cannot be used for training this embodiment."""
-    check_embodiment(dataset.meta, embodiment)
-    if dataset.fps != fps:
-        raise UserError(
-            f"{dataset.root}: {dataset.fps} frames per second, expected {fps} as the first dataset"
-        )
+    check_embodiment(meta, embodiment)
     for camera in embodiment.cameras:
-        if camera.name not in dataset.cameras:
-            raise UserError(f"{dataset.root}: {unknown_name('camera', camera.name, dataset.cameras)}")
-    width = int(embodiment.control_hz / fps) * len(embodiment.joints)
-    found = dataset.meta.features.get(layout.HIGH_RATE, {}).get("shape")
+        if camera.name not in meta.cameras:
+            raise UserError(f"{meta.root}: {unknown_name('camera', camera.name, meta.cameras)}")
+    name, width = layout.ACTION, len(embodiment.joints)
+    if layout.HIGH_RATE in meta.features:
+        name, width = layout.HIGH_RATE, int(embodiment.control_hz / meta.fps) * width
+    found = meta.features.get(name, {}).get("shape")
     if found != [width]:
-        raise UserError(f"{dataset.root}: {layout.HIGH_RATE}: shape {found}, expected {[width]}")
+        raise UserError(f"{meta.root}: {name}: shape {found}, expected {[width]}")
 
 
 def open_datasets_cache(
-    dataset: Dataset, embodiment: Embodiment, cache_root: Path | None, progress: Progress | None
+    dataset: Dataset | Path | str,
+    embodiment: Embodiment,
+    cache_root: Path | None = None,
+    progress: Progress | None = None,
+    budget: int | None = None,
 ) -> Cache:
     """Returns the cache of a dataset with the embodiment's cameras, at the size of the first one."""
     size = {(camera.height, camera.width) for camera in embodiment.cameras}
     if len(size) != 1:
         raise UserError(f"{embodiment.name}: cameras of different sizes {sorted(size)}, expected one size")
-    height, width = size.pop()
-    names = [camera.name for camera in embodiment.cameras]
-    return open_cache(dataset, height, width, cameras=names, cache_root=cache_root, progress=progress)
+    return open_cache(
+        dataset,
+        *size.pop(),
+        cameras=[camera.name for camera in embodiment.cameras],
+        cache_root=cache_root,
+        budget=budget,
+        progress=progress,
+        check=lambda meta: check_trainable(meta, embodiment),
+    )
+
+
+def _shares(weights: Sequence[float], datasets: int) -> list[float]:
+    """Weights as shares of 1; empty where there are none."""
+    if not weights:
+        return []
+    if len(weights) != datasets or not all(0 < weight < float("inf") for weight in weights):
+        raise UserError(
+            f"weights: got {list(weights)}, expected a number above 0 for each of {datasets} datasets"
+        )
+    return [weight / sum(weights) for weight in weights]
 
 
 def _merge(size: int, parts: list[tuple[np.ndarray, Any]]) -> Any:

@@ -77,6 +77,9 @@ def mapped(meta: Metadata, embodiment: Embodiment, pairs: Sequence[Pair]) -> Met
     features = {name: f for name, f in meta.features.items() if name not in cameras.values()}
     features |= {key: meta.features[source] for key, source in cameras.items()}
     features |= {group: layout.vector_feature(list(embodiment.joint_names)) for group in GROUPS}
+    features.setdefault(
+        "task_index", {"dtype": "int64", "shape": [1], "names": None}
+    )  # made up where missing
     high_rate = _high_rate(meta, vectors[layout.ACTION])
     features.pop(layout.HIGH_RATE, None)
     if high_rate:

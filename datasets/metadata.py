@@ -60,14 +60,6 @@ class Metadata:
         ends = self.episodes["dataset_to_index"].to_numpy()
         return np.concatenate([[0], ends]).astype(np.int64)
 
-    @cached_property
-    def file_rows(self) -> np.ndarray:
-        """(E,) int64: the row, in its data file, of the first frame of each episode."""
-        places = np.stack([self.episodes[f"data/{name}"].to_numpy() for name in PLACE])  # (2, E)
-        new = np.append(True, (np.diff(places) != 0).any(axis=0))
-        first = np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))  # episode that starts the file
-        return self.starts[:-1] - self.starts[first]
-
     def data_path(self, episode: int) -> Path:
         return self.root / formatted(self.info, "data_path", self.place(episode, "data"))
 
@@ -81,7 +73,17 @@ class Metadata:
 
     def place(self, episode: int, prefix: str) -> dict[str, int]:
         """Returns chunk_index and file_index of an episode's "data" or "videos/KEY"."""
-        return {name: self.episodes[f"{prefix}/{name}"][episode].as_py() for name in PLACE}
+        return {name: int(self.numbers(f"{prefix}/{name}")[episode]) for name in PLACE}
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Returns a column of the episode table as numbers (E,); the same array every time."""
+        if name not in self._numbers:
+            self._numbers[name] = self.episodes[name].to_numpy()
+        return self._numbers[name]
+
+    def first_in_file(self, episode: int) -> int:
+        """Returns the first episode of the data file that an episode lies in."""
+        return int(self._file_firsts[episode])
 
     def video_key(self, camera: str) -> str:
         """Returns the feature of a camera: prefix and name, or the name alone (`observation.image`)."""
@@ -100,9 +102,20 @@ class Metadata:
     def first_video_frame(self, episode: int, camera: str) -> int:
         """Returns the number, in the file of `video_path`, of the first frame of an episode."""
         if self.is_inline(camera):
-            return int(self.file_rows[episode])
-        start = self.episodes[f"videos/{self.disk_key(camera)}/from_timestamp"][episode].as_py()
-        return round(start * self.fps)  # an integer: sums of 1/fps drift
+            return int(self.starts[episode] - self.starts[self.first_in_file(episode)])
+        start = self.numbers(f"videos/{self.disk_key(camera)}/from_timestamp")[episode]
+        return round(float(start) * self.fps)  # an integer: sums of 1/fps drift
+
+    @cached_property
+    def _numbers(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @cached_property
+    def _file_firsts(self) -> np.ndarray:
+        """(E,): of each run of episodes in one data file the first."""
+        chunk, file = (self.numbers(f"data/{name}") for name in PLACE)
+        changed = np.concatenate([[True], (np.diff(chunk) != 0) | (np.diff(file) != 0)])
+        return np.maximum.accumulate(np.where(changed, np.arange(len(chunk)), 0))
 
 
 def is_camera(feature: dict[str, Any]) -> bool:

@@ -20,6 +20,8 @@ from ideomotor.datasets.stills import ImageColumn
 from ideomotor.datasets.video import VideoFile
 
 OPEN_VIDEOS = 16
+_Open = OrderedDict[tuple[str, Path], VideoFile | ImageColumn]  # {(camera, file): what reads it}
+_inherited: list[_Open] = []  # decoders of the parent process, left alone
 
 
 class Dataset:
@@ -36,7 +38,7 @@ class Dataset:
         self.meta: Metadata = root if isinstance(root, Metadata) else read_metadata(root)
         self.root = self.meta.root
         self._table: tuple[Path, pa.Table] | None = None  # newest data file, without images
-        self._videos: OrderedDict[tuple[str, Path], VideoFile | ImageColumn] = OrderedDict()
+        self._videos: _Open = OrderedDict()
         self._process = os.getpid()
 
     @property
@@ -93,11 +95,11 @@ class Dataset:
         if self._table is None or self._table[0] != path:
             self._table = (path, read_parquet(path, self._columns_without_images(path)))
         table = self._table[1]
-        offset, start = int(self.meta.file_rows[episode]), int(self.starts[episode])
-        length = int(self.starts[episode + 1]) - start
+        start, end = int(self.starts[episode]), int(self.starts[episode + 1])
+        offset, length = start - int(self.starts[self.meta.first_in_file(episode)]), end - start
         rows = table.slice(offset, length)
-        number = self.episodes["episode_index"][episode].as_py()
-        if "episode_index" in rows.column_names and set(rows["episode_index"].to_pylist()) != {number}:
+        numbers = rows["episode_index"].to_numpy() if "episode_index" in rows.column_names else None
+        if numbers is not None and (numbers != self.meta.numbers("episode_index")[episode]).any():
             raise UserError(
                 f"{path}: rows {offset} to {offset + len(rows)} are not those of episode {episode}"
             )
@@ -148,15 +150,13 @@ class Dataset:
         first = self.meta.first_video_frame(episode, camera)
         return self._video(camera, self.meta.video_path(episode, camera)).frames(wanted + first)
 
-    def open_frames(self, camera: str, path: Path, *, strict: bool = False) -> VideoFile | ImageColumn:
-        """Opens a file of `meta.video_path`, for a read from its start to its end; to be closed.
-
-        Args:
-            strict: see VideoFile.
-        """
+    def open_frames(
+        self, camera: str, path: Path, threads: int = 1, *, strict: bool = False
+    ) -> VideoFile | ImageColumn:
+        """Opens a file of `meta.video_path`, to be closed after use; for the options see `VideoFile`."""
         if self.meta.is_inline(camera):
             return ImageColumn(path, self.meta.disk_key(camera), self.root)
-        return VideoFile(path, self.fps, strict=strict)
+        return VideoFile(path, self.fps, threads, strict=strict)
 
     def close(self) -> None:
         """Closes the videos that are open."""
@@ -169,7 +169,8 @@ class Dataset:
             raise IndexError(f"episode {episode} of {len(self)}")
 
     def _video(self, camera: str, path: Path) -> VideoFile | ImageColumn:
-        if self._process != os.getpid():  # a forked process must not share decoders
+        if self._process != os.getpid():  # a forked process must not share decoders, nor close its parent's
+            _inherited.append(self._videos)
             self._videos, self._process = OrderedDict(), os.getpid()
         key = (camera, path)
         if key not in self._videos:

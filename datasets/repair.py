@@ -79,7 +79,8 @@ def _usable_info(root: Path) -> dict[str, Any]:
     if not info["codebase_version"].startswith("v3."):
         version = info["codebase_version"]
         raise UserError(f"fix: {root} is LeRobot {version}, expected {layout.CODEBASE_VERSION}")
-    return info | counts
+    counted = info.get("total_episodes")
+    return info | counts | {"total_episodes": counted if is_count(counted) else 0}
 
 
 def _identity(root: Path) -> dict[str, Any] | None:

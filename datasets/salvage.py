@@ -69,6 +69,9 @@ class Salvage:
 def salvage(root: Path, info: dict[str, Any], robot: Embodiment | None) -> Salvage:
     """Returns the episodes that can be used; `info` is a usable info.json, but for its counts."""
     rows, said = _table_rows(root)
+    if len(rows) != info["total_episodes"]:
+        expected = f"counted {info['total_episodes']} episodes, {len(rows)} are in the episode table"
+        said.append(problem(layout.INFO, expected))
     left = Salvage(info, _tasks(root, rows, said), said=said)
     tables = _Tables()
     absent: dict[str, list[int]] = {}

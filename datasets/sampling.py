@@ -6,6 +6,8 @@ Each epoch is a permutation of all rows by a Feistel network with cycle walking 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 ROUNDS = 4
@@ -24,6 +26,32 @@ def shuffled(positions: np.ndarray, size: int, seed: int) -> np.ndarray:
         keys = np.random.SeedSequence([seed, int(epoch)]).generate_state(ROUNDS, np.uint64)
         rows[inside] = _permute(places[inside].astype(np.uint64), size, keys)
     return rows
+
+
+def mixed(
+    step: int, count: int, sizes: Sequence[int], shares: Sequence[float], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which dataset (count,) and which of its rows (count,) each window of a step comes from.
+
+    Datasets get their shares of the step, rounded up or down by chance (systematic sampling), and within
+    each one rows come in shuffled order. No row comes twice in a step unless a dataset has fewer rows than
+    its part of the step.
+
+    Args:
+        shares: of the datasets, above 0, of sum 1.
+    """
+    rng = np.random.default_rng([seed, step])
+    points = (np.arange(count) + rng.random()) / count
+    which = np.searchsorted(np.cumsum(shares)[:-1], points, side="right")
+    rows = np.empty(count, np.int64)
+    for number, (size, share) in enumerate(zip(sizes, shares, strict=True)):
+        inside = which == number
+        slots = int(share * count) + 1  # at most so many in a step; an epoch is a whole number of steps
+        epoch, turn = divmod(step, size // slots) if slots <= size else (0, step)
+        positions = epoch * size + turn * slots + np.arange(inside.sum())
+        rows[inside] = shuffled(positions, size, seed * 65_537 + number + 1)
+    order = rng.permutation(count)
+    return which[order], rows[order]
 
 
 def _permute(values: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:

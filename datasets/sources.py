@@ -85,9 +85,11 @@ def matching(sources: Sequence[Source], text: str) -> list[Source]:
     A full name means what it says. A camera's name alone is a camera; the name of a component alone is
     taken from state and action alike.
     """
-    full = [source for source in sources if source.name == text]
+    full = {
+        (s.kind, s.items): s for s in reversed(sources) if s.name == text
+    }  # a slice has its column's values
     if full:
-        return full
+        return list(full.values())
     return [
         source
         for source in sources

@@ -17,6 +17,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
 
 from ideomotor.control.errors import UserError
 
@@ -94,10 +95,11 @@ class VideoFile:
     """An open video with random access by frame number. Not for sharing between processes.
 
     Args:
+        threads: of the decoder; one has none that a fork would lose.
         strict: raise on damage that the decoder would otherwise paint over.
     """
 
-    def __init__(self, path: Path, fps: float, *, strict: bool = False):
+    def __init__(self, path: Path, fps: float, threads: int = 1, *, strict: bool = False):
         self.path, self.fps = path, fps
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
@@ -108,6 +110,9 @@ class VideoFile:
             self.close()
             raise UserError(f"{path}: frames of {size} pixels, expected 1 to {MAX_PIXELS}")
         self._stream.thread_type = "SLICE"  # frame threads would add a delay to every seek
+        self._stream.codec_context.thread_count = threads
+        self._converter = VideoReformatter()  # one for all frames: making one costs more than a conversion
+        self._keys: np.ndarray | None = None
         if strict:
             self._stream.codec_context.options = {"err_detect": "explode"}
 
@@ -142,7 +147,7 @@ class VideoFile:
         frames, number, image = iter(()), -1, None  # a sequential read, its newest frame's number, the frame
         for slot in np.argsort(indices, kind="stable"):
             wanted = int(indices[slot])
-            if image is None or wanted > number + 2 * GOP:
+            if image is None or (wanted > number + GOP and self._key_before(wanted) > number):
                 frames, number = self.iterate(wanted), wanted - 1
             while number < wanted:
                 image = next(frames, None)
@@ -168,11 +173,20 @@ class VideoFile:
                 if count is not None and given == count:
                     break
                 given += 1
-                yield frame.to_ndarray(format="rgb24")
+                yield self._converter.reformat(frame, format="rgb24").to_ndarray()
         except (FFmpegError, ValueError) as error:
             raise UserError(f"{self.path}: cannot decode frame {start + given} ({_reason(error)})") from None
         if count is not None and given < count:
             raise UserError(f"{self.path}: ends at frame {start + given}, expected {start + count} frames")
+
+    def _key_before(self, number: int) -> int:
+        """Returns the number of the last key frame up to a frame: where decoding after a seek begins."""
+        if self._keys is None:
+            base = float(self._stream.time_base or 0)
+            entries = self._stream.index_entries
+            keys = sorted(round(e.timestamp * base * self.fps) for e in entries if e.is_keyframe)
+            self._keys = np.array(keys or [0])
+        return int(self._keys[max(0, np.searchsorted(self._keys, number, side="right") - 1)])
 
     def close(self) -> None:
         self._container.close()

@@ -68,6 +68,9 @@ class View:
         for feature, source in self.cameras.items():
             if source in found:
                 shown[feature] = found[source]
+        if self.task != "task_index":
+            shown.pop("task_index", None)
+            shown |= {"task_index": found[self.task]} if self.task in found else {}
         for source in set(self.cameras.values()) - set(self.cameras):
             shown.pop(source, None)
         return shown

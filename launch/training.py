@@ -28,6 +28,10 @@ class TrainOptions:
     set: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]] = ()
     """change one value of the recipe, such as policy.train.steps=2000; may be given several times"""
 
+    map: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE=TARGET")]] = ()
+    """show a camera, state or action of the data under the robot's name, such as
+    observation.images.top=front or main_gripper=gripper:percent; may be given several times"""
+
     resume: bool = False
     """continue an interrupted training in --out"""
 
@@ -45,18 +49,17 @@ def train(options: TrainOptions) -> int:
             raise UserError(f"data: no folder {str(folder)!r}, expected a dataset")
 
     from ideomotor.control.embodiment import load_embodiment
-    from ideomotor.datasets.metadata import check_embodiment, read_metadata
+    from ideomotor.datasets.mapping import open_mapped
     from ideomotor.train.recipe import resolve
 
     embodiment = load_embodiment(resolve(options.config, options.set).robot)
-    for folder in options.data:  # before anything is written or decoded
-        check_embodiment(read_metadata(folder), embodiment)
+    open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
 
     from accelerate import PartialState
 
     from ideomotor.train.run import train
 
-    result = train(options.data, options.out, options.config, options.resume, options.set)
+    result = train(options.data, options.out, options.config, options.resume, options.set, options.map)
     if PartialState().is_main_process:
         output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
         output.result(result)

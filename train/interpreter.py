@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from ideomotor.datasets.cache import default_cache_root
+from ideomotor.datasets import store
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
@@ -40,7 +40,7 @@ def train_interpreter(
     stage, state = recipe.scenes, PartialState()
     with state.main_process_first():
         pool, held_out = make_pool(
-            default_cache_root().parent / "scenes",
+            store.default_root().parent / "scenes",
             stage.pool,
             recipe.workers,
             lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
@@ -61,7 +61,10 @@ def train_interpreter(
             images, questions = recorded_questions(recorded, rng, 2 * pictures)
         else:
             images, questions = pool.draw(rng, pictures, stage.group)
-        return scene_batch(interpreter, images, questions, write=write, drop_image=stage.drop_image)
+        seeds = rng.integers(0, 2**64, len(images), dtype=np.uint64)
+        return scene_batch(
+            interpreter, images, questions, write=write, seeds=seeds, drop_image=stage.drop_image
+        )
 
     metrics = fit(
         "interpreter",
@@ -117,7 +120,7 @@ def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMI
     device = next(interpreter.parameters()).device
     for _ in range(max(1, pictures // 16)):
         images, questions = held_out.draw(rng, 16, 3)
-        batch = scene_batch(interpreter, images, questions, augment=False)
+        batch = scene_batch(interpreter, images, questions)
         prompts = type(batch.prompts)(*(t.to(device) for t in vars(batch.prompts).values()))
         reading = interpreter(batch.pixels.to(device), prompts)
         points, presence = reading.pointing.points.cpu(), reading.pointing.presence.cpu()

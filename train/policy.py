@@ -22,7 +22,7 @@ from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.train.scenes import NAMES
 from ideomotor.train.trainer import fit, tune_process
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.images import augmented, to_pixels
+from ideomotor.vla.images import augmented, sample_seeds, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -82,7 +82,7 @@ def train_policy(
 
     def batch_at(step: int) -> ActionBatch:
         rng = np.random.default_rng([recipe.train.seed, step, state.process_index, 1])
-        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng)
+        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng, step)
 
     sampling = SamplingConfig(
         noise_knots=recipe.objective.noise_knots,
@@ -111,16 +111,26 @@ def action_batch(
     recipe: PolicyRecipe,
     moving: np.ndarray,
     rng: np.random.Generator,
+    step: int,
 ) -> ActionBatch:
     """Normalised, augmented tensors from a loader's batch and the plans of all frames.
 
     Args:
         moving: (A,) bool, the joints that `astray` may displace.
         rng: of the displacement.
+        step: with the row and the recipe's seed it decides how a picture is augmented.
     """
     hidden, points, presence = _unpacked(plans[batch["plan_index"]])
     pixels = [
-        augmented(to_pixels(batch["images"][camera]), recipe.shift, recipe.colour) for camera in cameras
+        augmented(
+            batch["images"][camera],
+            sample_seeds(recipe.train.seed, step, batch["index"], number),
+            recipe.shift,
+            recipe.colour,
+            recipe.blur,
+            recipe.drop,
+        )
+        for number, camera in enumerate(cameras)
     ]
     state, past, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
     now = past.shape[1]
@@ -211,7 +221,7 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, tol
     first, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
     for turn, start in enumerate(range(first, loader.rows, stride)):
         rows = np.arange(start, min(start + READ_AT_ONCE, loader.rows))
-        images, instructions = loader.row_images(rows)[camera], instructions_at(loader, rows)
+        images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
         prompts = interpreter.prompts(instructions, [True] * len(rows))
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
         with torch.autocast(device.type, torch.bfloat16):
@@ -226,17 +236,6 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, tol
         partial.rename(path)
     state.wait_for_everyone()
     return np.load(path, mmap_mode="r")
-
-
-def instructions_at(loader: WindowLoader, rows: np.ndarray) -> list[str]:
-    """The instructions of these rows."""
-    found, offset = [], 0
-    for cache in loader.caches:
-        count = int(cache.starts[-1])
-        inside = rows[(rows >= offset) & (rows < offset + count)] - offset
-        found += cache.vocabulary["task"][cache.columns["task_index"][inside]].tolist()
-        offset += count
-    return found
 
 
 @torch.inference_mode()

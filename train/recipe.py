@@ -52,6 +52,9 @@ class PolicyRecipe:
     smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
     shift: int = 2  # random shift of the decoder's pictures [pixels]
     colour: float = 0.2  # random recolouring of the decoder's pictures
+    blur: float = 0.0  # share of the decoder's pictures that are out of focus
+    drop: float = 0.0  # share of the decoder's pictures that are lost: mid-grey
+    weights: tuple[float, ...] = ()  # relative number of windows of each dataset; by their rows if empty
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,10 @@ def _parsed(text: str, kind: type, key: str) -> Any:
         return text
     else:
         try:
+            if kind == tuple[float, ...]:
+                return tuple(float(part) for part in text.split(",") if part.strip())
             return kind(text)
         except ValueError:
             pass
-    raise UserError(f"set: {key}: got {text!r}, expected {kind.__name__}")
+    expected = "numbers with commas between" if kind == tuple[float, ...] else kind.__name__
+    raise UserError(f"set: {key}: got {text!r}, expected {expected}")

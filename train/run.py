@@ -15,6 +15,7 @@ from accelerate import PartialState
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import WindowLoader
+from ideomotor.datasets.mapping import open_mapped
 from ideomotor.train.interpreter import train_interpreter
 from ideomotor.train.policy import train_policy
 from ideomotor.train.recipe import Recipe, as_dict, resolve
@@ -31,6 +32,7 @@ def train(
     config: str = "nano",
     resume: bool = False,
     overrides: Sequence[str] = (),
+    mapping: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Trains a policy and writes its checkpoint folder.
 
@@ -40,6 +42,7 @@ def train(
         config: a recipe of `train.recipe.RECIPES`.
         resume: continue what is in `out` from where it stopped.
         overrides: `key=value` changes to the recipe.
+        mapping: `SOURCE=TARGET` names of the data and of the robot, see `datasets.mapping`.
 
     Returns:
         {"out", "config", "parameters", "interpreter": figures, "policy": figures}
@@ -51,21 +54,25 @@ def train(
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
     state = PartialState(cpu=not _has_cuda())
-    check_out(out, resume, recipe, state.is_main_process)
+    check_out(out, resume, recipe, state.is_main_process, mapping)
     embodiment = load_embodiment(recipe.robot)
     loader = None
     if data:
         with state.main_process_first():  # one process decodes the videos, the others find the cache
             loader = WindowLoader(
-                list(data),
+                open_mapped(data, embodiment, mapping),
                 embodiment,
                 horizon=DecoderConfig().horizon,
                 batch_size=max(1, recipe.policy.batch // state.num_processes),
                 seed=recipe.policy.train.seed,
                 rank=state.process_index,
                 world=state.num_processes,
+                weights=recipe.policy.weights,
+                plan_images=False,
             )
     told = _say if state.is_main_process else _silent
+    for note in loader.notes if loader else ():
+        told(note)
     kept = out / "state" / "interpreter"
     figures: dict[str, Any] = {}
     if recipe.interpreter:
@@ -95,7 +102,7 @@ def train(
     return {"out": str(out), "config": config, "parameters": parameters, **figures}
 
 
-def check_out(out: Path, resume: bool, recipe: Recipe, first: bool) -> None:
+def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Sequence[str] = ()) -> None:
     """Prepares the output folder and writes the resolved recipe; UserError when it is already used."""
     if out.exists() and not out.is_dir():
         raise UserError(f"out: {out} is a file, expected a folder")
@@ -103,7 +110,7 @@ def check_out(out: Path, resume: bool, recipe: Recipe, first: bool) -> None:
         raise UserError(f"out: {out} already has a training in it; use --resume or another folder")
     if first:
         out.mkdir(parents=True, exist_ok=True)
-        resolved = {"recipe": as_dict(recipe), "revision": revision()}
+        resolved = {"recipe": as_dict(recipe), "mapping": list(mapping), "revision": revision()}
         (out / RECIPE).write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
 
 

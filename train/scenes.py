@@ -138,19 +138,18 @@ def scene_batch(
     questions: list[Question],
     *,
     write: bool = True,
-    augment: bool = True,
+    seeds: np.ndarray | None = None,
     drop_image: float = 0.0,
 ) -> SceneBatch:
     """Puts a batch together: (B, H, W, 3) pictures with G questions each.
 
     Args:
         write: whether the readable plan is among what is learned from this batch.
-        augment: random colours. Never shifts: points are absolute.
+        seeds: (B,) uint64, of random colours; None leaves the pictures as they are. Never shifts: points
+            are absolute.
         drop_image: share of questions that are asked without their picture.
     """
-    pixels = to_pixels(images)
-    if augment:
-        pixels = augmented(pixels, shift=0)
+    pixels = to_pixels(images) if seeds is None else augmented(images, seeds, shift=0)
     seen = (torch.rand(len(questions)) >= drop_image).tolist()
     prompts = interpreter.prompts(
         [item.instruction for item in questions], seen, [item.text for item in questions] if write else None

@@ -55,11 +55,11 @@ def recordings(
     return made
 
 
-def video(parts: Sequence[np.ndarray], codec: str = "libx264") -> bytes:
+def video(parts: Sequence[np.ndarray]) -> bytes:
     """An mp4 as ffmpeg makes it for others: B-frames, a long distance between key frames."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=FPS, options={"crf": "8", "g": "12"})
+        stream = container.add_stream("libx264", rate=FPS, options={"crf": "8", "g": "12"})
         stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
         for images in parts:
             for image in images:
@@ -74,12 +74,12 @@ def png(image: np.ndarray) -> dict[str, Any]:
     return {"bytes": buffer.getvalue(), "path": "frame.png"}
 
 
-def features(cameras: Sequence[str], inline: bool, names: Any) -> dict[str, dict[str, Any]]:
+def features(cameras: Sequence[str], inline: bool, names: Any, width: int) -> dict[str, dict[str, Any]]:
     kind = "image" if inline else "video"
     picture = {"dtype": kind, "shape": [*SIZE, 3], "names": ["height", "width", "channel"]}
     found: dict[str, dict[str, Any]] = {f"observation.images.{camera}": dict(picture) for camera in cameras}
     for name in ("observation.state", "action"):
-        found[name] = {"dtype": "float32", "shape": [len(JOINTS)], "names": names}
+        found[name] = {"dtype": "float32", "shape": [width], "names": names}
     found["timestamp"] = {"dtype": "float32", "shape": [1], "names": None}
     for name in ("frame_index", "episode_index", "index", "task_index"):
         found[name] = {"dtype": "int64", "shape": [1], "names": None}
@@ -95,7 +95,7 @@ def rows(
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         for camera, images in recording.images.items():
             columns[f"observation.images.{camera}"] = pa.array([png(image) for image in images], kind)
-    vector = pa.list_(pa.float32(), len(JOINTS))
+    vector = pa.list_(pa.float32(), recording.action.shape[1])
     columns["observation.state"] = pa.array(recording.state.tolist(), vector)
     columns["action"] = pa.array(recording.action.tolist(), vector)
     columns["timestamp"] = pa.array(frames / FPS, pa.float32())
@@ -130,7 +130,11 @@ def write_v2(
     """v2.1 and v2.0: a parquet file and a video for each episode; `drop` names columns left out."""
     cameras = list(made[0].images)
     tasks = list(dict.fromkeys(recording.task for recording in made))
-    found = {name: f for name, f in features(cameras, inline, names).items() if name not in drop}
+    found = {
+        name: f
+        for name, f in features(cameras, inline, names, made[0].action.shape[1]).items()
+        if name not in drop
+    }
     starts = np.cumsum([0, *(recording.length for recording in made)])
     tables = []
     for episode, recording in enumerate(made):
@@ -236,7 +240,7 @@ def write_v3(
         "video_path": None
         if inline
         else "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-        "features": features(cameras, inline, names),
+        "features": features(cameras, inline, names, made[0].action.shape[1]),
     }
     (meta / "info.json").write_text(json.dumps(info))
     return root

@@ -69,7 +69,7 @@ def test_the_cache_holds_all_frames_in_order(folder, made, tmp_path):
     cache = open_cache(Dataset(folder), 48, 64, cache_root=tmp_path)
     for camera in ("top", "side"):
         images = np.concatenate([recording.images[camera] for recording in made]).astype(int)
-        assert np.abs(cache.images[camera] - images).max() <= 8
+        assert np.abs(cache.images[camera][np.arange(21)] - images).max() <= 8
     assert np.array_equal(cache.columns["action"], np.concatenate([r.action for r in made]))
 
 

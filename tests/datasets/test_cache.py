@@ -1,0 +1,194 @@
+"""The cache's folders: shared, bounded, safe to interrupt; and images without it."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ideomotor.control.errors import UserError
+from ideomotor.datasets import store
+from ideomotor.datasets.loader import WindowLoader
+from ideomotor.datasets.reader import Dataset
+
+
+def fill(size):
+    def build(folder):
+        (folder / "content").write_bytes(b"x" * size)
+
+    return build
+
+
+def names(root):
+    return sorted(path.name.split("-")[0] for path in root.iterdir() if path.is_dir())
+
+
+def take(root, name, size=100, budget=None, key="0" * 12):
+    return store.take(root, f"{name}-columns", key, lambda: size, fill(size), budget)
+
+
+def test_a_folder_is_built_once(tmp_path):
+    first = take(tmp_path, "a")
+    again = store.take(tmp_path, "a-columns", "0" * 12, lambda: 1 // 0, lambda _: pytest.fail("built twice"))
+    assert first.folder == again.folder
+    assert (first.folder / "content").read_bytes() == b"x" * 100
+
+
+def test_the_folders_used_longest_ago_make_room(tmp_path):
+    for age, name in enumerate("abc"):
+        held = take(tmp_path, name)
+        os.utime(held.folder / store.MARK, (1000 + age, 1000 + age))
+        del held
+    take(tmp_path, "a")  # used again: b is now the oldest
+    take(tmp_path, "d", 150, budget=300)
+    assert names(tmp_path) == ["a", "d"]
+    assert store.used_bytes(tmp_path) == 250
+
+
+def test_what_is_in_use_stays_and_nothing_goes_in_vain(tmp_path):
+    held = take(tmp_path, "a")
+    take(tmp_path, "b")
+    with pytest.raises(store.NoRoom, match="needed"):
+        take(tmp_path, "c", 150, budget=200)
+    assert names(tmp_path) == ["a", "b"]
+    take(tmp_path, "c", 90, budget=200)
+    assert names(tmp_path) == ["a", "c"]
+    assert held.folder.is_dir()
+
+
+def test_other_folders_are_never_touched(tmp_path):
+    (tmp_path / "holiday-pictures").mkdir()
+    take(tmp_path, "a")
+    take(tmp_path, "b", 150, budget=200)
+    assert names(tmp_path) == ["b", "holiday"]
+
+
+def test_a_child_keeps_what_its_parent_opened(tmp_path):
+    held = take(tmp_path, "a")
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    del held
+    try:
+        with pytest.raises(store.NoRoom):
+            take(tmp_path, "b", 150, budget=200)
+    finally:
+        child.kill()
+        child.join()
+    take(tmp_path, "b", 150, budget=200)
+
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from ideomotor.datasets import store
+
+def build(folder):
+    (folder / "content").write_bytes(b"x" * 50)
+    print("building", flush=True)
+    time.sleep(60)
+
+store.take(Path(sys.argv[1]), "a-columns", "0" * 12, lambda: 100, build)
+"""
+
+
+def test_a_build_that_was_killed_is_taken_up_by_the_next(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", BUILDER, str(tmp_path)], stdout=subprocess.PIPE) as builder:
+        assert builder.stdout is not None and builder.stdout.readline() == b"building\n"
+        with pytest.raises(store.NoRoom):  # its part of the budget is taken while it lives
+            take(tmp_path, "b", 150, budget=200)
+        builder.send_signal(signal.SIGKILL)
+    take(tmp_path, "b", 150, budget=200)
+    assert names(tmp_path) == ["b"]
+    assert (take(tmp_path, "a").folder / "content").stat().st_size == 100
+
+
+def test_removing_that_was_killed_leaves_nothing_that_is_used(tmp_path):
+    folder = take(tmp_path, "a").folder
+    (folder / store.MARK).unlink()  # where it begins
+    (folder / "content").write_bytes(b"")
+    assert (take(tmp_path, "a").folder / "content").read_bytes() == b"x" * 100
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "nan"])
+def test_a_budget_that_is_none(text, monkeypatch):
+    monkeypatch.setenv("IDEOMOTOR_CACHE_GB", text)
+    with pytest.raises(UserError, match="IDEOMOTOR_CACHE_GB: got"):
+        store.default_budget()
+
+
+@pytest.fixture
+def loaders(recorded, so101, tmp_path):
+    """One with decoded images and one without, which its budget has no room for."""
+    cached = WindowLoader([recorded], so101, 10, 16, cache_root=tmp_path / "cached")
+    decoding = WindowLoader([recorded], so101, 10, 16, cache_root=tmp_path / "none", cache_budget=1_500_000)
+    assert not cached.notes
+    assert "decoded from the videos each time" in decoding.notes[0]
+    return cached, decoding
+
+
+def same(a, b):
+    return all(
+        np.array_equal(a[group][c], b[group][c]) for group in ("images", "plan_images") for c in a[group]
+    )
+
+
+def test_without_room_images_are_decoded_and_the_same(loaders):
+    cached, decoding = loaders
+    assert all(same(cached.batch(step), decoding.batch(step)) for step in range(4))
+    rows = np.array([7, 3, 7, 59])
+    assert np.array_equal(cached.row_images(rows)["wrist"], decoding.row_images(rows)["wrist"])
+
+
+def test_the_budget_of_the_environment_counts(recorded, so101, tmp_path, monkeypatch):
+    monkeypatch.setenv("IDEOMOTOR_CACHE_GB", "0.0015")
+    assert WindowLoader([recorded], so101, 10, 4, cache_root=tmp_path).notes
+    monkeypatch.setenv("IDEOMOTOR_CACHE_GB", "0.000001")
+    with pytest.raises(UserError, match="no room for the cache"):
+        WindowLoader([recorded], so101, 10, 4, cache_root=tmp_path / "other")
+
+
+def test_forked_workers_decode_for_themselves(loaders):
+    _, decoding = loaders
+    expected = [decoding.batch(step)["images"]["front"] for step in range(12)]  # decoders are open now
+    results = multiprocessing.get_context("fork").SimpleQueue()
+
+    def work(steps):
+        for step in steps:
+            got = decoding.batch(step)["images"]["front"]
+            results.put((step, bool(np.array_equal(got, expected[step]))))
+
+    workers = [
+        multiprocessing.get_context("fork").Process(target=work, args=(range(k, 12, 2),)) for k in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    answers = dict(results.get() for _ in range(12))
+    for worker in workers:
+        worker.join(30)
+        assert worker.exitcode == 0
+    assert all(answers[step] for step in range(12))
+    assert same(decoding.batch(0), loaders[0].batch(0))
+
+
+def test_opening_a_cache_reads_nothing_of_the_dataset(loaders, recorded, so101, tmp_path, monkeypatch):
+    monkeypatch.setattr(Dataset, "__init__", lambda *_: pytest.fail("opened"))
+    again = WindowLoader([recorded], so101, 10, 16, cache_root=tmp_path / "cached")
+    assert same(again.batch(3), loaders[0].batch(3))
+
+
+def test_a_damaged_cache_is_named(loaders, recorded, so101, tmp_path):
+    for path in (tmp_path / "cached").glob("*96x96*/image.front.npy"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"image\.front\.npy"):
+        WindowLoader([recorded], so101, 10, 16, cache_root=tmp_path / "cached")
+
+
+def test_reading_does_not_keep_columns_in_memory(loaders):
+    loader = loaders[0]
+    before = loader.batch(0)
+    loader.caches[0].maps.release()
+    assert np.array_equal(loader.batch(0)["actions"], before["actions"])
