@@ -39,11 +39,7 @@ def repair(root: Path | str, out: Path | str, robot: Embodiment | None = None) -
     """
     root, out = Path(root), Path(out)
     info = _usable_info(root)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"fix: {out} exists already, expected a new folder")
-    inside, around = out.resolve(), root.resolve()
-    if inside == around or around in inside.parents or inside in around.parents:
-        raise UserError(f"fix: {out} and {root} lie in one another, expected a folder of its own")
+    check_target(root, out)
     meta = Metadata(root, info, _identity(root), [], pa.table({}))
     left = salvage(root, info, embodiment_of(meta, robot))
     if not left.episodes:
@@ -70,6 +66,15 @@ def repair(root: Path | str, out: Path | str, robot: Embodiment | None = None) -
         reason = "the disk is full" if files.is_full(error) else f"cannot write: {error.strerror or error}"
         raise UserError(f"{out}: {reason}") from None
     return left.said
+
+
+def check_target(root: Path, out: Path) -> None:
+    """Raises UserError when a repaired copy cannot go there."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"fix: {out} exists already, expected a new folder")
+    inside, around = out.resolve(), root.resolve()
+    if inside == around or around in inside.parents or inside in around.parents:
+        raise UserError(f"fix: {out} and {root} lie in one another, expected a folder of its own")
 
 
 def _usable_info(root: Path) -> dict[str, Any]:
