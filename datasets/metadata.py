@@ -226,6 +226,9 @@ def check_info(path: Path, info: dict[str, Any]) -> None:
     for name, kind in kinds.items():
         if not isinstance(info.get(name), kind):
             raise UserError(f"{path}: {name}: got {info.get(name)!r}, expected {kind.__name__}")
+    for name in ("total_episodes", "total_frames"):
+        if isinstance(info[name], bool) or info[name] < 0:
+            raise UserError(f"{path}: {name}: got {info[name]!r}, expected a number of 0 or more")
     fps = info.get("fps")
     if not isinstance(fps, (int, float)) or not 0 < fps < 10_000:
         raise UserError(f"{path}: fps: got {fps!r}, expected a number of frames per second")
@@ -258,11 +261,11 @@ def read_tasks(path: Path) -> list[str]:
     texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
     if not texts or "task_index" not in table.column_names:
         raise UserError(f"{path}: columns {table.column_names}, expected task_index and task")
-    order = np.argsort(table["task_index"].to_numpy(), kind="stable")
-    tasks = [str(table[texts[0]][int(row)].as_py()) for row in order]
-    if sorted(table["task_index"].to_pylist()) != list(range(len(tasks))):
-        raise UserError(f"{path}: task_index: expected 0 to {len(tasks) - 1}, each once")
-    return tasks
+    numbers, names = table["task_index"].to_pylist(), table[texts[0]].to_pylist()
+    tasks = {number: str(name) for number, name in zip(numbers, names, strict=True)}
+    if tasks.keys() != set(range(len(numbers))):
+        raise UserError(f"{path}: task_index: expected 0 to {len(numbers) - 1}, each once")
+    return [tasks[number] for number in range(len(numbers))]
 
 
 def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:

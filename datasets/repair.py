@@ -39,11 +39,7 @@ def repair(root: Path | str, out: Path | str, robot: Embodiment | None = None) -
     """
     root, out = Path(root), Path(out)
     info = _usable_info(root)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"fix: {out} exists already, expected a new folder")
-    inside, around = out.resolve(), root.resolve()
-    if inside == around or around in inside.parents or inside in around.parents:
-        raise UserError(f"fix: {out} and {root} lie in one another, expected a folder of its own")
+    check_target(root, out)
     meta = Metadata(root, info, _identity(root), [], pa.table({}))
     left = salvage(root, info, embodiment_of(meta, robot))
     if not left.episodes:
@@ -72,6 +68,15 @@ def repair(root: Path | str, out: Path | str, robot: Embodiment | None = None) -
     return left.said
 
 
+def check_target(root: Path, out: Path) -> None:
+    """Raises UserError when a repaired copy cannot go there."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"fix: {out} exists already, expected a new folder")
+    inside, around = out.resolve(), root.resolve()
+    if inside == around or around in inside.parents or inside in around.parents:
+        raise UserError(f"fix: {out} and {root} lie in one another, expected a folder of its own")
+
+
 def _usable_info(root: Path) -> dict[str, Any]:
     info = layout.read_json(root / layout.INFO)
     counts = dict.fromkeys(("total_episodes", "total_frames", "total_tasks"), 0)
@@ -79,7 +84,8 @@ def _usable_info(root: Path) -> dict[str, Any]:
     if not info["codebase_version"].startswith("v3."):
         version = info["codebase_version"]
         raise UserError(f"fix: {root} is LeRobot {version}, expected {layout.CODEBASE_VERSION}")
-    return info | counts
+    counted = info.get("total_episodes")
+    return info | counts | {"total_episodes": counted if is_count(counted) else 0}
 
 
 def _identity(root: Path) -> dict[str, Any] | None:

@@ -69,13 +69,16 @@ class Salvage:
 def salvage(root: Path, info: dict[str, Any], robot: Embodiment | None) -> Salvage:
     """Returns the episodes that can be used; `info` is a usable info.json, but for its counts."""
     rows, said = _table_rows(root)
+    if len(rows) != info["total_episodes"]:
+        expected = f"counted {info['total_episodes']} episodes, {len(rows)} are in the episode table"
+        said.append(problem(layout.INFO, expected))
     left = Salvage(info, _tasks(root, rows, said), said=said)
     tables = _Tables()
     absent: dict[str, list[int]] = {}
     for row in rows:
         number = row["episode_index"]
         try:
-            found, columns = _read(root, left, row, tables)
+            found, columns = _read(root, left, row, rows, tables)
         except (UserError, KeyError, TypeError) as error:
             left.drop(number, f"{error}" if isinstance(error, UserError) else f"no usable {error} in its row")
             continue
@@ -90,8 +93,8 @@ def salvage(root: Path, info: dict[str, Any], robot: Embodiment | None) -> Salva
             left.episodes.append(found)
             numeric = {n: c for n, c in values.items() if n in info["features"] and c.dtype.kind in "fiub"}
             found.stats = {name: stats.vector_stats(column) for name, column in numeric.items()}
-            steps = out_of_step("", columns, row.get("dataset_from_index", 0), info["fps"], len(left.tasks))
-            for bad in steps:
+            start = row["dataset_from_index"] if is_count(row.get("dataset_from_index")) else 0
+            for bad in out_of_step("", columns, start, info["fps"], len(left.tasks)):
                 left.said.append(problem(f"episode {number}{bad['where']}", f"recomputed: {bad['what']}"))
     _drop_absent(left, absent, len(rows))
     for key, feature in info["features"].items():
@@ -159,15 +162,16 @@ def _tasks(root: Path, rows: list[dict[str, Any]], said: list[Problem]) -> list[
 
 
 def _read(
-    root: Path, left: Salvage, row: dict[str, Any], tables: _Tables
+    root: Path, left: Salvage, row: dict[str, Any], rows: list[dict[str, Any]], tables: _Tables
 ) -> tuple[Found, dict[str, np.ndarray]]:
     """Returns an episode and its columns; UserError or KeyError when it cannot be used."""
     info, number = left.info, row["episode_index"]
     path = root / formatted(info, "data_path", _place(row, "data"))
     table = tables.read(path)
-    if "episode_index" not in table.column_names:
-        raise UserError("its data file has no column episode_index")
-    at = np.flatnonzero(to_numpy(table["episode_index"], "episode_index") == number)
+    if "episode_index" in table.column_names:
+        at = np.flatnonzero(to_numpy(table["episode_index"], "episode_index") == number)
+    else:
+        at = _counted_rows(row, rows, len(table))
     if not len(at) or at[-1] - at[0] + 1 != len(at):
         raise UserError(f"{len(at)} rows of it in {path.relative_to(root)}, expected some, side by side")
     first, length = int(at[0]), len(at)
@@ -190,6 +194,16 @@ def _read(
     tasks = _task(left, row, columns)
     plain = {name: value for name, value in row.items() if not name.startswith("stats/")}
     return Found(number, plain, path, first, length, tasks, {}, videos), columns
+
+
+def _counted_rows(row: dict[str, Any], rows: list[dict[str, Any]], length: int) -> np.ndarray:
+    """Returns the rows of an episode in its data file by the counts of the episode table."""
+    place = _place(row, "data")
+    same = [r for r in rows if all(r.get(f"data/{name}") == value for name, value in place.items())]
+    first = row["dataset_from_index"] - min(r["dataset_from_index"] for r in same)
+    if not is_count(first) or not is_count(row["length"]) or first + row["length"] > length:
+        raise UserError("its rows cannot be told: no column episode_index, and no usable counts")
+    return np.arange(first, first + row["length"])
 
 
 def _task(left: Salvage, row: dict[str, Any], columns: dict[str, np.ndarray]) -> np.ndarray:

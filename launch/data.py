@@ -88,6 +88,8 @@ def validate(options: ValidateOptions) -> int:
     if not options.dataset.is_dir():
         raise UserError(f"dataset: no folder {str(options.dataset)!r}")
     robot = load_embodiment(options.robot) if options.robot else None
+    if options.fix is not None:
+        repair.check_target(options.dataset, options.fix)
     problems = checks.validate(options.dataset, robot, every_frame=options.every_frame)
     for problem in problems:
         output.text.print(f"{problem['where']}: {problem['what']}", markup=False)
@@ -103,6 +105,5 @@ def validate(options: ValidateOptions) -> int:
         )
         fixed = {"out": str(options.fix), "episodes": whole["episodes"], "frames": whole["frames"]}
         result["fixed"] = fixed | {"done": done}
-        return output.result(result) or 0
     output.result(result)
-    return 1 if problems else 0
+    return 1 if problems and options.fix is None else 0
