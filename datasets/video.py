@@ -8,8 +8,9 @@ because mp4's time base is a multiple of the frame rate.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -29,9 +30,11 @@ MAX_PIXELS = 2**26  # of a frame: a damaged header must not ask for all memory
 _BIT_EXACT = {"fflags": "+bitexact"}
 
 
-def encode(frames: np.ndarray, fps: int) -> bytes:
-    """Returns an mp4 file of (T, H, W, 3) uint8 RGB frames; H and W must be even."""
-    height, width = frames.shape[1:3]
+def encode(frames: Iterable[np.ndarray], fps: int) -> bytes:
+    """Returns an mp4 file of T frames (H, W, 3) uint8 RGB, T at least 1; H and W must be even."""
+    rest = iter(frames)
+    first = next(rest)
+    height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise UserError(f"images: {height}x{width}, expected an even height and width for {PIX_FMT} video")
     buffer = io.BytesIO()
@@ -43,7 +46,7 @@ def encode(frames: np.ndarray, fps: int) -> bytes:
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= Flags.bitexact
-        for frame in frames:
+        for frame in chain([first], rest):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
     return buffer.getvalue()

@@ -98,6 +98,12 @@ def _data_validate() -> tuple[type, Callable[[Any], int]]:
     return data.ValidateOptions, data.validate
 
 
+def _data_convert() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import data_convert
+
+    return data_convert.ConvertOptions, data_convert.convert
+
+
 def _train() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import training
 
@@ -123,6 +129,7 @@ COMMANDS: dict[str, _Entry] = {
     "record": _Entry("record demonstrations of the scripted experts to a LeRobot v3 dataset", _record),
     "data info": _Entry("what a dataset holds", _data_info),
     "data validate": _Entry("check a dataset file by file", _data_validate),
+    "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),
