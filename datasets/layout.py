@@ -54,12 +54,7 @@ def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
     places = [f"{what}.{axis}" for what in ("target", "place") for axis in "xyz"]
     keypoints = [f"{what}.{part}" for what in ("target", "place") for part in ("u", "v", "visible")]
     features = {
-        IMAGE_PREFIX + camera.name: {
-            "dtype": "video",
-            "shape": [camera.height, camera.width, 3],
-            "names": ["height", "width", "channels"],
-            "info": _video_info(camera.height, camera.width, fps),
-        }
+        IMAGE_PREFIX + camera.name: video_feature(camera.height, camera.width, fps)
         for camera in embodiment.cameras
     }
     features |= {
@@ -68,20 +63,29 @@ def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
         HIGH_RATE: vector_feature([f"t{tick}.{joint}" for tick in ticks for joint in joints]),
         REFERRED: vector_feature(places),
         KEYPOINTS: vector_feature(keypoints),
-        "progress": _scalar("float32"),
-        "subtask": _scalar("string"),
-        "plan_text": _scalar("string"),
-        "next.done": _scalar("bool"),
-        "timestamp": _scalar("float32"),
+        "progress": scalar_feature("float32"),
+        "subtask": scalar_feature("string"),
+        "plan_text": scalar_feature("string"),
+        "next.done": scalar_feature("bool"),
     }
-    return features | {name: _scalar("int64") for name in COUNTERS}
+    return features | made_up_features()
+
+
+def made_up_features() -> dict[str, dict[str, Any]]:
+    """Returns the features that follow from the place of a row."""
+    return {"timestamp": scalar_feature("float32")} | {name: scalar_feature("int64") for name in COUNTERS}
 
 
 def new_info(embodiment: Embodiment, fps: int) -> dict[str, Any]:
     """Returns the info.json of a dataset without episodes."""
+    return empty_info(embodiment.name, fps, features_of(embodiment, fps))
+
+
+def empty_info(robot: str | None, fps: int, features: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns the info.json of a dataset without episodes, of any robot."""
     return {
         "codebase_version": CODEBASE_VERSION,
-        "robot_type": embodiment.name,
+        "robot_type": robot,
         "total_episodes": 0,
         "total_frames": 0,
         "total_tasks": 0,
@@ -92,7 +96,7 @@ def new_info(embodiment: Embodiment, fps: int) -> dict[str, Any]:
         "splits": {"train": "0:0"},
         "data_path": DATA,
         "video_path": VIDEO,
-        "features": features_of(embodiment, fps),
+        "features": features,
     }
 
 
@@ -173,8 +177,17 @@ def vector_feature(names: list[str]) -> dict[str, Any]:
     return {"dtype": "float32", "shape": [len(names)], "names": names}
 
 
-def _scalar(dtype: str) -> dict[str, Any]:
+def scalar_feature(dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [1], "names": None}
+
+
+def video_feature(height: int, width: int, fps: int) -> dict[str, Any]:
+    return {
+        "dtype": "video",
+        "shape": [height, width, 3],
+        "names": ["height", "width", "channels"],
+        "info": _video_info(height, width, fps),
+    }
 
 
 def _video_info(height: int, width: int, fps: int) -> dict[str, Any]:

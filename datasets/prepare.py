@@ -27,6 +27,12 @@ class PreparedEpisode:
     videos: dict[str, bytes]  # {feature: mp4 file}
     stats: stats.Stats  # of columns and videos
     facts: dict[str, Any]  # extra columns of the episode table
+    row_tasks: list[str] | None = None  # T instructions, where they change within the episode
+
+    @property
+    def tasks(self) -> list[str]:
+        """The instructions in it, each once."""
+        return [self.task] if self.row_tasks is None else list(dict.fromkeys(self.row_tasks))
 
 
 def prepare(episode: Episode, embodiment: Embodiment, fps: int) -> PreparedEpisode:

@@ -70,7 +70,7 @@ class Volume:
         self, episode: PreparedEpisode, found: stats.Stats, index: int, start: int, fps: int
     ) -> dict[str, Any]:
         """Returns the row that the episode table gets for an episode whose first row is `start`."""
-        row: dict[str, Any] = {"episode_index": index, "tasks": [episode.task], "length": episode.length}
+        row: dict[str, Any] = {"episode_index": index, "tasks": episode.tasks, "length": episode.length}
         row |= {f"data/{name}": self.place[name] for name in PLACE}
         row |= {"dataset_from_index": start, "dataset_to_index": start + episode.length}
         for key in episode.videos:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from ideomotor.datasets.volume import FIRST_PLACE, Volume, last_volume, parquet_
 class DatasetWriter:
     """Appends episodes to one dataset folder; a context manager.
 
+    What was not recorded with an embodiment comes with its own `template` and `identity`.
+
     Episodes may come in any order: they are written in the order of their index, and one whose turn
     has not come waits in memory (encoded). Those still waiting at `close` are dropped.
 
@@ -36,15 +39,28 @@ class DatasetWriter:
         embodiment: the robot that was recorded.
         fps: camera frames per second, a divisor of the embodiment's control_hz.
         resume: continue after the last complete episode of an existing dataset.
+        template: info.json of the dataset without episodes; by default that of the embodiment.
+        identity: meta/ideomotor.json, which says what the dataset is of; by default of the embodiment.
 
     Raises:
         UserError: folder not empty, another writer at work, a dataset of another robot or rate.
     """
 
-    def __init__(self, root: Path | str, embodiment: Embodiment, *, fps: int = 30, resume: bool = False):
+    def __init__(
+        self,
+        root: Path | str,
+        embodiment: Embodiment | None,
+        *,
+        fps: int = 30,
+        resume: bool = False,
+        template: dict[str, Any] | None = None,
+        identity: dict[str, Any] | None = None,
+    ):
         self.root, self.embodiment, self.fps = Path(root), embodiment, fps
-        self._info = layout.new_info(embodiment, fps)
+        self._info = template or layout.new_info(self._robot(), fps)
+        self._identity = identity or layout.identity_of(self._robot())
         self._schema = layout.data_schema(self._info["features"])
+        self._recorded = identity is None
         self._tasks: list[str] = []
         self._stats: stats.Stats = {}
         self._volume = Volume(self.root, FIRST_PLACE, [])
@@ -58,8 +74,8 @@ class DatasetWriter:
                 self.root.mkdir(parents=True, exist_ok=True)
                 self._lock = files.lock_folder(self.root)
                 if _unbegun(self.root):
-                    identity = layout.to_json(layout.identity_of(embodiment))
-                    self._write({layout.IDENTITY: identity, layout.INFO: layout.to_json(self._info)})
+                    identity_file = {layout.IDENTITY: layout.to_json(self._identity)}
+                    self._write(identity_file | {layout.INFO: layout.to_json(self._info)})
                 elif resume:
                     self._load()
                 else:
@@ -95,7 +111,7 @@ class DatasetWriter:
         if self._lock is None:
             raise ValueError("the writer is closed")
         if isinstance(episode, Episode):
-            episode = prepare(episode, self.embodiment, self.fps)
+            episode = prepare(episode, self._robot(), self.fps)
         index = self.episodes + len(self._waiting) if episode.index is None else episode.index
         if index < self.episodes or index in self._waiting:
             raise UserError(f"{self.root}: episode {index} is there already")
@@ -126,13 +142,19 @@ class DatasetWriter:
     ) -> None:
         self.close()
 
+    def _robot(self) -> Embodiment:
+        if self.embodiment is None:
+            raise ValueError("a dataset of no embodiment takes prepared episodes, a template and an identity")
+        return self.embodiment
+
     def _commit(self, episode: PreparedEpisode) -> None:
         """Puts the next episode on the disk, or leaves everything as it was."""
-        tasks = self._tasks + [episode.task] * (episode.task not in self._tasks)
+        tasks = list(dict.fromkeys([*self._tasks, *episode.tasks]))
+        row_tasks = episode.row_tasks or [episode.task] * episode.length
         counters = {
             "episode_index": np.full(episode.length, self.episodes),
             "index": np.arange(self.frames, self.frames + episode.length),
-            "task_index": np.full(episode.length, tasks.index(episode.task)),
+            "task_index": np.array([tasks.index(task) for task in row_tasks]),
         }
         found = episode.stats | {name: stats.vector_stats(values) for name, values in counters.items()}
         stats.check_finite(found, f"episode {self.episodes}")
@@ -171,7 +193,10 @@ class DatasetWriter:
     def _load(self) -> None:
         """Takes over what an earlier writer left, without the files of its unfinished commit."""
         meta = read_metadata(self.root)
-        check_embodiment(meta, self.embodiment)
+        if self._recorded:
+            check_embodiment(meta, self._robot())
+        elif meta.identity != self._identity:
+            raise UserError(f"{self.root}: holds something else already, choose another folder")
         if meta.fps != self.fps:
             raise UserError(f"{self.root}: fps: recorded at {meta.fps}, expected {self.fps}")
         if meta.features != self._info["features"]:

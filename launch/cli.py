@@ -110,6 +110,12 @@ def _data_view() -> tuple[type, Callable[[Any], int]]:
     return data_view.ViewOptions, data_view.view
 
 
+def _data_convert() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import data_convert
+
+    return data_convert.ConvertOptions, data_convert.convert
+
+
 def _train() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import training
 
@@ -145,6 +151,7 @@ COMMANDS: dict[str, _Entry] = {
     "data view": _Entry(
         "episodes as one HTML page with videos and plots, or as a Rerun recording", _data_view
     ),
+    "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),

@@ -44,9 +44,10 @@ def recordings(
     for seed, length in enumerate(lengths):
         rng = np.random.default_rng(seed)
         values = 0.5 * np.sin(np.arange(length)[:, None] / 5 + rng.uniform(0, 6, (2, 1, len(JOINTS))))
+        values[..., 5] += 0.5  # a gripper does not close further than shut
         images = {}
         for number, camera in enumerate(cameras):
-            level = (np.arange(length) * 20 + 40 * number + 10 * seed) % 200 + 20
+            level = np.arange(length) * 12 + 40 * number + 10 * seed + 20
             images[camera] = np.broadcast_to(level[:, None, None, None], (length, *SIZE, 3)).astype(np.uint8)
             images[camera] = images[camera].copy()
             images[camera][:, : SIZE[0] // 2, :, number] += 30  # so that up, down and channels show
@@ -248,3 +249,45 @@ def write_v3(
 
 def lines(path: Path, values: Sequence[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(value) + "\n" for value in values))
+
+
+ENV_ARGS = {
+    "env_name": "Lift",
+    "type": 1,
+    "env_kwargs": {"robots": ["Panda"], "control_freq": 20, "camera_names": ["agentview"]},
+}
+
+
+def write_robomimic(path: Path, lengths: Sequence[int] = (6, 8, 5), **attributes: Any) -> dict[str, Any]:
+    """A robomimic file as dataset_states_to_obs.py makes it; returns its values, {demo: {name: array}}."""
+    import h5py
+
+    numbers = [0, 2, 10][: len(lengths)]  # demonstrations are left out by filters, and sort by number
+    written = {}
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        for name, value in ({"env_args": json.dumps(ENV_ARGS), "total": sum(lengths)} | attributes).items():
+            data.attrs[name] = value
+        for number, length in zip(numbers, lengths, strict=True):
+            rng = np.random.default_rng(number)
+            demo = data.create_group(f"demo_{number}")
+            demo.attrs["num_samples"] = length
+            values = {
+                "actions": rng.uniform(-1, 1, (length, 7)),
+                "states": rng.uniform(-1, 1, (length, 32)),
+                "rewards": np.linspace(0, 1, length),
+                "dones": (np.arange(length) == length - 1).astype(int),
+                "obs/robot0_eef_pos": rng.uniform(-1, 1, (length, 3)),
+                "obs/robot0_eef_quat": rng.uniform(-1, 1, (length, 4)),
+                "obs/robot0_gripper_qpos": rng.uniform(-1, 1, (length, 2)),
+                "obs/robot0_joint_pos": rng.uniform(-1, 1, (length, 7)),
+                "obs/object": rng.uniform(-1, 1, (length, 10)),
+                "obs/agentview_depth": rng.uniform(0, 1, (length, 48, 64, 1)).astype(np.float32),
+                "obs/agentview_image": np.full((length, 48, 64, 3), 100 + 5 * number, np.uint8),
+                "next_obs/object": rng.uniform(-1, 1, (length, 10)),
+            }
+            for name, value in values.items():
+                demo[name] = value
+            written[f"demo_{number}"] = values
+        file["mask/train"] = np.array([b"demo_0", b"demo_2"])
+    return written
