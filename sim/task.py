@@ -61,3 +61,12 @@ class Task:
         """Templates of a split: "train" or "heldout"."""
         seen = self.instructions[:-HELD_OUT_PHRASINGS]
         return seen if split == "train" else self.instructions[-HELD_OUT_PHRASINGS:]
+
+
+def goals_for(scene: Scene, fits: Callable[[Thing], bool]) -> tuple[Goal, ...]:
+    """A goal for each thing that fits, with its description as the word "target"."""
+    return tuple(
+        Goal(thing.name, words={"target": scene.describe(thing.name)})
+        for thing in scene.things
+        if fits(thing)
+    )

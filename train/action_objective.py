@@ -39,7 +39,10 @@ class ActionSettings:
     drop_plan: float = 0.05
     drop_camera: float = 0.1
     drop_state: float = 0.05
-    drop_history: float = 1.0  # past commands tell where the demonstrator was going: it would copy itself
+    drop_history: float = 0.3
+    # Past commands are given blurred: how fast the arm moves must be known, but from their exact course a
+    # decoder would tell where the demonstrator was going and copy itself (docs/lab_notes.md).
+    history_jitter: float = 0.5  # of each past command, normalised; about 5 mrad
     point_jitter: float = 0.004  # of the plan's points, in image widths
     state_jitter: float = 0.02  # of the normalised state
     progress: float = 0.1  # weight of the progress loss
@@ -65,7 +68,7 @@ class ActionObjective(nn.Module):
             has_camera=_kept(batch.state, batch.pixels.shape[:2], knobs.drop_camera),
             state=batch.state + knobs.state_jitter * torch.randn_like(batch.state),
             has_state=_kept(batch.state, (size,), knobs.drop_state),
-            history=batch.history,
+            history=batch.history + knobs.history_jitter * torch.randn_like(batch.history),
             has_history=_kept(batch.state, (size,), knobs.drop_history),
         )
         context = self.decoder.context(self.embodiment, inputs).repeated(knobs.draws)

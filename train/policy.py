@@ -1,7 +1,7 @@
 """Stage 2: the decoder on recorded demonstrations, with the interpreter frozen.
 
-A frozen interpreter says the same about the same frame every time, so it reads each frame once and what
-it said is kept in a memory map; an epoch then costs no vision-language pass at all.
+The interpreter has read every frame beforehand (frame_plans.py), so that a step of training costs no
+vision-language pass at all.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from torch import nn
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
+from ideomotor.train.frame_plans import FramePlans, read_plans
 from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.train.scenes import NAMES
-from ideomotor.train.trainer import fit, tune_process
+from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.images import augmented, sample_seeds, to_pixels
+from ideomotor.vla.images import augmented, sample_seeds
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -30,7 +31,6 @@ from ideomotor.vla.processor import Processor, fit_processor
 from ideomotor.vla.sampler import SamplingConfig, sample_chunk, source_noise
 
 Told = Callable[[str], None]
-READ_AT_ONCE = 64  # frames
 
 
 def train_policy(
@@ -49,7 +49,7 @@ def train_policy(
         recipe: this stage's.
         loader: windows of this process, of batches of `recipe.batch` over all processes.
         interpreter: stays as it is, but for its plan head, which learns with the decoder.
-        out: where state, metrics and the frames' plans go.
+        out: where state and metrics go.
         resume: continue from the state in `out`.
         told: called with lines about what is going on.
         before: a policy with this interpreter, whose decoder and plan head are trained further.
@@ -69,7 +69,7 @@ def train_policy(
         blocks=recipe.blocks,
     )
     decoder = Decoder(config)
-    plans = read_plans(interpreter, loader, out / "state", told)
+    plans = read_plans(interpreter, loader, told)
     processor = measure(loader)
     if before is not None:
         before.processor.check(body)
@@ -105,7 +105,7 @@ def train_policy(
 
 def action_batch(
     batch: dict,
-    plans: np.ndarray,
+    plans: FramePlans,
     cameras: tuple[str, ...],
     processor: Processor,
     recipe: PolicyRecipe,
@@ -190,52 +190,6 @@ def measure(loader: WindowLoader, windows: int = 8192) -> Processor:
     return fit_processor(
         loader.embodiment, dataset, joined["state"].astype(float), joined["actions"], joined["action_mask"]
     )
-
-
-@torch.inference_mode()
-def read_plans(interpreter: Interpreter, loader: WindowLoader, folder: Path, told: Told) -> np.ndarray:
-    """(rows, K hidden + 3 M) float16: hidden states, points and presence the interpreter gives each frame.
-
-    Kept in `folder` under a name made from the interpreter's weights and the data's size.
-    """
-    tune_process()
-    digest = hashlib.sha256(str(loader.rows).encode())
-    for key, parameter in interpreter.named_parameters():
-        if not key.startswith("plan_head"):
-            digest.update(parameter.detach().cpu().numpy().tobytes())
-    for cache in loader.caches:
-        digest.update(cache.folder.name.encode())
-    path = folder / f"plans-{digest.hexdigest()[:16]}.npy"
-    if path.is_file():
-        return np.load(path, mmap_mode="r")
-    state, names = PartialState(), len(interpreter.config.names)
-    partial, columns = path.with_suffix(".partial"), PLAN_QUERIES * interpreter.hidden_dim + 3 * names
-    if state.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(loader.rows, columns))
-    state.wait_for_everyone()
-    plans = np.load(partial, mmap_mode="r+")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    interpreter.eval().to(device)
-    camera = interpreter.config.cameras[0]
-    first, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
-    for turn, start in enumerate(range(first, loader.rows, stride)):
-        rows = np.arange(start, min(start + READ_AT_ONCE, loader.rows))
-        images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
-        prompts = interpreter.prompts(instructions, [True] * len(rows))
-        prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
-        with torch.autocast(device.type, torch.bfloat16):
-            reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
-        parts = (reading.hidden, reading.pointing.points, reading.pointing.presence.sigmoid())
-        plans[rows] = torch.cat([part.float().flatten(1) for part in parts], dim=1).cpu().numpy()
-        if turn % 64 == 0:
-            told(f"reading frames: {rows[-1] + 1} of {loader.rows}")
-    plans.flush()
-    state.wait_for_everyone()
-    if state.is_main_process:
-        partial.rename(path)
-    state.wait_for_everyone()
-    return np.load(path, mmap_mode="r")
 
 
 @torch.inference_mode()

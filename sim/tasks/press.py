@@ -10,7 +10,7 @@ import numpy as np
 from ideomotor.sim import layout
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import BUTTON_HEIGHT, BUTTON_TRAVEL, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task
+from ideomotor.sim.task import Goal, Subtask, Task, goals_for
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -25,11 +25,7 @@ def draw_layout(generator: np.random.Generator) -> tuple[Thing, ...] | None:
 
 
 def goals(scene: Scene) -> tuple[Goal, ...]:
-    return tuple(
-        Goal(thing.name, words={"target": scene.describe(thing.name)})
-        for thing in scene.things
-        if thing.kind == "button"
-    )
+    return goals_for(scene, lambda thing: thing.kind == "button")
 
 
 def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from ideomotor.sim import layout
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import GRASPABLE, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task
+from ideomotor.sim.task import Goal, Subtask, Task, goals_for
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -25,11 +25,7 @@ def draw_layout(generator: np.random.Generator) -> tuple[Thing, ...] | None:
 
 
 def goals(scene: Scene) -> tuple[Goal, ...]:
-    return tuple(
-        Goal(thing.name, words={"target": scene.describe(thing.name)})
-        for thing in scene.things
-        if layout.within_reach(thing.position)
-    )
+    return goals_for(scene, lambda thing: layout.within_reach(thing.position))
 
 
 def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:

@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 
-from ideomotor.control.embodiment import EMBODIMENTS
+from ideomotor.control.embodiment import EMBODIMENTS, load_embodiment
+from ideomotor.datasets.reader import Dataset
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,18 @@ def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process):
     (swapped,) = in_process(*arguments, "--suite", "swap").json["episodes"]
     assert normal["told"] == normal["instruction"]
     assert swapped["told"] != swapped["instruction"]
+
+
+@pytest.mark.slow
+def test_demonstrations_go_on_from_where_a_policy_stopped(trained, ideomotor, in_process, tmp_path):
+    out, arguments = tmp_path / "data", ["record", "lift", "--episodes", 2]
+    summary = in_process(*arguments, "--out", out, "--policy", trained[0], "--json", "-").json
+    assert summary["episodes"] == 2
+    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    home = load_embodiment("so101").home_position
+    starts = [Dataset(out).columns(episode)["observation.state"][0] for episode in range(2)]
+    assert max(np.abs(start - home).max() for start in starts) > 0.15  # an expert alone begins at home
+    in_process(*arguments, "--out", out, "--resume").assert_refused("policy", str(trained[0]))
 
 
 @pytest.mark.slow

@@ -1,0 +1,95 @@
+"""What a frozen interpreter says about every recorded frame, read once and kept beside the decoded frames.
+
+A frozen interpreter says the same about the same frame every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from ideomotor.datasets.loader import WindowLoader
+from ideomotor.train.trainer import tune_process
+from ideomotor.vla.images import to_pixels
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.language import PLAN_QUERIES
+
+Told = Callable[[str], None]
+READ_AT_ONCE = 64  # frames
+
+
+class FramePlans:
+    """What a frozen interpreter said about every frame of some datasets; rows count through all of them."""
+
+    def __init__(self, parts: list[np.ndarray]):
+        self._parts = parts  # (rows, K hidden + 3 M) float16 of each dataset
+        self._offsets = np.cumsum([0, *map(len, parts)])
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) rows -> (n, K hidden + 3 M): hidden states, points and presence."""
+        which = np.searchsorted(self._offsets, rows, side="right") - 1
+        found = np.empty((len(rows), self._parts[0].shape[1]), np.float16)
+        for number in np.unique(which):
+            inside = which == number
+            found[inside] = self._parts[number][rows[inside] - self._offsets[number]]
+        return found
+
+
+def read_plans(interpreter: Interpreter, loader: WindowLoader, told: Told) -> FramePlans:
+    """What the interpreter makes of each frame.
+
+    Kept beside the decoded frames in the datasets' caches, under a name made from the interpreter's
+    weights, so that a dataset is read once however often and with what others it is trained on.
+    """
+    tune_process()
+    digest = hashlib.sha256()
+    for key, parameter in interpreter.named_parameters():
+        if not key.startswith("plan_head"):
+            digest.update(parameter.detach().cpu().numpy().tobytes())
+    name, first, parts = f"plans-{digest.hexdigest()[:16]}.npy", 0, []
+    for cache in loader.caches:
+        path, count = cache.folder / name, int(cache.starts[-1])
+        if not path.is_file():
+            _read_dataset(interpreter, loader, first, count, path, told)
+        parts.append(np.load(path, mmap_mode="r"))
+        first += count
+    return FramePlans(parts)
+
+
+@torch.inference_mode()
+def _read_dataset(
+    interpreter: Interpreter, loader: WindowLoader, first: int, count: int, path: Path, told: Told
+) -> None:
+    """Reads rows `first` to `first + count`, every process its share of them, into `path`."""
+    state, names = PartialState(), len(interpreter.config.names)
+    partial, columns = path.with_suffix(".partial"), PLAN_QUERIES * interpreter.hidden_dim + 3 * names
+    if state.is_main_process:
+        np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(count, columns))
+    state.wait_for_everyone()
+    plans = np.load(partial, mmap_mode="r+")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    interpreter.eval().to(device)
+    camera = interpreter.config.cameras[0]
+    start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
+    for turn, begin in enumerate(range(start, count, stride)):
+        inside = np.arange(begin, min(begin + READ_AT_ONCE, count))
+        rows = first + inside
+        images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
+        prompts = interpreter.prompts(instructions, [True] * len(rows))
+        prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
+        with torch.autocast(device.type, torch.bfloat16):
+            reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
+        found = (reading.hidden, reading.pointing.points, reading.pointing.presence.sigmoid())
+        plans[inside] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()
+        if turn % 64 == 0:
+            told(f"reading frames: {rows[-1] + 1} of {loader.rows}")
+    plans.flush()
+    state.wait_for_everyone()
+    if state.is_main_process:
+        partial.rename(path)
+    state.wait_for_everyone()
