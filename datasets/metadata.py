@@ -261,6 +261,8 @@ def read_tasks(path: Path) -> list[str]:
     texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
     if not texts or "task_index" not in table.column_names:
         raise UserError(f"{path}: columns {table.column_names}, expected task_index and task")
+    if not pa.types.is_integer(table["task_index"].type):
+        raise UserError(f"{path}: task_index: {table['task_index'].type}, expected int64")
     numbers, names = table["task_index"].to_pylist(), table[texts[0]].to_pylist()
     tasks = {number: str(name) for number, name in zip(numbers, names, strict=True)}
     if tasks.keys() != set(range(len(numbers))):
@@ -285,7 +287,10 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
         if name not in table.column_names or table[name].null_count:
             raise UserError(f"{where}: column {name!r} is missing or has gaps")
         values = table[name].to_numpy()
-        if values.dtype.kind not in ("iu" if name in whole else "f") or not (values >= 0).all():
+        if (
+            values.dtype.kind not in ("iu" if name in whole else "f")
+            or not ((0 <= values) & (values < 2**40)).all()
+        ):
             raise UserError(f"{where}: column {name!r} holds what it cannot")
     if len(table) < count:
         raise UserError(f"{where}: {len(table)} episodes, expected {count} (total_episodes)")

@@ -98,7 +98,11 @@ class Dataset:
         start, end = int(self.starts[episode]), int(self.starts[episode + 1])
         offset, length = start - int(self.starts[self.meta.first_in_file(episode)]), end - start
         rows = table.slice(offset, length)
-        numbers = rows["episode_index"].to_numpy() if "episode_index" in rows.column_names else None
+        numbers = None
+        if "episode_index" in rows.column_names:
+            numbers = to_numpy(rows["episode_index"], f"{path}: episode_index")
+            if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+                raise UserError(f"{path}: episode_index: {rows['episode_index'].type}, expected int64")
         if numbers is not None and (numbers != self.meta.numbers("episode_index")[episode]).any():
             raise UserError(
                 f"{path}: rows {offset} to {offset + len(rows)} are not those of episode {episode}"

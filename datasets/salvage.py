@@ -80,7 +80,8 @@ def salvage(root: Path, info: dict[str, Any], robot: Embodiment | None) -> Salva
         try:
             found, columns = _read(root, left, row, rows, tables)
         except (UserError, KeyError, TypeError) as error:
-            left.drop(number, f"{error}" if isinstance(error, UserError) else f"no usable {error} in its row")
+            kind = "no " if isinstance(error, KeyError) else ""
+            left.drop(number, str(error) if isinstance(error, UserError) else f"its row: {kind}{error}")
             continue
         for name in missing(columns, info["features"]):
             if name not in RECOMPUTED:
@@ -169,7 +170,8 @@ def _read(
     path = root / formatted(info, "data_path", _place(row, "data"))
     table = tables.read(path)
     if "episode_index" in table.column_names:
-        at = np.flatnonzero(to_numpy(table["episode_index"], "episode_index") == number)
+        numbers = to_numpy(table["episode_index"], "episode_index")
+        at = np.flatnonzero(numbers == number) if numbers.ndim == 1 else np.zeros(0, int)
     else:
         at = _counted_rows(row, rows, len(table))
     if not len(at) or at[-1] - at[0] + 1 != len(at):
@@ -179,11 +181,12 @@ def _read(
     for key, feature in info["features"].items():
         if feature["dtype"] == "video":
             place = _place(row, f"videos/{key}") | {"video_key": key}
-            begin, end = (row[f"videos/{key}/{name}_timestamp"] for name in ("from", "to"))
-            if not 0 <= begin < end < 2**31:
-                raise UserError(f"{key}: from {begin} to {end} s")
+            begin, end = row[f"videos/{key}/from_timestamp"], row.get(f"videos/{key}/to_timestamp")
+            if not 0 <= begin < 2**31:
+                raise UserError(f"{key}: from {begin} s on")
             videos[key] = (root / formatted(info, "video_path", place), round(begin * info["fps"]))
-            spans.add(round((end - begin) * info["fps"]))
+            if isinstance(end, float) and begin < end < 2**31:
+                spans.add(round((end - begin) * info["fps"]))
         elif feature["dtype"] == "image":
             videos[key] = (path, first)
     if length not in spans:
