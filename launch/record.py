@@ -173,6 +173,7 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
     from ideomotor.datasets.prepare import prepare
     from ideomotor.eval.rollout import FRAME_TICKS, rollout
     from ideomotor.eval.run import load_policy
+    from ideomotor.sim.motion import Unreachable
     from ideomotor.sim.world import World
 
     frames: list[Frame] = []
@@ -186,6 +187,10 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
             takeover = FRAME_TICKS * int(chance.integers(world.max_ticks // (2 * FRAME_TICKS)))
             policy = load_policy(attempt.policy, attempt.robot)
             result = rollout(world, policy, expert_from=takeover, on_frame=frames.append)
+    except Unreachable:
+        if attempt.policy is None:
+            raise  # layouts are drawn so that an expert alone can always reach
+        return None  # the policy moved things to where no arm comes
     finally:
         world.close()
     shown = [frame for frame in frames if not frame.detouring]  # an episode begins where the detour ends
