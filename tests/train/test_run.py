@@ -24,7 +24,8 @@ TWO = """
 import sys
 from pathlib import Path
 from ideomotor.train.run import train
-train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke")
+if __name__ == "__main__":  # processes that render scenes import this file
+    train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke")
 """
 
 
