@@ -64,10 +64,12 @@ def plan_text(scene: Scene, now: str, following: str) -> str:
 
 
 def refer(goal: Goal, positions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Names the positions a goal refers to: "target", and "place" where there is one."""
+    """Names the positions a goal refers to: "target", and "place" where that is a thing.
+
+    A spot beside a thing is not pointed at: it was defined where the thing stood at first, and a picture
+    does not tell where that was once the thing has moved.
+    """
     referred = {"target": positions[goal.target]}
     if goal.place:
         referred["place"] = positions[goal.place]
-    elif goal.spot is not None:
-        referred["place"] = np.array([*goal.spot, 0.0])
     return referred

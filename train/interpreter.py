@@ -1,4 +1,4 @@
-"""Stage 1: the interpreter from nothing, on rendered still scenes mixed with frames of recorded data."""
+"""Stage 1: the interpreter, on rendered still scenes mixed with frames of recorded data."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import Question, ScenePool, make_pool, scene_batch, visible
 from ideomotor.train.trainer import fit
+from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 
@@ -46,7 +47,10 @@ def train_interpreter(
             lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
         )
     torch.manual_seed(stage.train.seed)
-    interpreter = new_interpreter(stage, pool, recorded)
+    if stage.start:
+        interpreter = load_interpreter(Path(stage.start))
+    else:
+        interpreter = new_interpreter(stage, pool, recorded)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
     if recipe.compile:
         interpreter.vlm.model.text_model.compile(dynamic=True)

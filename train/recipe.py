@@ -25,6 +25,7 @@ class InterpreterRecipe:
 
     pool: PoolSettings = field(default_factory=PoolSettings)
     weights: SceneWeights = field(default_factory=SceneWeights)
+    start: str = ""  # folder of a checkpoint whose interpreter is trained further, with its tokenizer
     train: Settings = field(default_factory=lambda: Settings(steps=12000, learning_rate=1.2e-3))
     vision_width: int = 128
     text_width: int = 160

@@ -13,12 +13,14 @@ import pytest
 
 from ideomotor.datasets.reader import Dataset
 
+EPISODES = 10  # of each task: enough that an interrupted recording has not finished before the signal
+
 
 @pytest.fixture(scope="module")
 def recorded(ideomotor, tmp_path_factory):
-    """(folder, the command's JSON) of three episodes of each of two tasks."""
+    """(folder, the command's JSON) of a few episodes of each of two tasks."""
     out = tmp_path_factory.mktemp("recorded") / "data"
-    return out, ideomotor("record", "reach", "lift", "--episodes", 3, "--out", out, "--json", "-").json
+    return out, ideomotor("record", "reach", "lift", "--episodes", EPISODES, "--out", out, "--json", "-").json
 
 
 def contents(folder):
@@ -29,7 +31,7 @@ def contents(folder):
 def test_the_summary_agrees_with_data_info_and_the_dataset_is_valid(recorded, ideomotor):
     out, summary = recorded
     info = ideomotor("data", "info", out, "--json", "-").json
-    assert summary["episodes"] == info["episodes"] == 6
+    assert summary["episodes"] == info["episodes"] == 2 * EPISODES
     assert summary["frames"] == info["frames"] > 0
     assert summary["tasks"] == ["reach", "lift"]
     assert info["fps"] == 30
@@ -39,19 +41,19 @@ def test_the_summary_agrees_with_data_info_and_the_dataset_is_valid(recorded, id
 
 def test_rows_hold_the_commands_between_frames(recorded):
     dataset = Dataset(recorded[0])
-    columns = dataset.columns(5)
+    columns = dataset.columns(EPISODES)  # of the first lift
     commands = columns["action.high_rate"].reshape(-1, 4, 6)
     assert np.array_equal(columns["action"], commands[:, 0])  # the command of the frame's own tick
     steps = np.diff(commands.reshape(-1, 6), axis=0)
     assert 0 < np.abs(steps).max() < 4.0 / 120 + 1e-5  # four a frame, continuous across frames
     assert columns["progress"][0] == 0 and columns["progress"].max() >= 0.5
-    assert dataset.episodes["seed"].to_pylist() == [0, 1, 2] * 2
-    assert dataset.episodes["task_name"].to_pylist() == ["reach"] * 3 + ["lift"] * 3
+    assert dataset.episodes["seed"].to_pylist() == [*range(EPISODES)] * 2
+    assert dataset.episodes["task_name"].to_pylist() == ["reach"] * EPISODES + ["lift"] * EPISODES
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_workers(recorded, ideomotor, tmp_path):
     out = tmp_path / "data"
-    done = ideomotor("record", "reach", "lift", "--episodes", 3, "--out", out, "--workers", 2)
+    done = ideomotor("record", "reach", "lift", "--episodes", EPISODES, "--out", out, "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert contents(out) == contents(recorded[0])
 
@@ -60,7 +62,7 @@ def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     recorded, ideomotor, command, tmp_path
 ):
     out = tmp_path / "data"
-    arguments = ["record", "reach", "lift", "--episodes", "3", "--out", str(out)]
+    arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
     process = subprocess.Popen(
         [command, *arguments, "--workers", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -82,7 +84,7 @@ def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     recorded, ideomotor, command, tmp_path
 ):
     out = tmp_path / "data"
-    arguments = ["record", "reach", "lift", "--episodes", "3", "--out", str(out)]
+    arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
     process = subprocess.Popen([command, *arguments, "--workers", "2"], start_new_session=True)
     info = out / "meta" / "info.json"
     deadline = time.monotonic() + 60

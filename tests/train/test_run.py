@@ -18,6 +18,7 @@ from ideomotor.control.types import Observation
 from ideomotor.datasets.episode import Episode
 from ideomotor.datasets.writer import DatasetWriter
 from ideomotor.train.run import train
+from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
 
 TWO = """
@@ -103,6 +104,15 @@ def test_a_decoder_is_trained_further_with_its_own_normalisation(
         torch.testing.assert_close(new.decoder.state_dict()[key], weight, msg=key)
     with pytest.raises(UserError, match="do not fit the recipe"):
         train([data], tmp_path / "wider", "smoke", overrides=[*given, "policy.width=64"])
+
+
+def test_an_interpreter_is_trained_further(trained: Path, tmp_path: Path) -> None:
+    given = [f"scenes.start={trained}", "scenes.train.learning_rate=0.0"]
+    train([], tmp_path / "more", "smoke", overrides=given)
+    old, new = load_interpreter(trained), load_interpreter(tmp_path / "more")
+    assert new.tokenizer.get_vocab() == old.tokenizer.get_vocab()
+    for key, weight in old.state_dict().items():
+        torch.testing.assert_close(new.state_dict()[key], weight, msg=key)
 
 
 def test_data_that_is_not_there(tmp_path: Path) -> None:
