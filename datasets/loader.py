@@ -105,7 +105,7 @@ class WindowLoader:
         action_mask: (B, H) bool, false after the end
         previous: (B, P, A) float32, the commands before this tick; the first state before the start
         instruction, subtask, text: B texts, at `index`; plan_text: the text at `plan_index`
-        referred (B, 6), keypoints (B, 6), progress (B, 1): float32 at `index`;
+        referred (B, 6), keypoints (B, 6), progress (B, 1): float32 at `index`, NaN where not recorded;
         plan_keypoints, plan_progress: the same at `plan_index`
         """
         if self.shares:
@@ -188,7 +188,7 @@ class WindowLoader:
         ):
             column = columns.get(feature)
             for prefix, at in (("", rows), ("plan_", plan_rows)):
-                values = np.zeros((len(at), width), np.float32) if column is None else column[at]
+                values = np.full((len(at), width), np.nan, np.float32) if column is None else column[at]
                 batch[prefix + name] = values.reshape(len(at), width)
         return batch
 

@@ -200,10 +200,13 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of a folder: what it will have, if it is being built, and what users have put beside it."""
+    files = [path for path in folder.glob("*") if path.is_file() and path.name not in (MARK, SIZE)]
+    there = sum(path.stat().st_size for path in files)
     try:
-        return int((folder / SIZE).read_text())
+        return max(there, int((folder / SIZE).read_text()))
     except (OSError, ValueError):
-        return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+        return there
 
 
 def _last_use(folder: Path) -> float:

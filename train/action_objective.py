@@ -27,7 +27,7 @@ class ActionBatch:
     actions: torch.Tensor  # (B, H, A)
     counted: torch.Tensor  # (B, H) 1 where a command counts
     delay: torch.Tensor  # (B,) committed ticks
-    progress: torch.Tensor  # (B,) in [0, 1]
+    progress: torch.Tensor  # (B,) in [0, 1], NaN where nobody knows
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ class ActionObjective(nn.Module):
         error = (end.float() - actions).square().mean(-1) / (1.1 - time[:, None])
         free = counted * (1 - committed)
         flow = (error * free).sum() / free.sum().clamp_min(1.0)
-        told = F.binary_cross_entropy_with_logits(progress.float(), batch.progress.clamp(0, 1))
+        known = batch.progress.isfinite()
+        truth = batch.progress.nan_to_num().clamp(0, 1)
+        told = F.binary_cross_entropy_with_logits(progress.float(), truth, reduction="none")
+        told = (told * known).sum() / known.sum().clamp_min(1)
         return {"loss": flow + knobs.progress * told, "flow": flow.detach(), "progress": told.detach()}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
 
-from ideomotor.datasets import store
+from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
@@ -56,13 +57,15 @@ def train_interpreter(
         interpreter.vlm.model.text_model.compile(dynamic=True)
         interpreter.vlm.model.vision_model.compile()
 
+    rows = annotated(recorded)
+
     def batch_at(step: int) -> SceneBatch:
         chance = np.random.default_rng([stage.train.seed, step])  # the same in all processes: equal work
         rng = np.random.default_rng([stage.train.seed, step, state.process_index])
         write = bool(chance.random() < stage.write_share)
         pictures = max(1, stage.pictures // state.num_processes)
-        if recorded is not None and chance.random() < stage.recorded_share:
-            images, questions = recorded_questions(recorded, rng, 2 * pictures)
+        if recorded is not None and rows and chance.random() < stage.recorded_share:
+            images, questions = recorded_questions(recorded, rows, rng, 2 * pictures)
         else:
             images, questions = pool.draw(rng, pictures, stage.group)
         seeds = rng.integers(0, 2**64, len(images), dtype=np.uint64)
@@ -95,11 +98,23 @@ def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowL
     return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=(stage.pool.camera,)))
 
 
+def annotated(loader: WindowLoader | None) -> list[range]:
+    """Rows of the datasets that say what a frame shows. Other people's rarely do: nothing to learn here."""
+    if loader is None:
+        return []
+    starts = np.cumsum([0, *loader.sizes]).tolist()
+    known = [{layout.KEYPOINTS, "plan_text"} <= set(cache.columns) for cache in loader.caches]
+    return [range(*span) for span, knows in zip(pairwise(starts), known, strict=True) if knows]
+
+
 def recorded_questions(
-    loader: WindowLoader, rng: np.random.Generator, count: int
+    loader: WindowLoader, rows_of: list[range], rng: np.random.Generator, count: int
 ) -> tuple[np.ndarray, list[Question]]:
-    """Random recorded frames, each with its own instruction."""
-    rows = rng.integers(0, loader.rows, count)
+    """Random recorded frames of these rows, each with its own instruction."""
+    ends = np.cumsum([len(rows) for rows in rows_of])
+    drawn = rng.integers(0, ends[-1], count)
+    which = np.searchsorted(ends, drawn, side="right")
+    rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, drawn, strict=True)])
     zeros = np.zeros(count, np.int64)
     batch = loader.windows(rows, zeros, zeros)
     points = batch["keypoints"].reshape(count, 2, 3)

@@ -47,6 +47,8 @@ def test_the_folders_used_longest_ago_make_room(tmp_path):
     take(tmp_path, "d", 150, budget=300)
     assert names(tmp_path) == ["a", "d"]
     assert store.used_bytes(tmp_path) == 250
+    (take(tmp_path, "d", 150).folder / "plans.npy").write_bytes(bytes(90))
+    assert store.used_bytes(tmp_path) == 340  # what users put beside it counts too
 
 
 def test_what_is_in_use_stays_and_nothing_goes_in_vain(tmp_path):
