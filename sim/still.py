@@ -44,27 +44,36 @@ class StillScene:
     items: tuple[Grounding, ...]
 
 
-def still_scenes(seed: int, count: int, level: str = "light", most: int = 6) -> Iterator[StillScene]:
-    """Yields `count` random scenes over all tasks; scene number i depends on (seed, i, level) alone.
+def still_scenes(
+    seed: int, count: int, level: str = "light", most: int = 6, split: str = "train"
+) -> Iterator[StillScene]:
+    """Yields `count` random scenes over all tasks; scene number i depends on (seed, i, level, split) alone.
 
     Args:
         seed: of the stream.
         count: scenes to yield.
         level: of randomisation: none, light or full.
         most: groundings a scene at the most.
+        split: of phrasings: train or heldout.
     """
     embodiment = load_embodiment("so101")
     tasks = list(TASKS.values())
     for index in range(count):
         generator = np.random.default_rng([seed, index, 0x57111])
         task = tasks[generator.integers(len(tasks))]
-        yield _draw_scene(task, int(generator.integers(2**31)), generator, level, embodiment, most)
+        yield _draw_scene(task, int(generator.integers(2**31)), generator, level, embodiment, most, split)
 
 
 def _draw_scene(
-    task: Task, seed: int, generator: np.random.Generator, level: str, embodiment: Embodiment, most: int
+    task: Task,
+    seed: int,
+    generator: np.random.Generator,
+    level: str,
+    embodiment: Embodiment,
+    most: int,
+    split: str,
 ) -> StillScene:
-    scene, _, _, home_noise = draw_episode(task, seed, level, "train")
+    scene, _, _, home_noise = draw_episode(task, seed, level, split)
     model = build_model(scene, embodiment)
     data = mujoco.MjData(model)
     for thing in scene.things:
@@ -84,7 +93,7 @@ def _draw_scene(
     renderer = make_renderer(model, embodiment.cameras[0].height, embodiment.cameras[0].width)
     images = {camera: renderer.render(data, camera) for camera in CAMERAS}
     renderer.close()
-    phrasings = task.phrasings("train")
+    phrasings = task.phrasings(split)
     items = []
     for goal in goals[:most]:
         steps = task.subtasks(scene, goal)

@@ -19,6 +19,7 @@ class ActionBatch:
     """B windows of recorded data, normalised; the plan as the frozen interpreter left it."""
 
     hidden: torch.Tensor  # (B, K, hidden) plan hidden states
+    meaning: torch.Tensor  # (B, hidden) the words of the subtasks ahead
     points: torch.Tensor  # (B, M, 2)
     presence: torch.Tensor  # (B, M) in [0, 1]
     pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
@@ -37,6 +38,9 @@ class ActionSettings:
     draws: int = 2  # points of the flow for each window, whose context is encoded once
     noise_knots: int = 12  # of the source noise's spline: as smooth as motions are; 0 for white noise
     drop_plan: float = 0.05
+    # Shapes of hidden states vary with the phrasing; what points and words say as well shall be taken
+    # from them.
+    drop_hidden: float = 0.4
     drop_camera: float = 0.1
     drop_state: float = 0.05
     drop_history: float = 0.3
@@ -60,7 +64,8 @@ class ActionObjective(nn.Module):
         """`loss` and its parts."""
         knobs, size = self.settings, len(batch.actions)
         points = batch.points + knobs.point_jitter * torch.randn_like(batch.points)
-        plan, progress = self.plan_head(batch.hidden, points, batch.presence)
+        felt = _kept(batch.state, (size,), knobs.drop_hidden)
+        plan, progress = self.plan_head(batch.hidden, batch.meaning, points, batch.presence, felt)
         inputs = DecoderInputs(
             plan=plan,
             has_plan=_kept(batch.state, (size,), knobs.drop_plan),

@@ -1,6 +1,7 @@
 """What a frozen interpreter says about every recorded frame, read once and kept beside the decoded frames.
 
-A frozen interpreter says the same about the same frame every time.
+A frozen interpreter says the same about the same frame every time. In a share of the frames unknown words
+are thrown into the instruction, so that a decoder gets to know plans made from words nobody expected.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from accelerate import PartialState
 
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.trainer import tune_process
+from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
@@ -27,11 +29,11 @@ class FramePlans:
     """What a frozen interpreter said about every frame of some datasets; rows count through all of them."""
 
     def __init__(self, parts: list[np.ndarray]):
-        self._parts = parts  # (rows, K hidden + 3 M) float16 of each dataset
+        self._parts = parts  # (rows, (K + 1) hidden + 3 M) float16 of each dataset
         self._offsets = np.cumsum([0, *map(len, parts)])
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """(n,) rows -> (n, K hidden + 3 M): hidden states, points and presence."""
+        """(n,) rows -> (n, (K + 1) hidden + 3 M): hidden states, meaning, points and presence."""
         which = np.searchsorted(self._offsets, rows, side="right") - 1
         found = np.empty((len(rows), self._parts[0].shape[1]), np.float16)
         for number in np.unique(which):
@@ -40,14 +42,22 @@ class FramePlans:
         return found
 
 
-def read_plans(interpreter: Interpreter, loader: WindowLoader, told: Told) -> FramePlans:
+def read_plans(
+    interpreter: Interpreter, loader: WindowLoader, told: Told, unknown_words: float = 0.0
+) -> FramePlans:
     """What the interpreter makes of each frame.
 
     Kept beside the decoded frames in the datasets' caches, under a name made from the interpreter's
     weights, so that a dataset is read once however often and with what others it is trained on.
+
+    Args:
+        interpreter: frozen.
+        loader: whose rows are read.
+        told: called with the progress.
+        unknown_words: share of the frames whose instruction is read with unknown words in it.
     """
     tune_process()
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{unknown_words:g}".encode())
     for key, parameter in interpreter.named_parameters():
         if not key.startswith("plan_head"):
             digest.update(parameter.detach().cpu().numpy().tobytes())
@@ -55,7 +65,7 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, told: Told) -> Fr
     for cache in loader.caches:
         path, count = cache.folder / name, int(cache.starts[-1])
         if not path.is_file():
-            _read_dataset(interpreter, loader, first, count, path, told)
+            _read_dataset(interpreter, loader, first, count, path, told, unknown_words)
         parts.append(np.load(path, mmap_mode="r"))
         first += count
     return FramePlans(parts)
@@ -63,11 +73,17 @@ def read_plans(interpreter: Interpreter, loader: WindowLoader, told: Told) -> Fr
 
 @torch.inference_mode()
 def _read_dataset(
-    interpreter: Interpreter, loader: WindowLoader, first: int, count: int, path: Path, told: Told
+    interpreter: Interpreter,
+    loader: WindowLoader,
+    first: int,
+    count: int,
+    path: Path,
+    told: Told,
+    unknown_words: float,
 ) -> None:
     """Reads rows `first` to `first + count`, every process its share of them, into `path`."""
     state, names = PartialState(), len(interpreter.config.names)
-    partial, columns = path.with_suffix(".partial"), PLAN_QUERIES * interpreter.hidden_dim + 3 * names
+    partial, columns = path.with_suffix(".partial"), (PLAN_QUERIES + 1) * interpreter.hidden_dim + 3 * names
     if state.is_main_process:
         np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(count, columns))
     state.wait_for_everyone()
@@ -80,11 +96,14 @@ def _read_dataset(
         inside = np.arange(begin, min(begin + READ_AT_ONCE, count))
         rows = first + inside
         images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
+        rng = np.random.default_rng([begin, count])
+        instructions = [with_unknown_words(line, rng, unknown_words) for line in instructions]
         prompts = interpreter.prompts(instructions, [True] * len(rows))
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
         with torch.autocast(device.type, torch.bfloat16):
             reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
-        found = (reading.hidden, reading.pointing.points, reading.pointing.presence.sigmoid())
+        pointing = reading.pointing
+        found = (reading.hidden, reading.meaning, pointing.points, pointing.presence.sigmoid())
         plans[inside] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()
         if turn % 64 == 0:
             told(f"reading frames: {rows[-1] + 1} of {loader.rows}")

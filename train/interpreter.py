@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import Question, ScenePool, make_pool, scene_batch, visible
 from ideomotor.train.trainer import fit
+from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
@@ -70,7 +72,12 @@ def train_interpreter(
             images, questions = pool.draw(rng, pictures, stage.group)
         seeds = rng.integers(0, 2**64, len(images), dtype=np.uint64)
         return scene_batch(
-            interpreter, images, questions, write=write, seeds=seeds, drop_image=stage.drop_image
+            interpreter,
+            images,
+            [rephrased(question, rng, stage.unknown_words) for question in questions],
+            write=write,
+            seeds=seeds,
+            drop_image=stage.drop_image,
         )
 
     metrics = fit(
@@ -127,15 +134,21 @@ def recorded_questions(
     return batch["images"]["front" if "front" in batch["images"] else camera], questions
 
 
+def rephrased(question: Question, rng: np.random.Generator, share: float) -> Question:
+    """The same question, in this share of cases with unknown words thrown into its instruction."""
+    return replace(question, instruction=with_unknown_words(question.instruction, rng, share))
+
+
 @torch.inference_mode()
 def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMINED) -> dict[str, float]:
-    """Figures on scenes never trained on: distance of the points in pixels, presence, text loss.
+    """Figures on scenes and phrasings never trained on: distance of the points in pixels, presence, text
+    loss, and how often exactly the words of the subtasks ahead are named.
 
     `swap_error` is the distance to the same points when the questions about a picture change places:
     what a model that ignores the instruction would get on both.
     """
     rng = np.random.default_rng(0)
-    errors, swapped, right, losses = [], [], [], []
+    errors, swapped, right, worded, losses = [], [], [], [], []
     device = next(interpreter.parameters()).device
     for _ in range(max(1, pictures // 16)):
         images, questions = held_out.draw(rng, 16, 3)
@@ -148,6 +161,7 @@ def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMI
         errors.append(((points - batch.points).norm(dim=-1) * size)[there])
         rolled = points.unflatten(0, (16, 3)).roll(1, dims=1).flatten(0, 1)
         swapped.append(((rolled - batch.points).norm(dim=-1) * size)[there])
+        worded.append(((reading.words.cpu() > 0) == (batch.words > 0)).all(-1).float())
         right.append(((presence > 0) == there).float().flatten())
         if reading.logits is not None and reading.text_labels is not None:
             losses.append(
@@ -159,6 +173,7 @@ def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMI
         "held_out_pixel_p90": float(error.quantile(0.9)),
         "held_out_within_3px": float((error < 3).float().mean()),
         "held_out_swap_pixel_p50": float(torch.cat(swapped).median()),
+        "held_out_words": float(torch.cat(worded).mean()),
         "held_out_presence": float(torch.cat(right).mean()),
         "held_out_text_loss": float(torch.stack(losses).mean()) if losses else 0.0,
     }

@@ -69,7 +69,7 @@ def train_policy(
         blocks=recipe.blocks,
     )
     decoder = Decoder(config)
-    plans = read_plans(interpreter, loader, told)
+    plans = read_plans(interpreter, loader, told, recipe.unknown_words)
     processor = measure(loader)
     if before is not None:
         before.processor.check(body)
@@ -120,7 +120,7 @@ def action_batch(
         rng: of the displacement.
         step: with the row and the recipe's seed it decides how a picture is augmented.
     """
-    hidden, points, presence = _unpacked(plans[batch["plan_index"]])
+    hidden, meaning, points, presence = _unpacked(plans[batch["plan_index"]])
     pixels = [
         augmented(
             batch["images"][camera],
@@ -141,6 +141,7 @@ def action_batch(
     past, actions = past + offset[:, :now], actions + offset[:, now:]
     return ActionBatch(
         hidden=hidden,
+        meaning=meaning,
         points=points,
         presence=presence,
         pixels=torch.stack(pixels, dim=1),
@@ -203,7 +204,8 @@ def examine(
     batch, decoder = batch_at(10**7), objective.decoder
     device = next(decoder.parameters()).device
     ones = torch.ones(len(batch.state), device=device)
-    plan, _ = objective.plan_head(batch.hidden.to(device), batch.points.to(device), batch.presence.to(device))
+    read = (batch.hidden, batch.meaning, batch.points, batch.presence)
+    plan, _ = objective.plan_head(*(part.to(device) for part in read))
     inputs = DecoderInputs(
         plan=plan,
         has_plan=ones,
@@ -240,9 +242,10 @@ def _random_rows(rows: int, count: int) -> list[np.ndarray]:
     return np.array_split(drawn, max(1, count // 128))
 
 
-def _unpacked(packed: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(B, K hidden + 3 M) -> hidden (B, K, hidden), points (B, M, 2), presence (B, M)."""
-    values = torch.from_numpy(packed.astype(np.float32))
-    names = len(NAMES)
-    hidden, points, presence = values.split([values.shape[1] - 3 * names, 2 * names, names], dim=1)
-    return hidden.unflatten(1, (PLAN_QUERIES, -1)), points.unflatten(1, (names, 2)), presence
+def _unpacked(packed: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(B, (K + 1) hidden + 3 M) -> hidden (B, K, hidden), meaning (B, hidden), points (B, M, 2), presence."""
+    values, names = torch.from_numpy(packed.astype(np.float32)), len(NAMES)
+    width = (values.shape[1] - 3 * names) // (PLAN_QUERIES + 1)
+    widths = [PLAN_QUERIES * width, width, 2 * names, names]
+    hidden, meaning, points, presence = values.split(widths, dim=1)
+    return hidden.unflatten(1, (PLAN_QUERIES, -1)), meaning, points.unflatten(1, (names, 2)), presence

@@ -36,6 +36,7 @@ class InterpreterRecipe:
     write_share: float = 0.5  # of batches in which the readable plan is learned too
     recorded_share: float = 0.3  # of batches that come from the recorded data instead of the pool
     drop_image: float = 0.02
+    unknown_words: float = 0.4  # share of the instructions with unknown words thrown in
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class PolicyRecipe:
     batch: int = 128  # windows, of all processes together
     delayed: float = 0.3  # share of windows whose first commands are given as committed
     astray: float = 0.01  # see `train.policy.astray` [rad]
+    unknown_words: float = 0.3  # share of the frames whose instruction has unknown words thrown in
     smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
     shift: int = 2  # random shift of the decoder's pictures [pixels]
     colour: float = 0.2  # random recolouring of the decoder's pictures

@@ -1,4 +1,9 @@
-"""What the interpreter is trained for: write the plan, point at what it names, know what is not there."""
+"""What the interpreter is trained for: write the plan, point at what it names, know what is not there.
+
+The readable plan is written with the instruction in sight, so it does not force the latent plan to carry
+anything. That is done by the words of the subtasks ahead, which the last plan token alone must name: the
+same words however the instruction was phrased.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,7 @@ class SceneBatch:
     points: torch.Tensor  # (N, M, 2) u, v in [0, 1]
     presence: torch.Tensor  # (N, M) 1 where the thing exists and is in the picture
     known: torch.Tensor  # (N,) 0 where the picture is missing: nothing can be pointed at
+    words: torch.Tensor  # (N, vocabulary) 1 for the words of the subtasks ahead
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class SceneWeights:
     heat: float = 1.0
     pixel: float = 0.2
     presence: float = 0.5
+    words: float = 0.2
 
 
 class SceneObjective(nn.Module):
@@ -58,6 +65,9 @@ class SceneObjective(nn.Module):
             "heat": (heat * there).sum() / count,
             "pixel": (near.clamp_max(20.0) * there).sum() / count,
             "presence": (presence * known).sum() / known.expand_as(presence).sum().clamp_min(1.0),
+            "words": F.binary_cross_entropy_with_logits(reading.words, batch.words, reduction="none")
+            .sum(-1)
+            .mean(),
             "text": reading.logits.sum() * 0.0 if reading.logits is not None else heat.sum() * 0.0,
         }
         if reading.logits is not None and reading.text_labels is not None:

@@ -1,7 +1,8 @@
 """A pool of rendered still scenes on disk, made once by worker processes and read as memory maps.
 
 The pool is a folder of shards; a shard is made whole or not at all, so an interrupted run is taken up
-again. Shard 0 is never trained on: it is what the interpreter is examined with.
+again. Shard 0 is never trained on: it is what the interpreter is examined with, in phrasings that are
+never trained on either.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ideomotor.sim.still import StillScene, still_scenes
 from ideomotor.train.scene_objective import SceneBatch
 from ideomotor.vla.images import augmented, to_pixels
 from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.language import plain
 
 NAMES = ("target", "place")
 Told = Callable[[int, int], None]  # (shards done, shards in all)
@@ -116,7 +118,8 @@ def make_pool(
 
 def render_shard(shard: Path, settings: PoolSettings, number: int) -> None:
     """Renders one shard under a temporary name and renames it when it is whole."""
-    scenes = list(still_scenes(settings.seed * 100_003 + number, settings.shard, settings.level))
+    split = "heldout" if number == 0 else "train"
+    scenes = list(still_scenes(settings.seed * 100_003 + number, settings.shard, settings.level, split=split))
     whole = shard.with_name(f"{shard.name}.{os.getpid()}")
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
@@ -160,7 +163,17 @@ def scene_batch(
         points=torch.from_numpy(np.stack([item.points for item in questions])),
         presence=torch.from_numpy(np.stack([item.presence for item in questions])),
         known=torch.tensor(seen, dtype=torch.float32),
+        words=words_ahead(interpreter.tokenizer, [item.text for item in questions]),
     )
+
+
+def words_ahead(tokenizer: Any, texts: list[str]) -> torch.Tensor:
+    """(B, vocabulary) 1 for the tokens of what readable plans say after the facts: of the subtasks ahead."""
+    ahead = [plain(text.partition("now:")[2]) for text in texts]
+    bags = torch.zeros(len(texts), len(tokenizer))
+    for bag, ids in zip(bags, tokenizer(ahead, add_special_tokens=False)["input_ids"], strict=True):
+        bag[ids] = 1.0
+    return bags
 
 
 def visible(u: float, v: float) -> bool:

@@ -25,7 +25,7 @@ from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.processor import Processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig
 
-FORMAT = "ideomotor-policy-2"  # 2: the decoder predicts chunks
+FORMAT = "ideomotor-policy-3"  # 2: the decoder predicts chunks; 3: words are written into the plan
 CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
 LANGUAGE = "interpreter"  # folder
 

@@ -2,8 +2,9 @@
 
 Any `transformers` image-text-to-text model can serve. K plan queries stand at the end of the prompt as
 added vocabulary; their hidden states are the latent plan. Heads on them point at the things the
-instruction refers to and tell the progress; the points are written back into the plan tokens, so that the
-decoder gets geometry as numbers and not only as a feeling. The language head writes the readable plan.
+instruction refers to, name the words of the subtasks ahead and tell the progress. Points and words are
+written back into the plan tokens, so that the decoder gets geometry as numbers and intentions in the same
+words however the instruction was phrased. The language head writes the readable plan.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModelForImageTextToText, DynamicCache, SmolVLMConfig
 
@@ -45,6 +47,8 @@ class Reading:
     """What the model makes of N = B G prompts."""
 
     hidden: torch.Tensor  # (N, K, d) plan hidden states
+    words: torch.Tensor  # (N, vocabulary) logits: this word is in the subtasks ahead
+    meaning: torch.Tensor  # (N, d) the sum of those words' embeddings, each as far as it is likely
     pointing: Pointing
     logits: torch.Tensor | None  # (text positions, vocabulary), aligned with `text_labels`
     text_labels: torch.Tensor | None  # (text positions,)
@@ -95,6 +99,7 @@ class PlanHead(nn.Module):
     def __init__(self, hidden: int, plan_dim: int, names: int):
         super().__init__()
         self.project = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, plan_dim))
+        self.mean = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, plan_dim))
         features = 4 * OCTAVES + 3
         self.write = nn.ModuleList(
             nn.Sequential(nn.Linear(features, plan_dim), nn.GELU(), nn.Linear(plan_dim, plan_dim))
@@ -103,13 +108,30 @@ class PlanHead(nn.Module):
         self.progress = nn.Sequential(nn.Linear(hidden, 64), nn.GELU(), nn.Linear(64, 1))
 
     def forward(
-        self, hidden: torch.Tensor, points: torch.Tensor, presence: torch.Tensor
+        self,
+        hidden: torch.Tensor,
+        meaning: torch.Tensor,
+        points: torch.Tensor,
+        presence: torch.Tensor,
+        felt: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, K, hidden), (N, M, 2), (N, M) in [0, 1] -> tokens (N, K, plan_dim), progress logit (N,)."""
+        """What the decoder is told: points in the first tokens, words in the next.
+
+        Args:
+            hidden, meaning: (N, K, hidden) and (N, hidden), of a `Reading`.
+            points, presence: (N, M, 2) and (N, M) in [0, 1].
+            felt: (N,) 0 where the hidden states are withheld and points and words must do; None: nowhere.
+
+        Returns:
+            tokens (N, K, plan_dim) and the progress' logit (N,).
+        """
         tokens = self.project(hidden)
+        if felt is not None:
+            tokens = tokens * felt[:, None, None]
         features = torch.cat([fourier(points), torch.ones_like(presence).unsqueeze(-1)], dim=-1)
         features = features * presence.unsqueeze(-1)
-        written = torch.stack([write(features[:, m]) for m, write in enumerate(self.write)], dim=1)
+        parts = [write(features[:, m]) for m, write in enumerate(self.write)]
+        written = torch.stack([*parts, self.mean(meaning)], dim=1)
         rest = torch.zeros_like(tokens[:, written.shape[1] :])
         tokens = tokens + torch.cat([written.to(tokens.dtype), rest], dim=1)
         return tokens, self.progress(hidden[:, -1]).squeeze(-1)
@@ -131,6 +153,9 @@ class Interpreter(nn.Module):
             vision.hidden_size, text.hidden_size, names, config.image_size // 4, patches, config.map_width
         )
         self.plan_head = PlanHead(text.hidden_size, config.plan_dim, names)
+        # From the last plan token: which words the subtasks ahead are told in.
+        self.say = nn.Linear(text.hidden_size, text.hidden_size)
+        self.rarely = nn.Parameter(torch.full((len(tokenizer),), -5.0))  # most words are not
 
     @property
     def hidden_dim(self) -> int:
@@ -178,7 +203,8 @@ class Interpreter(nn.Module):
         if spoken.any():
             logits = self.vlm.lm_head(last[:, :-1][spoken])
             targets = prompts.labels[:, 1:][spoken]
-        return Reading(plan, self.point(grouped, vision.keys_values), logits, targets)
+        words, meaning = self._mean(plan[:, -1])
+        return Reading(plan, words, meaning, self.point(grouped, vision.keys_values), logits, targets)
 
     @torch.inference_mode()
     def describe(
@@ -196,6 +222,13 @@ class Interpreter(nn.Module):
             step = self.vlm.get_input_embeddings()(torch.tensor([[word]], device=last.device))
             last, _, cache = self._run(step, keep=True, cache=cache)
         return decode_text(self.tokenizer, words)
+
+    def _mean(self, last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last plan token (N, d) -> `words` and `meaning` of a `Reading`."""
+        with torch.autocast(last.device.type, enabled=False):
+            spelled = F.normalize(self.vlm.get_input_embeddings().weight[: len(self.rarely)].float(), dim=-1)
+            words = self.say(last.float()) @ spelled.T + self.rarely
+            return words, words.sigmoid() @ spelled
 
     def _run(
         self, embeddings: torch.Tensor, keep: bool, cache: DynamicCache | None = None

@@ -71,7 +71,9 @@ class IdeomotorPolicy:
         prompts = self.interpreter.prompts([observation.instruction], [seen])
         reading = self.interpreter(pixels, prompts)
         presence = reading.pointing.presence.sigmoid() * float(seen)
-        tokens, progress = self.interpreter.plan_head(reading.hidden, reading.pointing.points, presence)
+        tokens, progress = self.interpreter.plan_head(
+            reading.hidden, reading.meaning, reading.pointing.points, presence
+        )
         every = self.sampling.describe_every
         if describe is None:
             describe = self._plans == 0 or (every > 0 and self._plans % every == 0)

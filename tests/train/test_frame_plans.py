@@ -65,6 +65,16 @@ def test_each_frame_is_read_once_with_its_own_words(interpreter: Interpreter, tm
     assert sorted(again.asked) == list(range(75))
 
 
+def test_unknown_words_are_thrown_into_a_share_of_the_instructions(interpreter, tmp_path) -> None:
+    plain = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
+    mixed = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None, unknown_words=0.5)
+    rows = np.arange(75)
+    same = (plain[rows] == mixed[rows]).all(axis=1)
+    assert 20 < same.sum() < 55
+    again = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None, unknown_words=0.5)
+    assert np.array_equal(again[rows], mixed[rows])
+
+
 def test_rows_count_through_all_datasets() -> None:
     parts = [np.arange(4.0).reshape(2, 2), 10 + np.arange(6.0).reshape(3, 2)]
     plans = FramePlans([part.astype(np.float16) for part in parts])

@@ -16,7 +16,7 @@ from ideomotor.vla.language import train_tokenizer
 from ideomotor.vla.sampler import sample_chunk, source_noise
 
 
-def test_the_interpreter_learns_to_point_at_what_is_named(squares: ScenePool) -> None:
+def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: ScenePool) -> None:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(squares.texts(), 300)
     interpreter = Interpreter(nano_vlm(tokenizer, 64, 40, 1), tokenizer, InterpreterConfig())
@@ -33,6 +33,7 @@ def test_the_interpreter_learns_to_point_at_what_is_named(squares: ScenePool) ->
     assert figures["held_out_pixel_p50"] < 2.0, figures
     assert figures["held_out_swap_pixel_p50"] > 20.0, figures
     assert figures["held_out_presence"] > 0.95, figures
+    assert figures["held_out_words"] > 0.9, figures
 
 
 def actions_towards(points: torch.Tensor, ticks: int = 96) -> torch.Tensor:
@@ -46,6 +47,7 @@ def window(count: int) -> ActionBatch:
     points = torch.rand(count, 2, 2)
     return ActionBatch(
         hidden=torch.zeros(count, 8, 16),
+        meaning=torch.zeros(count, 16),
         points=points,
         presence=torch.ones(count, 2),
         pixels=torch.zeros(count, 0, 3, 96, 96),
@@ -69,7 +71,7 @@ def test_the_decoder_learns_to_move_to_where_the_plan_points() -> None:
         optimizer.step()
         optimizer.zero_grad()
     batch, ones = window(64), torch.ones(64)
-    plan, _ = head(batch.hidden, batch.points, batch.presence)
+    plan, _ = head(batch.hidden, batch.meaning, batch.points, batch.presence)
     inputs = DecoderInputs(
         plan, ones, batch.pixels, torch.ones(64, 0), batch.state, ones, batch.history, 0 * ones
     )

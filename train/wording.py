@@ -1,0 +1,25 @@
+"""Words that nobody trained on: thrown into instructions, so that a model learns to read past them."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+
+LETTERS = np.array(list(string.ascii_lowercase))
+MOST = 3  # words thrown into one instruction
+LONGEST = 7  # letters of a word
+
+
+def with_unknown_words(instruction: str, rng: np.random.Generator, share: float) -> str:
+    """The instruction, in `share` of cases with one to three words of random letters in random places.
+
+    A tokenizer breaks words it does not know into pieces, much as it breaks these.
+    """
+    if not instruction or rng.random() >= share:
+        return instruction
+    words = instruction.split(" ")
+    for _ in range(rng.integers(1, MOST + 1)):
+        word = "".join(rng.choice(LETTERS, rng.integers(2, LONGEST + 1)))
+        words.insert(int(rng.integers(len(words) + 1)), word)
+    return " ".join(words)
