@@ -78,6 +78,7 @@ def train_interpreter(
             write=write,
             seeds=seeds,
             drop_image=stage.drop_image,
+            rng=rng,
         )
 
     metrics = fit(

@@ -143,6 +143,7 @@ def scene_batch(
     write: bool = True,
     seeds: np.ndarray | None = None,
     drop_image: float = 0.0,
+    rng: np.random.Generator | None = None,
 ) -> SceneBatch:
     """Puts a batch together: (B, H, W, 3) pictures with G questions each.
 
@@ -150,10 +151,10 @@ def scene_batch(
         write: whether the readable plan is among what is learned from this batch.
         seeds: (B,) uint64, of random colours; None leaves the pictures as they are. Never shifts: points
             are absolute.
-        drop_image: share of questions that are asked without their picture.
+        drop_image: share of questions that are asked without their picture, drawn by `rng`.
     """
     pixels = to_pixels(images) if seeds is None else augmented(images, seeds, shift=0)
-    seen = (torch.rand(len(questions)) >= drop_image).tolist()
+    seen = [rng is None or bool(rng.random() >= drop_image) for _ in questions]
     prompts = interpreter.prompts(
         [item.instruction for item in questions], seen, [item.text for item in questions] if write else None
     )

@@ -1,7 +1,8 @@
 """The training loop that every stage shares: one process or several, exact resume, averaged weights.
 
 A stage gives a module whose forward call returns losses and a function from step number to batch. All
-randomness of a step follows from (seed, step, rank), so that training resumes exactly from its state.
+randomness of a step follows from (seed, step, rank), so that training resumes exactly from its state. While
+a step computes, a thread makes the batch of the next one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +78,8 @@ def fit(
     Args:
         name: of the stage; names its files in `out`.
         module: forward(batch) gives {"loss": …, parts…}.
-        batch_at: this process's batch of a step.
+        batch_at: this process's batch of a step, called from another thread: it must not draw from torch's
+            global generator.
         samples: windows or questions in a batch of all processes together, for the figures.
         out: folder for `<name>.jsonl` (metrics) and `state/` (what resuming needs).
         resume: continue from the state if there is one.
@@ -111,7 +114,10 @@ def fit(
     last_save = last_log = last_exam = time.monotonic()
     begun, before, waited, logged_at = time.monotonic(), at.elapsed, 0.0, at.step
     module.train()
-    with _bar(name, first) as told:
+    # A thread has a thread count of its own, which it would otherwise take from the number of cores.
+    loading = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
+    coming = loading.submit(batch_at, at.step)
+    with loading, _bar(name, first) as told:
         try:
             while (share := _share(at, settings, accelerator)) < 1.0:
                 rate = learning_rate(settings, at.step, share)
@@ -119,8 +125,9 @@ def fit(
                     group["lr"] = rate
                 torch.manual_seed((settings.seed * 1_000_003 + at.step) * 64 + accelerator.process_index)
                 asked = time.monotonic()
-                batch = to_device(batch_at(at.step), accelerator.device)
+                batch = to_device(coming.result(), accelerator.device)
                 waited += time.monotonic() - asked
+                coming = loading.submit(batch_at, at.step + 1)
                 losses = wrapped(batch)
                 accelerator.backward(losses["loss"])
                 if settings.clip:
@@ -155,6 +162,7 @@ def fit(
                     save_state(state_file, learned, mean, optimizer, at)
                     last_save = now
                 if examine and first and now - last_exam > settings.examine_every_s:
+                    wait([coming])  # it may use what examining uses
                     with averaged(learned, mean, module):
                         _write(log, {"step": at.step, **examine()})
                     last_exam = last_log = time.monotonic()

@@ -25,7 +25,9 @@ def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: Sc
     rng = np.random.default_rng(0)
     for step in range(70):
         images, questions = squares.draw(rng, 6, 4)
-        losses = objective(scene_batch(interpreter, images, questions, write=step % 8 == 0, drop_image=0.02))
+        losses = objective(
+            scene_batch(interpreter, images, questions, write=step % 8 == 0, drop_image=0.02, rng=rng)
+        )
         losses["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
