@@ -54,6 +54,7 @@ class IdeomotorPolicy:
         self._generator = torch.Generator().manual_seed(seed)
         self._text = ""
         self._plans = 0
+        self._told, self._meant = frozenset[int](), frozenset[int]()  # words of the text, of the last plan
         self._sent = np.zeros((0, 0))  # commands of the ticks up to `_sent_until`
         self._sent_until = 0
 
@@ -63,7 +64,8 @@ class IdeomotorPolicy:
 
         Args:
             observation: a missing camera is allowed.
-            describe: whether to write the readable plan anew; by default as `sampling` says.
+            describe: whether to write the readable plan anew; by default at the start of an episode, when
+                the words of the subtasks ahead have changed in two plans running, and as `sampling` says.
         """
         config = self.interpreter.config
         seen = config.cameras[0] in observation.images
@@ -75,10 +77,14 @@ class IdeomotorPolicy:
             reading.hidden, reading.meaning, reading.pointing.points, presence
         )
         every = self.sampling.describe_every
+        meant = frozenset((reading.words[0] > 0).nonzero().flatten().tolist())
         if describe is None:
-            describe = self._plans == 0 or (every > 0 and self._plans % every == 0)
+            changed = meant == self._meant != self._told
+            describe = self._plans == 0 or changed or (every > 0 and self._plans % every == 0)
         if describe:
             self._text = self.interpreter.describe(pixels, observation.instruction, seen)
+            self._told = meant
+        self._meant = meant
         self._plans += 1
         points = reading.pointing.points[0].clamp(0, 1).tolist()
         return LatentPlan(

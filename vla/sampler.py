@@ -23,7 +23,7 @@ class SamplingConfig:
     noise_knots: int = 12  # 0: white source noise, otherwise a spline's; as in training
     history: bool = False  # whether past commands are given to the decoder; as in training
     smoothing: float = 5000.0  # strength of the smoothing of chunks; 0 for none
-    describe_every: int = 0  # plans between readable plans; 0: one at the start of an episode
+    describe_every: int = 0  # plans after which the readable plan is written anew in any case; 0: never
 
 
 def source_noise(

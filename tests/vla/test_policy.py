@@ -85,6 +85,17 @@ def test_text_is_written_once_an_episode_or_when_asked(
         policy.interpreter.describe = describe
 
 
+def test_text_is_written_anew_when_other_words_are_ahead_in_two_plans_running(
+    policy: IdeomotorPolicy, observation: Observation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy.interpreter.rarely, "data", 0 * policy.interpreter.rarely.data)
+    monkeypatch.setattr(policy.interpreter, "describe", lambda pixels, instruction, seen: instruction)
+    policy.reset(0)
+    other = replace(observation, instruction="open the drawer")
+    told = [policy.plan(now).text for now in (observation, observation, other, observation, other, other)]
+    assert told == [observation.instruction] * 5 + ["open the drawer"]
+
+
 def test_another_number_of_joints_is_refused(policy: IdeomotorPolicy, observation: Observation) -> None:
     wrong = replace(observation, state=np.zeros(7, np.float32))
     with pytest.raises(UserError, match="7 values, expected 6"):
