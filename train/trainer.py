@@ -25,12 +25,10 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import put_in_place
+from ideomotor.train.state import Position, Training, averaged, load_state, save_state, take_average
 
 BatchAt = Callable[[int], Any]
 Examine = Callable[[], dict[str, float]]
@@ -53,14 +51,6 @@ class Settings:
     log_every: int = 50  # [steps]
     save_every_s: float = 300.0
     examine_every_s: float = 600.0
-
-
-@dataclass
-class Position:
-    """Where training is."""
-
-    step: int = 0
-    elapsed: float = 0.0  # [s]
 
 
 def fit(
@@ -101,9 +91,10 @@ def fit(
     learned = {key: p for key, p in module.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(_groups(learned, settings), lr=0.0, betas=(0.9, 0.95), fused=True)
     mean = {key: p.detach().clone() for key, p in learned.items()}
-    at, state_file = Position(), out / "state" / f"{name}.safetensors"
+    training, state_file = Training(learned, mean, optimizer), out / "state" / f"{name}.safetensors"
     if resume and state_file.is_file():
-        load_state(state_file, learned, mean, optimizer, at)
+        load_state(state_file, training)
+    at = training.at
     wrapped, prepared = accelerator.prepare(module, optimizer)
     first = accelerator.is_main_process
     (out / "state").mkdir(parents=True, exist_ok=True)
@@ -159,20 +150,18 @@ def fit(
                     told(share, metrics)
                     last_log, waited, logged_at = now, 0.0, at.step
                 if first and now - last_save > settings.save_every_s:
-                    save_state(state_file, learned, mean, optimizer, at)
+                    save_state(state_file, training)
                     last_save = now
                 if examine and first and now - last_exam > settings.examine_every_s:
                     wait([coming])  # it may use what examining uses
-                    with averaged(learned, mean, module):
+                    with averaged(training, module):
                         _write(log, {"step": at.step, **examine()})
                     last_exam = last_log = time.monotonic()
                     waited, logged_at = 0.0, at.step
         finally:
             if first and at.step:
-                save_state(state_file, learned, mean, optimizer, at)
-    with torch.no_grad():
-        for key, parameter in learned.items():
-            parameter.copy_(mean[key])
+                save_state(state_file, training)
+    take_average(training)
     module.eval()
     if examine and first:
         metrics |= examine()
@@ -189,72 +178,6 @@ def learning_rate(settings: Settings, step: int, share: float) -> float:
         * min(1.0, (step + 1) / settings.warmup)
         * (settings.floor + (1 - settings.floor) * wave)
     )
-
-
-@contextmanager
-def averaged(
-    learned: dict[str, nn.Parameter], mean: dict[str, torch.Tensor], module: nn.Module
-) -> Iterator[None]:
-    """The module with its averaged weights, evaluating, for the time of a with-block."""
-    kept = {key: p.detach().clone() for key, p in learned.items()}
-    with torch.no_grad():
-        for key, p in learned.items():
-            p.copy_(mean[key])
-        module.eval()
-        yield
-        for key, p in learned.items():
-            p.copy_(kept[key])
-    module.train()
-
-
-def save_state(
-    path: Path,
-    learned: dict[str, nn.Parameter],
-    mean: dict[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    at: Position,
-) -> None:
-    """Writes weights, averages, moments and position, whole or not at all."""
-    tensors: dict[str, torch.Tensor] = {}
-    for key, parameter in learned.items():
-        tensors[f"weight.{key}"] = parameter.detach()
-        tensors[f"mean.{key}"] = mean[key]
-        for moment, value in optimizer.state[parameter].items():
-            tensors[f"{moment}.{key}"] = torch.as_tensor(value)
-    partial = path.with_suffix(".partial")
-    place = json.dumps(dataclasses.asdict(at))
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()}, partial, metadata={"position": place}
-    )
-    put_in_place(partial, path)
-
-
-def load_state(
-    path: Path,
-    learned: dict[str, nn.Parameter],
-    mean: dict[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    at: Position,
-) -> None:
-    """The inverse of `save_state`, in place. UserError when the state is not of this model."""
-    try:
-        with safe_open(path, "pt") as opened:
-            place = json.loads(opened.metadata()["position"])
-        tensors = load_file(path)
-        with torch.no_grad():
-            for key, parameter in learned.items():
-                if tensors[f"weight.{key}"].shape != parameter.shape:
-                    raise KeyError(f"shape of {key}")
-                parameter.copy_(tensors[f"weight.{key}"])
-                mean[key].copy_(tensors[f"mean.{key}"])
-                if f"step.{key}" in tensors:  # it has had a gradient
-                    moments = ("step", "exp_avg", "exp_avg_sq")
-                    optimizer.state[parameter] = {moment: tensors[f"{moment}.{key}"] for moment in moments}
-    except (SafetensorError, KeyError, RuntimeError, OSError) as error:
-        raise UserError(
-            f"{path}: not a training state of this model ({error}); train without --resume"
-        ) from None
-    at.step, at.elapsed = int(place["step"]), float(place["elapsed"])
 
 
 def to_device(value: Any, device: torch.device) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ideomotor.control.errors import UserError
-from ideomotor.train import trainer
+from ideomotor.train import state
 from ideomotor.train.trainer import Settings, fit, learning_rate
 
 SETTINGS = Settings(steps=60, learning_rate=0.3, warmup=5, precision="no", log_every=10, weight_decay=0.0)
@@ -76,18 +76,18 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained(tmp_path, 23)
-    state = tmp_path / "state" / "line.safetensors"
-    before = state.read_bytes()
+    kept = tmp_path / "state" / "line.safetensors"
+    before = kept.read_bytes()
 
     def half(tensors: dict, path: Path, metadata: dict) -> None:
         path.write_bytes(before[: len(before) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "save_file", half)
+        patch.setattr(state, "save_file", half)
         with pytest.raises(OSError, match="No space left"):
             trained(tmp_path, 40, resume=True)
-    assert state.read_bytes() == before
+    assert kept.read_bytes() == before
     trained(tmp_path, 60, resume=True)
 
 
