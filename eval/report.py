@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from ideomotor.eval.plans import sentence
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
   color: #1c2430; background: #fff }
@@ -38,6 +40,7 @@ def render_html(results: dict[str, Any]) -> str:
 <body>
 <h1>Suite “{suite}”, policy “{policy}”</h1>
 <p>Share of episodes solved, with 95 % Wilson intervals.</p>
+{f"<p>{sentence(plan)}</p>" if (plan := results.get("plan")) else ""}
 <div class="wide"><table>
 <thead><tr><th>task</th><th class="number">solved</th><th class="number">rate</th>
 <th class="number">95 % interval</th><th>0 to 100 %</th></tr></thead>

@@ -15,6 +15,7 @@ import numpy as np
 
 from ideomotor.control.controller import Controller
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
+from ideomotor.eval.plans import PlanScore
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -52,6 +53,7 @@ class EpisodeResult:
     plan_texts: list[tuple[float, str]] = field(
         default_factory=list
     )  # (time [s], readable plan), changes only
+    plan_score: PlanScore = field(default_factory=PlanScore)  # what of them was true; empty for the expert
 
 
 def rollout(
@@ -102,6 +104,7 @@ def rollout(
     commands: list[np.ndarray] = []
     boundaries: list[int] = []
     plan_texts: list[tuple[float, str]] = []
+    score = PlanScore()
     frame: Frame | None = None
     started = clock.now() if clock else 0.0
     for tick in range(world.max_ticks + (expert_from or 0)):
@@ -121,6 +124,8 @@ def rollout(
             text = pilot.plan_text()
             if text and (not plan_texts or plan_texts[-1][1] != text):
                 plan_texts.append((tick / hz, text))
+            if text and policy is not None:
+                score.frame(text, world.plan_text())
             if on_frame and observation:
                 straying = world.detouring or (expert_from is not None and tick < expert_from)
                 frame = _frame(world, observation, text, straying)
@@ -138,6 +143,7 @@ def rollout(
         interventions=dict(controller.interventions),
         holds=controller.holds,
         plan_texts=plan_texts,
+        plan_score=score,
     )
 
 

@@ -14,7 +14,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import Policy
 from ideomotor.datasets.files import lock_folder
 from ideomotor.eval.measures import aggregate, jerk_ratio
+from ideomotor.eval.plans import figures
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
@@ -52,6 +53,7 @@ class EpisodeRow:
     interventions: int  # ticks with a command changed by the safety filter, for each of its reasons
     holds: int  # how many times chunks ran out
     jerk_ratio: float | None  # see `measures.jerk_ratio`
+    plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
 
     def to_json(self) -> dict[str, Any]:
         """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
@@ -133,6 +135,7 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
             interventions=sum(result.interventions.values()),
             holds=result.holds,
             jerk_ratio=None if math.isnan(ratio) else ratio,
+            plan=result.plan_score.counts() if policy and told == world.instruction else {},
         )
     finally:
         world.close()
@@ -148,6 +151,7 @@ def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, An
         "episodes": [row.to_json() for row in rows],
         "tasks": {task: dataclasses.asdict(rate) for task, rate in by_task.items()},
         "mean": {key: over_all[key] for key in ("rate", "low", "high")},
+        "plan": figures(row.plan for row in rows),
     }
 
 

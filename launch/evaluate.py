@@ -119,6 +119,8 @@ def _check(options: EvalOptions) -> list[str]:
 
 
 def _show(console: Console, results: dict[str, Any]) -> None:
+    from ideomotor.eval.plans import sentence
+
     table = Table("task", box=None, pad_edge=False, title=f"suite {results['suite']}, {results['policy']}")
     for heading in ("solved", "rate", "95 % interval"):
         table.add_column(heading, justify="right")
@@ -138,6 +140,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
             _bar(rate["low"], rate["rate"], rate["high"]),
         )
     console.print(table)
+    if results["plan"]:
+        console.print(sentence(results["plan"]), highlight=False)
 
 
 def _bar(low: float, rate: float, high: float, width: int = 24) -> str:
