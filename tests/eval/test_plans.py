@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from ideomotor.eval.plans import PlanScore, figures, taken_apart
+from ideomotor.eval.plans import PlanScore, figures, sentence, taken_apart
 
-TRUTH = (
-    "scene: red ball, red ball, blue cube. now: touch the blue cube. next: push the blue cube to the left."
-)
+TRUTH = "scene: red ball, red ball, blue cube. now: touch the blue cube. next: push it to the left."
 
 
 def test_a_plan_comes_apart_and_what_is_missing_is_empty() -> None:
     plan = taken_apart(TRUTH)
     assert plan.facts == ("red ball", "red ball", "blue cube")
-    assert (plan.now, plan.next) == ("touch the blue cube", "push the blue cube to the left")
+    assert (plan.now, plan.next) == ("touch the blue cube", "push it to the left")
     assert taken_apart("scene: red ball").facts == ("red ball",)
     assert taken_apart("now: wait").now == "wait"
     for garbage in ("", "next:", "scene:.", ", , ."):
@@ -42,6 +40,8 @@ def test_shares_are_over_all_episodes_together() -> None:
     perfect.frame(TRUTH, TRUTH)
     silent.frame("hm", TRUTH)
     shares = figures([perfect.counts(), silent.counts()])
+    assert shares is not None
+    assert "50.0% of what is there" in sentence(shares)
     assert shares == pytest.approx({"facts_precision": 1.0, "facts_recall": 0.5, "now": 0.5, "next": 0.5})
     assert figures([]) is None
     assert figures([{}, PlanScore().counts()]) is None
