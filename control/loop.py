@@ -38,7 +38,7 @@ class LoopRecord:
         ticks: steps executed.
         late: of those, the ones that began later than half a period after their deadline.
         missed: deadlines that passed while a step before them was still running, or nothing ran at all.
-        elapsed_s: from the first deadline to the end of the last step.
+        elapsed_s: from the first deadline to the one after the last step.
     """
 
     def __init__(self, hz: float, capacity: int = RECORDED_TICKS) -> None:
@@ -108,7 +108,7 @@ def run_loop(
             record.add(began - deadline, ended - began, (following - k - 1) if going else 0)
             k = following
     finally:
-        record.elapsed_s = (now_ns() - start) / 1e9
+        record.elapsed_s = max(now_ns() - start, k * period_ns) / 1e9
 
 
 def sleeper() -> Callable[[int], None]:

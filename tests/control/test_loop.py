@@ -55,7 +55,7 @@ def test_every_deadline_is_exact_and_none_drifts():
     assert clock.deadlines == expected
     assert (record.ticks, record.late, record.missed) == (1000, 0, 0)
     assert record.lateness_us().max() == 0 and set(record.busy_us()) == {1000.0}
-    assert record.achieved_hz == pytest.approx(HZ, rel=0.001)
+    assert record.achieved_hz == pytest.approx(HZ, rel=1e-9)
 
 
 def test_a_stall_costs_its_deadlines_and_ticks_go_on_where_they_were():
