@@ -25,6 +25,7 @@ ORDERS = ("finish", "estop", "rearm")  # each is carried out when its word grows
 MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536
+MAX_SCENE_FLOATS = 256
 MAX_KEYPOINTS = 8
 TEXT_BYTES = 512
 NAME_BYTES = 32
@@ -65,6 +66,9 @@ class BoardSpec:
                     *((camera, np.uint8, (height, width, 3)) for camera, height, width in self.cameras),
                 ]
             ),
+            "scene": np.dtype(  # where everything in a simulated world is, for whoever draws it
+                [("time", real), ("n", number), ("positions", real, (MAX_SCENE_FLOATS,))]
+            ),
             "plan": np.dtype(
                 [
                     ("observed_at", real),
@@ -95,6 +99,7 @@ class Board:
     def __init__(self, spec: BoardSpec, memory: SharedMemory, owner: bool) -> None:
         self.spec = spec
         self._memory, self._owner = memory, owner
+        assert memory.buf is not None  # it is None only once closed
         words = np.frombuffer(memory.buf, dtype=np.int64, count=2 * len(BEATS) + len(ORDERS))
         self.beats = words[: 2 * len(BEATS)].reshape(len(BEATS), 2)  # (role, [process id, time in ns])
         self.orders = words[2 * len(BEATS) :]  # (order,), how often each was given
@@ -107,6 +112,10 @@ class Board:
     @property
     def state(self) -> Mailbox:
         return self._mailboxes["state"]
+
+    @property
+    def scene(self) -> Mailbox:
+        return self._mailboxes["scene"]
 
     @property
     def frames(self) -> Mailbox:
@@ -134,7 +143,10 @@ class Board:
         """Lets go of the memory; the process that created it also removes it."""
         del self.beats, self.orders
         self._mailboxes.clear()
-        self._memory.close()
+        try:
+            self._memory.close()
+        except BufferError:  # an error's traceback still holds a view; the process is about to end with it
+            self._memory.close = lambda: None  # or its destructor would complain instead
         if self._owner:
             self._memory.unlink()
 

@@ -64,7 +64,7 @@ class Mailbox:
         self._numbers[slot][0] = 0
         self._payloads[slot][:] = payload
         if self._checked:
-            self._sums[slot][0] = zlib.crc32(payload)
+            self._sums[slot][0] = zlib.crc32(payload.data)
         self._numbers[slot][0] = number
         self._newest[0] = number
         return number
@@ -85,7 +85,9 @@ class Mailbox:
                 continue
             target[:] = self._payloads[slot]
             checksum = int(self._sums[slot][0])
-            if self._numbers[slot][0] == number and (not self._checked or checksum == zlib.crc32(target)):
+            if self._numbers[slot][0] == number and (
+                not self._checked or checksum == zlib.crc32(target.data)
+            ):
                 return number
         return 0
 

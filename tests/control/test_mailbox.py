@@ -99,9 +99,9 @@ def test_a_checksum_catches_what_came_out_of_order():
 def test_no_read_is_ever_torn_between_two_processes(checked, writers):
     """The writer fills a record with one number as fast as it can; every copy must be of one number."""
     memory = SharedMemory(create=True, size=size(writers.LARGE))
+    box = Mailbox(memory.buf, writers.LARGE, checked)
     process = SPAWN.Process(target=writers.write_for_ever, args=(memory.name, checked))
     try:
-        box = Mailbox(memory.buf, writers.LARGE, checked)
         into, seen, fails, last = box.new(), set(), 0, 0
         process.start()
         until = time.monotonic() + 60

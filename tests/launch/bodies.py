@@ -1,0 +1,143 @@
+"""A body that outlives its processes, and brains small enough to reason about, for tests of the runtime.
+
+The body is a file that every process maps: each command is a row (time, process, tick, position). Whoever
+opens it next, the guardian say, finds it where it was left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ideomotor.control import board as boards
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.process import ControlConfig
+from ideomotor.control.stop import StopConfig
+from ideomotor.control.supervisor import Job, keep_beating, live_with_parent, supervise
+from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
+from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+
+ROBOT = load_embodiment("so101")
+HZ = ROBOT.control_hz
+ROWS = 120 * 120
+HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
+SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
+STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
+
+
+def motion(ticks: np.ndarray) -> np.ndarray:
+    """(n, A): joint 0 swings, for ever."""
+    swing = np.zeros((len(ticks), len(ROBOT.joints)))
+    swing[:, 0] = SWING * np.sin(2 * np.pi * SWING_HZ * ticks / HZ) / 2
+    return ROBOT.home_position + swing
+
+
+class LoggedBody:
+    """A `Robot` and a `CanRelax`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = np.memmap(folder / "rows", np.float64, "r+", shape=(ROWS, 3 + len(ROBOT.joints)))
+        self.words = np.memmap(folder / "words", np.int64, "r+", shape=(3,))  # rows, holds, torque off
+
+    def connect(self) -> None:
+        pass
+
+    def read(self) -> RobotState:
+        zeros = np.zeros(len(ROBOT.joints))
+        n = int(self.words[0])
+        return RobotState(
+            time.monotonic(), self.rows[n - 1, 3:].copy() if n else ROBOT.home_position, zeros, zeros
+        )
+
+    def write(self, command: Command) -> None:
+        n = int(self.words[0])
+        self.rows[n] = (time.monotonic(), os.getpid(), command.tick, *command.position)
+        self.words[0] = n + 1
+
+    def hold(self) -> None:
+        self.words[1] += 1
+
+    def torque_off(self) -> None:
+        self.words[2] += 1
+
+    def disconnect(self) -> None:
+        pass
+
+
+def new_body(folder: Path) -> LoggedBody:
+    for name, size in (("rows", ROWS * (3 + len(ROBOT.joints)) * 8), ("words", 24)):
+        with (folder / name).open("wb") as file:
+            file.truncate(size)
+    return LoggedBody(folder)
+
+
+def open_body(folder: Path, board: boards.Board) -> LoggedBody:
+    return LoggedBody(folder)
+
+
+class Swinger:
+    """A policy that swings joint 0."""
+
+    def reset(self, seed: int) -> None:
+        pass
+
+    def plan(self, observation: Observation) -> LatentPlan:
+        assert observation.instruction == "swing" and set(observation.images) == {"front", "wrist"}
+        return LatentPlan(np.ones((2, 3), np.float32), observation.time, "now: swing")
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * HZ)
+        assert plan.tokens.shape == (2, 3) and plan.observed_at <= observation.time + 0.1
+        actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
+        actions[: len(prefix)] = prefix
+        return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
+
+
+def cameras_process(spec: boards.BoardSpec) -> None:
+    """Black pictures, 30 a second."""
+    live_with_parent()
+    board = boards.attach(spec)
+    keep_beating(board, "cameras")
+    record = board.frames.new()
+    images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
+    while True:
+        boards.pack_frames(record, time.monotonic(), images, spec)
+        board.frames.write(record)
+        time.sleep(1 / 30)
+
+
+def run_supervised(spec: boards.BoardSpec, folder: Path, handover: str, max_ticks: int | None) -> None:
+    """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
+    board = boards.attach(spec)
+    brain = BrainConfig(Swinger, "swing", float(HZ), handover)
+    jobs = [
+        Job("cameras", cameras_process, (spec,)),
+        Job("interpreter", interpreter_process, (spec, brain)),
+        Job("decoder", decoder_process, (spec, brain)),
+    ]
+    config = ControlConfig(handover=handover, stop=STOP, max_ticks=max_ticks)
+    outcome = supervise(board, ROBOT, partial(open_body, folder), jobs, config)
+    report = outcome.report
+    (folder / "outcome.tmp").write_text(
+        json.dumps(
+            {
+                "faults": outcome.faults,
+                "guarded": outcome.guarded,
+                "interrupted": outcome.interrupted,
+                "reasons": [reason for _, reason in report.faults] if report else None,
+                "stage": report.stage if report else None,
+                "ticks": report.ticks if report else None,
+                "no_fresh_command": report.no_fresh_command if report else None,
+                "commands": report.commands.tolist() if report else None,
+                "boundaries": report.boundaries if report else None,
+                "chunk_ages": len(report.chunk_age_s) if report else None,
+            }
+        )
+    )
+    (folder / "outcome.tmp").rename(folder / "outcome.json")
+    board.close()
