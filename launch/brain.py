@@ -81,9 +81,9 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
         if seen is None or eyes.tick < due or not board.plan.read(plan_in):
             time.sleep(IDLE_S)
             continue
-        if eyes.epoch != epoch:  # the arm was stopped: what was sent before no longer leads to here
+        if eyes.epoch != epoch or method.waits:
             epoch = eyes.epoch
-            policy.reset(config.seed)
+            policy.reset(config.seed + chunks)  # it was stopped: what was sent before does not lead to here
         plan = unpack_plan(plan_in)
         observed_at, plan_at = eyes.state_at, plan.observed_at
         age = observed_at - plan_at
