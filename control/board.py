@@ -17,7 +17,7 @@ from multiprocessing.shared_memory import SharedMemory
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.mailbox import ALIGNMENT, Mailbox, size
+from ideomotor.control.seqlock import ALIGNMENT, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
 BEATS = ("supervisor", "control", "decoder", "interpreter", "cameras")
@@ -67,7 +67,12 @@ class BoardSpec:
                 ]
             ),
             "scene": np.dtype(  # where everything in a simulated world is, for whoever draws it
-                [("time", real), ("n", number), ("positions", real, (MAX_SCENE_FLOATS,))]
+                [
+                    ("time", real),
+                    ("n", number),
+                    ("positions", real, (MAX_SCENE_FLOATS,)),
+                    ("success", np.bool_),
+                ]
             ),
             "plan": np.dtype(
                 [

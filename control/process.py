@@ -111,7 +111,7 @@ class ControlTick:
         self._chunk_number = 0
         self._epoch = 1
         self._state = robot.read()
-        self._fresh_at = time.monotonic()
+        self._fresh_at = 0.0  # when the robot last gave a new state [s]
         self._relaxed = False
         self._finishing = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
@@ -126,6 +126,8 @@ class ControlTick:
         """One tick; False when the run has ended."""
         now_ns = time.monotonic_ns()
         now = now_ns / 1e9
+        if tick == 0:
+            self._fresh_at = now  # locking memory and the like took its time
         self._read(now)
         self._take_chunk()
         self._obey(tick)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,8 @@ def new_body(folder: Path) -> LoggedBody:
 
 
 def open_body(folder: Path, board: boards.Board) -> LoggedBody:
+    heavy = {"torch", "mujoco", "transformers", "diffusers", "gymnasium"} & set(sys.modules)
+    assert not heavy, f"imported by the control process or its guardian: {heavy}"
     return LoggedBody(folder)
 
 
@@ -95,6 +98,19 @@ class Swinger:
         assert plan.tokens.shape == (2, 3) and plan.observed_at <= observation.time + 0.1
         actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
         actions[: len(prefix)] = prefix
+        return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
+
+
+class Looker(Swinger):
+    """Says in its plan how bright the front camera's picture is, and stays where it is."""
+
+    def plan(self, observation: Observation) -> LatentPlan:
+        brightness = float(observation.images["front"].mean())
+        return LatentPlan(np.ones((2, 3), np.float32), observation.time, f"{brightness:.3f}")
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * HZ)
+        actions = np.repeat(prefix[-1:], 96, axis=0).astype(np.float32)
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 

@@ -14,7 +14,9 @@ ROBOT = load_embodiment("so101")
 
 def test_a_short_run_reports_the_loop_and_the_floor(ideomotor, tmp_path):
     picture = tmp_path / "lateness.svg"
-    result = ideomotor("bench", "loop", "--seconds", "0.5", "--json", "-", "--picture", picture).json
+    result = ideomotor(
+        "bench", "loop", "--load", "none", "--seconds", "0.5", "--json", "-", "--picture", picture
+    ).json
     assert result["ticks"] == 60
     assert 0 < result["achieved_hz"] <= 120.01
     assert result["no_fresh_command_ticks"] == 0  # the stream has every tick, however late they come
@@ -33,6 +35,10 @@ def test_a_short_run_reports_the_loop_and_the_floor(ideomotor, tmp_path):
         (["--picture", "x.png"], "picture"),
         (["--picture", "/nowhere/x.svg"], "picture"),
         (["--robot", "so102"], "so102"),
+        (["--handover", "rct"], "did you mean 'rtc'"),
+        (["--load", "none", "--policy", "x"], "policy"),
+        (["--task", "litf"], "did you mean 'lift'"),
+        (["--policy", "no/such/folder"], "no/such/folder"),
     ],
 )
 def test_bad_input_is_refused(in_process, arguments, word):

@@ -6,7 +6,7 @@ from multiprocessing.shared_memory import SharedMemory
 import numpy as np
 
 from ideomotor.control import board as boards
-from ideomotor.control.mailbox import Mailbox
+from ideomotor.control.seqlock import Mailbox
 
 LARGE = np.dtype([("values", np.int64, (6000,))])  # 48 kB, an image's worth
 

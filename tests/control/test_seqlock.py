@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.mailbox import SLOTS, Mailbox, size
+from ideomotor.control.seqlock import SLOTS, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
 ROBOT = load_embodiment("so101")
@@ -26,9 +26,9 @@ SMALL = np.dtype([("values", np.int64, (7,))])
 def writers(monkeypatch):
     """What runs in other processes, importable there."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    import mailbox_writers
+    import seqlock_writers
 
-    return mailbox_writers
+    return seqlock_writers
 
 
 def mailbox(checked: bool = False) -> Mailbox:
