@@ -7,9 +7,12 @@ opens it next, the guardian say, finds it where it was left.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +31,7 @@ HZ = ROBOT.control_hz
 ROWS = 120 * 120
 HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
 SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
+PATIENCE_S = 120.0  # for anything at all, on a busy machine
 STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
 
 
@@ -157,3 +161,65 @@ def run_supervised(spec: boards.BoardSpec, folder: Path, handover: str, max_tick
     )
     (folder / "outcome.tmp").rename(folder / "outcome.json")
     board.close()
+
+
+class Running:
+    """A supervised robot in processes of its own, swinging."""
+
+    def __init__(self, folder: Path, handover: str = "rtc", max_ticks: int | None = None) -> None:
+        self.folder = folder
+        self.body = new_body(folder)
+        self.board = boards.create(ROBOT)
+        arguments = (self.board.spec, folder, handover, max_ticks)
+        self.supervisor = multiprocessing.get_context("spawn").Process(target=run_supervised, args=arguments)
+        self.supervisor.start()
+
+    def log(self) -> np.ndarray:
+        """(n, 3 + A): time, process, tick, position of every command so far."""
+        return np.array(self.body.rows[: int(self.body.words[0])])
+
+    @staticmethod
+    def off_stream(log: np.ndarray) -> np.ndarray:
+        """(n,) whether a command is another than what the policy wants."""
+        return np.abs(log[:, 3:] - motion(log[:, 2])).max(axis=1) > 1e-4
+
+    def pid(self, role: str) -> int:
+        return int(self.board.beats[boards.BEATS.index(role), 0])
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < until, f"waited {PATIENCE_S:.0f} s for: {what}"
+            time.sleep(0.001)
+
+    def wait_until_fast(self) -> None:
+        """Until joint 0 has followed the stream for a while and moves at more than 1.2 rad/s."""
+
+        def fast() -> bool:
+            log = self.log()[-60:]
+            if len(log) < 60 or self.off_stream(log).any():
+                return False
+            return abs(log[-1, 3] - log[-2, 3]) * HZ > 1.2
+
+        self.wait(fast, "the arm to swing")
+
+    def state(self) -> dict[str, str]:
+        record = self.board.state.new()
+        assert self.board.state.read(record)
+        return {name: boards.text_of(record[name]) for name in ("stage", "reason")}
+
+    def outcome(self) -> dict:
+        self.supervisor.join(PATIENCE_S)
+        assert self.supervisor.exitcode == 0
+        return json.loads((self.folder / "outcome.json").read_text())
+
+    def close(self) -> None:
+        processes = [self.pid(role) for role in boards.BEATS]
+        self.supervisor.kill()
+        self.supervisor.join()
+        for process in filter(None, processes):
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.board.close()

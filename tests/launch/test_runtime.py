@@ -1,20 +1,16 @@
 """Whatever process is killed while the arm swings, the arm comes to rest within its limits, with a name."""
 
-import json
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
+from ideomotor.control.embodiment import load_embodiment
 
-SPAWN = multiprocessing.get_context("spawn")
-PATIENCE_S = 120.0  # for anything at all, on a busy machine
+ROBOT = load_embodiment("so101")
 REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
 
 
@@ -26,69 +22,12 @@ def bodies(monkeypatch):
     return bodies
 
 
-class Running:
-    """A supervised robot in processes of its own, swinging."""
-
-    def __init__(self, bodies, folder: Path, handover: str = "rtc", max_ticks: int | None = None):
-        self.bodies, self.folder = bodies, folder
-        self.body = bodies.new_body(folder)
-        self.board = boards.create(bodies.ROBOT)
-        arguments = (self.board.spec, folder, handover, max_ticks)
-        self.supervisor = SPAWN.Process(target=bodies.run_supervised, args=arguments)
-        self.supervisor.start()
-
-    def log(self) -> np.ndarray:
-        """(n, 3 + A): time, process, tick, position of every command so far."""
-        return np.array(self.body.rows[: int(self.body.words[0])])
-
-    def pid(self, role: str) -> int:
-        return int(self.board.beats[boards.BEATS.index(role), 0])
-
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < until, f"waited {PATIENCE_S:.0f} s for: {what}"
-            time.sleep(0.001)
-
-    def wait_until_fast(self) -> None:
-        """Until joint 0 has followed the stream for a while and moves at more than 1.2 rad/s."""
-
-        def fast() -> bool:
-            log = self.log()[-60:]
-            if len(log) < 60 or np.abs(log[:, 3:] - self.bodies.motion(log[:, 2])).max() > 1e-4:
-                return False
-            return abs(log[-1, 3] - log[-2, 3]) * self.bodies.HZ > 1.2
-
-        self.wait(fast, "the arm to swing")
-
-    def state(self) -> dict[str, str]:
-        record = self.board.state.new()
-        assert self.board.state.read(record)
-        return {name: boards.text_of(record[name]) for name in ("stage", "reason")}
-
-    def outcome(self) -> dict:
-        self.supervisor.join(PATIENCE_S)
-        assert self.supervisor.exitcode == 0
-        return json.loads((self.folder / "outcome.json").read_text())
-
-    def close(self) -> None:
-        processes = [self.pid(role) for role in boards.BEATS]
-        self.supervisor.kill()
-        self.supervisor.join()
-        for process in filter(None, processes):
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.board.close()
-
-
 @pytest.fixture
 def start(bodies, tmp_path):
-    running: list[Running] = []
+    running = []
 
-    def start(**options) -> Running:
-        running.append(Running(bodies, tmp_path, **options))
+    def start(**options):
+        running.append(bodies.Running(tmp_path, **options))
         return running[-1]
 
     yield start
@@ -96,13 +35,11 @@ def start(bodies, tmp_path):
         each.close()
 
 
-def assert_reacted(running: Running, at: float) -> int:
+def assert_reacted(running, at: float) -> int:
     """Left the stream soon after `at`, and kept every limit; the row of the log at which it did."""
-    bodies, log = running.bodies, running.log()
-    robot, hz = bodies.ROBOT, bodies.HZ
+    log, robot, hz = running.log(), ROBOT, ROBOT.control_hz
     positions = log[:, 3:]
-    off_stream = np.abs(positions - bodies.motion(log[:, 2])).max(axis=1) > 1e-4
-    reacted = np.flatnonzero((log[:, 0] > at) & off_stream)
+    reacted = np.flatnonzero((log[:, 0] > at) & running.off_stream(log))
     assert len(reacted), "the arm ran on"
     assert log[reacted[0], 0] - at < REACTION_S
     assert (np.abs(np.diff(positions, axis=0)) * hz <= robot.max_velocity * 1.001).all()
@@ -115,12 +52,12 @@ def assert_reacted(running: Running, at: float) -> int:
     return reacted[0]
 
 
-def assert_came_to_rest(running: Running, at: float) -> None:
+def assert_came_to_rest(running, at: float) -> None:
     """Reacted, and stood still within half a second of ticks."""
     reacted = assert_reacted(running, at)
     steps = np.abs(np.diff(running.log()[:, 3:], axis=0))[reacted:].max(axis=1)
     still = np.flatnonzero(steps < 1e-4)
-    assert len(still) and still[0] < 0.5 * running.bodies.HZ
+    assert len(still) and still[0] < 0.5 * ROBOT.control_hz
 
 
 @pytest.mark.parametrize("role", ["decoder", "interpreter", "cameras"])
@@ -135,7 +72,7 @@ def test_killing_a_brain_parks_the_arm_and_names_it(start, role):
     assert outcome["reasons"][-1] == f"{role} died: process {running.pid(role)} is gone"
     assert outcome["stage"] == "off" and not outcome["guarded"]
     assert running.body.words[2] == 1  # torque off once, at the very end
-    np.testing.assert_allclose(running.log()[-1, 3:], running.bodies.ROBOT.home_position, atol=1e-6)
+    np.testing.assert_allclose(running.log()[-1, 3:], ROBOT.home_position, atol=1e-6)
 
 
 def test_killing_control_hands_the_arm_to_the_supervisor(start):
