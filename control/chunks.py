@@ -2,23 +2,24 @@
 
 Chunks are indexed by the ticks they were made for, never by an estimated delay: a late chunk simply
 enters in its middle, a chunk that arrives out of order never replaces one made from a newer
-observation, and a duplicate changes nothing. Nothing is blended: the decoder was given the committed
-commands as its prefix, so a new chunk continues the old one (training-time real-time chunking,
-arXiv 2512.05964).
+observation, and a duplicate changes nothing. What becomes of chunks that overlap is the hand-over
+method's business (control/handover.py); by default the newest one is executed as it is.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.types import ActionChunk
 
 
 class ChunkBuffer:
     """Holds the chunks that may still be executed at `hz` commands a second."""
 
-    def __init__(self, hz: float) -> None:
+    def __init__(self, hz: float, handover: Handover = HANDOVERS[DEFAULT]) -> None:
         self.hz = hz
+        self._combine = handover.combine
         self._chunks: list[tuple[int, ActionChunk]] = []  # (available at tick, chunk), newest first
 
     def clear(self) -> None:
@@ -41,29 +42,36 @@ class ChunkBuffer:
     def command(self, tick: int) -> np.ndarray | None:
         """Returns the target (A,) float64 for `tick` and forgets the chunks that end before it.
 
-        It comes from the chunk with the newest observation among those available that cover the tick;
-        None if there is none.
+        It is what the hand-over method makes of the available chunks that cover the tick; None if there
+        is none.
         """
         self._chunks = [entry for entry in self._chunks if _end(entry[1]) > tick]
-        return self._target(tick, now=tick)
+        covering = self._covering(tick)
+        return self._combine(covering, tick) if covering else None
+
+    def newest(self, tick: int) -> ActionChunk | None:
+        """Returns the chunk with the newest observation among those that `command` would use."""
+        return next(iter(self._covering(tick)), None)
 
     def committed(self, tick: int, n: int, last_command: np.ndarray) -> np.ndarray:
         """Returns (n, A) float64: the targets for tick ... tick + n - 1 as far as known at `tick`.
 
-        Where no chunk covers a tick, the row before it is repeated (the first time, `last_command`).
+        They are those of the newest chunks. Where no chunk covers a tick, the row before it is repeated
+        (the first time, `last_command`).
         """
-        rows = np.empty((n, len(last_command)))
-        previous = last_command
-        for i in range(n):
-            target = self._target(tick + i, now=tick)
-            rows[i] = previous = previous if target is None else target
-        return rows
+        rows = np.empty((n + 1, len(last_command)))
+        rows[0] = last_command
+        source = np.zeros(n + 1, dtype=np.int64)  # of each row: itself if known, else 0 for now
+        for available_at, chunk in reversed(self._chunks):  # newer ones overwrite older ones
+            first, last = max(chunk.starts_at, tick), min(_end(chunk), tick + n)
+            if available_at <= tick and first < last:
+                where = slice(1 + first - tick, 1 + last - tick)
+                rows[where] = chunk.actions[first - chunk.starts_at : last - chunk.starts_at]
+                source[where] = np.arange(where.start, where.stop)
+        return rows[np.maximum.accumulate(source)[1:]]
 
-    def _target(self, tick: int, now: int) -> np.ndarray | None:
-        for available_at, chunk in self._chunks:
-            if available_at <= now and chunk.starts_at <= tick < _end(chunk):
-                return chunk.actions[tick - chunk.starts_at].astype(np.float64)
-        return None
+    def _covering(self, tick: int) -> list[ActionChunk]:
+        return [c for at, c in self._chunks if at <= tick and c.starts_at <= tick < _end(c)]
 
 
 def _end(chunk: ActionChunk) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ideomotor.control.chunks import ChunkBuffer
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.safety import SafetyFilter
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
@@ -22,12 +23,16 @@ class Controller:
         interventions: {reason: ticks}, how often the safety filter changed or replaced a target. Ticks
             before the first target are not counted: there was nothing to change.
         holds: how many times a moving arm had to hold because there was no target to trust.
+
+    Args:
+        embodiment: the robot.
+        handover: what becomes of chunks that overlap.
     """
 
-    def __init__(self, embodiment: Embodiment) -> None:
+    def __init__(self, embodiment: Embodiment, handover: Handover = HANDOVERS[DEFAULT]) -> None:
         self.embodiment = embodiment
         self._filter = SafetyFilter(embodiment)
-        self._chunks = ChunkBuffer(embodiment.control_hz)
+        self._chunks = ChunkBuffer(embodiment.control_hz, handover)
         self._start(embodiment.home_position)
 
     def reset(self, state: RobotState) -> None:
@@ -53,9 +58,22 @@ class Controller:
         """
         return self._chunks.committed(tick, n, self._last_command)
 
+    def next_chunk(self, tick: int) -> ActionChunk | None:
+        """The newest chunk that `step` would take its command for `tick` from; None if none covers it."""
+        return self._chunks.newest(tick)
+
+    def forget(self) -> None:
+        """Drops every chunk: what comes next must have been made from now on."""
+        self._chunks.clear()
+
     def step(self, tick: int, state: RobotState) -> Command:
         """Returns the command for `tick`: within position, velocity, acceleration and jerk limits."""
-        target = self._chunks.command(tick) if np.isfinite(state.position).all() else None
+        return self.follow(tick, state, self._chunks.command(tick))
+
+    def follow(self, tick: int, state: RobotState, target: np.ndarray | None) -> Command:
+        """Returns the command for `tick` with a target (A,) other than the chunks', or with none: a stop."""
+        if not np.isfinite(state.position).all():
+            target = None
         if target is None and self._has_target:
             self.holds += 1
         self._has_target = target is not None

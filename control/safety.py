@@ -70,6 +70,22 @@ class SafetyFilter:
         self._outside = (self._bounds > self._limits).any(0)
         self._see_own_motion()
 
+    def resume(self, commands: np.ndarray) -> None:
+        """Goes on from the motion of another filter, whose process is gone.
+
+        Args:
+            commands: (3, A) its last three commands, oldest first.
+
+        Raises:
+            ValueError: they are not finite or not (3, A).
+        """
+        if commands.shape != (3, len(self._lower)) or not np.isfinite(commands).all():
+            raise ValueError(f"commands: got {commands}, expected (3, {len(self._lower)}) finite numbers")
+        self.reset(commands[2])
+        velocities = np.diff(commands, axis=0) / self._dt  # (2, A)
+        self._v, self._a = velocities[1], (velocities[1] - velocities[0]) / self._dt
+        self._see_own_motion()
+
     def filter(self, tick: int, target: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
         """Returns the position (A,) float64 to command at `tick` and why it is not the target, if so.
 

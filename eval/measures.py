@@ -69,23 +69,43 @@ def aggregate(outcomes: Iterable[tuple[str, bool]]) -> tuple[dict[str, Rate], Ra
     return {task: rate(group) for task, group in by_task.items()}, rate(everything)
 
 
-def jerk_ratio(commands: np.ndarray, boundaries: list[int]) -> float:
-    """How much rougher executed commands are where one chunk hands over to the next.
+@dataclass(frozen=True)
+class Smoothness:
+    """How smooth executed commands are, and how much of it is lost where chunks take over."""
+
+    boundary_jerk: float  # root mean square in the third differences that straddle a boundary [rad/s³]
+    interior_jerk: float  # and in all others
+    largest_step: float  # of any joint from one command to the next, at a boundary [rad]
+
+    @property
+    def jerk_ratio(self) -> float:
+        """1 means that hand-overs cannot be seen; NaN without boundaries, or for an arm at rest."""
+        return self.boundary_jerk / self.interior_jerk if self.interior_jerk > 0 else float("nan")
+
+
+def smoothness(commands: np.ndarray, boundaries: list[int], hz: float) -> Smoothness:
+    """Measures executed commands.
 
     Args:
-        commands: (T, A) executed commands, one row a tick.
+        commands: (T, A) executed commands, one row a tick [rad or m].
         boundaries: ticks at which a new chunk's first command was executed.
+        hz: commands a second.
 
     Returns:
-        Root mean square jerk in the third differences that straddle a boundary, divided by the same
-        elsewhere; 1 means that hand-overs cannot be seen. NaN where either side has no sample or the
-        arm never moves inside a chunk.
+        Values are NaN where there is nothing to take them from.
     """
-    jerk = np.diff(commands, n=3, axis=0)  # (T - 3, A), row i uses ticks i .. i + 3
+    jerk = np.diff(commands, n=3, axis=0) * hz**3  # (T - 3, A), row i uses ticks i .. i + 3
     straddles = np.zeros(len(jerk), dtype=bool)
     for tick in boundaries:
         straddles[max(tick - 3, 0) : max(tick, 0)] = True
-    if not straddles.any() or straddles.all():
-        return float("nan")
-    inside = float(np.sqrt(np.mean(jerk[~straddles] ** 2)))
-    return float(np.sqrt(np.mean(jerk[straddles] ** 2))) / inside if inside > 0 else float("nan")
+    steps = [float(np.abs(commands[t] - commands[t - 1]).max()) for t in boundaries if 0 < t < len(commands)]
+    return Smoothness(_rms(jerk[straddles]), _rms(jerk[~straddles]), max(steps, default=float("nan")))
+
+
+def jerk_ratio(commands: np.ndarray, boundaries: list[int]) -> float:
+    """How much rougher executed commands are where chunks take over: `Smoothness.jerk_ratio`."""
+    return smoothness(commands, boundaries, hz=1.0).jerk_ratio
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else float("nan")

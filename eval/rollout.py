@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ideomotor.control.controller import Controller
+from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
 
@@ -47,7 +48,7 @@ class EpisodeResult:
     seconds: float  # [s] simulated time until success, or until time ran out
     progress: float  # share of the subtasks done, in [0, 1]
     commands: np.ndarray  # (T, A) executed commands, one row a tick
-    boundaries: list[int]  # ticks of the first command after a chunk's prefix: where hand-overs would show
+    boundaries: list[int]  # ticks at which a new chunk says something new: where hand-overs would show
     interventions: dict[str, int]  # {reason: ticks on which the safety filter changed a command}
     holds: int  # how many times chunks ran out
     plan_texts: list[tuple[float, str]] = field(
@@ -61,6 +62,7 @@ def rollout(
     policy: Policy | None,
     *,
     delay_ticks: int = 0,
+    handover: str = DEFAULT,
     plan_every: int = PLAN_TICKS,
     act_every: int = ACT_TICKS,
     instruction: str | None = None,
@@ -76,6 +78,7 @@ def rollout(
         policy: who drives; None is the task's scripted expert, fed to the controller as 30 Hz chunks.
         delay_ticks: simulated inference time. A plan or chunk made from the observation of tick t is
             used from tick t + delay_ticks on, and the next one is not begun before.
+        handover: how a chunk takes over from the one before, a key of `control.handover.HANDOVERS`.
         plan_every: ticks between plans, a multiple of 4.
         act_every: ticks between chunks, a multiple of 4.
         instruction: what the policy is told, where that differs from what success is judged by.
@@ -92,14 +95,16 @@ def rollout(
         raise ValueError(f"plan_every and act_every must be multiples of {FRAME_TICKS} ticks")
     hz = float(world.embodiment.control_hz)
     told = world.instruction if instruction is None else instruction
-    controller = Controller(world.embodiment)
+    method = HANDOVERS[handover]
+    controller = Controller(world.embodiment, method)
     controller.reset(world.state())
     if policy is None:
         pilot: _Pilot = _Expert(world.expert(expert_noise), hz, world.plan_text)
     else:
         policy.reset(world.seed)
         busy = -(-delay_ticks // FRAME_TICKS) * FRAME_TICKS  # a half of the policy does one thing at a time
-        pilot = _PolicyPilot(policy, delay_ticks, max(plan_every, busy), max(act_every, busy))
+        act_every = act_every + busy if method.waits else max(act_every, busy)
+        pilot = _PolicyPilot(policy, method, world.seed, delay_ticks, max(plan_every, busy), act_every)
 
     commands: list[np.ndarray] = []
     boundaries: list[int] = []
@@ -175,8 +180,12 @@ class _Expert:
 class _PolicyPilot:
     """Calls a policy's two halves at their rates and delivers what they make `delay` ticks later."""
 
-    def __init__(self, policy: Policy, delay: int, plan_every: int, act_every: int):
+    def __init__(
+        self, policy: Policy, handover: Handover, seed: int, delay: int, plan_every: int, act_every: int
+    ):
         self._policy = policy
+        self._handover = handover
+        self._seed = seed
         self._delay = delay
         self._plan_every = plan_every
         self._act_every = act_every
@@ -190,7 +199,7 @@ class _PolicyPilot:
         return self._plan.text if self._plan else ""
 
     def drive(self, tick: int, observation: Observation | None, controller: Controller) -> int | None:
-        """Thinks where it is due; returns the tick at which a new chunk leaves its prefix."""
+        """Thinks where it is due; returns the tick at which a new chunk has its first say."""
         if observation is None:
             return None
         if tick % self._plan_every == 0:
@@ -199,10 +208,22 @@ class _PolicyPilot:
             self._plan = self._coming.pop(0)[1]  # the first chunk takes the first plan at once
         if tick % self._act_every or self._plan is None:
             return None
-        prefix = controller.committed(tick, self._delay)
-        chunk = self._policy.act(observation, self._plan, prefix)
-        controller.submit(chunk, available_at=tick + self._delay)
-        return tick + len(prefix)
+        if self._handover.waits and self._delay:
+            self._stop_and_think(tick, observation, self._plan, controller)
+        else:
+            prefix = controller.committed(tick, self._delay if self._handover.prefix else 0)
+            controller.submit(self._policy.act(observation, self._plan, prefix), tick + self._delay)
+        return tick + self._delay
+
+    def _stop_and_think(
+        self, tick: int, observation: Observation, plan: LatentPlan, controller: Controller
+    ) -> None:
+        """The arm stands for the delay and then executes the chunk until the next one is begun."""
+        if tick:
+            self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
+        chunk = self._policy.act(observation, plan, controller.committed(tick, 0))
+        executed = chunk.actions[: self._act_every - self._delay]
+        controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=executed))
 
 
 _Pilot = _Expert | _PolicyPilot

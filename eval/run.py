@@ -18,17 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Policy
 from ideomotor.datasets.files import lock_folder
-from ideomotor.eval.measures import aggregate, jerk_ratio
+from ideomotor.eval.measures import aggregate, smoothness
 from ideomotor.eval.plans import figures
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
 
 ROWS_FILE = "episodes.jsonl"
+SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ class EpisodeRow:
     failed_at: str  # subtask in which time ran out, empty after a success
     interventions: int  # ticks with a command changed by the safety filter, for each of its reasons
     holds: int  # how many times chunks ran out
-    jerk_ratio: float | None  # see `measures.jerk_ratio`
+    jerk_ratio: float | None  # this and the next three: see `measures.Smoothness`
+    boundary_jerk: float | None
+    interior_jerk: float | None
+    largest_step: float | None
     plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
 
     def to_json(self) -> dict[str, Any]:
@@ -122,8 +128,8 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
         told = world.alternative_instruction() if spec.phrasing == "swapped" else world.instruction
         assert told is not None, f"{spec} is not a scene of the swap suite"
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
-        result = rollout(world, policy, delay_ticks=delay_ticks, instruction=told)
-        ratio = jerk_ratio(result.commands, result.boundaries)
+        result = rollout(world, policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told)
+        smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
         return EpisodeRow(
             spec=spec,
             instruction=world.instruction,
@@ -134,7 +140,10 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
             failed_at="" if result.success else world.subtask(),
             interventions=sum(result.interventions.values()),
             holds=result.holds,
-            jerk_ratio=None if math.isnan(ratio) else ratio,
+            jerk_ratio=_finite(smooth.jerk_ratio),
+            boundary_jerk=_finite(smooth.boundary_jerk),
+            interior_jerk=_finite(smooth.interior_jerk),
+            largest_step=_finite(smooth.largest_step),
             plan=result.plan_score.counts() if policy and told == world.instruction else {},
         )
     finally:
@@ -151,8 +160,22 @@ def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, An
         "episodes": [row.to_json() for row in rows],
         "tasks": {task: dataclasses.asdict(rate) for task, rate in by_task.items()},
         "mean": {key: over_all[key] for key in ("rate", "low", "high")},
+        "smoothness": {name: _over_episodes(rows, name) for name in SMOOTHNESS},
+        "holds": sum(row.holds for row in rows),
         "plan": figures(row.plan for row in rows),
     }
+
+
+def _over_episodes(rows: Sequence[EpisodeRow], name: str) -> float | None:
+    """Median over the episodes that have this figure, the largest where it is a largest one."""
+    values = [value for row in rows if (value := getattr(row, name)) is not None]
+    if not values:
+        return None
+    return max(values) if name.startswith("largest") else float(np.median(values))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @functools.lru_cache(maxsize=1)

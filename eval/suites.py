@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.handover import DEFAULT, HANDOVERS
 
 HELD_OUT_SEEDS = 1_000_000  # first seed of every suite; demonstrations count up from 0
 MAX_SKIPPED = 1000  # scenes in a row in which nothing else can be named
@@ -32,9 +33,17 @@ class EpisodeSpec:
     phrasing: Phrasing
     perturbation: str = "light"  # randomisation level of the world
     delay_ms: int = 0  # simulated inference time [ms]
+    handover: str = DEFAULT  # a key of `control.handover.HANDOVERS`
 
 
-def suite(name: str, tasks: Sequence[str], episodes: int, seed_start: int) -> list[EpisodeSpec]:
+def suite(
+    name: str,
+    tasks: Sequence[str],
+    episodes: int,
+    seed_start: int,
+    delay_ms: int = 0,
+    handover: str = DEFAULT,
+) -> list[EpisodeSpec]:
     """The episodes of a suite, task by task.
 
     Args:
@@ -42,19 +51,27 @@ def suite(name: str, tasks: Sequence[str], episodes: int, seed_start: int) -> li
         tasks: task names, in the order of the list.
         episodes: how many of each task.
         seed_start: the first seed of each task.
+        delay_ms: simulated inference time [ms].
+        handover: how a chunk takes over from the one before.
 
     Raises:
-        UserError: unknown suite, fewer than one episode, or a task whose scenes hold nothing to swap.
+        UserError: unknown suite or hand-over, fewer than one episode, or a task whose scenes hold nothing
+            to swap.
     """
     if name not in SUITES:
         raise unknown_name("suite", name, SUITES)
+    if handover not in HANDOVERS:
+        raise unknown_name("handover", handover, HANDOVERS)
     if episodes < 1:
         raise UserError(f"episodes: got {episodes}, expected at least 1")
     phrasing = SUITES[name]
     specs = []
     for task in tasks:
         seeds = _swappable(task, seed_start) if phrasing == "swapped" else itertools.count(seed_start)
-        specs += [EpisodeSpec(task, seed, phrasing) for seed in itertools.islice(seeds, episodes)]
+        specs += [
+            EpisodeSpec(task, seed, phrasing, delay_ms=delay_ms, handover=handover)
+            for seed in itertools.islice(seeds, episodes)
+        ]
     return specs
 
 

@@ -128,6 +128,12 @@ def _eval() -> tuple[type, Callable[[Any], int]]:
     return evaluate.EvalOptions, evaluate.evaluate
 
 
+def _bench_loop() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import bench_loop
+
+    return bench_loop.LoopOptions, bench_loop.loop
+
+
 def _bench_render() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import bench
 
@@ -155,6 +161,7 @@ COMMANDS: dict[str, _Entry] = {
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),
+    "bench loop": _Entry("measure the 120 Hz loop beside the floor that this machine sets", _bench_loop),
     "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),
 }
 

@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.console import Output, write_whole
+
+MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class EvalOptions:
 
     seed_start: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """first seed of each task; by default one that demonstrations do not reach"""
+
+    delay_ms: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """simulated inference time [ms]"""
+
+    handover: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """how a chunk takes over from the one before: rtc (ours), or sync, naive, ensemble to compare with"""
 
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""
@@ -67,7 +76,7 @@ def evaluate(options: EvalOptions) -> int:
 
     folder = None if options.expert else policy_folder(options.policy)
     first = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
-    specs = suite(options.suite, tasks, options.episodes, first)
+    specs = suite(options.suite, tasks, options.episodes, first, options.delay_ms, options.handover)
     with output.progress() as progress:
         bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
         rows = run_suite(
@@ -100,6 +109,12 @@ def _check(options: EvalOptions) -> list[str]:
         raise UserError("policy: --expert and --policy exclude each other")
     if options.expert and options.suite == "swap":
         raise UserError("suite: 'swap' tests a policy's understanding; the expert is not told anything")
+    if options.handover not in HANDOVERS:
+        raise unknown_name("handover", options.handover, HANDOVERS)
+    if not 0 <= options.delay_ms <= MAX_DELAY_MS:
+        raise UserError(f"delay-ms: got {options.delay_ms}, expected 0 to {MAX_DELAY_MS}")
+    if options.expert and (options.delay_ms or options.handover != DEFAULT):
+        raise UserError("expert: has neither delays nor chunks to hand over")
     if options.resume and not options.out:
         raise UserError("resume: needs --out, the folder of the interrupted evaluation")
     for name, value, least in (
@@ -140,6 +155,13 @@ def _show(console: Console, results: dict[str, Any]) -> None:
             _bar(rate["low"], rate["rate"], rate["high"]),
         )
     console.print(table)
+    smooth = results["smoothness"]
+    if smooth["jerk_ratio"] is not None:
+        console.print(
+            f"hand-over: jerk {smooth['boundary_jerk']:.0f} rad/s³ at boundaries, "
+            f"{smooth['interior_jerk']:.0f} inside chunks, ratio {smooth['jerk_ratio']:.2f} (medians of "
+            f"episodes); largest step {1000 * smooth['largest_step']:.1f} mrad; {results['holds']} holds"
+        )
     if results["plan"]:
         console.print(sentence(results["plan"]), highlight=False)
 

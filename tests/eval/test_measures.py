@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.eval.measures import aggregate, jerk_ratio, rate, wilson
+from ideomotor.eval.measures import aggregate, jerk_ratio, rate, smoothness, wilson
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,18 @@ def test_jerk_ratio_sees_a_kink_at_a_boundary_only():
     assert jerk_ratio(kinked, [50]) < 0.5
     assert math.isnan(jerk_ratio(smooth, []))
     assert math.isnan(jerk_ratio(np.zeros((50, 2)), [20]))
+
+
+def test_smoothness_is_in_units_of_the_joints():
+    """x = t³: a jerk of 6 everywhere. One command moved by 0.01 at a boundary adds 0.01 hz³ (1, -2, 1)."""
+    hz = 100.0
+    cubic = (np.arange(60) / hz)[:, None] ** 3
+    even = smoothness(cubic, [20, 40], hz)
+    assert (even.boundary_jerk, even.interior_jerk) == pytest.approx((6, 6), rel=1e-3)
+    kinked = cubic + 0.01 * (np.arange(60) >= 20)[:, None]
+    rough = smoothness(kinked, [20], hz)
+    assert rough.interior_jerk == pytest.approx(6, rel=1e-3)
+    added = np.array([1, -2, 1]) * 0.01 * hz**3
+    assert rough.boundary_jerk == pytest.approx(np.sqrt(np.mean((6 + added) ** 2)), rel=1e-6)
+    assert rough.largest_step == pytest.approx(0.01 + cubic[20, 0] - cubic[19, 0])
+    assert math.isnan(smoothness(cubic, [], hz).largest_step)

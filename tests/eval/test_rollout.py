@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.handover import HANDOVERS
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
 from ideomotor.eval.rollout import rollout
 
@@ -138,6 +139,40 @@ def test_with_a_delay_the_prefix_grows_and_the_plan_ages():
     policy = HoldPolicy()
     rollout(FakeWorld(max_ticks=48), policy, delay_ticks=12)
     assert policy.acted == [(0, 0, 12), (16, 0, 12), (32, 12 / 120, 12)]
+
+
+class SwingPolicy(HoldPolicy):
+    """Swings joint 0 by a chunk's own clock: each chunk starts where the arm is and goes one way or back."""
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        chunk = super().act(observation, plan, prefix if len(prefix) else observation.state[None])
+        way = 1 if len(self.acted) % 2 else -1
+        actions = chunk.actions + 0.002 * way * np.arange(len(chunk.actions))[:, None] * np.eye(6)[0]
+        actions[: len(prefix)] = prefix
+        return ActionChunk(actions.astype(np.float32), 120.0, chunk.starts_at, observation.time, 0.0)
+
+
+def test_every_hand_over_starts_a_chunk_after_the_delay():
+    ran = {}
+    for handover in HANDOVERS:
+        policy = SwingPolicy()
+        ran[handover] = rollout(FakeWorld(max_ticks=112), policy, delay_ticks=12, handover=handover)
+        assert {length for *_, length in policy.acted} == ({12} if handover == "rtc" else {1})
+    assert ran["rtc"].boundaries == ran["naive"].boundaries == [12, 28, 44, 60, 76, 92, 108]
+    assert ran["sync"].boundaries == [12, 40, 68, 96]  # 16 ticks executed, 12 waited for
+    assert not np.allclose(ran["naive"].commands, ran["ensemble"].commands)
+    moved = np.abs(np.diff(ran["sync"].commands[:, 0])) > 1e-4
+    assert not moved[:11].any() and moved[14:27].any() and not moved[38] and moved[42:54].any()
+    assert ran["sync"].holds >= 2 and ran["rtc"].holds == 0
+
+
+def test_without_delay_only_averaging_differs():
+    runs = {
+        name: rollout(FakeWorld(max_ticks=96), SwingPolicy(), handover=name).commands for name in HANDOVERS
+    }
+    np.testing.assert_array_equal(runs["rtc"], runs["naive"])
+    np.testing.assert_array_equal(runs["rtc"], runs["sync"])
+    assert not np.allclose(runs["rtc"], runs["ensemble"])
 
 
 def test_no_half_of_the_policy_begins_before_it_is_done():

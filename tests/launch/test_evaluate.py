@@ -67,6 +67,9 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--expert", "--suite", "swap"], ["swap", "policy"]),
         (["--expert", "--episodes", "0"], ["episodes", "0"]),
         (["--expert", "--resume"], ["resume", "--out"]),
+        (["--handover", "rct"], ["handover", "did you mean 'rtc'?"]),
+        (["--delay-ms", "300"], ["delay-ms", "300"]),
+        (["--expert", "--delay-ms", "100"], ["expert", "delays"]),
         (["--policy", "no/such/folder"], ["policy", "no/such/folder"]),
     ],
 )

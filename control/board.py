@@ -1,0 +1,259 @@
+"""What the processes of one running robot share: a block of memory with a mailbox for each kind of value.
+
+    cameras ──frames──► interpreter ──plan──► decoder ──chunk──► control ──state──► all of them
+
+Each mailbox has one writer. Beside them are plain 64-bit words that are written whole: who is alive
+(`BEATS`) and what control is asked to do (`ORDERS`). Nothing here waits for anybody.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.seqlock import ALIGNMENT, Mailbox, size
+from ideomotor.control.types import ActionChunk, LatentPlan
+
+BEATS = ("supervisor", "control", "decoder", "interpreter", "cameras")
+ORDERS = ("finish", "estop", "rearm")  # each is carried out when its word grows
+MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
+MAX_HORIZON = 512  # [ticks]
+MAX_PLAN_FLOATS = 65536
+MAX_SCENE_FLOATS = 256
+MAX_KEYPOINTS = 8
+TEXT_BYTES = 512
+NAME_BYTES = 32
+
+
+@dataclass(frozen=True)
+class BoardSpec:
+    """What one process tells another so that both see the same board."""
+
+    name: str  # of the shared memory
+    joints: int
+    cameras: tuple[tuple[str, int, int], ...]  # (name, height, width)
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[np.void]]:
+        """{mailbox: what its records look like}; times are seconds of the monotonic clock."""
+        joints, number, real = self.joints, np.int64, np.float64
+        text, name = f"S{TEXT_BYTES}", f"S{NAME_BYTES}"
+        keypoint = np.dtype([("name", name), ("camera", name), ("u", real), ("v", real)])
+        return {
+            "state": np.dtype(
+                [
+                    ("tick", number),  # executed ticks before this one
+                    ("epoch", number),  # grows with each re-arming; chunks made before it are void
+                    ("time", real),
+                    *((part, real, (joints,)) for part in ("position", "velocity", "effort")),
+                    ("command", real, (joints,)),  # what was sent at this tick
+                    ("sent", real, (3, joints)),  # the last three commands, oldest first
+                    ("committed", real, (MAX_PREFIX, joints)),  # targets from this tick on
+                    ("stage", name),  # of the stop ladder
+                    ("reason", text),  # why it is there
+                ]
+            ),
+            "frames": np.dtype(
+                [
+                    ("time", real),
+                    ("present", np.bool_, (len(self.cameras),)),
+                    *((camera, np.uint8, (height, width, 3)) for camera, height, width in self.cameras),
+                ]
+            ),
+            "scene": np.dtype(  # where everything in a simulated world is, for whoever draws it
+                [
+                    ("time", real),
+                    ("n", number),
+                    ("positions", real, (MAX_SCENE_FLOATS,)),
+                    ("success", np.bool_),
+                ]
+            ),
+            "plan": np.dtype(
+                [
+                    ("observed_at", real),
+                    ("progress", real),
+                    ("shape", number, (2,)),
+                    ("text", text),
+                    ("keypoints", keypoint, (MAX_KEYPOINTS,)),
+                    ("tokens", np.float32, (MAX_PLAN_FLOATS,)),
+                ]
+            ),
+            "chunk": np.dtype(
+                [
+                    ("starts_at", number),
+                    ("epoch", number),
+                    ("rows", number),
+                    ("hz", real),
+                    ("observed_at", real),
+                    ("plan_observed_at", real),
+                    ("actions", np.float32, (MAX_HORIZON, joints)),
+                ]
+            ),
+        }
+
+
+class Board:
+    """The shared memory of one running robot, seen from one process. Made by `create` or `attach`."""
+
+    def __init__(self, spec: BoardSpec, memory: SharedMemory, owner: bool) -> None:
+        self.spec = spec
+        self._memory, self._owner = memory, owner
+        assert memory.buf is not None  # it is None only once closed
+        words = np.frombuffer(memory.buf, dtype=np.int64, count=2 * len(BEATS) + len(ORDERS))
+        self.beats = words[: 2 * len(BEATS)].reshape(len(BEATS), 2)  # (role, [process id, time in ns])
+        self.orders = words[2 * len(BEATS) :]  # (order,), how often each was given
+        offset = _words_size()
+        self._mailboxes: dict[str, Mailbox] = {}
+        for name, dtype in spec.dtypes.items():
+            self._mailboxes[name] = Mailbox(memory.buf[offset : offset + size(dtype)], dtype)
+            offset += size(dtype)
+
+    @property
+    def state(self) -> Mailbox:
+        return self._mailboxes["state"]
+
+    @property
+    def scene(self) -> Mailbox:
+        return self._mailboxes["scene"]
+
+    @property
+    def frames(self) -> Mailbox:
+        return self._mailboxes["frames"]
+
+    @property
+    def plan(self) -> Mailbox:
+        return self._mailboxes["plan"]
+
+    @property
+    def chunk(self) -> Mailbox:
+        return self._mailboxes["chunk"]
+
+    def beat(self, role: str) -> None:
+        """Says that this process, which is `role`, is alive now."""
+        row = self.beats[BEATS.index(role)]
+        row[1] = time.monotonic_ns()
+        row[0] = os.getpid()
+
+    def order(self, name: str) -> None:
+        """Asks the control process for one of `ORDERS`; any process may."""
+        self.orders[ORDERS.index(name)] += 1
+
+    def close(self) -> None:
+        """Lets go of the memory; the process that created it also removes it."""
+        del self.beats, self.orders
+        self._mailboxes.clear()
+        try:
+            self._memory.close()
+        except BufferError:  # an error's traceback still holds a view; the process is about to end with it
+            self._memory.close = lambda: None  # or its destructor would complain instead
+        if self._owner:
+            self._memory.unlink()
+
+
+def create(embodiment: Embodiment) -> Board:
+    """Makes an empty board for a robot."""
+    cameras = tuple((camera.name, camera.height, camera.width) for camera in embodiment.cameras)
+    draft = BoardSpec("", len(embodiment.joints), cameras)
+    total = _words_size() + sum(size(dtype) for dtype in draft.dtypes.values())
+    memory = SharedMemory(create=True, size=total)
+    return Board(BoardSpec(memory.name, draft.joints, cameras), memory, owner=True)
+
+
+def attach(spec: BoardSpec) -> Board:
+    """Opens a board that a parent process made."""
+    return Board(spec, SharedMemory(spec.name), owner=False)
+
+
+def pack_frames(record: np.ndarray, at: float, images: Mapping[str, np.ndarray], spec: BoardSpec) -> None:
+    """Fills a frames record; cameras that are not in `images` are marked as missing."""
+    record["time"] = at
+    for i, (camera, *_) in enumerate(spec.cameras):
+        record["present"][i] = camera in images
+        if camera in images:
+            record[camera][...] = images[camera]
+
+
+def unpack_frames(record: np.ndarray, spec: BoardSpec) -> dict[str, np.ndarray]:
+    """{camera: (H, W, 3) uint8 RGB}, copies, of the cameras that are there."""
+    return {
+        camera: record[camera].copy() for i, (camera, *_) in enumerate(spec.cameras) if record["present"][i]
+    }
+
+
+def pack_plan(record: np.ndarray, plan: LatentPlan) -> None:
+    """Fills a plan record. ValueError if the plan is larger than the board's room for it."""
+    tokens = np.asarray(plan.tokens, dtype=np.float32)
+    if tokens.ndim != 2 or tokens.size > MAX_PLAN_FLOATS:
+        raise ValueError(
+            f"plan.tokens: got shape {tokens.shape}, expected (K, d) of at most {MAX_PLAN_FLOATS}"
+        )
+    record["observed_at"], record["progress"] = plan.observed_at, plan.progress
+    record["shape"], record["text"] = tokens.shape, _cut(plan.text, TEXT_BYTES)
+    record["keypoints"] = np.zeros((), record["keypoints"].dtype)
+    for slot, (name, (camera, u, v)) in zip(record["keypoints"], plan.keypoints.items(), strict=False):
+        slot["name"], slot["camera"] = _cut(name, NAME_BYTES), _cut(camera, NAME_BYTES)
+        slot["u"], slot["v"] = u, v
+    record["tokens"][: tokens.size] = tokens.ravel()
+
+
+def unpack_plan(record: np.ndarray) -> LatentPlan:
+    """The plan of a record, with memory of its own."""
+    rows, width = (int(n) for n in record["shape"])
+    return LatentPlan(
+        tokens=record["tokens"][: rows * width].reshape(rows, width).copy(),
+        observed_at=float(record["observed_at"]),
+        text=text_of(record["text"]),
+        keypoints={
+            text_of(slot["name"]): (text_of(slot["camera"]), float(slot["u"]), float(slot["v"]))
+            for slot in record["keypoints"]
+            if slot["name"]
+        },
+        progress=float(record["progress"]),
+    )
+
+
+def pack_chunk(record: np.ndarray, chunk: ActionChunk, epoch: int) -> None:
+    """Fills a chunk record. ValueError if the chunk is longer than the board's room for it."""
+    rows = len(chunk.actions)
+    if chunk.actions.shape[1:] != record["actions"].shape[1:] or rows > MAX_HORIZON:
+        expected = f"(up to {MAX_HORIZON}, {record['actions'].shape[1]})"
+        raise ValueError(f"chunk.actions: got shape {chunk.actions.shape}, expected {expected}")
+    record["starts_at"], record["epoch"], record["rows"], record["hz"] = (
+        chunk.starts_at,
+        epoch,
+        rows,
+        chunk.hz,
+    )
+    record["observed_at"], record["plan_observed_at"] = chunk.observed_at, chunk.plan_observed_at
+    record["actions"][:rows] = chunk.actions
+
+
+def unpack_chunk(record: np.ndarray) -> ActionChunk:
+    """The chunk of a record, with memory of its own."""
+    return ActionChunk(
+        actions=record["actions"][: int(record["rows"])].copy(),
+        hz=float(record["hz"]),
+        starts_at=int(record["starts_at"]),
+        observed_at=float(record["observed_at"]),
+        plan_observed_at=float(record["plan_observed_at"]),
+    )
+
+
+def text_of(field: np.ndarray | bytes) -> str:
+    """A fixed-width text field as a string."""
+    return bytes(field).rstrip(b"\0").decode("utf-8", errors="ignore")
+
+
+def _cut(text: str, room: int) -> bytes:
+    return text.encode("utf-8")[:room].decode("utf-8", errors="ignore").encode("utf-8")
+
+
+def _words_size() -> int:
+    words = 8 * (2 * len(BEATS) + len(ORDERS))
+    return -(-words // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,136 @@
+"""The stop ladder: decelerate and hold, then park, then torque off last.
+
+A robot that loses its brain must neither run on nor drop. Each rung is tried before the next:
+
+1. *hold*: decelerate within the limits and stay. Where the reason passes (a chunk that was late), the run
+   goes on from here by itself.
+2. *park*: after a while of holding, move slowly to the home pose, where nothing falls when power goes.
+3. *off*: after a while at home, torque off; only for a robot that says it can (`CanRelax`).
+
+From *park* on nothing goes on by itself: that takes an explicit re-arming, as it does after a fault. An
+emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+
+STILL_RAD = 1e-4  # a command that moves less than this in a tick stands still
+STILL_TICKS = 3
+
+
+class Stage(StrEnum):
+    """Where the ladder stands."""
+
+    RUN = "run"
+    HOLD = "hold"
+    PARK = "park"
+    OFF = "off"
+
+
+class Cause(StrEnum):
+    """Kinds of reasons to stop, the gravest last."""
+
+    STALE = "stale"  # passes by itself
+    FINISH = "finish"  # the run is over
+    FAULT = "fault"  # latched
+    ESTOP = "estop"  # latched, and holds where it is
+
+
+@runtime_checkable
+class CanRelax(Protocol):
+    """A robot whose motors can be let go."""
+
+    def torque_off(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class StopConfig:
+    """How long each rung is kept. Times count from standing still on the rung before."""
+
+    park_after_s: float = 3.0
+    park_speed: float = 0.5  # highest joint speed on the way home [rad/s or m/s]
+    off_after_s: float = 1.0
+    end_after_s: float = 0.5  # of holding, for a run that ends there
+
+
+class StopLadder:
+    """One robot's way down, a step a tick.
+
+    Attributes:
+        stage: the rung.
+        cause, reason: what it is there for; None and empty while running.
+        ended: the last rung that this robot has was reached and kept; the loop may end.
+    """
+
+    def __init__(self, embodiment: Embodiment, config: StopConfig, can_relax: bool) -> None:
+        self._home, self._hz = embodiment.home_position, float(embodiment.control_hz)
+        self._config, self._can_relax = config, can_relax
+        self._last = embodiment.home_position
+        self.rearm()
+
+    def trip(self, cause: Cause, reason: str) -> None:
+        """Stops for a reason; one less grave than the present one changes nothing."""
+        order = list(Cause)
+        if self.cause is not None and order.index(cause) <= order.index(self.cause):
+            return
+        self.cause, self.reason = cause, reason
+        if self.stage is Stage.RUN or (cause is Cause.ESTOP and self.stage is not Stage.OFF):
+            self._enter(Stage.HOLD)
+
+    def clear_stale(self) -> None:
+        """What was stale is fresh again: goes on, if that was all and the arm only holds."""
+        if self.cause is Cause.STALE and self.stage is Stage.HOLD:
+            self.rearm()
+
+    def rearm(self) -> None:
+        """Goes back to running, from whatever rung."""
+        self.cause: Cause | None = None
+        self.reason = ""
+        self.ended = False
+        self._enter(Stage.RUN)
+
+    def target(self) -> np.ndarray | None:
+        """(A,) where the arm shall go at this tick; None to decelerate and hold. Not for stage RUN."""
+        if self.stage is not Stage.PARK:
+            return None
+        share = min(self._ticks / self._park_ticks, 1.0)
+        return self._from + (10 * share**3 - 15 * share**4 + 6 * share**5) * (self._home - self._from)
+
+    def advance(self, command: np.ndarray, finishing: bool = False) -> None:
+        """Takes note of the command that was sent at this tick and moves on to the next rung when due.
+
+        Args:
+            command: (A,)
+            finishing: the run shall end; an emergency stop then ends where it holds.
+        """
+        still = np.abs(command - self._last).max() < STILL_RAD
+        self._last = command
+        if self.stage is Stage.RUN:
+            return
+        self._ticks += 1
+        self._still_ticks = self._still_ticks + 1 if still else 0
+        still_s = (self._still_ticks - STILL_TICKS) / self._hz
+        config = self._config
+        if self.stage is Stage.HOLD:
+            if self.cause is Cause.ESTOP:
+                self.ended = finishing and still_s >= config.end_after_s
+            elif still_s >= (config.end_after_s if self.cause is Cause.FINISH else config.park_after_s):
+                self._enter(Stage.PARK)
+                self._from = command
+                way = float(np.abs(self._home - command).max())
+                self._park_ticks = max(1.875 * way / config.park_speed * self._hz, 1.0)
+        elif self.stage is Stage.PARK and self._ticks >= self._park_ticks and still_s >= config.off_after_s:
+            if self._can_relax:
+                self._enter(Stage.OFF)
+            self.ended = True
+
+    def _enter(self, stage: Stage) -> None:
+        self.stage = stage
+        self._ticks = self._still_ticks = 0

@@ -1,0 +1,125 @@
+"""The two halves of a policy as processes of their own: interpreter and decoder, under the wall clock.
+
+Each takes the newest of what it needs from the board, thinks, publishes, and waits for nothing but the
+next moment at which it is due. A policy counts time in executed ticks (tick / control_hz), the board in
+seconds of the machine's clock; the two are translated here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ideomotor.control.board import (
+    MAX_PREFIX,
+    Board,
+    BoardSpec,
+    attach,
+    pack_chunk,
+    pack_plan,
+    unpack_frames,
+    unpack_plan,
+)
+from ideomotor.control.handover import DelayEstimate, handover
+from ideomotor.control.supervisor import keep_beating, live_with_parent
+from ideomotor.control.types import Observation, Policy
+
+IDLE_S = 0.002
+
+
+@dataclass(frozen=True)
+class BrainConfig:
+    """What both halves are told."""
+
+    make_policy: Callable[[], Policy]  # picklable; called in each process
+    instruction: str
+    hz: float  # of control
+    handover: str = "rtc"
+    seed: int = 0
+    plan_ticks: int = 12  # executed ticks between plans: 10 Hz
+    act_ticks: int = 16  # executed ticks between chunks
+    longest_prefix: int = 30  # what the decoder was trained with [ticks]
+
+
+def interpreter_process(spec: BoardSpec, config: BrainConfig) -> None:
+    """Publishes plans for ever."""
+    live_with_parent()
+    board = attach(spec)
+    policy = config.make_policy()
+    eyes = _Eyes(board, config)
+    record = board.plan.new()
+    policy.reset(config.seed)
+    keep_beating(board, "interpreter")
+    due = 0
+    while True:
+        seen = eyes.look()
+        if seen is None or eyes.tick < due:
+            time.sleep(IDLE_S)
+            continue
+        due = eyes.tick + config.plan_ticks
+        plan = policy.plan(seen)
+        pack_plan(record, replace(plan, observed_at=eyes.frames_at))
+        board.plan.write(record)
+
+
+def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
+    """Publishes chunks for ever."""
+    live_with_parent()
+    board = attach(spec)
+    policy = config.make_policy()
+    eyes = _Eyes(board, config)
+    method = handover(config.handover)
+    delay = DelayEstimate(config.hz, min(config.longest_prefix, MAX_PREFIX))
+    plan_in, record = board.plan.new(), board.chunk.new()
+    keep_beating(board, "decoder")
+    epoch, due, chunks = -1, 0, 0
+    while True:
+        seen = eyes.look()
+        if seen is None or eyes.tick < due or not board.plan.read(plan_in):
+            time.sleep(IDLE_S)
+            continue
+        if eyes.epoch != epoch or method.waits:
+            epoch = eyes.epoch
+            policy.reset(config.seed + chunks)  # it was stopped: what was sent before does not lead to here
+        plan = unpack_plan(plan_in)
+        observed_at, plan_at = eyes.state_at, plan.observed_at
+        age = observed_at - plan_at
+        prefix = eyes.committed[: delay.ticks() if method.prefix else 0]
+        chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), prefix)
+        if method.waits:  # executed in part, from when it comes; then the arm stands until the next
+            eyes.look()
+            chunk = replace(chunk, starts_at=eyes.tick + 1, actions=chunk.actions[: config.act_ticks])
+        due = chunk.starts_at + config.act_ticks
+        pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
+        board.chunk.write(record)
+        chunks += 1
+        if chunks > 1:  # the first one also paid for warming up
+            delay.add(time.monotonic() - observed_at)
+
+
+class _Eyes:
+    """The newest state and pictures, as an observation."""
+
+    def __init__(self, board: Board, config: BrainConfig) -> None:
+        self._board, self._config = board, config
+        self._state, self._frames = board.state.new(), board.frames.new()
+        self.tick = self.epoch = -1
+        self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
+        self.committed = np.empty((0, board.spec.joints))
+
+    def look(self) -> Observation | None:
+        """What is to be seen now; None as long as there is no state or no picture."""
+        if not self._board.state.read(self._state) or not self._board.frames.read(self._frames):
+            return None
+        self.tick, self.epoch = int(self._state["tick"]), int(self._state["epoch"])
+        self.state_at, self.frames_at = float(self._state["time"]), float(self._frames["time"])
+        self.committed = self._state["committed"].copy()
+        return Observation(
+            time=self.tick / self._config.hz,
+            images=unpack_frames(self._frames, self._board.spec),
+            state=self._state["position"].astype(np.float32),
+            instruction=self._config.instruction,
+        )

@@ -1,0 +1,32 @@
+"""What other processes do in the tests of shared memory."""
+
+import itertools
+from multiprocessing.shared_memory import SharedMemory
+
+import numpy as np
+
+from ideomotor.control import board as boards
+from ideomotor.control.seqlock import Mailbox
+
+LARGE = np.dtype([("values", np.int64, (6000,))])  # 48 kB, an image's worth
+
+
+def write_for_ever(name: str, checked: bool) -> None:
+    """Publishes records whose every element is the record's number."""
+    memory = SharedMemory(name)
+    box = Mailbox(memory.buf, LARGE, checked)
+    record = box.new()
+    for number in itertools.count(1):
+        record["values"] = number
+        box.write(record)
+
+
+def answer_on_board(spec: boards.BoardSpec) -> None:
+    """Publishes a state, says that control is alive, orders an emergency stop."""
+    board = boards.attach(spec)
+    state = board.state.new()
+    state["position"], state["reason"] = np.arange(6), b"a reason"
+    board.state.write(state)
+    board.beat("control")
+    board.order("estop")
+    board.close()

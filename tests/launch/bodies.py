@@ -1,0 +1,225 @@
+"""A body that outlives its processes, and brains small enough to reason about, for tests of the runtime.
+
+The body is a file that every process maps: each command is a row (time, process, tick, position). Whoever
+opens it next, the guardian say, finds it where it was left.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ideomotor.control import board as boards
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.process import ControlConfig
+from ideomotor.control.stop import StopConfig
+from ideomotor.control.supervisor import Job, keep_beating, live_with_parent, supervise
+from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
+from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+
+ROBOT = load_embodiment("so101")
+HZ = ROBOT.control_hz
+ROWS = 120 * 120
+HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
+SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
+PATIENCE_S = 120.0  # for anything at all, on a busy machine
+STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
+
+
+def motion(ticks: np.ndarray) -> np.ndarray:
+    """(n, A): joint 0 swings, for ever."""
+    swing = np.zeros((len(ticks), len(ROBOT.joints)))
+    swing[:, 0] = SWING * np.sin(2 * np.pi * SWING_HZ * ticks / HZ) / 2
+    return ROBOT.home_position + swing
+
+
+class LoggedBody:
+    """A `Robot` and a `CanRelax`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = np.memmap(folder / "rows", np.float64, "r+", shape=(ROWS, 3 + len(ROBOT.joints)))
+        self.words = np.memmap(folder / "words", np.int64, "r+", shape=(3,))  # rows, holds, torque off
+
+    def connect(self) -> None:
+        pass
+
+    def read(self) -> RobotState:
+        zeros = np.zeros(len(ROBOT.joints))
+        n = int(self.words[0])
+        return RobotState(
+            time.monotonic(), self.rows[n - 1, 3:].copy() if n else ROBOT.home_position, zeros, zeros
+        )
+
+    def write(self, command: Command) -> None:
+        n = int(self.words[0])
+        self.rows[n] = (time.monotonic(), os.getpid(), command.tick, *command.position)
+        self.words[0] = n + 1
+
+    def hold(self) -> None:
+        self.words[1] += 1
+
+    def torque_off(self) -> None:
+        self.words[2] += 1
+
+    def disconnect(self) -> None:
+        pass
+
+
+def new_body(folder: Path) -> LoggedBody:
+    for name, size in (("rows", ROWS * (3 + len(ROBOT.joints)) * 8), ("words", 24)):
+        with (folder / name).open("wb") as file:
+            file.truncate(size)
+    return LoggedBody(folder)
+
+
+def open_body(folder: Path, board: boards.Board) -> LoggedBody:
+    heavy = {"torch", "mujoco", "transformers", "diffusers", "gymnasium"} & set(sys.modules)
+    assert not heavy, f"imported by the control process or its guardian: {heavy}"
+    return LoggedBody(folder)
+
+
+class Swinger:
+    """A policy that swings joint 0."""
+
+    def reset(self, seed: int) -> None:
+        pass
+
+    def plan(self, observation: Observation) -> LatentPlan:
+        assert observation.instruction == "swing" and set(observation.images) == {"front", "wrist"}
+        return LatentPlan(np.ones((2, 3), np.float32), observation.time, "now: swing")
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * HZ)
+        assert plan.tokens.shape == (2, 3) and plan.observed_at <= observation.time + 0.1
+        actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
+        actions[: len(prefix)] = prefix
+        return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
+
+
+class Looker(Swinger):
+    """Says in its plan how bright the front camera's picture is, and stays where it is."""
+
+    def plan(self, observation: Observation) -> LatentPlan:
+        brightness = float(observation.images["front"].mean())
+        return LatentPlan(np.ones((2, 3), np.float32), observation.time, f"{brightness:.3f}")
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * HZ)
+        actions = np.repeat(prefix[-1:], 96, axis=0).astype(np.float32)
+        return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
+
+
+def cameras_process(spec: boards.BoardSpec) -> None:
+    """Black pictures, 30 a second."""
+    live_with_parent()
+    board = boards.attach(spec)
+    keep_beating(board, "cameras")
+    record = board.frames.new()
+    images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
+    while True:
+        boards.pack_frames(record, time.monotonic(), images, spec)
+        board.frames.write(record)
+        time.sleep(1 / 30)
+
+
+def run_supervised(spec: boards.BoardSpec, folder: Path, handover: str, max_ticks: int | None) -> None:
+    """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
+    board = boards.attach(spec)
+    brain = BrainConfig(Swinger, "swing", float(HZ), handover)
+    jobs = [
+        Job("cameras", cameras_process, (spec,)),
+        Job("interpreter", interpreter_process, (spec, brain)),
+        Job("decoder", decoder_process, (spec, brain)),
+    ]
+    config = ControlConfig(handover=handover, stop=STOP, max_ticks=max_ticks)
+    outcome = supervise(board, ROBOT, partial(open_body, folder), jobs, config)
+    report = outcome.report
+    (folder / "outcome.tmp").write_text(
+        json.dumps(
+            {
+                "faults": outcome.faults,
+                "guarded": outcome.guarded,
+                "interrupted": outcome.interrupted,
+                "reasons": [reason for _, reason in report.faults] if report else None,
+                "stage": report.stage if report else None,
+                "ticks": report.ticks if report else None,
+                "no_fresh_command": report.no_fresh_command if report else None,
+                "commands": report.commands.tolist() if report else None,
+                "boundaries": report.boundaries if report else None,
+                "chunk_ages": len(report.chunk_age_s) if report else None,
+            }
+        )
+    )
+    (folder / "outcome.tmp").rename(folder / "outcome.json")
+    board.close()
+
+
+class Running:
+    """A supervised robot in processes of its own, swinging."""
+
+    def __init__(self, folder: Path, handover: str = "rtc", max_ticks: int | None = None) -> None:
+        self.folder = folder
+        self.body = new_body(folder)
+        self.board = boards.create(ROBOT)
+        arguments = (self.board.spec, folder, handover, max_ticks)
+        self.supervisor = multiprocessing.get_context("spawn").Process(target=run_supervised, args=arguments)
+        self.supervisor.start()
+
+    def log(self) -> np.ndarray:
+        """(n, 3 + A): time, process, tick, position of every command so far."""
+        return np.array(self.body.rows[: int(self.body.words[0])])
+
+    @staticmethod
+    def off_stream(log: np.ndarray) -> np.ndarray:
+        """(n,) whether a command is another than what the policy wants."""
+        return np.abs(log[:, 3:] - motion(log[:, 2])).max(axis=1) > 1e-4
+
+    def pid(self, role: str) -> int:
+        return int(self.board.beats[boards.BEATS.index(role), 0])
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < until, f"waited {PATIENCE_S:.0f} s for: {what}"
+            time.sleep(0.001)
+
+    def wait_until_fast(self) -> None:
+        """Until joint 0 has followed the stream for a while and moves at more than 1.2 rad/s."""
+
+        def fast() -> bool:
+            log = self.log()[-60:]
+            if len(log) < 60 or self.off_stream(log).any():
+                return False
+            return abs(log[-1, 3] - log[-2, 3]) * HZ > 1.2
+
+        self.wait(fast, "the arm to swing")
+
+    def state(self) -> dict[str, str]:
+        record = self.board.state.new()
+        assert self.board.state.read(record)
+        return {name: boards.text_of(record[name]) for name in ("stage", "reason")}
+
+    def outcome(self) -> dict:
+        self.supervisor.join(PATIENCE_S)
+        assert self.supervisor.exitcode == 0
+        return json.loads((self.folder / "outcome.json").read_text())
+
+    def close(self) -> None:
+        processes = [self.pid(role) for role in boards.BEATS]
+        self.supervisor.kill()
+        self.supervisor.join()
+        for process in filter(None, processes):
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.board.close()

@@ -1,0 +1,158 @@
+"""Whatever process is killed while the arm swings, the arm comes to rest within its limits, with a name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+
+ROBOT = load_embodiment("so101")
+REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
+
+
+@pytest.fixture
+def bodies(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import bodies
+
+    return bodies
+
+
+@pytest.fixture
+def start(bodies, tmp_path):
+    running = []
+
+    def start(**options):
+        running.append(bodies.Running(tmp_path, **options))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.close()
+
+
+def assert_reacted(running, at: float) -> int:
+    """Left the stream soon after `at`, and kept every limit; the row of the log at which it did."""
+    log, robot, hz = running.log(), ROBOT, ROBOT.control_hz
+    positions = log[:, 3:]
+    reacted = np.flatnonzero((log[:, 0] > at) & running.off_stream(log))
+    assert len(reacted), "the arm ran on"
+    assert log[reacted[0], 0] - at < REACTION_S
+    assert (np.abs(np.diff(positions, axis=0)) * hz <= robot.max_velocity * 1.001).all()
+    assert (positions >= robot.lower).all() and (positions <= robot.upper).all()
+    one_process = np.diff(log[:, 1]) == 0  # a new process starts a new difference
+    for order, limit in ((2, robot.max_acceleration), (3, robot.max_jerk)):
+        rates = np.abs(np.diff(positions, order, axis=0)) * hz**order
+        within = np.lib.stride_tricks.sliding_window_view(one_process, order).all(axis=1)
+        assert (rates[within] <= limit * 1.001).all()
+    return reacted[0]
+
+
+def assert_came_to_rest(running, at: float) -> None:
+    """Reacted, and stood still within half a second of ticks."""
+    reacted = assert_reacted(running, at)
+    steps = np.abs(np.diff(running.log()[:, 3:], axis=0))[reacted:].max(axis=1)
+    still = np.flatnonzero(steps < 1e-4)
+    assert len(still) and still[0] < 0.5 * ROBOT.control_hz
+
+
+@pytest.mark.parametrize("role", ["decoder", "interpreter", "cameras"])
+def test_killing_a_brain_parks_the_arm_and_names_it(start, role):
+    running = start()
+    running.wait_until_fast()
+    killed_at = time.monotonic()
+    os.kill(running.pid(role), signal.SIGKILL)
+    outcome = running.outcome()
+    assert_came_to_rest(running, killed_at)
+    assert outcome["faults"] == [f"{role} died: killed by SIGKILL"]
+    assert outcome["reasons"][-1] == f"{role} died: process {running.pid(role)} is gone"
+    assert outcome["stage"] == "off" and not outcome["guarded"]
+    assert running.body.words[2] == 1  # torque off once, at the very end
+    np.testing.assert_allclose(running.log()[-1, 3:], ROBOT.home_position, atol=1e-6)
+
+
+def test_killing_control_hands_the_arm_to_the_supervisor(start):
+    running = start()
+    running.wait_until_fast()
+    control, killed_at = running.pid("control"), time.monotonic()
+    os.kill(control, signal.SIGKILL)
+    outcome = running.outcome()
+    assert_came_to_rest(running, killed_at)
+    assert outcome["faults"] == ["control died: killed by SIGKILL"]
+    assert outcome["guarded"]
+    log = running.log()
+    assert set(log[log[:, 1] != control][:, 1]) == {running.pid("supervisor")}
+    assert running.body.words[2] == 0 and running.body.words[1] == 1  # held, never let go
+
+
+def test_killing_the_supervisor_leaves_control_to_park_by_itself(start):
+    running = start()
+    running.wait_until_fast()
+    killed_at = time.monotonic()
+    os.kill(running.supervisor.pid, signal.SIGKILL)
+    running.wait(lambda: running.state()["stage"] == "off", "the arm to park")
+    assert_came_to_rest(running, killed_at)
+    assert running.state()["reason"] == f"supervisor died: process {running.supervisor.pid} is gone"
+    for role in ("control", "decoder", "interpreter", "cameras"):
+        running.wait(lambda role=role: not is_alive(running.pid(role)), f"{role} to end")
+
+
+def test_a_stopped_decoder_is_noticed_and_the_run_goes_on_when_it_wakes(start):
+    running = start()
+    running.wait_until_fast()
+    stopped_at = time.monotonic()
+    os.kill(running.pid("decoder"), signal.SIGSTOP)
+    running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
+    assert running.state()["reason"].startswith(("decoder: no sign of life", "stale"))
+    os.kill(running.pid("decoder"), signal.SIGCONT)
+    running.wait(lambda: running.state()["stage"] == "run", "the arm to go on")
+    running.wait_until_fast()
+    assert_reacted(running, stopped_at)
+
+
+def test_sigterm_stops_where_it_is_and_ends(start):
+    running = start()
+    running.wait_until_fast()
+    at = time.monotonic()
+    os.kill(running.supervisor.pid, signal.SIGTERM)
+    outcome = running.outcome()
+    assert_came_to_rest(running, at)
+    assert outcome["interrupted"] and outcome["faults"] == []
+    assert outcome["reasons"] == ["emergency stop: ordered by another process"]
+    assert outcome["stage"] == "hold" and running.body.words[2] == 0
+
+
+def test_an_emergency_stop_is_released_by_rearming_only(start):
+    running = start()
+    running.wait_until_fast()
+    running.board.order("estop")
+    running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
+    time.sleep(1.0)
+    assert running.state() == {"stage": "hold", "reason": "emergency stop: ordered by another process"}
+    running.board.order("rearm")
+    running.wait_until_fast()
+    running.board.order("finish")
+    outcome = running.outcome()
+    assert outcome["stage"] == "off" and outcome["faults"] == []
+
+
+@pytest.mark.parametrize("handover", ["rtc", "sync", "naive", "ensemble"])
+def test_every_hand_over_runs_by_the_wall_clock_and_finishes(start, handover):
+    running = start(handover=handover, max_ticks=360)
+    outcome = running.outcome()
+    assert outcome["reasons"][-1] == "finished" and outcome["stage"] == "off"
+    assert outcome["ticks"] >= 360 and len(outcome["commands"]) == outcome["ticks"]
+    assert len(outcome["boundaries"]) >= 3 and outcome["chunk_ages"] > 0
+    commands = running.log()[:, 3:]
+    np.testing.assert_array_equal(commands, outcome["commands"])
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
