@@ -207,7 +207,13 @@ class FeetechRobot:
         self._measured_at[:], self._heard_at[:] = -np.inf, self._clock()
 
     def _note(self, replies: Replies, now: float) -> None:
-        """Draws the conclusions from what went wrong with one request."""
+        """Draws the conclusions from what went wrong with one request.
+
+        Servos answer one after the other, so one that fails can silence those behind it: if there were
+        answers, only the first of those missing at the end counts as failed.
+        """
+        missing = [servo for name, servo in replies.problems if name == "no_reply"]
+        behind = missing[1:] if replies.data and missing else []
         for name, servo in replies.problems:
             i = self._index.get(servo) if servo is not None else None
             if name == "unplugged":
@@ -217,7 +223,7 @@ class FeetechRobot:
             self._log.report(name, "" if i is None else self._names[i], now)
             if name == "late_reply" and i is not None:
                 self._not_before[i] = now  # it owes nothing any more
-            elif name == "no_reply" and i is not None:
+            elif name == "no_reply" and i is not None and servo not in behind:
                 self._misses[i] += 1
                 self._not_before[i] = now + QUARANTINE
         for servo in replies.data:

@@ -15,7 +15,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.sim.twin.faults import FaultPlan
 from ideomotor.sim.twin.plant import STEP_S, Motion, make_plant
-from ideomotor.sim.twin.sts_servo import AMBIENT, RESTART_VOLTS, StsServo
+from ideomotor.sim.twin.sts_servo import RESTART_VOLTS, StsServo
 
 PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x82, 0x83
 EVERYBODY = 0xFE
@@ -107,10 +107,7 @@ class StsLine:
                 servo.restart()
                 self._awake_at = now + RESTART_S
             hot = self.faults.now("hot", servo_id, now)
-            if hot:
-                servo.celsius = hot.values["celsius"]
-            elif servo.celsius >= servo.get(reg.MAX_TEMPERATURE):
-                servo.celsius = AMBIENT
+            servo.heated = hot.values["celsius"] if hot else None
             jump = self.faults.now("jump", servo_id, now)
             servo.jump = int(jump.values["counts"]) if jump else 0
         self._sense(0.0)

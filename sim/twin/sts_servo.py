@@ -41,7 +41,8 @@ class StsServo:
         self.table = bytearray(reg.TABLE_SIZE)
         for register, value in (*KEPT, (reg.MODEL, servo.model.number), (reg.ID, servo.id)):
             self.put(register, value)
-        self.volts, self.celsius = volts, AMBIENT
+        self.volts, self.warmth = volts, AMBIENT  # [V], [°C]
+        self.heated: float | None = None  # [°C], by a fault
         self.jump = 0  # [counts], a broken encoder
         self._position, self._reported = 0.0, 0.0  # [rad or m] of the joint, [counts]
         self._registered: tuple[int, bytes] | None = None  # a write that waits for ACTION
@@ -83,6 +84,10 @@ class StsServo:
             self._registered = None
 
     @property
+    def celsius(self) -> float:
+        return self.warmth if self.heated is None else self.heated
+
+    @property
     def on(self) -> bool:
         """Whether the motor is on; a servo that is too hot switches it off."""
         return self.get(reg.TORQUE_ENABLE) == 1 and self.celsius < self.get(reg.MAX_TEMPERATURE)
@@ -115,7 +120,7 @@ class StsServo:
         self.put(reg.LOAD, duty)
         self.put(reg.CURRENT, round(abs(share) * STALL_CURRENT / reg.CURRENT_UNIT))
         aim = AMBIENT + FULL_LOAD_HEAT * abs(share)
-        self.celsius += (aim - self.celsius) * min(1.0, dt / HEAT_S)
+        self.warmth += (aim - self.warmth) * min(1.0, dt / HEAT_S)
         self.put(reg.VOLTAGE, round(self.volts / reg.VOLTAGE_UNIT))
         self.put(reg.TEMPERATURE, min(255, round(self.celsius)))
         self.put(reg.MOVING, int(abs(velocity) > 0.02))
