@@ -210,7 +210,7 @@ class FeetechRobot:
         """Draws the conclusions from what went wrong with one request.
 
         Servos answer one after the other, so one that fails can silence those behind it: if there were
-        answers, only the first of those missing at the end counts as failed.
+        any answers, only the first missing one counts as failed, and the others are asked again.
         """
         missing = [servo for name, servo in replies.problems if name == "no_reply"]
         behind = missing[1:] if replies.data and missing else []
