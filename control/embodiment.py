@@ -10,21 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import unknown_name
+from ideomotor.control.fields import Field, read_yaml
+from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
 
 EMBODIMENTS = Path(__file__).parent / "embodiments"
 UNITS = ("rad", "m")
-MAX_FILE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ class Embodiment:
     home: tuple[float, ...]  # (A,) [rad or m]
     workspace_lower: tuple[float, ...]  # (3,) [m], base frame
     workspace_upper: tuple[float, ...]  # (3,) [m], base frame
+    bus: ServoBus | None = None  # of the real robot's servos
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -135,78 +134,12 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
         path = EMBODIMENTS / f"{text}.yaml"
     else:
         raise unknown_name("robot", text, embodiment_names())
-    return _embodiment(_Field(_read_yaml(path), "", path.name))
+    return _embodiment(Field(read_yaml(path), "", path.name))
 
 
-@dataclass(frozen=True)
-class _Field:
-    """A value of the file together with where it stands, for messages."""
-
-    value: Any
-    where: str  # e.g. "joints[2].lower"
-    file: str
-
-    def fail(self, expected: str) -> UserError:
-        where = f"{self.where}: " if self.where else ""
-        try:
-            value = reprlib.repr(self.value)
-        except ValueError:  # an integer of more digits than Python prints
-            value = "a huge number"
-        return UserError(f"{self.file}: {where}got {value}, expected {expected}")
-
-    def record(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, _Field]:
-        """Returns the fields of a mapping, which must be the required ones and perhaps optional ones."""
-        required, valid = list(required), [*required, *optional]
-        if not isinstance(self.value, dict):
-            raise self.fail("a mapping with " + ", ".join(required))
-        prefix = f"{self.where}." if self.where else ""
-        for key in self.value:
-            if not isinstance(key, str):
-                raise self.fail("a mapping with " + ", ".join(required))
-            if key not in valid:
-                raise unknown_name(f"{self.file}: {prefix}field", key[:80], valid)
-        for key in required:
-            if key not in self.value:
-                raise UserError(f"{self.file}: {prefix}{key}: missing")
-        return {key: _Field(value, f"{prefix}{key}", self.file) for key, value in self.value.items()}
-
-    def items(self, count: int | None = None) -> list[_Field]:
-        if not isinstance(self.value, list) or (count is not None and len(self.value) != count):
-            raise self.fail("a list" if count is None else f"a list of {count}")
-        return [_Field(value, f"{self.where}[{i}]", self.file) for i, value in enumerate(self.value)]
-
-    def text(self) -> str:
-        if not isinstance(self.value, str) or not self.value.strip() or not self.value.isprintable():
-            raise self.fail("a line of text")
-        return self.value
-
-    def number(self, above: float = -1e12, below: float = 1e12) -> float:
-        """Returns a number in the open interval (above, below), hence finite."""
-        value = self.value
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value < below:
-            raise self.fail(f"a number in ({above:g}, {below:g})")
-        return float(value)
-
-    def integer(self, above: int, below: int) -> int:
-        if not isinstance(self.value, int) or isinstance(self.value, bool) or not above < self.value < below:
-            raise self.fail(f"a whole number in ({above}, {below})")
-        return self.value
-
-    def vector(self, count: int) -> tuple[float, ...]:
-        return tuple(item.number() for item in self.items(count))
-
-    def named(self, build: Callable[[_Field], Any]) -> tuple[Any, ...]:
-        """Returns a list of things built from records, whose names must differ."""
-        things = tuple(build(item) for item in self.items())
-        names = [thing.name for thing in things]
-        if len(set(names)) < len(names):
-            raise _Field(names, self.where, self.file).fail("names that differ")
-        return things
-
-
-def _embodiment(top: _Field) -> Embodiment:
+def _embodiment(top: Field) -> Embodiment:
     required = ("name", "description", "joints", "grippers", "cameras", "home", "workspace")
-    fields = top.record(required, optional=("control_hz",))
+    fields = top.record(required, optional=("control_hz", "bus"))
     joints = fields["joints"].named(_joint)
     if not joints:
         raise fields["joints"].fail("at least one joint")
@@ -222,6 +155,7 @@ def _embodiment(top: _Field) -> Embodiment:
     if any(low >= high for low, high in zip(lower, upper, strict=True)):
         raise box["upper"].fail(f"each above workspace.lower {list(lower)}")
     control_hz = fields.get("control_hz")
+    ranges = tuple((joint.name, joint.lower, joint.upper) for joint in joints)
     return Embodiment(
         name=fields["name"].text(),
         description=fields["description"].text(),
@@ -232,10 +166,11 @@ def _embodiment(top: _Field) -> Embodiment:
         home=home,
         workspace_lower=lower,
         workspace_upper=upper,
+        bus=parse_servo_bus(fields["bus"], ranges) if "bus" in fields else None,
     )
 
 
-def _joint(item: _Field) -> Joint:
+def _joint(item: Field) -> Joint:
     fields = item.record(Joint.__dataclass_fields__)
     if fields["unit"].value not in UNITS:
         raise fields["unit"].fail("one of " + ", ".join(UNITS))
@@ -250,7 +185,7 @@ def _joint(item: _Field) -> Joint:
     )
 
 
-def _camera(item: _Field) -> CameraSpec:
+def _camera(item: Field) -> CameraSpec:
     fields = item.record(CameraSpec.__dataclass_fields__)
     quaternion = fields["quaternion"].vector(4)
     if not abs(math.hypot(*quaternion) - 1.0) < 1e-3:
@@ -265,24 +200,6 @@ def _camera(item: _Field) -> CameraSpec:
         quaternion=quaternion,
         fovy=fields["fovy"].number(above=0.0, below=math.pi),
     )
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise UserError(f"{path}: larger than {MAX_FILE_BYTES} bytes, expected an embodiment file")
-    try:
-        return yaml.safe_load(data.decode())
-    # PyYAML lets these others escape on malformed tagged scalars and deep nesting.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
-        raise UserError(f"{path.name}: not valid YAML{line} ({problem})") from error
 
 
 def _frozen(values: Iterable[float]) -> np.ndarray:

@@ -25,6 +25,7 @@ ARROWS = {
 }
 FILES = [file for room in ARROWS for file in sorted((ROOT / room).rglob("*.py"))]
 CONTROL_MAY_USE = {"numpy", "ruckig", "yaml"} | sys.stdlib_module_names
+SERVO_SDKS = {"scservo_sdk", "serial"}  # optional: imported by control/robots/ where they are used
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NAMED_LIKE_STDLIB = {"control/types.py"}  # a name the design gives; nothing in control/ is run by path
 
@@ -83,7 +84,21 @@ def test_nothing_is_pickled(source):
 def test_control_uses_numpy_ruckig_and_yaml_only():
     for file in sorted((ROOT / "control").rglob("*.py")):
         used = {name.split(".")[0] for name in imports(ast.parse(file.read_text()))}
-        assert used <= CONTROL_MAY_USE | {"ideomotor"}, relative(file)
+        drivers = SERVO_SDKS if file.parent.name == "robots" else set()
+        assert used <= CONTROL_MAY_USE | drivers | {"ideomotor"}, relative(file)
+
+
+def test_no_servo_sdk_is_imported_before_an_arm_is_used():
+    for file in sorted((ROOT / "control" / "robots").rglob("*.py")):
+        at_import = ast.Module(
+            [
+                node
+                for node in ast.parse(file.read_text()).body
+                if isinstance(node, ast.Import | ast.ImportFrom)
+            ],
+            [],
+        )
+        assert SERVO_SDKS.isdisjoint(name.split(".")[0] for name in imports(at_import)), relative(file)
 
 
 def test_control_loads_neither_torch_nor_a_simulator():

@@ -1,0 +1,195 @@
+"""What is true of one arm and not of its kind: where each joint's zero is and how far it really goes.
+
+One YAML file for each arm, in the user's configuration folder ($XDG_CONFIG_HOME or ~/.config), as
+`ideomotor/calibration/ROBOT/ARM.yaml`. People may read and edit it; loading checks every number. All
+positions are servo counts as the servo reports them, its own offset subtracted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.fields import Field, read_yaml
+from ideomotor.control.servo_bus import Servo, ServoBus
+
+VERSION = 1
+USUAL_ARM = "main"
+SPAN_TOLERANCE = 0.15  # share of the range from the robot's file that a real joint's may differ
+ZERO_TOLERANCE = 400  # [counts] (35°) between the zero by the stops and the one by the starting pose
+
+
+@dataclass(frozen=True)
+class JointCalibration:
+    """One joint's; all in counts."""
+
+    joint: str
+    id: int
+    zero: int  # where the joint's position is 0
+    lower: int  # goals are never sent below it
+    upper: int  # nor above it
+    offset: int | None  # that the servo itself subtracts; None: whatever it has
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One arm's, joints in the order of the embodiment."""
+
+    robot: str
+    arm: str
+    made_at: str  # date and time, for people
+    joints: tuple[JointCalibration, ...]
+
+
+def calibration_path(robot: str, arm: str = USUAL_ARM) -> Path:
+    """Returns where the calibration of an arm is kept.
+
+    Raises:
+        UserError: `robot` or `arm` cannot be part of a file's name.
+    """
+    for field, name in (("robot", robot), ("arm", arm)):
+        if not name or not all(c.isalnum() or c in "-_" for c in name):
+            raise UserError(f"{field}: got {name!r}, expected letters, digits, - and _")
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(base) if os.path.isabs(base) else Path.home() / ".config"
+    return folder / "ideomotor" / "calibration" / robot / f"{arm}.yaml"
+
+
+def default_calibration(embodiment: Embodiment) -> Calibration:
+    """Returns that of an arm which is built exactly as its file says."""
+    joints = []
+    for servo, joint in zip(_bus(embodiment).servos, embodiment.joints, strict=True):
+        lower, upper = _counts_range(servo, servo.zero, joint.lower, joint.upper)
+        joints.append(JointCalibration(servo.joint, servo.id, servo.zero, lower, upper, None))
+    return Calibration(embodiment.name, USUAL_ARM, "", tuple(joints))
+
+
+def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM) -> Calibration:
+    """Returns the calibration of an arm.
+
+    Raises:
+        UserError: there is none, it is of another robot or version, or a number in it is out of range.
+    """
+    path = calibration_path(embodiment.name, arm)
+    if not path.exists():
+        raise UserError(
+            f"calibration: {path} does not exist; make it with: ideomotor calibrate {embodiment.name}"
+        )
+    top = Field(read_yaml(path), "", path.name).record(("version", "robot", "arm", "made_at", "joints"))
+    if top["version"].value != VERSION:
+        raise top["version"].fail(f"{VERSION}; calibrate the arm again")
+    if top["robot"].value != embodiment.name:
+        raise top["robot"].fail(embodiment.name)
+    servos = _bus(embodiment).servos
+    entries = top["joints"].items(len(servos))
+    joints = tuple(_joint(entry, servo) for entry, servo in zip(entries, servos, strict=True))
+    return Calibration(embodiment.name, top["arm"].text(), top["made_at"].text(), joints)
+
+
+def save_calibration(calibration: Calibration) -> Path:
+    """Writes the calibration of an arm, whole or not at all; returns where."""
+    path = calibration_path(calibration.robot, calibration.arm)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"  - {{joint: {json.dumps(j.joint)}, id: {j.id}, zero: {j.zero}, lower: {j.lower}, "
+        f"upper: {j.upper}, offset: {'null' if j.offset is None else j.offset}}}\n"
+        for j in calibration.joints
+    ]
+    text = (
+        "# Made by `ideomotor calibrate`. Positions in servo counts: zero is where the joint's position\n"
+        "# is 0, goals stay between lower and upper, offset is what the servo itself subtracts.\n"
+        f"version: {VERSION}\nrobot: {json.dumps(calibration.robot)}\n"
+        f"arm: {json.dumps(calibration.arm)}\nmade_at: {json.dumps(calibration.made_at)}\n"
+        "joints:\n" + "".join(rows)
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def from_sweep(
+    servo: Servo, joint_lower: float, joint_upper: float, middle: int, lowest: int, highest: int
+) -> tuple[JointCalibration, list[str]]:
+    """Returns one joint's calibration from a sweep by hand, and what is implausible about it.
+
+    Args:
+        servo: the joint's.
+        joint_lower: of the joint's range in the robot's file [rad or m].
+        joint_upper: likewise.
+        middle: where the joint was in the starting pose, the middle of its range.
+        lowest: the lowest position of the sweep, unwrapped.
+        highest: the highest one.
+            All three in counts with the new offset, which puts `middle` at half a turn.
+
+    Joints with end stops get their zero from both ends, which is more exact than the pose; the others
+    from the pose.
+    """
+    problems = []
+    span, turn = highest - lowest, servo.model.counts_per_turn
+    expected = abs(servo.counts_per_unit) * (joint_upper - joint_lower)
+    middle_position = (joint_lower + joint_upper) / 2
+    by_pose = middle - servo.counts_per_unit * middle_position
+    zero = round((lowest + highest) / 2 - servo.counts_per_unit * middle_position)
+    if span < 0.1 * expected:
+        problems.append(f"{servo.joint}: it moved {span} counts only, expected about {expected:.0f}")
+    elif servo.end_stops and abs(span - expected) > SPAN_TOLERANCE * expected:
+        problems.append(
+            f"{servo.joint}: its range was {span} counts, expected {expected:.0f} within "
+            f"{SPAN_TOLERANCE:.0%}: not moved to both stops, or assembled otherwise"
+        )
+    elif not servo.end_stops and span < (1 - SPAN_TOLERANCE) * expected:
+        problems.append(f"{servo.joint}: its range was {span} counts, expected at least {expected:.0f}")
+    elif servo.end_stops and abs(zero - by_pose) > ZERO_TOLERANCE:
+        problems.append(
+            f"{servo.joint}: the starting pose was {zero - by_pose:+.0f} counts away from the middle of its "
+            f"range, expected less than {ZERO_TOLERANCE}"
+        )
+    if not servo.end_stops:
+        zero = round(by_pose)
+    lower, upper = _counts_range(servo, zero, joint_lower, joint_upper)
+    if servo.end_stops:
+        lower, upper = max(lower, lowest), min(upper, highest)
+    if lower < 0 or upper > turn - 1 or lower >= upper:
+        problems.append(f"{servo.joint}: its range would be {lower} to {upper} counts, outside one turn")
+    return JointCalibration(servo.joint, servo.id, zero, lower, upper, None), problems
+
+
+def _joint(item: Field, servo: Servo) -> JointCalibration:
+    fields = item.record(JointCalibration.__dataclass_fields__)
+    turn = servo.model.counts_per_turn
+    if fields["joint"].value != servo.joint:
+        raise fields["joint"].fail(f"{servo.joint!r}, the joint at this place")
+    if fields["id"].value != servo.id:
+        raise fields["id"].fail(f"{servo.id}, the id of {servo.joint}'s servo")
+    lower = fields["lower"].integer(-1, turn)
+    offset = fields["offset"]
+    return JointCalibration(
+        joint=servo.joint,
+        id=servo.id,
+        zero=fields["zero"].integer(-1, turn),
+        lower=lower,
+        upper=fields["upper"].integer(lower, turn),
+        offset=None if offset.value is None else offset.integer(-turn // 2, turn // 2),
+    )
+
+
+def _counts_range(servo: Servo, zero: int, lower: float, upper: float) -> tuple[int, int]:
+    ends = sorted(zero + servo.counts_per_unit * end for end in (lower, upper))
+    return round(ends[0]), round(ends[1])
+
+
+def _bus(embodiment: Embodiment) -> ServoBus:
+    if embodiment.bus is None:
+        raise UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")
+    return embodiment.bus

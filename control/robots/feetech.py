@@ -1,0 +1,323 @@
+"""Arms on a line of Feetech STS servos (SO-100, SO-101): a `control.types.Robot` over the vendor's SDK.
+
+Every tick all positions are read at once, and one servo, in turn, tells everything else about itself
+(voltage, temperature, current, whether its motor is on). What the arm is made of comes from the section
+`bus` of its embodiment file and its calibration; counts become radians here and nowhere else.
+
+What this driver promises:
+- A position is new or it has an old `RobotState.time`: that is when the oldest of its joints was measured.
+  A joint that was not measured for `STALE_AFTER` is NaN, which makes the controller hold.
+- A late reply never passes for a new one (measured: with the SDK alone it does so for ever after). The
+  protocol has no sequence numbers, but a request says how many bytes it wants: that number changes from tick
+  to tick and repeats after `SIZES` ticks only. A servo that missed a reply is also left alone for a while.
+- Nothing in `read`, `write` and `hold` raises or takes longer than a few ms: faults have names
+  (`control/robots/faults.py`) and are in `faults()`.
+- No motor is switched on before every servo answered and was found healthy (`connect`), and after a
+  failed bring-up none is left on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ideomotor.control.calibration import Calibration, default_calibration
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.faults import Fault, FaultLog
+from ideomotor.control.robots.sts_bring_up import bring_up, motors_on, switch_off
+from ideomotor.control.robots.sts_bus import BUS_ERRORS, Replies, StsBus
+from ideomotor.control.types import Command, RobotState
+
+TIMEOUT = 0.005  # for the replies to one request, besides their time on the wire [s]
+QUARANTINE = 0.02  # [s]
+SIZES = 10
+STALE_AFTER = 0.1  # [s]
+REOPEN_EVERY = 0.25  # [s], how often an unplugged adapter is looked for
+JUMP_MARGIN = 0.05  # [rad of the servo], besides what its speed allows between two measurements
+COOLER_BY = 5.0  # [°C] below the limit before a hot servo counts as cooled down
+FAST, FAST_BYTES = reg.POSITION.address, 6  # position, speed, load; and up to SIZES - 1 bytes more
+SLOW, SLOW_END = reg.TORQUE_ENABLE.address, reg.TABLE_SIZE  # everything else; and up to SIZES - 1 before
+ERROR_BITS = {  # those that say more than the measured values do
+    reg.ERROR_SENSOR: "sensor",
+    reg.ERROR_CURRENT: "over_current",
+    reg.ERROR_OVERLOAD: "overload",
+}
+
+
+class FeetechRobot:
+    """One arm on one serial port. Call `connect`; then `read` and `write` every tick; then `disconnect`.
+
+    Attributes:
+        voltage: (A,) [V], temperature: (A,) [°C], current: (A,) [A]; NaN before the first measurement.
+            Each servo's are measured once in A ticks.
+    """
+
+    def __init__(
+        self,
+        embodiment: Embodiment,
+        port: str,
+        calibration: Calibration | None = None,
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+            embodiment: with a section `bus` of protocol feetech.
+            port: path of the serial device, e.g. /dev/ttyACM0.
+            calibration: of this very arm; None takes the arm as assembled by the book.
+            timeout: how long the replies to one request may take [s].
+            clock: seconds, monotonic.
+
+        Raises:
+            UserError: the robot has no such bus, or the SDK is not installed.
+        """
+        if embodiment.bus is None or embodiment.bus.protocol != "feetech":
+            raise UserError(
+                f"robot: {embodiment.name} has no feetech bus in its file, expected a section bus"
+            )
+        self.embodiment, self.layout = embodiment, embodiment.bus
+        self.calibration = calibration or default_calibration(embodiment)
+        self.bus = StsBus(port, self.layout.baud, timeout)
+        self._clock, self._log = clock, FaultLog()
+        servos = self.layout.servos
+        self._index = {servo.id: i for i, servo in enumerate(servos)}
+        self._names = [servo.joint for servo in servos]
+        self._scale = np.array([servo.counts_per_unit for servo in servos])  # [counts per rad or m]
+        self._turn = np.array([servo.model.counts_per_turn for servo in servos])
+        self._zero = np.array([joint.zero for joint in self.calibration.joints], dtype=np.float64)
+        self._range = np.array([(joint.lower, joint.upper) for joint in self.calibration.joints]).T  # counts
+        torque = [servo.model.stall_torque * servo.gear_ratio for servo in servos]
+        self._effort = np.sign(self._scale) * torque / 1000  # [N m] for one unit of LOAD
+        speed = np.array([servo.model.max_speed / (2 * np.pi) for servo in servos]) * self._turn
+        self._max_speed = speed  # [counts/s]
+        self._jump = JUMP_MARGIN / (2 * np.pi) * self._turn  # [counts]
+        count = len(servos)
+        self.voltage, self.temperature, self.current = np.full((3, count), np.nan)
+        self._measured_at = np.full(count, -np.inf)  # [s], when `_counts` was
+        self._heard_at = np.full(count, -np.inf)  # the same, or when the motors were switched on
+        self._counts, self._speed, self._load = np.full((3, count), np.nan)
+        self._goals: dict[int, int] = {}  # {id: counts}, the last ones sent
+        self._misses = [0] * count
+        self._not_before = [0.0] * count  # [s], end of the quarantine
+        self._size = 0  # of this tick's requests
+        self._turn_of = 0  # whose turn it is to tell everything
+        self._reopen_at = 0.0
+        self._on = False  # motors are meant to be on
+
+    # The border `Robot`.
+
+    def connect(self) -> None:
+        """Opens the port, checks every servo, then switches the motors on where the arm is.
+
+        Raises:
+            UserError: the port or a servo is missing, or a servo is not as the embodiment and the
+                calibration say, too hot, or badly supplied. No motor is on then.
+        """
+        try:
+            self.bus.open()
+        except BUS_ERRORS as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(
+                f"port: cannot open {self.bus.path!r} ({reason}), expected a servo adapter"
+            ) from error
+        try:
+            self._goals = bring_up(self.bus, self.embodiment, self.layout, self.calibration)
+        except BaseException:
+            switch_off(self.bus, self.layout)
+            self.bus.close()
+            raise
+        self._start()
+
+    def read(self) -> RobotState:
+        """Returns what was measured last; `time` and NaN say how far it can be trusted."""
+        now = self._clock()
+        if not self.bus.is_open and not self._reopened(now):
+            return self._state(now)
+        asked = [
+            servo for servo, i in self._index.items() if self._misses[i] < 2 and now >= self._not_before[i]
+        ]
+        self._size = (self._size + 1) % SIZES
+        replies = self.bus.sync_read(asked, FAST, FAST_BYTES + self._size) if asked else Replies()
+        who, start, story = self._next_to_tell(now), SLOW - self._size, Replies()
+        if who is not None and (replies.data or not asked):  # after silence the tick is long enough already
+            story = self.bus.read(who, start, SLOW_END - start)
+        self._note(replies, now)
+        self._note(story, now)
+        for servo, data in replies.data.items():
+            if servo not in story.late():  # else it answered twice, and which reply is the new one?
+                self._measure(servo, data, now)
+        for servo, data in story.data.items():
+            self._hear(servo, data, start, now)
+        self._note_silence(now)
+        return self._state(now)
+
+    def write(self, command: Command) -> None:
+        """Sends one command: targets in counts, never outside the calibrated range."""
+        if not np.isfinite(command.position).all():
+            self._log.report("not_finite", "", self._clock())
+            return
+        counts = np.clip(np.rint(self._zero + self._scale * command.position), *self._range)
+        for servo, i in self._index.items():
+            self._goals[servo] = int(counts[i])
+        self._send_goals()
+
+    def hold(self) -> None:
+        """Sends the last command once more: the arm stays where it was told to be."""
+        self._send_goals()
+
+    def disconnect(self, torque_off: bool = True) -> None:
+        """Switches the motors off, which lets the arm sink, and closes the port. Park it before."""
+        if torque_off and self._on and not switch_off(self.bus, self.layout):
+            self._log.report("torque_left_on", "", self._clock())
+        self._on = False
+        self.bus.close()
+
+    # Faults.
+
+    def faults(self) -> tuple[Fault, ...]:
+        """Returns what is wrong now, what stops the arm first."""
+        return self._log.active(self._clock())
+
+    @property
+    def fault_counts(self) -> dict[str, int]:
+        """{name: how often it happened} since the robot was made."""
+        return dict(self._log.counts)
+
+    def rearm(self) -> None:
+        """Checks every servo and switches the motors on again where the arm is now, as `connect` does.
+
+        Raises:
+            UserError: why not; the motors that are on stay on.
+        """
+        if not self.bus.is_open and not self._reopened(self._clock(), at_once=True):
+            raise UserError(f"port: {self.bus.path!r} is gone, expected a servo adapter")
+        self._goals = bring_up(self.bus, self.embodiment, self.layout, self.calibration)
+        self._start()
+
+    # One tick.
+
+    def _start(self) -> None:
+        """The motors are on and the servos were all well a moment ago; nothing is measured yet."""
+        self._on = True
+        self._log.release()
+        self._misses = [0] * len(self._misses)
+        self._measured_at[:], self._heard_at[:] = -np.inf, self._clock()
+
+    def _note(self, replies: Replies, now: float) -> None:
+        """Draws the conclusions from what went wrong with one request.
+
+        Servos answer one after the other, so one that fails can silence those behind it: if there were
+        any answers, only the first missing one counts as failed, and the others are asked again.
+        """
+        missing = [servo for name, servo in replies.problems if name == "no_reply"]
+        behind = missing[1:] if replies.data and missing else []
+        for name, servo in replies.problems:
+            i = self._index.get(servo) if servo is not None else None
+            if name == "unplugged":
+                self._log.report(name, "", now, f"no answer from the adapter at {self.bus.path}")
+                self._reopen_at = now + REOPEN_EVERY
+                continue
+            self._log.report(name, "" if i is None else self._names[i], now)
+            if name == "late_reply" and i is not None:
+                self._not_before[i] = now  # it owes nothing any more
+            elif name == "no_reply" and i is not None and servo not in behind:
+                self._misses[i] += 1
+                self._not_before[i] = now + QUARANTINE
+        for servo in replies.data:
+            self._misses[self._index[servo]] = 0
+
+    def _note_silence(self, now: float) -> None:
+        """Names the joints of which nothing usable has come for too long."""
+        silent = now - self._heard_at > STALE_AFTER
+        self._state_of("bus_silent", "", bool(silent.all()), now, "")
+        for i, joint in enumerate(self._names):
+            detail = f"id {self.layout.servos[i].id}: nothing usable for {STALE_AFTER:g} s"
+            self._state_of("servo_silent", joint, bool(silent[i]), now, detail)
+
+    def _next_to_tell(self, now: float) -> int | None:
+        """The servo that is asked for everything this tick; those in quarantine are passed over."""
+        for _ in self._misses:
+            self._turn_of = (self._turn_of + 1) % len(self._misses)
+            if now >= self._not_before[self._turn_of]:
+                return self.layout.servos[self._turn_of].id
+        return None
+
+    def _measure(self, servo: int, data: bytes, now: float) -> None:
+        """Takes over position, speed and load, if the position can be true."""
+        i = self._index[servo]
+        counts = float(reg.POSITION.decode(data, FAST))
+        if np.isfinite(self._measured_at[i]):
+            possible = self._jump[i] + self._max_speed[i] * (now - self._measured_at[i])
+            if abs(counts - self._counts[i]) > possible:
+                detail = f"{counts:.0f} counts after {self._counts[i]:.0f}"
+                self._log.report("implausible_position", self._names[i], now, detail)
+                return
+        self._counts[i], self._measured_at[i], self._heard_at[i] = counts, now, now
+        self._speed[i] = reg.SPEED.decode(data, FAST)
+        self._load[i] = reg.LOAD.decode(data, FAST)
+
+    def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
+        """Judges what one servo tells about itself."""
+        i = self._index[servo]
+        joint, layout = self._names[i], self.layout
+        volts = reg.VOLTAGE.decode(data, start) * reg.VOLTAGE_UNIT
+        celsius = float(reg.TEMPERATURE.decode(data, start))
+        self.voltage[i], self.temperature[i] = volts, celsius
+        self.current[i] = reg.CURRENT.decode(data, start) * reg.CURRENT_UNIT
+        limit = layout.servos[i].model.max_temperature
+        status = reg.STATUS.decode(data, start)
+        hot = self._log.has("over_temperature", joint)
+        too_hot = celsius >= limit - COOLER_BY * hot or bool(status & reg.ERROR_TEMPERATURE)
+        low = volts < layout.min_voltage
+        self._state_of("over_temperature", joint, too_hot, now, f"{celsius:.0f} °C, limit {limit:.0f} °C")
+        self._state_of(
+            "brown_out", joint, low, now, f"{volts:.1f} V, at least {layout.min_voltage:g} V needed"
+        )
+        high = volts > layout.max_voltage
+        self._state_of(
+            "over_voltage", joint, high, now, f"{volts:.1f} V, at most {layout.max_voltage:g} V allowed"
+        )
+        for bit, name in ERROR_BITS.items():
+            self._state_of(name, joint, bool(status & bit), now, f"status {status:#04x}")
+        if self._on and not motors_on(data, start):
+            self._log.report("torque_lost", joint, now)
+
+    def _state_of(self, name: str, joint: str, present: bool, now: float, detail: str) -> None:
+        if present:
+            self._log.report(name, joint, now, detail)
+        else:
+            self._log.settle(name, joint)
+
+    def _send_goals(self) -> None:
+        """Goals go to the motors that are meant to run; one that lost power must not start by itself."""
+        lost = {servo for servo, i in self._index.items() if self._log.has("torque_lost", self._names[i])}
+        goals = {servo: reg.GOAL_POSITION.encode(c) for servo, c in self._goals.items() if servo not in lost}
+        if goals and self._on and self.bus.is_open:
+            self._note(self.bus.sync_write(goals, reg.GOAL_POSITION.address), self._clock())
+
+    def _state(self, now: float) -> RobotState:
+        counts = np.where(now - self._measured_at > STALE_AFTER, np.nan, self._counts)
+        oldest = self._measured_at.min()
+        return RobotState(
+            time=float(oldest) if np.isfinite(oldest) else now - STALE_AFTER,
+            position=(counts - self._zero) / self._scale,
+            velocity=self._speed / self._scale,
+            effort=self._load * self._effort,
+        )
+
+    def _reopened(self, now: float, at_once: bool = False) -> bool:
+        """Looks for the adapter again, now and then; the servos may have gone on without it."""
+        if now < self._reopen_at and not at_once:
+            return False
+        self._reopen_at = now + REOPEN_EVERY
+        try:
+            self.bus.open()
+        except BUS_ERRORS:
+            return False
+        self._log.settle("unplugged", "")
+        self._not_before = [now + QUARANTINE] * len(self._not_before)  # old replies may be under way
+        self._measured_at[:] = -np.inf  # the arm may have been moved: measurements start anew
+        return True

@@ -1,0 +1,91 @@
+"""Memory table of Feetech STS servos (STS3215, firmware 3.x), as far as it is used here.
+
+Addresses and units are the manufacturer's ("STS3215 memory table", feetechrc.com). Values are little
+endian; signed ones carry their sign in one bit and their size in the bits below it. Registers below 40
+are kept without power and can only be written with LOCK at 0; those above are reset at power-on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Register:
+    """Where a value stands, how long it is, and which bit is its sign."""
+
+    address: int
+    size: int = 1  # [bytes]
+    sign_bit: int | None = None
+
+    def decode(self, data: bytes, start: int | None = None) -> int:
+        """Returns the value out of `data`.
+
+        Args:
+            data: bytes of the table.
+            start: address of the first of them; None: they are this register's own.
+
+        Raises:
+            ValueError: the register is not among them.
+        """
+        at = 0 if start is None else self.address - start
+        if at < 0 or at + self.size > len(data):
+            raise ValueError(f"data: got {len(data)} bytes from {start}, expected some with {self.address}")
+        value = int.from_bytes(data[at : at + self.size], "little")
+        if self.sign_bit is None:
+            return value
+        sign = 1 << self.sign_bit
+        size = value & (sign - 1)
+        return -size if value & sign else size
+
+    def encode(self, value: int) -> bytes:
+        """Returns the bytes of `value`; ValueError if it does not fit."""
+        limit = 1 << (8 * self.size if self.sign_bit is None else self.sign_bit)
+        if abs(value) >= limit or (value < 0 and self.sign_bit is None):
+            raise ValueError(f"value: got {value}, expected one that fits the register at {self.address}")
+        if value < 0 and self.sign_bit is not None:
+            value = -value | (1 << self.sign_bit)
+        return value.to_bytes(self.size, "little")
+
+
+FIRMWARE_MAJOR = Register(0)
+FIRMWARE_MINOR = Register(1)
+MODEL = Register(3, 2)
+ID = Register(5)
+BAUD = Register(6)  # 0: 1 Mbit/s
+RETURN_DELAY = Register(7)  # [2 µs]
+RESPONSE_LEVEL = Register(8)  # 1: every instruction is answered
+MIN_POSITION = Register(9, 2)  # [counts]
+MAX_POSITION = Register(11, 2)  # [counts]
+MAX_TEMPERATURE = Register(13)  # [°C]
+MAX_VOLTAGE = Register(14)  # [0.1 V]
+MIN_VOLTAGE = Register(15)  # [0.1 V]
+MAX_TORQUE = Register(16, 2)  # [0.1 %]
+P_GAIN = Register(21)
+D_GAIN = Register(22)
+I_GAIN = Register(23)
+OFFSET = Register(31, 2, sign_bit=11)  # [counts], subtracted from what the encoder reads
+MODE = Register(33)  # 0: position
+
+TORQUE_ENABLE = Register(40)
+ACCELERATION = Register(41)  # [100 counts/s²], 0 and 254: as fast as possible
+GOAL_POSITION = Register(42, 2, sign_bit=15)  # [counts]
+GOAL_TIME = Register(44, 2)
+GOAL_SPEED = Register(46, 2, sign_bit=15)  # [counts/s], 0: as fast as possible
+TORQUE_LIMIT = Register(48, 2)  # [0.1 %]
+LOCK = Register(55)  # 0: registers below 40 can be written
+POSITION = Register(56, 2, sign_bit=15)  # [counts]
+SPEED = Register(58, 2, sign_bit=15)  # [counts/s]
+LOAD = Register(60, 2, sign_bit=10)  # [0.1 %] of the highest motor voltage
+VOLTAGE = Register(62)  # [0.1 V]
+TEMPERATURE = Register(63)  # [°C]
+STATUS = Register(65)  # the error bits below
+MOVING = Register(66)
+CURRENT = Register(69, 2, sign_bit=15)  # [6.5 mA]
+TABLE_SIZE = 71  # [bytes]
+
+CURRENT_UNIT = 0.0065  # [A]
+VOLTAGE_UNIT = 0.1  # [V]
+
+# Bits of the error byte in every reply.
+ERROR_VOLTAGE, ERROR_SENSOR, ERROR_TEMPERATURE, ERROR_CURRENT, ERROR_OVERLOAD = 1, 2, 4, 8, 32

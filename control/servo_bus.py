@@ -1,0 +1,136 @@
+"""How a robot's joints hang on servos: ids, models, directions, zeros and gear ratios, read from its file.
+
+An embodiment file may have a section `bus` (imitate `so101.yaml`). With it, a driver in `control/robots/`
+needs nothing else to know about the robot. One convention turns servo counts into joint positions:
+
+    turns = (counts - zero) / counts_per_turn,   joint = direction * 2 pi * turns / gear_ratio
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ideomotor.control.errors import unknown_name
+from ideomotor.control.fields import Field
+
+PROTOCOLS = ("feetech", "dynamixel")
+
+
+@dataclass(frozen=True)
+class ServoModel:
+    """What the manufacturer says about one type of servo."""
+
+    name: str
+    protocol: str
+    number: int  # that the servo gives as its model
+    counts_per_turn: int
+    stall_torque: float  # [N m]
+    max_speed: float  # without load, at the highest voltage it is sold for [rad/s]
+    max_temperature: float  # below what it switches itself off at [°C]
+
+
+# STS3215: Feetech's product page and memory table; it switches off at 70 °C. No-load speed 4.7 rad/s at
+# 7.4 V; at 12 V geared versions reach about 1.7 times that. Dynamixel: e-manual.robotis.com.
+SERVO_MODELS = {
+    model.name: model
+    for model in (
+        ServoModel("sts3215", "feetech", 777, 4096, 2.94, 8.0, 65.0),
+        ServoModel("xl330-m288", "dynamixel", 1200, 4096, 0.52, 10.8, 65.0),
+        ServoModel("xl430-w250", "dynamixel", 1060, 4096, 1.5, 6.4, 67.0),
+        ServoModel("xm430-w350", "dynamixel", 1020, 4096, 4.1, 4.8, 75.0),
+        ServoModel("xm540-w270", "dynamixel", 1120, 4096, 10.6, 3.2, 75.0),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Servo:
+    """One servo and the joint that it moves."""
+
+    joint: str
+    id: int
+    model: ServoModel
+    direction: int  # 1: counts grow with the joint's position; -1: they fall
+    zero: int  # [counts] at joint position 0, as the arm is built; a calibration refines it
+    gear_ratio: float  # servo [rad] for one unit of the joint [rad or m]
+    end_stops: bool  # whether the joint runs against a stop at both ends of its range
+
+    @property
+    def counts_per_unit(self) -> float:
+        """Counts for one rad (or m) of the joint, signed."""
+        return self.direction * self.gear_ratio * self.model.counts_per_turn / (2 * math.pi)
+
+
+@dataclass(frozen=True)
+class ServoBus:
+    """A half-duplex line with one servo for each joint, in joint order."""
+
+    protocol: str
+    baud: int
+    min_voltage: float  # [V]
+    max_voltage: float  # [V]
+    servos: tuple[Servo, ...]
+
+
+def parse_servo_bus(item: Field, joints: tuple[tuple[str, float, float], ...]) -> ServoBus:
+    """Returns the section `bus` of an embodiment file.
+
+    Args:
+        item: the section.
+        joints: (name, lower, upper) of every joint, in order.
+
+    Raises:
+        UserError: names the bad field.
+    """
+    fields = item.record(("protocol", "baud", "voltage", "servos"))
+    protocol = fields["protocol"].text()
+    if protocol not in PROTOCOLS:
+        raise unknown_name(f"{item.file}: {item.where}.protocol", protocol, PROTOCOLS)
+    voltage = fields["voltage"].record(("lower", "upper"))
+    lower = voltage["lower"].number(above=0.0, below=100.0)
+    entries = fields["servos"].items(len(joints))
+    servos = tuple(_servo(entry, protocol, joint) for entry, joint in zip(entries, joints, strict=True))
+    ids = [servo.id for servo in servos]
+    if len(set(ids)) < len(ids):
+        raise Field(ids, fields["servos"].where, item.file).fail("servos whose ids differ")
+    return ServoBus(
+        protocol=protocol,
+        baud=fields["baud"].integer(0, 10_000_001),
+        min_voltage=lower,
+        max_voltage=voltage["upper"].number(above=lower, below=100.0),
+        servos=servos,
+    )
+
+
+def _servo(item: Field, protocol: str, joint: tuple[str, float, float]) -> Servo:
+    name, lower, upper = joint
+    fields = item.record(("joint", "id", "model"), ("direction", "zero", "gear_ratio", "end_stops"))
+    if fields["joint"].value != name:
+        raise fields["joint"].fail(f"{name!r}, the joint at this place")
+    models = {key: model for key, model in SERVO_MODELS.items() if model.protocol == protocol}
+    if fields["model"].value not in list(models):
+        raise fields["model"].fail("one of " + ", ".join(models))
+    model = models[fields["model"].value]
+    direction = fields["direction"].integer(-2, 2) if "direction" in fields else 1
+    if direction == 0:
+        raise fields["direction"].fail("1 or -1")
+    end_stops = fields["end_stops"].value if "end_stops" in fields else True
+    if not isinstance(end_stops, bool):
+        raise fields["end_stops"].fail("true or false")
+    zero = fields["zero"] if "zero" in fields else None
+    servo = Servo(
+        joint=name,
+        id=fields["id"].integer(-1, 253),
+        model=model,
+        direction=direction,
+        zero=zero.integer(-1, model.counts_per_turn) if zero else model.counts_per_turn // 2,
+        gear_ratio=fields["gear_ratio"].number(above=0.0) if "gear_ratio" in fields else 1.0,
+        end_stops=end_stops,
+    )
+    ends = sorted(servo.zero + servo.counts_per_unit * end for end in (lower, upper))
+    if ends[0] < 0 or ends[1] > model.counts_per_turn - 1:
+        raise (zero or item).fail(
+            f"{name}'s range within one turn of its servo (it needs counts {ends[0]:.0f} to {ends[1]:.0f})"
+        )
+    return servo

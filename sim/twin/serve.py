@@ -1,0 +1,122 @@
+"""Runs a twin behind a pseudo-terminal until its standard input ends: `python -m ideomotor.sim.twin.serve`.
+
+The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
+one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
+(`faults.py`) or `where` (the joints true positions); each is answered by one line on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import tempfile
+import termios
+import time
+import tty
+from pathlib import Path
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.sim.twin.sts_line import StsLine
+
+IDLE_S = 0.05  # [s], how often the arm moves on when nobody asks
+
+
+class TwinPort:
+    """The pseudo-terminal of a line of servos, under a path that stays."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ends: tuple[int, int] | None = None  # (ours, theirs): theirs stays open, else ours reads errors
+        self.plug_in()
+
+    @property
+    def fd(self) -> int | None:
+        return self._ends[0] if self._ends else None
+
+    def plug_in(self) -> None:
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        os.set_blocking(ours, False)
+        self._ends = (ours, theirs)
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.ttyname(theirs))
+        os.replace(temporary, self.path)
+
+    def unplug(self) -> None:
+        self.path.unlink(missing_ok=True)
+        for fd in self._ends or ():
+            os.close(fd)
+        self._ends = None
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self._ends[0], 4096) if self._ends else b""
+        except (BlockingIOError, OSError):
+            return b""
+
+    def write(self, data: bytes) -> None:
+        if data and self._ends:
+            try:
+                os.write(self._ends[0], data)
+            except BlockingIOError:
+                termios.tcflush(self._ends[1], termios.TCIFLUSH)  # nobody reads: an adapter would lose it too
+
+
+def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
+    """Serves until `control`, a file descriptor of command lines, ends; None serves for ever."""
+    pending = b""
+    while True:
+        now = time.monotonic()
+        plugged_out = line.faults.now("unplug", 0, now) is not None
+        if plugged_out and port.fd is not None:
+            port.unplug()
+            line.forget_output()
+        elif not plugged_out and port.fd is None:
+            port.plug_in()
+        wake = min(line.next_output(), line.faults.changes_after(now), now + IDLE_S)
+        watched = [fd for fd in (port.fd, control) if fd is not None]
+        ready = select.select(watched, [], [], max(0.0, wake - time.monotonic()))[0]
+        now = time.monotonic()
+        line.receive(port.read() if port.fd in ready else b"", now)
+        port.write(line.output(now))
+        if control in ready:
+            data = os.read(control, 4096)
+            if not data:
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            for command in lines:
+                print(answer(line, command.decode(errors="replace"), now), flush=True)
+
+
+def answer(line: StsLine, command: str, now: float) -> str:
+    """Carries out one command line and returns the answer to it, one line."""
+    words = command.split()
+    if words[:1] == ["where"]:
+        return json.dumps({"position": line.position.tolist()})
+    try:
+        line.faults.add(command, now)
+    except UserError as error:
+        return f"error: {error}"
+    return "ok"
+
+
+def main() -> int:
+    """Arguments: robot, then by how many counts each servo is mounted off (or nothing)."""
+    robot, *assembly = sys.argv[1:]
+    line = StsLine(load_embodiment(robot), time.monotonic(), tuple(int(counts) for counts in assembly))
+    with tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder:
+        port = TwinPort(Path(folder) / "port")
+        try:
+            print(port.path, flush=True)
+            serve(line, port, sys.stdin.fileno())
+        finally:
+            port.unplug()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

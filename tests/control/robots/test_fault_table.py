@@ -1,0 +1,212 @@
+"""Each fault of a line of servos x what must happen, over a pseudo-terminal with the vendor's SDK.
+
+The arm moves all the time, and the twin is asked where its joints really are before and after each reading: a
+position must be one that the joint really had since `RobotState.time`, whatever goes wrong.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.robots.faults import FAULTS
+from ideomotor.control.robots.feetech import FeetechRobot
+from ideomotor.control.types import Command, RobotState
+from ideomotor.sim.twin.process import Twin
+
+pytest.importorskip("scservo_sdk")
+
+ROBOT = load_embodiment("so101")
+NAMES = ROBOT.joint_names
+TOLERANCE = 0.04  # [rad]; the joints move at up to 1.5 rad/s, so 80 ms of staleness is 0.12 rad
+PATIENT = 0.03  # [s], a time-out for machines where the twin's process has to wait for its turn
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    fault: str
+    names: set[str]  # faults that must be named
+    blind: set[str] = field(default_factory=set)  # joints that must become NaN; all others must not
+    stops: bool = False  # whether what is named must stop the arm
+    rearm: bool = False  # whether the operator must re-arm it afterwards
+    seconds: float = 0.6  # that it is watched
+
+
+EVERY = set(NAMES)
+TABLE = [
+    Row("delay id=3 ms=80 count=1", {"no_reply", "late_reply"}),
+    Row("delay id=3 ms=80", {"no_reply", "late_reply", "servo_silent"}, {"elbow_flex"}, stops=True),
+    Row("delay ms=45 for=0.3", {"no_reply", "late_reply", "bus_silent"}, EVERY, stops=True),
+    Row("drop id=2 count=1", {"no_reply"}),
+    Row("corrupt id=3 count=2", {"corrupt_reply"}),
+    Row("corrupt id=5", {"corrupt_reply", "servo_silent"}, {"wrist_roll"}, stops=True),
+    Row("noise count=10", set()),
+    Row("echo", {"echo"}),
+    Row("dead id=4", {"no_reply", "servo_silent"}, {"wrist_flex"}, stops=True),
+    Row("dead id=2 chain=1", {"no_reply", "servo_silent"}, {"shoulder_lift"}, stops=True, seconds=1.0),
+    Row("jump id=1 counts=1900 for=0.04", {"implausible_position"}, seconds=0.4),
+    Row("hot id=2 celsius=68", {"over_temperature"}, stops=True),
+    Row("brownout volts=4.2", {"brown_out"}, stops=True),
+    Row("brownout volts=3 for=0.2", {"bus_silent", "torque_lost"}, EVERY, True, rearm=True, seconds=1.2),
+    Row("unplug for=0.3", {"unplugged"}, EVERY, stops=True, seconds=1.2),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def twin() -> Iterator[Twin]:
+    with Twin("so101") as twin:
+        yield twin
+
+
+@pytest.fixture
+def arm(twin: Twin) -> Iterator[FeetechRobot]:
+    twin.inject("clear")
+    robot = FeetechRobot(ROBOT, twin.port, timeout=PATIENT)
+    robot.connect()
+    yield robot
+    robot.disconnect()
+
+
+@dataclass
+class Seen:
+    """What happened tick by tick."""
+
+    states: list[RobotState] = field(default_factory=list)
+    truths: list[tuple[float, np.ndarray]] = field(default_factory=list)  # (time, (A,) positions)
+    faults: set[tuple[str, str]] = field(default_factory=set)  # (name, joint)
+    stopped: bool = False  # some fault asked for a stop
+
+    @property
+    def blind(self) -> set[str]:
+        lost = np.isnan([state.position for state in self.states]).any(0)
+        return {name for name, gone in zip(NAMES, lost, strict=True) if gone}
+
+    def untrue(self) -> list[str]:
+        """Readings that no joint had between `RobotState.time` and the reading."""
+        wrong = []
+        times = np.array([moment for moment, _ in self.truths])
+        positions = np.array([position for _, position in self.truths])
+        for i, state in enumerate(self.states):
+            after = 2 * i + 1  # the truth asked for right after this reading
+            first = min(np.searchsorted(times, state.time - 0.01), 2 * i)
+            had = positions[max(0, first - 1) : after + 1]
+            low, high = had.min(0) - TOLERANCE, had.max(0) + TOLERANCE
+            off = (state.position < low) | (state.position > high)  # False for NaN
+            wrong += [f"tick {i}, {NAMES[j]}: {state.position[j]:.3f}" for j in np.flatnonzero(off)]
+        return wrong
+
+
+def drive(robot: FeetechRobot, twin: Twin, seconds: float) -> Seen:
+    """Moves all joints to and fro around the home pose, 120 times a second."""
+    seen, start, tick = Seen(), time.monotonic(), 0
+    while (now := time.monotonic()) < start + seconds:
+        seen.truths.append((now, twin.where()))
+        state = robot.read()
+        seen.states.append(state)
+        seen.truths.append((time.monotonic(), twin.where()))
+        # Starts from where the arm is, slowly, so that only the servos' own faults show.
+        swing = 0.15 * np.sin(10 * now) * np.ones(len(NAMES))
+        robot.write(Command(tick, ROBOT.home_position + swing))
+        faults = robot.faults()
+        seen.faults |= {(fault.name, fault.joint) for fault in faults}
+        seen.stopped |= any(fault.kind.stops for fault in faults)
+        tick += 1
+        time.sleep(max(0.0, now + 1 / 120 - time.monotonic()))
+    return seen
+
+
+def test_a_healthy_arm_follows_and_says_where_it_is(arm: FeetechRobot, twin: Twin) -> None:
+    drive(arm, twin, 0.3)
+    seen = drive(arm, twin, 1.0)
+    assert not seen.stopped and not seen.blind
+    assert seen.untrue() == []
+    moved = np.ptp([state.position for state in seen.states], axis=0)
+    assert (moved > 0.2).all()  # of 0.3
+    assert np.nanmin(arm.voltage) > 7 and np.nanmax(arm.temperature) < 60 and np.isfinite(arm.current).all()
+    position, velocity = (
+        np.array([getattr(s, name) for s in seen.states]) for name in ("position", "velocity")
+    )
+    assert (np.abs(velocity).max(0) > 0.7).all() and (np.abs(velocity).max(0) < 5).all()  # of 1.5
+    assert ((np.diff(position, axis=0) * velocity[1:]).sum(0) > 0).all()
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
+def test_a_fault_is_named_and_never_a_wrong_position(arm: FeetechRobot, twin: Twin, row: Row) -> None:
+    drive(arm, twin, 0.3)
+    twin.inject(row.fault)
+    seen = drive(arm, twin, row.seconds)
+    assert seen.untrue() == []
+    assert row.names <= {name for name, _ in seen.faults}
+    assert seen.blind == row.blind
+    assert seen.stopped == row.stops
+
+    twin.inject("clear")
+    drive(arm, twin, 1.2)
+    stopping = {fault.name for fault in arm.faults() if fault.kind.stops}
+    assert stopping == ({"torque_lost"} if row.rearm else set())
+    if row.rearm:
+        arm.rearm()
+        drive(arm, twin, 0.4)
+        assert not [fault for fault in arm.faults() if fault.kind.stops]
+    seen = drive(arm, twin, 0.5)
+    assert not seen.blind and not seen.stopped
+    assert seen.untrue() == []
+    assert (np.ptp([state.position for state in seen.states], axis=0) > 0.2).all()
+
+
+def test_the_table_names_every_fault_that_a_line_of_servos_can_have() -> None:
+    elsewhere = {"not_finite", "torque_left_on", "over_voltage", "over_current", "overload", "sensor"}
+    assert set.union(*(row.names for row in TABLE)) == set(FAULTS) - elsewhere
+
+
+def test_motors_that_lost_power_do_not_start_by_themselves(arm: FeetechRobot, twin: Twin) -> None:
+    drive(arm, twin, 0.3)
+    twin.inject("brownout volts=3 for=0.1")
+    drive(arm, twin, 1.2)
+    sunk = twin.where()
+    drive(arm, twin, 0.3)  # goes on sending commands
+    assert np.abs(twin.where() - sunk).max() < 0.05
+    assert {fault.joint for fault in arm.faults() if fault.name == "torque_lost"} == set(NAMES)
+
+
+def test_a_dead_servo_costs_no_more_than_its_time_out_now_and_then(twin: Twin) -> None:
+    """With the vendor's own time-outs each tick would last 34 ms and more."""
+    twin.inject("clear")
+    robot = FeetechRobot(ROBOT, twin.port)
+    robot.connect()
+    twin.inject("dead id=3")
+    took = []
+    for tick in range(150):
+        start = time.perf_counter()
+        robot.read()
+        robot.write(Command(tick, ROBOT.home_position))
+        took.append(time.perf_counter() - start)
+        time.sleep(max(0.0, 1 / 120 - took[-1]))
+    assert np.median(took) < 1 / 120
+    robot.disconnect()
+
+
+def test_a_command_that_is_not_finite_is_not_sent(arm: FeetechRobot, twin: Twin) -> None:
+    drive(arm, twin, 0.2)
+    before = twin.where()
+    for tick in range(20):
+        arm.write(Command(tick, np.full(len(NAMES), np.nan)))
+        arm.hold()
+        arm.read()
+    assert np.abs(twin.where() - before).max() < 0.2
+    assert "not_finite" in {fault.name for fault in arm.faults() if fault.kind.stops}
+
+
+def test_a_command_out_of_range_ends_at_the_calibrated_range(arm: FeetechRobot, twin: Twin) -> None:
+    far = ROBOT.home_position.copy()
+    far[0] = 3.0
+    for tick in range(120):
+        arm.read()
+        arm.write(Command(tick, far))
+        time.sleep(1 / 120)
+    assert twin.where()[0] == pytest.approx(ROBOT.upper[0], abs=0.02)
