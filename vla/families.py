@@ -9,7 +9,8 @@ prompts follow the chat templates that the models were published with.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,6 +132,17 @@ def axis_positions(image: torch.Tensor, side: int) -> torch.Tensor:
     return torch.stack([start, start + rows, start + columns])
 
 
+@contextmanager
+def first_layers(language: Any, count: int) -> Iterator[None]:
+    """For the time of a with-block, the language model ends after so many layers, without its last norm."""
+    layers, norm = language.layers, language.norm
+    language.layers, language.norm = layers[:count], nn.Identity()
+    try:
+        yield
+    finally:
+        language.layers, language.norm = layers, norm
+
+
 def say(vlm: Any, hidden: torch.Tensor) -> torch.Tensor:
     """(…, d) last hidden states -> (…, vocabulary) logits."""
     logits = vlm.get_output_embeddings()(hidden)
@@ -193,8 +205,10 @@ _IDEFICS = Family(
     reader=lambda vlm: vlm.model.text_model,
     language=lambda vlm: vlm.model.text_model,
     vision=lambda vlm: vlm.model.vision_model,
+    opening=("<|im_start|>", "User:"),
     before=("<fake_token_around_image>", "<global-img>"),
     after=("<fake_token_around_image>",),
+    closing=("<end_of_utterance>", "\nAssistant:"),
 )
 _GRID = Family(
     encode=_encode_merged,
@@ -213,28 +227,30 @@ _QWEN = replace(
     after=("<|vision_end|>",),
     closing=("<|im_end|>", "\n", "<|im_start|>", "assistant\n"),
 )
+_QWEN3 = replace(
+    _QWEN,
+    encode=_encode_deep,
+    patch=lambda config: (config.vision_config.spatial_merge_size, config.vision_config.hidden_size),
+)
+_GLM = replace(
+    _GRID,
+    opening=("[gMASK]", "<sop>", "<|user|>", "\n"),
+    before=("<|begin_of_image|>",),
+    after=("<|end_of_image|>",),
+    closing=("<|assistant|>", "\n"),
+    mean=CLIP_MEAN,
+    std=CLIP_STD,
+)
 
 FAMILIES: dict[str, Family] = {
-    "smolvlm": replace(
-        _IDEFICS,
-        opening=("<|im_start|>", "User:"),
-        closing=("<end_of_utterance>", "\nAssistant:"),
-    ),
+    "smolvlm": _IDEFICS,
+    "idefics3": _IDEFICS,
+    "qwen2_vl": replace(_QWEN, mean=CLIP_MEAN, std=CLIP_STD),
     "qwen2_5_vl": replace(_QWEN, mean=CLIP_MEAN, std=CLIP_STD),
-    "qwen3_vl": replace(
-        _QWEN,
-        encode=_encode_deep,
-        patch=lambda config: (config.vision_config.spatial_merge_size, config.vision_config.hidden_size),
-    ),
-    "glm4v_moe": replace(  # GLM-4.5V
-        _GRID,
-        opening=("[gMASK]", "<sop>", "<|user|>", "\n"),
-        before=("<|begin_of_image|>",),
-        after=("<|end_of_image|>",),
-        closing=("<|assistant|>", "\n"),
-        mean=CLIP_MEAN,
-        std=CLIP_STD,
-    ),
+    "qwen3_vl": _QWEN3,
+    "qwen3_vl_moe": _QWEN3,
+    "glm4v": _GLM,
+    "glm4v_moe": _GLM,  # GLM-4.5V
     "llama4": Family(
         encode=_encode_llama4,
         step=lambda config: round(config.vision_config.patch_size / config.vision_config.pixel_shuffle_ratio),

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModelForImageTextToText, DynamicCache, SmolVLMConfig
+from transformers import AutoModelForImageTextToText, SmolVLMConfig
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.families import axis_positions, family_of, pooled, say, sight
+from ideomotor.vla.families import axis_positions, family_of, first_layers, pooled, say, sight
 from ideomotor.vla.grounding import Pointing, PointingHead
 from ideomotor.vla.language import (
     IMAGE_TOKEN,
@@ -130,10 +130,10 @@ class Interpreter(nn.Module):
         self.side = base.token_side if base else self.sight.tokens
         pictures, names = len(config.cameras), len(config.names)
         self.image_tokens = self.side**2 * pictures
-        if not -text.num_hidden_layers - 1 <= config.layer <= text.num_hidden_layers:
-            raise UserError(
-                f"interpreter.layer: got {config.layer}, expected -1 or 0 to {text.num_hidden_layers}"
-            )
+        self.depth = int(text.num_hidden_layers)
+        if not -self.depth - 1 <= config.layer <= self.depth:
+            raise UserError(f"layer: got {config.layer}, expected -1 (the last) or 0 to {self.depth}")
+        self.layer = config.layer % (self.depth + 1)
         self.point = PointingHead(
             self.sight.width,
             text.hidden_size,
@@ -231,14 +231,21 @@ class Interpreter(nn.Module):
             prompts: N = B G rows; with texts, their logits are computed too.
         """
         vision = self.see(pixels)
-        last, hidden, _ = self._run(*self.embed(vision, prompts.ids), keep=False)
-        plan = _take(hidden, prompts.plan_at).float()
-        grouped = plan.unflatten(0, (pixels.shape[0], -1))
+        given, layer, depth = self.embed(vision, prompts.ids), self.layer, self.depth
         logits = targets = None
         spoken = prompts.labels[:, 1:] >= 0
-        if spoken.any():
-            logits = say(self.vlm, last[:, :-1][spoken])
+        if spoken.any() or layer == depth:
+            out = self._run(*given, output_hidden_states=layer != depth)
+            hidden = out.last_hidden_state if layer == depth else out.hidden_states[layer]
+        else:  # nobody asks for what the layers above make of it
+            with first_layers(self.family.language(self.vlm), layer):
+                hidden = self._run(*given).last_hidden_state
+            out = None
+        if out is not None and spoken.any():
+            logits = say(self.vlm, out.last_hidden_state[:, :-1][spoken])
             targets = prompts.labels[:, 1:][spoken]
+        plan = _take(hidden, prompts.plan_at).float()
+        grouped = plan.unflatten(0, (pixels.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
         return Reading(plan, words, meaning, self.point(grouped, vision.keys_values), logits, targets)
 
@@ -249,17 +256,18 @@ class Interpreter(nn.Module):
         """The readable plan, written greedily, for one sample (1, cameras, 3, H, W)."""
         prompts = self.prompts([instruction], [has_image])
         embeddings, also = self.embed(self.see(pixels), prompts.ids)
-        last, _, cache = self._run(embeddings, also, keep=True)
+        out = self._run(embeddings, also, use_cache=True)
         at = also["position_ids"].amax() if self.family.axes else None
         words: list[int] = []
         while len(words) < limit:
-            word = int(say(self.vlm, last[:, -1]).argmax(-1))
+            scores = say(self.vlm, out.last_hidden_state[:, -1])
+            word = int((scores if self.added is None else self.added.unsaid(scores)).argmax(-1))
             if word == self.tokenizer.eos_token_id:
                 break
             words.append(word)
-            step = self._words(torch.tensor([[word]], device=last.device))
+            step = self._words(torch.tensor([[word]], device=pixels.device))
             also = {} if at is None else {"position_ids": (at + len(words)).expand(3, 1, 1)}
-            last, _, cache = self._run(step, also, keep=True, cache=cache)
+            out = self._run(step, also, use_cache=True, past_key_values=out.past_key_values)
         return decode_text(self.tokenizer, words)
 
     def _words(self, ids: torch.Tensor) -> torch.Tensor:
@@ -275,24 +283,10 @@ class Interpreter(nn.Module):
             words = self.say(last.float()) @ spelled.T + self.rarely
             return words, words.sigmoid() @ spelled
 
-    def _run(
-        self,
-        embeddings: torch.Tensor,
-        also: dict[str, Any],
-        keep: bool,
-        cache: DynamicCache | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """The language model: (last hidden states, those of the plan layer, key-value cache)."""
-        deep = self.config.layer != -1
-        out = self.family.reader(self.vlm)(
-            inputs_embeds=embeddings,
-            use_cache=keep,
-            past_key_values=cache,
-            output_hidden_states=deep,
-            **also,
-        )
-        hidden = out.hidden_states[self.config.layer] if deep else out.last_hidden_state
-        return out.last_hidden_state, hidden, out.past_key_values
+    def _run(self, embeddings: torch.Tensor, also: dict[str, Any], **options: Any) -> Any:
+        """What the language model gives: last hidden states, and what the options ask for."""
+        options = {"use_cache": False} | options
+        return self.family.reader(self.vlm)(inputs_embeds=embeddings, **options, **also)
 
 
 def _take(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

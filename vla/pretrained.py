@@ -66,6 +66,10 @@ class AddedTokens(nn.Module):
         rows = self.rows[mine.int().argmax(-1)].to(embeddings.dtype)
         return torch.where(added.unsqueeze(-1), rows, embeddings)
 
+    def unsaid(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (…, vocabulary) without the added tokens, which spare rows of a table may stand for."""
+        return logits.index_fill(-1, self.ids[self.ids < logits.shape[-1]], -torch.inf)
+
 
 def adopt(
     source: str,
