@@ -245,6 +245,8 @@ class Interpreter(nn.Module):
             logits = say(self.vlm, out.last_hidden_state[:, :-1][spoken])
             targets = prompts.labels[:, 1:][spoken]
         plan = _take(hidden, prompts.plan_at).float()
+        if self.config.pretrained:  # hidden states of large models have entries in the hundreds
+            plan = F.layer_norm(plan, plan.shape[-1:])
         grouped = plan.unflatten(0, (pixels.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
         return Reading(plan, words, meaning, self.point(grouped, vision.keys_values), logits, targets)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -175,3 +177,8 @@ def test_positions_are_those_of_qwen(opening: int, shown: int, side: int, text: 
         at += side if part < 0 else part
     positions = axis_positions(torch.tensor([image]), side)
     np.testing.assert_array_equal(positions[:, 0].T, expected)
+
+
+def test_the_document_names_every_family() -> None:
+    document = (Path(__file__).parents[2] / "docs/interpreters.md").read_text(encoding="utf-8")
+    assert all(f"`{family}`" in document for family in FAMILIES)

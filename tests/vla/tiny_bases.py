@@ -77,7 +77,7 @@ SIGLIP = dict(
     patch_size=8,
 )
 IDEFICS = dict(vision_config=SIGLIP, text_config=TEXT | {"model_type": "llama"}, scale_factor=2)
-CONFIGS: dict[str, dict] = {
+CONFIGS: dict[str, dict[str, Any]] = {
     "smolvlm": IDEFICS,
     "idefics3": IDEFICS,
     "qwen2_vl": dict(
@@ -171,14 +171,14 @@ def tokenizer_of(family: str) -> PreTrainedTokenizerBase:
 def save_tiny_base(family: str, folder: Path, seed: int = 0) -> Path:
     """Writes the model with random weights; the folder."""
     tokenizer = tokenizer_of(family)
-    values = CONFIGS[family]
+    values: dict[str, Any] = dict(CONFIGS[family])
     ids = dict(pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None)
-    pictures = tokenizer.convert_tokens_to_ids("<picture>")
-    values = values | {"image_token_id": pictures}
+    values["image_token_id"] = tokenizer.convert_tokens_to_ids("<picture>")
     if FAMILIES[family].axes:
-        values = values | {"video_token_id": tokenizer.convert_tokens_to_ids("<film>")}
+        values["video_token_id"] = tokenizer.convert_tokens_to_ids("<film>")
     text = values["text_config"] | ids | {"vocab_size": len(tokenizer) + 8}  # tables are often padded
-    config = AutoConfig.for_model(family, **(values | {"text_config": text}))
+    values["text_config"] = text
+    config = AutoConfig.for_model(family, **values)
     torch.manual_seed(seed)
     model = AutoModelForImageTextToText.from_config(config)
     with torch.no_grad():  # weights of a trained model's size, so that everything shows in the output
