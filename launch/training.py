@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,10 @@ class TrainOptions:
 
     config: Annotated[str, tyro.conf.arg(metavar="NAME")] = "nano"
     """recipe to start from"""
+
+    interpreter: Annotated[str, tyro.conf.arg(metavar="ID_OR_DIR")] = ""
+    """build on this instead of training nano from scratch: a pretrained vision-language model, by hub id or
+    folder (see scenes.tuning), or a checkpoint, whose interpreter is then used as it is"""
 
     set: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]] = ()
     """change one value of the recipe, such as policy.train.steps=2000; may be given several times"""
@@ -51,16 +56,33 @@ def train(options: TrainOptions) -> int:
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.datasets.mapping import open_mapped
     from ideomotor.train.recipe import resolve
+    from ideomotor.vla.pretrained import check
 
-    embodiment = load_embodiment(resolve(options.config, options.set).robot)
+    overrides = [*_given(options.interpreter), *options.set]
+    recipe = resolve(options.config, overrides)
+    embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
     open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
+    if stage.base and not recipe.interpreter:
+        check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank)
 
     from accelerate import PartialState
 
     from ideomotor.train.run import train
 
-    result = train(options.data, options.out, options.config, options.resume, options.set, options.map)
+    result = train(options.data, options.out, options.config, options.resume, overrides, options.map)
     if PartialState().is_main_process:
         output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
         output.result(result)
     return 0
+
+
+def _given(interpreter: str) -> list[str]:
+    """`--interpreter` as a change of the recipe: a checkpoint of ours says its format in its config."""
+    if not interpreter:
+        return []
+    try:
+        config = json.loads((Path(interpreter) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    ours = isinstance(config, dict) and str(config.get("format", "")).startswith("ideomotor")
+    return [f"interpreter={interpreter}" if ours else f"scenes.base={interpreter}"]

@@ -17,8 +17,8 @@ from accelerate import PartialState
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.trainer import tune_process
 from ideomotor.train.wording import with_unknown_words
-from ideomotor.vla.images import to_pixels
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import PLAN_QUERIES
 
 Told = Callable[[str], None]
@@ -57,11 +57,7 @@ def read_plans(
         unknown_words: share of the frames whose instruction is read with unknown words in it.
     """
     tune_process()
-    digest = hashlib.sha256(f"{unknown_words:g}".encode())
-    for key, parameter in interpreter.named_parameters():
-        if not key.startswith("plan_head"):
-            digest.update(parameter.detach().cpu().numpy().tobytes())
-    name, first, parts = f"plans-{digest.hexdigest()[:16]}.npy", 0, []
+    name, first, parts = f"plans-{_identity(interpreter, unknown_words)}.npy", 0, []
     for cache in loader.caches:
         path, count = cache.folder / name, int(cache.starts[-1])
         if not path.is_file():
@@ -69,6 +65,17 @@ def read_plans(
         parts.append(np.load(path, mmap_mode="r"))
         first += count
     return FramePlans(parts)
+
+
+def _identity(interpreter: Interpreter, unknown_words: float) -> str:
+    """Another one for interpreters that say something else; a base that is only named has a fingerprint."""
+    digest = hashlib.sha256(f"{unknown_words:g}".encode())
+    for key, parameter in interpreter.named_parameters():
+        if not key.startswith("plan_head") and interpreter.own(key):
+            digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    if interpreter.config != InterpreterConfig(cameras=interpreter.config.cameras):
+        digest.update(repr(interpreter.config).encode())
+    return digest.hexdigest()[:16]
 
 
 @torch.inference_mode()
@@ -90,12 +97,14 @@ def _read_dataset(
     plans = np.load(partial, mmap_mode="r+")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     interpreter.eval().to(device)
-    camera = interpreter.config.cameras[0]
+    camera, size = interpreter.config.cameras[0], interpreter.config.image_size
     start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
     for turn, begin in enumerate(range(start, count, stride)):
         inside = np.arange(begin, min(begin + READ_AT_ONCE, count))
         rows = first + inside
         images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
+        if images.shape[1:3] != (size, size):
+            images = np.stack([resized(image, size) for image in images])
         rng = np.random.default_rng([begin, count])
         instructions = [with_unknown_words(line, rng, unknown_words) for line in instructions]
         prompts = interpreter.prompts(instructions, [True] * len(rows))

@@ -15,12 +15,13 @@ from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scenes import Question, ScenePool, make_pool, scene_batch, visible
+from ideomotor.train.scenes import Question, ScenePool, ahead, make_pool, scene_batch, visible
 from ideomotor.train.trainer import fit
 from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.pretrained import adopt
 
 EXAMINED = 256  # held-out pictures in an examination
 
@@ -56,8 +57,8 @@ def train_interpreter(
         interpreter = new_interpreter(stage, pool, recorded)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
     if recipe.compile:
-        interpreter.vlm.model.text_model.compile(dynamic=True)
-        interpreter.vlm.model.vision_model.compile()
+        interpreter.family.language(interpreter.vlm).compile(dynamic=True)
+        interpreter.family.vision(interpreter.vlm).compile()
 
     rows = annotated(recorded)
 
@@ -96,11 +97,18 @@ def train_interpreter(
 
 
 def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowLoader | None) -> Interpreter:
-    """An untrained interpreter with a tokenizer of the words that occur."""
+    """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
     corpus = pool.texts()[:40000]
     if recorded is not None:
         for cache in recorded.caches:
             corpus += [str(line) for texts in cache.vocabulary.values() for line in texts] * 4
+    if stage.base:
+        spoken = sorted({ahead(line) for line in corpus})
+        vlm, tokenizer, base = adopt(
+            stage.base, stage.tuning, spoken, stage.image_tokens, stage.lora_rank, stage.copy_base
+        )
+        config = InterpreterConfig(cameras=(stage.pool.camera,), layer=stage.layer, pretrained=base)
+        return Interpreter(vlm, tokenizer, config)
     tokenizer = train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
     return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=(stage.pool.camera,)))

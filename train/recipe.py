@@ -26,6 +26,12 @@ class InterpreterRecipe:
     pool: PoolSettings = field(default_factory=PoolSettings)
     weights: SceneWeights = field(default_factory=SceneWeights)
     start: str = ""  # folder of a checkpoint whose interpreter is trained further, with its tokenizer
+    base: str = ""  # id or folder of a pretrained vision-language model; empty: nano, from scratch
+    tuning: str = "frozen"  # of a base: "frozen", "lora" or "full"
+    lora_rank: int = 16  # of the adapters of "lora"
+    layer: int = -1  # which hidden state of a base is the plan; -1: the last, normalised one
+    image_tokens: int = 64  # most tokens a picture may become in a base
+    copy_base: bool = False  # whether checkpoints hold a base that is not tuned in full, or only name it
     train: Settings = field(default_factory=lambda: Settings(steps=12000, learning_rate=1.2e-3))
     vision_width: int = 128
     text_width: int = 160

@@ -22,6 +22,7 @@ from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.decoder import DecoderConfig
 from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
 
@@ -84,10 +85,10 @@ def train(
         if state.is_main_process:
             save_interpreter(interpreter, kept)
         state.wait_for_everyone()
-    parts = [interpreter]
+    parts, base = [interpreter], interpreter.config.pretrained
     if loader is None:
         if state.is_main_process:
-            save_interpreter(interpreter, out, card(recipe, config, figures))
+            save_interpreter(interpreter, out, card(recipe, config, figures, base))
     else:
         before = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None
         policy, figures["policy"] = train_policy(
@@ -97,7 +98,7 @@ def train(
         if state.is_main_process:
             for part in parts:
                 part.to("cpu")
-            policy.save_pretrained(out, card(recipe, config, figures))
+            policy.save_pretrained(out, card(recipe, config, figures, base))
     parameters = sum(p.numel() for part in parts for p in part.parameters())
     return {"out": str(out), "config": config, "parameters": parameters, **figures}
 
@@ -129,11 +130,11 @@ def revision() -> str:
     return asked.stdout.strip() if asked.returncode == 0 else "unknown"
 
 
-def card(recipe: Recipe, config: str, figures: dict[str, Any]) -> str:
-    """A model card with what is known at the end of training."""
+def card(recipe: Recipe, config: str, figures: dict[str, Any], base: Pretrained | None = None) -> str:
+    """A model card with what is known at the end of training, of a policy around `base` or of nano."""
     lines = [
         "---",
-        "license: apache-2.0",
+        f"license: {'other' if base else 'apache-2.0'}",
         "library_name: ideomotor",
         "pipeline_tag: robotics",
         "---",
@@ -143,6 +144,13 @@ def card(recipe: Recipe, config: str, figures: dict[str, Any]) -> str:
         f"Trained with `ideomotor train --config {config}`, revision {revision()}.",
         f"The resolved recipe is in `{RECIPE}`.",
     ]
+    if base:
+        held = "are in this folder" if base.stored else "are not in this folder and are loaded from there"
+        lines += [
+            "",
+            f"Its interpreter is made from `{base.source}` (tuning: {base.tuning}), whose weights {held}; "
+            "that model's licence applies too.",
+        ]
     for stage, values in figures.items():
         lines += ["", f"## {stage.capitalize()}, last figures", ""]
         lines += [f"- {name}: {value:.4g}" for name, value in values.items()]

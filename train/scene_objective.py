@@ -27,7 +27,7 @@ class SceneBatch:
     points: torch.Tensor  # (N, M, 2) u, v in [0, 1]
     presence: torch.Tensor  # (N, M) 1 where the thing exists and is in the picture
     known: torch.Tensor  # (N,) 0 where the picture is missing: nothing can be pointed at
-    words: torch.Tensor  # (N, vocabulary) 1 for the words of the subtasks ahead
+    words: torch.Tensor  # (N, words) 1 for the words of the subtasks ahead
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ class SceneObjective(nn.Module):
         if reading.logits is not None and reading.text_labels is not None:
             parts["text"] = F.cross_entropy(reading.logits.float(), reading.text_labels)
         loss = sum((getattr(self.weights, name) * part for name, part in parts.items()), heat.sum() * 0.0)
+        if self.interpreter.config.pretrained:  # data parallelism wants a gradient of all that is trained
+            learned = (parameter for parameter in self.interpreter.parameters() if parameter.requires_grad)
+            loss = loss + 0.0 * sum(parameter.flatten()[0] for parameter in learned)
         error = off.detach().norm(dim=-1)[there > 0]
         if error.numel():
             parts["pixel_error"] = error.median()

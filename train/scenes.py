@@ -164,17 +164,23 @@ def scene_batch(
         points=torch.from_numpy(np.stack([item.points for item in questions])),
         presence=torch.from_numpy(np.stack([item.presence for item in questions])),
         known=torch.tensor(seen, dtype=torch.float32),
-        words=words_ahead(interpreter.tokenizer, [item.text for item in questions]),
+        words=words_ahead(interpreter, [item.text for item in questions]),
     )
 
 
-def words_ahead(tokenizer: Any, texts: list[str]) -> torch.Tensor:
-    """(B, vocabulary) 1 for the tokens of what readable plans say after the facts: of the subtasks ahead."""
-    ahead = [plain(text.partition("now:")[2]) for text in texts]
-    bags = torch.zeros(len(texts), len(tokenizer))
-    for bag, ids in zip(bags, tokenizer(ahead, add_special_tokens=False)["input_ids"], strict=True):
-        bag[ids] = 1.0
+def words_ahead(interpreter: Interpreter, texts: list[str]) -> torch.Tensor:
+    """(B, words) 1 for those of what readable plans say after the facts, of the subtasks ahead."""
+    columns = {word: column for column, word in enumerate(interpreter.words)}
+    bags = torch.zeros(len(texts), len(columns))
+    told = interpreter.tokenizer([ahead(text) for text in texts], add_special_tokens=False)["input_ids"]
+    for bag, ids in zip(bags, told, strict=True):
+        bag[[columns[word] for word in ids if word in columns]] = 1.0
     return bags
+
+
+def ahead(text: str) -> str:
+    """What a readable plan says after the facts: the subtasks ahead. Empty for other texts."""
+    return plain(text.partition("now:")[2])
 
 
 def visible(u: float, v: float) -> bool:

@@ -2,7 +2,9 @@
 
 config.json (shapes), model.safetensors (both networks), interpreter/ (the vision-language model's config and
 the tokenizer, as transformers writes them), processor.json (normalisation), README.md (model card). A
-folder with an interpreter alone has no decoder in its config and no processor.
+folder with an interpreter alone has no decoder in its config and no processor. Where the config says that a
+pretrained base is not stored, model.safetensors has what was trained beside it, and the base is loaded
+from where the config says.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedToke
 from ideomotor.control.errors import UserError
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
 from ideomotor.vla.processor import Processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig
 
@@ -116,18 +119,30 @@ def _parse(kind: Any, values: Any, folder: Path) -> Any:
 
 
 def _build_interpreter(folder: Path, config: dict[str, Any]) -> Interpreter:
-    """An interpreter with the right shapes and random weights."""
-    where = folder / LANGUAGE
+    """An interpreter with the right shapes, and random weights but for a base that is not stored."""
+    where, values = folder / LANGUAGE, config["interpreter"]
+    if isinstance(values, dict) and values.get("pretrained") is not None:
+        values = {**values, "pretrained": _parse(Pretrained, values["pretrained"], folder)}
+    parsed = _parse(InterpreterConfig, values, folder)
+    base: Pretrained | None = parsed.pretrained
+    vlm = reload_base(base) if base and not base.stored else None
     try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(where, local_files_only=True)
-        shape = AutoConfig.from_pretrained(where, local_files_only=True)
-        vlm = AutoModelForImageTextToText.from_config(shape, attn_implementation="eager")
+        if base is None:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(where, local_files_only=True)
+        else:
+            tokenizer = load_tokenizer(where)
+        if vlm is None:
+            shape = AutoConfig.from_pretrained(where, local_files_only=True)
+            attention = "sdpa" if base else "eager"
+            vlm = AutoModelForImageTextToText.from_config(
+                shape, attn_implementation=attention, dtype=shape.dtype or torch.float32
+            )
     except Exception as error:  # transformers raises many kinds for damaged files
         reason = str(error).strip().splitlines()
         raise UserError(
             f"{where}: no tokenizer and model config in it: {reason[0] if reason else error!r}"
         ) from None
-    return Interpreter(vlm, tokenizer, _parse(InterpreterConfig, config["interpreter"], folder))
+    return Interpreter(with_adapters(vlm, base) if base else vlm, tokenizer, parsed)
 
 
 def _fill(models: dict[str, nn.Module], path: Path) -> None:
@@ -137,7 +152,7 @@ def _fill(models: dict[str, nn.Module], path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: damaged or missing: {error}") from None
     for prefix, model in models.items():
-        wanted = dict(model.named_parameters())
+        wanted = _tensors(model)
         found = {
             key[len(prefix) + 1 :]: value for key, value in stored.items() if key.startswith(prefix + ".")
         }
@@ -150,6 +165,16 @@ def _fill(models: dict[str, nn.Module], path: Path) -> None:
                     shapes = f"{tuple(found[key].shape)}, expected {tuple(parameter.shape)}"
                     raise UserError(f"{path}: {prefix}.{key}: shape {shapes}")
                 parameter.copy_(found[key])
+
+
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """What of a model a checkpoint holds; of a base that is stored also the buffers it was published with."""
+    tensors: dict[str, torch.Tensor] = dict(model.named_parameters())
+    if isinstance(model, Interpreter) and model.config.pretrained:
+        published = model.state_dict().keys()
+        tensors |= {key: buffer for key, buffer in model.named_buffers() if key in published}
+        tensors = {key: tensor for key, tensor in tensors.items() if model.own(key)}
+    return tensors
 
 
 def _begin(folder: Path) -> Path:
@@ -169,9 +194,9 @@ def _write(
     if decoder is not None:
         models["decoder"] = decoder
     tensors = {
-        f"{prefix}.{key}": parameter.detach().cpu().contiguous()
+        f"{prefix}.{key}": tensor.detach().cpu().contiguous()
         for prefix, model in models.items()
-        for key, parameter in model.named_parameters()
+        for key, tensor in _tensors(model).items()
     }
     save_file(tensors, partial / WEIGHTS, metadata={"format": "pt"})
     if card:

@@ -1,10 +1,11 @@
 """The interpreter (System 2): a vision-language model that turns a picture and an instruction into a plan.
 
-Any `transformers` image-text-to-text model can serve. K plan queries stand at the end of the prompt as
-added vocabulary; their hidden states are the latent plan. Heads on them point at the things the
-instruction refers to, name the words of the subtasks ahead and tell the progress. Points and words are
-written back into the plan tokens, so that the decoder gets geometry as numbers and intentions in the same
-words however the instruction was phrased. The language head writes the readable plan.
+Any `transformers` image-text-to-text model of a family in `families.py` can serve, `nano` or a pretrained
+one. K plan queries stand at the end of the prompt as added vocabulary; their hidden states are the latent
+plan. Heads on them point at the things the instruction refers to, name the words of the subtasks ahead and
+tell the progress. Points and words are written back into the plan tokens (`plan_head.py`), so that the
+decoder gets geometry as numbers and intentions in the same words however the instruction was phrased. The
+language head writes the readable plan.
 """
 
 from __future__ import annotations
@@ -16,10 +17,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModelForImageTextToText, DynamicCache, SmolVLMConfig
+from transformers import AutoModelForImageTextToText, SmolVLMConfig
 
-from ideomotor.vla.grounding import OCTAVES, Pointing, PointingHead, fourier
-from ideomotor.vla.language import IMAGE_TOKEN, PLAN_QUERIES, Prompts, decode_text, encode_prompts
+from ideomotor.control.errors import UserError
+from ideomotor.vla.families import axis_positions, family_of, first_layers, pooled, say, sight
+from ideomotor.vla.grounding import Pointing, PointingHead
+from ideomotor.vla.language import (
+    IMAGE_TOKEN,
+    PLAN_QUERIES,
+    PLAN_TOKENS,
+    Frame,
+    Prompts,
+    decode_text,
+    encode_prompts,
+)
+from ideomotor.vla.plan_head import PlanHead
+from ideomotor.vla.pretrained import ADAPTER, AddedTokens, Pretrained, fitted, frame_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class InterpreterConfig:
     plan_dim: int = 128
     layer: int = -1  # which hidden state is the plan: -1 the last, normalised one
     map_width: int = 64  # channels of the pointing map
+    pretrained: Pretrained | None = None  # the base; None: nano, trained from scratch
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Vision:
 
     tokens: torch.Tensor  # (B, T, d) what the language model reads
     keys_values: torch.Tensor  # (B, cells², 2 width) what the pointing head searches
+    deep: tuple[torch.Tensor, ...] = ()  # (B, T, d) each: what deeper layers read
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class Reading:
     """What the model makes of N = B G prompts."""
 
     hidden: torch.Tensor  # (N, K, d) plan hidden states
-    words: torch.Tensor  # (N, vocabulary) logits: this word is in the subtasks ahead
+    words: torch.Tensor  # (N, words) logits: this word is in the subtasks ahead
     meaning: torch.Tensor  # (N, d) the sum of those words' embeddings, each as far as it is likely
     pointing: Pointing
     logits: torch.Tensor | None  # (text positions, vocabulary), aligned with `text_labels`
@@ -90,84 +105,82 @@ def nano_vlm(tokenizer: Any, vision: int = 128, text: int = 160, layers: int = 4
     return AutoModelForImageTextToText.from_config(config, attn_implementation="eager")
 
 
-class PlanHead(nn.Module):
-    """Latent plan tokens and progress from plan hidden states and points.
+class Interpreter(nn.Module):
+    """A vision-language model with plan queries, pointing and progress.
 
-    Small and apart, because it is trained with the decoder while the interpreter behind it is frozen.
+    Args:
+        vlm: nano or a base, with its adapters.
+        tokenizer: one that knows ADDED_TOKENS.
+        config: what surrounds the model.
+
+    Raises:
+        UserError: a layer that the model does not have, or pictures of a size it cannot take.
     """
 
-    def __init__(self, hidden: int, plan_dim: int, names: int):
-        super().__init__()
-        self.project = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, plan_dim))
-        self.mean = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, plan_dim))
-        features = 4 * OCTAVES + 3
-        self.write = nn.ModuleList(
-            nn.Sequential(nn.Linear(features, plan_dim), nn.GELU(), nn.Linear(plan_dim, plan_dim))
-            for _ in range(names)
-        )
-        self.progress = nn.Sequential(nn.Linear(hidden, 64), nn.GELU(), nn.Linear(64, 1))
-
-    def forward(
-        self,
-        hidden: torch.Tensor,
-        meaning: torch.Tensor,
-        points: torch.Tensor,
-        presence: torch.Tensor,
-        felt: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the decoder is told: points in the first tokens, words in the next.
-
-        Args:
-            hidden, meaning: (N, K, hidden) and (N, hidden), of a `Reading`.
-            points, presence: (N, M, 2) and (N, M) in [0, 1].
-            felt: (N,) 0 where the hidden states are withheld and points and words must do; None: nowhere.
-
-        Returns:
-            tokens (N, K, plan_dim) and the progress' logit (N,).
-        """
-        tokens = self.project(hidden)
-        if felt is not None:
-            tokens = tokens * felt[:, None, None]
-        features = torch.cat([fourier(points), torch.ones_like(presence).unsqueeze(-1)], dim=-1)
-        features = features * presence.unsqueeze(-1)
-        parts = [write(features[:, m]) for m, write in enumerate(self.write)]
-        written = torch.stack([*parts, self.mean(meaning)], dim=1)
-        rest = torch.zeros_like(tokens[:, written.shape[1] :])
-        tokens = tokens + torch.cat([written.to(tokens.dtype), rest], dim=1)
-        return tokens, self.progress(hidden[:, -1]).squeeze(-1)
-
-
-class Interpreter(nn.Module):
-    """A vision-language model with plan queries, pointing and progress."""
+    word_ids: torch.Tensor  # (words,)
 
     def __init__(self, vlm: nn.Module, tokenizer: Any, config: InterpreterConfig):
         super().__init__()
         self.vlm: Any = vlm
         self.tokenizer = tokenizer
         self.config = config
-        vision, text = self.vlm.config.vision_config, self.vlm.config.text_config
-        patches = config.image_size // vision.patch_size
-        self.image_tokens = (patches // self.vlm.config.scale_factor) ** 2 * len(config.cameras)
-        names = len(config.names)
+        base, text = config.pretrained, self.vlm.config.text_config
+        self.family = family_of(self.vlm.config)
+        self.sight = sight(self.vlm.config, base.image_size if base else config.image_size)
+        self.side = base.token_side if base else self.sight.tokens
+        pictures, names = len(config.cameras), len(config.names)
+        self.image_tokens = self.side**2 * pictures
+        self.depth = int(text.num_hidden_layers)
+        if not -self.depth - 1 <= config.layer <= self.depth:
+            raise UserError(f"layer: got {config.layer}, expected -1 (the last) or 0 to {self.depth}")
+        self.layer = config.layer % (self.depth + 1)
         self.point = PointingHead(
-            vision.hidden_size, text.hidden_size, names, config.image_size // 4, patches, config.map_width
+            self.sight.width,
+            text.hidden_size,
+            names,
+            config.image_size // 4,
+            self.sight.patches,
+            config.map_width,
         )
         self.plan_head = PlanHead(text.hidden_size, config.plan_dim, names)
         # From the last plan token: which words the subtasks ahead are told in.
         self.say = nn.Linear(text.hidden_size, text.hidden_size)
-        self.rarely = nn.Parameter(torch.full((len(tokenizer),), -5.0))  # most words are not
+        self.words = base.words if base else range(len(tokenizer))  # ids that `Reading.words` is about
+        self.rarely = nn.Parameter(torch.full((len(self.words),), -5.0))  # most words are not
+        self.register_buffer("word_ids", torch.tensor(self.words), persistent=False)
+        self.frame, self.added = Frame(pictures=pictures), None
+        if base:
+            self.frame = frame_of(tokenizer, self.vlm.config, pictures)
+            self.added = AddedTokens(tokenizer, self.vlm.get_input_embeddings())
 
     @property
     def hidden_dim(self) -> int:
         """Width of the plan hidden states."""
         return int(self.vlm.config.text_config.hidden_size)
 
+    def own(self, name: str) -> bool:
+        """Whether a tensor is the interpreter's own, not one of a base that is only named."""
+        base = self.config.pretrained
+        return base is None or base.stored or not name.startswith("vlm.") or ADAPTER in name
+
+    def train(self, mode: bool = True) -> Interpreter:
+        """As every module's; a frozen base has no dropout even then."""
+        super().train(mode)
+        if self.config.pretrained and self.config.pretrained.tuning == "frozen":
+            self.vlm.eval()
+        return self
+
     def see(self, pixels: torch.Tensor) -> Vision:
         """Encodes pictures: (B, cameras, 3, H, W) in [-1, 1]."""
-        seen = self.vlm.get_image_features(pixel_values=pixels)
-        tokens = torch.cat(list(seen.pooler_output)).unflatten(0, (pixels.shape[0], -1))
-        patches = seen.last_hidden_state.unflatten(0, pixels.shape[:2])[:, 0]
-        return Vision(tokens=tokens, keys_values=self.point.map(pixels[:, 0], patches))
+        count = pixels.shape[:2]
+        pictures, base = pixels.flatten(0, 1), self.config.pretrained
+        if base:
+            pictures = fitted(pictures, base, self.vlm.dtype)
+        seen = pooled(self.family.encode(self.vlm, pictures), self.side)
+        tokens = seen.tokens.unflatten(0, count).flatten(1, 2)
+        patches = seen.patches.unflatten(0, count)[:, 0]
+        deep = tuple(features.unflatten(0, count).flatten(1, 2) for features in seen.deep)
+        return Vision(tokens, self.point.map(pixels[:, 0], patches.to(pixels.dtype)), deep)
 
     def prompts(
         self,
@@ -176,16 +189,39 @@ class Interpreter(nn.Module):
         texts: Sequence[str | None] | None = None,
     ) -> Prompts:
         """Prompts for this model's number of image tokens."""
-        return encode_prompts(self.tokenizer, instructions, self.image_tokens, has_image, texts)
+        return encode_prompts(
+            self.tokenizer, instructions, self.image_tokens, has_image, texts, frame=self.frame
+        )
 
-    def embed(self, vision: Vision, ids: torch.Tensor) -> torch.Tensor:
-        """(N, L) ids -> (N, L, d) embeddings with the pictures' tokens in place; N is a multiple of B."""
-        embeddings = self.vlm.get_input_embeddings()(ids)
-        tokens = vision.tokens.repeat_interleave(ids.shape[0] // vision.tokens.shape[0], dim=0)
+    def embed(self, vision: Vision, ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Prompts as the language model is called with them; N is a multiple of B.
+
+        Args:
+            vision: of B samples.
+            ids: (N, L).
+
+        Returns:
+            (N, L, d) embeddings with the pictures' tokens in place, and what else its family wants.
+        """
+        embeddings = self._words(ids)
         here = ids == self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        seeing = here.any(-1)
-        tokens = tokens[seeing].flatten(0, 1).to(embeddings.dtype)
-        return embeddings.masked_scatter(here.unsqueeze(-1), tokens)
+        seeing, group = here.any(-1), ids.shape[0] // vision.tokens.shape[0]
+
+        def placed(tokens: torch.Tensor) -> torch.Tensor:
+            return tokens.repeat_interleave(group, dim=0)[seeing].flatten(0, 1).to(embeddings.dtype)
+
+        also: dict[str, Any] = {}
+        if self.family.axes:
+            also["position_ids"] = axis_positions(here, self.side)
+        if self.family.prefix:
+            first = self.tokenizer.convert_tokens_to_ids(PLAN_TOKENS[0])
+            also["token_type_ids"] = (ids == first).cumsum(1)  # 0 as long as both directions are seen
+        if vision.deep:
+            also |= {
+                "visual_pos_masks": here,
+                "deepstack_visual_embeds": [placed(features) for features in vision.deep],
+            }
+        return embeddings.masked_scatter(here.unsqueeze(-1), placed(vision.tokens)), also
 
     def forward(self, pixels: torch.Tensor, prompts: Prompts) -> Reading:
         """Reads G prompts about each of B pictures (prompts b G … b G + G - 1 are about picture b).
@@ -195,14 +231,23 @@ class Interpreter(nn.Module):
             prompts: N = B G rows; with texts, their logits are computed too.
         """
         vision = self.see(pixels)
-        last, hidden, _ = self._run(self.embed(vision, prompts.ids), keep=False)
-        plan = _take(hidden, prompts.plan_at)
-        grouped = plan.unflatten(0, (pixels.shape[0], -1))
+        given, layer, depth = self.embed(vision, prompts.ids), self.layer, self.depth
         logits = targets = None
         spoken = prompts.labels[:, 1:] >= 0
-        if spoken.any():
-            logits = self.vlm.lm_head(last[:, :-1][spoken])
+        if spoken.any() or layer == depth:
+            out = self._run(*given, output_hidden_states=layer != depth)
+            hidden = out.last_hidden_state if layer == depth else out.hidden_states[layer]
+        else:  # nobody asks for what the layers above make of it
+            with first_layers(self.family.language(self.vlm), layer):
+                hidden = self._run(*given).last_hidden_state
+            out = None
+        if out is not None and spoken.any():
+            logits = say(self.vlm, out.last_hidden_state[:, :-1][spoken])
             targets = prompts.labels[:, 1:][spoken]
+        plan = _take(hidden, prompts.plan_at).float()
+        if self.config.pretrained:  # hidden states of large models have entries in the hundreds
+            plan = F.layer_norm(plan, plan.shape[-1:])
+        grouped = plan.unflatten(0, (pixels.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
         return Reading(plan, words, meaning, self.point(grouped, vision.keys_values), logits, targets)
 
@@ -212,34 +257,38 @@ class Interpreter(nn.Module):
     ) -> str:
         """The readable plan, written greedily, for one sample (1, cameras, 3, H, W)."""
         prompts = self.prompts([instruction], [has_image])
-        last, _, cache = self._run(self.embed(self.see(pixels), prompts.ids), keep=True)
+        embeddings, also = self.embed(self.see(pixels), prompts.ids)
+        out = self._run(embeddings, also, use_cache=True)
+        at = also["position_ids"].amax() if self.family.axes else None
         words: list[int] = []
         while len(words) < limit:
-            word = int(self.vlm.lm_head(last[:, -1]).argmax(-1))
+            scores = say(self.vlm, out.last_hidden_state[:, -1])
+            word = int((scores if self.added is None else self.added.unsaid(scores)).argmax(-1))
             if word == self.tokenizer.eos_token_id:
                 break
             words.append(word)
-            step = self.vlm.get_input_embeddings()(torch.tensor([[word]], device=last.device))
-            last, _, cache = self._run(step, keep=True, cache=cache)
+            step = self._words(torch.tensor([[word]], device=pixels.device))
+            also = {} if at is None else {"position_ids": (at + len(words)).expand(3, 1, 1)}
+            out = self._run(step, also, use_cache=True, past_key_values=out.past_key_values)
         return decode_text(self.tokenizer, words)
+
+    def _words(self, ids: torch.Tensor) -> torch.Tensor:
+        """(N, L) ids -> (N, L, d) embeddings."""
+        table = self.vlm.get_input_embeddings()
+        return table(ids) if self.added is None else self.added(ids, table)
 
     def _mean(self, last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The last plan token (N, d) -> `words` and `meaning` of a `Reading`."""
         with torch.autocast(last.device.type, enabled=False):
-            spelled = F.normalize(self.vlm.get_input_embeddings().weight[: len(self.rarely)].float(), dim=-1)
+            table = self.vlm.get_input_embeddings().weight
+            spelled = F.normalize(F.embedding(self.word_ids, table).float(), dim=-1)
             words = self.say(last.float()) @ spelled.T + self.rarely
             return words, words.sigmoid() @ spelled
 
-    def _run(
-        self, embeddings: torch.Tensor, keep: bool, cache: DynamicCache | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """The language model: (last hidden states, those of the plan layer, key-value cache)."""
-        deep = self.config.layer != -1
-        out = self.vlm.model(
-            inputs_embeds=embeddings, use_cache=keep, past_key_values=cache, output_hidden_states=deep
-        )
-        hidden = out.hidden_states[self.config.layer] if deep else out.last_hidden_state
-        return out.last_hidden_state, hidden, out.past_key_values
+    def _run(self, embeddings: torch.Tensor, also: dict[str, Any], **options: Any) -> Any:
+        """What the language model gives: last hidden states, and what the options ask for."""
+        options = {"use_cache": False} | options
+        return self.family.reader(self.vlm)(inputs_embeds=embeddings, **options, **also)
 
 
 def _take(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 A prompt is `image tokens, instruction, <plan_0> … <plan_7>` and, when the model shall read or learn the
 readable plan, that text and `</s>`. The plan queries are ordinary added tokens, so the same prompt works
-for any language model whose embedding table has been extended by `ADDED_TOKENS`.
+for any language model whose embedding table has been extended by `ADDED_TOKENS`; a pretrained one gets it
+in the `Frame` of the words it is used to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,21 @@ NO_INSTRUCTION_TOKEN = "<no_instruction>"
 ADDED_TOKENS = (IMAGE_TOKEN, NO_IMAGE_TOKEN, NO_INSTRUCTION_TOKEN, *PLAN_TOKENS)
 IGNORED = -100  # label that the cross-entropy skips
 ROUND = 16  # batches are padded to a multiple: few shapes, few kernels to prepare and keep in memory
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Token ids around the parts of a prompt: what a pretrained model is used to."""
+
+    opening: tuple[int, ...] = ()
+    before: tuple[int, ...] = ()  # each picture
+    after: tuple[int, ...] = ()
+    asking: tuple[int, ...] = ()  # before the instruction
+    closing: tuple[int, ...] = ()  # before the plan queries
+    pictures: int = 1
+
+
+BARE = Frame()
 
 
 @dataclass(frozen=True)
@@ -69,16 +85,18 @@ def encode_prompts(
     texts: Sequence[str | None] | None = None,
     max_words: int = 48,
     max_text: int = 80,
+    frame: Frame = BARE,
 ) -> Prompts:
     """Token ids of a batch.
 
     Args:
         tokenizer: one that knows ADDED_TOKENS.
         instructions: (B,) may be empty strings.
-        image_tokens: how many tokens the vision half gives for one sample.
+        image_tokens: how many tokens the vision half gives for one sample, all pictures together.
         has_image: (B,) whether the sample's image is there.
         texts: (B,) readable plans to learn; None, or None for a sample, leaves the text out.
         max_words: instructions are cut after this many tokens, texts after `max_text`.
+        frame: what stands around the parts.
     """
     one = tokenizer.convert_tokens_to_ids
     image, no_image, silent = one(IMAGE_TOKEN), one(NO_IMAGE_TOKEN), one(NO_INSTRUCTION_TOKEN)
@@ -88,7 +106,9 @@ def encode_prompts(
     rows: list[list[int]] = []
     starts: list[int] = []
     for index, ids in enumerate(words):
-        head = [image if has_image[index] else no_image] * image_tokens + (ids[:max_words] or [silent])
+        seen = [image if has_image[index] else no_image] * (image_tokens // frame.pictures)
+        head = [*frame.opening, *[*frame.before, *seen, *frame.after] * frame.pictures]
+        head += [*frame.asking, *(ids[:max_words] or [silent]), *frame.closing]
         starts.append(len(head))
         tail: list[int] = []
         if answers is not None and texts is not None and texts[index]:
@@ -104,6 +124,17 @@ def encode_prompts(
         labels[index, text_at : len(row)] = padded[index, text_at : len(row)]
     plan_at = torch.tensor(starts)[:, None] + torch.arange(len(plan))
     return Prompts(ids=padded, plan_at=plan_at, labels=labels)
+
+
+def pieces(tokenizer: Any, parts: Sequence[str]) -> tuple[int, ...]:
+    """Ids of special tokens and of plain text. A special token that the tokenizer lacks is left out."""
+    known, ids = tokenizer.get_vocab(), []
+    for part in parts:
+        if part in known:
+            ids.append(known[part])
+        elif not (part[0] in "<[" and part[-1] in ">]"):
+            ids += tokenizer(part, add_special_tokens=False)["input_ids"]
+    return tuple(ids)
 
 
 def decode_text(tokenizer: Any, ids: Sequence[int]) -> str:

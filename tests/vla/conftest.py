@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ import transformers
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.types import Observation
 from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.families import FAMILIES
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -64,3 +67,30 @@ def observation() -> Observation:
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, (96, 96, 3), dtype=np.uint8) for name in ("front", "wrist")}
     return Observation(0.5, images, rng.normal(0, 0.3, 6).astype(np.float32), "reach the red cube")
+
+
+@pytest.fixture(scope="session")
+def tiny_bases():
+    """The module tiny_bases.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        import tiny_bases
+
+        yield tiny_bases
+
+
+@pytest.fixture(scope="session")
+def bases(tiny_bases, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """{family: folder of a tiny model}; to be changed only as a copy."""
+    root = tmp_path_factory.mktemp("bases")
+    return {family: tiny_bases.save_tiny_base(family, root / family) for family in FAMILIES}
+
+
+@pytest.fixture
+def make(tiny_bases):
+    return tiny_bases.make
+
+
+@pytest.fixture
+def pictures(tiny_bases):
+    return tiny_bases.pictures
