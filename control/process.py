@@ -18,6 +18,7 @@ import numpy as np
 from ideomotor.control.board import MAX_PREFIX, ORDERS, Board, BoardSpec, attach, unpack_chunk
 from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.handover import DEFAULT, handover
 from ideomotor.control.loop import RECORDED_TICKS, LoopRecord, run_loop
@@ -69,26 +70,41 @@ def control_process(
     config: ControlConfig,
     report: Connection,
 ) -> None:
-    """The process's main function: connects, runs until the ladder has ended, holds, disconnects."""
+    """The process's main function: connects, runs until the ladder has ended, holds, disconnects.
+
+    It sends a `ControlReport`, or the text of a `UserError` that the robot was opened with.
+    """
     board = attach(spec)
+    try:
+        _control(board, embodiment, make_robot, config, report)
+    except UserError as error:
+        report.send(str(error))
+    finally:
+        board.close()
+
+
+def _control(
+    board: Board,
+    embodiment: Embodiment,
+    make_robot: Callable[[Board], Robot],
+    config: ControlConfig,
+    report: Connection,
+) -> None:
     robot = make_robot(board)
     estop = EStop()
     for descriptor, name in config.estop_fds:
         estop.watch(descriptor, name)
-    try:
-        with estop.on_signals():
-            robot.connect()
-            try:
-                tick = ControlTick(board, embodiment, robot, config, estop)
-                with realtime(config.priority) as granted:
-                    run_loop(tick.step, tick.record)
-                report.send(tick.report(granted.warning, granted.fifo))
-                tick.close()
-            finally:
-                robot.hold()
-        robot.disconnect()
-    finally:
-        board.close()
+    with estop.on_signals():
+        robot.connect()
+        try:
+            tick = ControlTick(board, embodiment, robot, config, estop)
+            with realtime(config.priority) as granted:
+                run_loop(tick.step, tick.record)
+            report.send(tick.report(granted.warning, granted.fifo))
+            tick.close()
+        finally:
+            robot.hold()
+    robot.disconnect()
 
 
 class ControlTick:
@@ -218,6 +234,7 @@ class ControlTick:
             self._relaxed = False
             self._state = self._robot.read()
             self.controller.reset(self._state)
+            self._sent[:] = self._state.position
         self._void_chunks()
         self._takes_over = None
         self.ladder.rearm()

@@ -83,7 +83,7 @@ def supervise(
         on_poll: called many times a second, for a display.
 
     Raises:
-        UserError: a process did not start.
+        UserError: a process did not start, or the robot could not be opened.
     """
     config = _only(config, jobs)
     context = multiprocessing.get_context("spawn")
@@ -186,7 +186,10 @@ def _watch(
         board.beat("supervisor")
         if pipe in ready:
             try:
-                report = pipe.recv()
+                received = pipe.recv()
+                if isinstance(received, str):
+                    raise UserError(received)
+                report = received
             except EOFError:  # it ended without one
                 control.join()
                 ready.append(control.sentinel)

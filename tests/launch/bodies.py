@@ -20,6 +20,7 @@ import numpy as np
 
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.process import ControlConfig
 from ideomotor.control.stop import StopConfig
 from ideomotor.control.supervisor import Job, keep_beating, live_with_parent, supervise
@@ -85,6 +86,10 @@ def open_body(folder: Path, board: boards.Board) -> LoggedBody:
     heavy = {"torch", "mujoco", "transformers", "diffusers", "gymnasium"} & set(sys.modules)
     assert not heavy, f"imported by the control process or its guardian: {heavy}"
     return LoggedBody(folder)
+
+
+def refuse_body(board: boards.Board) -> LoggedBody:
+    raise UserError("servo: id 3 does not answer, expected 6 servos")
 
 
 class Swinger:

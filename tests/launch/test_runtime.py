@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.process import ControlConfig
+from ideomotor.control.supervisor import Job, supervise
 
 ROBOT = load_embodiment("so101")
 REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
@@ -149,6 +153,25 @@ def test_every_hand_over_runs_by_the_wall_clock_and_finishes(start, handover):
     assert len(outcome["boundaries"]) >= 3 and outcome["chunk_ages"] > 0
     commands = running.log()[:, 3:]
     np.testing.assert_array_equal(commands, outcome["commands"])
+
+
+def test_a_robot_that_cannot_be_opened_is_a_refusal_and_no_traceback(bodies, capfd):
+    board = boards.create(ROBOT)
+    try:
+        with pytest.raises(UserError, match="servo: id 3 does not answer"):
+            supervise(board, ROBOT, bodies.refuse_body, [], ControlConfig())
+    finally:
+        board.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_process_that_cannot_start_is_named(bodies, capfd):
+    board = boards.create(ROBOT)
+    try:
+        with pytest.raises(UserError, match="cameras: its process ended while starting"):
+            supervise(board, ROBOT, bodies.refuse_body, [Job("cameras", time.sleep, (0,))], ControlConfig())
+    finally:
+        board.close()
 
 
 def is_alive(process: int) -> bool:
