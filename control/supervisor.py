@@ -27,7 +27,8 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.process import ControlConfig, ControlReport, control_process
+from ideomotor.control.process import control_process
+from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.safety import SafetyFilter
 from ideomotor.control.stop import STILL_RAD
 from ideomotor.control.types import Command, Robot

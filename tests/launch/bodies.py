@@ -21,7 +21,7 @@ import numpy as np
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.process import ControlConfig
+from ideomotor.control.report import ControlConfig
 from ideomotor.control.stop import StopConfig
 from ideomotor.control.supervisor import Job, keep_beating, live_with_parent, supervise
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState

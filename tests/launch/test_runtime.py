@@ -11,7 +11,7 @@ import pytest
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.process import ControlConfig
+from ideomotor.control.report import ControlConfig
 from ideomotor.control.supervisor import Job, supervise
 
 ROBOT = load_embodiment("so101")

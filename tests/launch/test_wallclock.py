@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.control.process import ControlConfig
+from ideomotor.control.report import ControlConfig
 from ideomotor.launch.wallclock import drive
 from ideomotor.sim.wallclock import SceneSpec
 
