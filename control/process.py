@@ -50,8 +50,8 @@ def _control(
 ) -> None:
     robot = make_robot(board)
     estop = EStop()
-    for descriptor, name in config.estop_fds:
-        estop.watch(descriptor, name)
+    for connection, name in config.estop_on:
+        estop.watch(connection.fileno(), name)
     with estop.on_signals():
         robot.connect()
         try:

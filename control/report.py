@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 
 import numpy as np
 
@@ -22,7 +23,8 @@ class ControlConfig:
     stop: StopConfig = StopConfig()
     peers: tuple[str, ...] = ("supervisor", "decoder", "interpreter", "cameras")
     max_ticks: int | None = None  # finish after so many
-    estop_fds: tuple[tuple[int, str], ...] = ()  # (inherited descriptor, its name) that stop when readable
+    estop_on: tuple[tuple[Connection, str], ...] = ()  # stop when (this, called so) becomes readable;
+    # a descriptor fd goes in as Connection(os.dup(fd), writable=False)
 
 
 @dataclass(frozen=True)

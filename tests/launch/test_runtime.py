@@ -130,18 +130,31 @@ def test_sigterm_stops_where_it_is_and_ends(start):
     assert outcome["stage"] == "hold" and running.body.words[2] == 0
 
 
-def test_an_emergency_stop_is_released_by_rearming_only(start):
+def test_a_button_stops_until_it_is_released_and_the_robot_rearmed(start):
     running = start()
     running.wait_until_fast()
-    running.board.order("estop")
+    pressed_at = time.monotonic()
+    running.button.send_bytes(b"!")
     running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
     time.sleep(1.0)
-    assert running.state() == {"stage": "hold", "reason": "emergency stop: ordered by another process"}
+    assert running.state() == {"stage": "hold", "reason": "emergency stop: red button"}
+    assert_came_to_rest(running, pressed_at)
     running.board.order("rearm")
     running.wait_until_fast()
     running.board.order("finish")
     outcome = running.outcome()
     assert outcome["stage"] == "off" and outcome["faults"] == []
+
+
+def test_a_hung_control_process_is_killed_and_the_arm_taken_over(start):
+    running = start()
+    running.wait_until_fast()
+    os.kill(running.pid("control"), signal.SIGSTOP)
+    outcome = running.outcome()
+    assert outcome["faults"] == ["control: no sign of life", "control died: killed by SIGKILL"]
+    assert outcome["guarded"] and running.body.words[2] == 0
+    log = running.log()
+    np.testing.assert_allclose(log[-1, 3:], log[-2, 3:], atol=1e-4)
 
 
 @pytest.mark.parametrize("handover", ["rtc", "sync", "naive", "ensemble"])
