@@ -42,7 +42,7 @@ def main() -> None:
 
 def kill(role: str) -> tuple[float, float]:
     """(time to react, time to rest) [s] of one run."""
-    import bodies
+    import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
 
     with tempfile.TemporaryDirectory() as folder:
         running = bodies.Running(Path(folder))

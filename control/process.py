@@ -1,65 +1,24 @@
-"""The control process: owns the robot, takes the newest chunk, sends one safe command a tick.
+"""The control process: owns the robot and sends it one safe command a tick.
 
-It never waits for another process and imports neither torch nor, unless the robot is simulated, a
-simulator. Everything that can go wrong around it ends on the stop ladder with a name: a peer that died or
-went silent, a chunk, plan or state that is too old, an emergency stop, an order to finish. If this process
-itself is killed, its supervisor takes over the robot (control/supervisor.py).
+It never waits for another process and imports neither torch nor, unless the robot is simulated, a simulator.
+What it does in a tick is in control/tick.py. If this process itself is killed, its supervisor takes over the
+robot (control/supervisor.py).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-import numpy as np
-
-from ideomotor.control.board import MAX_PREFIX, ORDERS, Board, BoardSpec, attach, unpack_chunk
-from ideomotor.control.controller import Controller
+from ideomotor.control.board import Board, BoardSpec, attach
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
-from ideomotor.control.handover import DEFAULT, handover
-from ideomotor.control.loop import RECORDED_TICKS, LoopRecord, run_loop
-from ideomotor.control.realtime import PRIORITY, realtime
-from ideomotor.control.stop import CanRelax, Cause, Stage, StopConfig, StopLadder
-from ideomotor.control.types import Command, Robot
-from ideomotor.control.watchdog import Ages, Patience, Peers, stale
-
-
-@dataclass(frozen=True)
-class ControlConfig:
-    """How the control process behaves; the defaults are meant for use."""
-
-    handover: str = DEFAULT
-    priority: int = PRIORITY  # of SCHED_FIFO; 0 for none
-    patience: Patience = Patience()
-    stop: StopConfig = StopConfig()
-    peers: tuple[str, ...] = ("supervisor", "decoder", "interpreter", "cameras")
-    max_ticks: int | None = None  # finish after so many
-    estop_fds: tuple[tuple[int, str], ...] = ()  # (inherited descriptor, its name) that stop when readable
-
-
-@dataclass(frozen=True)
-class ControlReport:
-    """What one run did; sent to the supervisor when it ends. Arrays hold the newest ticks."""
-
-    ticks: int
-    achieved_hz: float
-    late: int  # ticks that began more than half a period after their deadline
-    missed: int  # deadlines at which nothing could run
-    no_fresh_command: int  # ticks without a target, from the first chunk to the end of running
-    interventions: dict[str, int]
-    faults: list[tuple[int, str]]  # (tick, reason) of each stop
-    stage: str  # of the stop ladder at the end
-    warning: str  # what real-time scheduling was refused
-    fifo: bool
-    lateness_us: np.ndarray  # (n,)
-    busy_us: np.ndarray  # (n,)
-    chunk_age_s: np.ndarray  # (m,) of the chunk being executed, at each tick that had one
-    plan_age_s: np.ndarray  # (m,)
-    commands: np.ndarray  # (n, A) as sent [rad or m]
-    boundaries: list[int] = field(default_factory=list)  # rows of `commands` at which a new chunk took over
+from ideomotor.control.loop import run_loop
+from ideomotor.control.realtime import realtime
+from ideomotor.control.report import ControlConfig
+from ideomotor.control.tick import ControlTick
+from ideomotor.control.types import Robot
 
 
 def control_process(
@@ -69,215 +28,38 @@ def control_process(
     config: ControlConfig,
     report: Connection,
 ) -> None:
-    """The process's main function: connects, runs until the ladder has ended, holds, disconnects."""
+    """The process's main function: connects, runs until the ladder has ended, holds, disconnects.
+
+    It sends a `ControlReport`, or the text of a `UserError` that the robot was opened with.
+    """
     board = attach(spec)
-    robot = make_robot(board)
-    estop = EStop()
-    for descriptor, name in config.estop_fds:
-        estop.watch(descriptor, name)
     try:
-        with estop.on_signals():
-            robot.connect()
-            try:
-                tick = ControlTick(board, embodiment, robot, config, estop)
-                with realtime(config.priority) as granted:
-                    run_loop(tick.step, tick.record)
-                report.send(tick.report(granted.warning, granted.fifo))
-                tick.close()
-            finally:
-                robot.hold()
-        robot.disconnect()
+        _control(board, embodiment, make_robot, config, report)
+    except UserError as error:
+        report.send(str(error))
     finally:
         board.close()
 
 
-class ControlTick:
-    """Everything that is done in a tick, and what it remembers between ticks."""
-
-    def __init__(
-        self, board: Board, embodiment: Embodiment, robot: Robot, config: ControlConfig, estop: EStop
-    ) -> None:
-        hz = float(embodiment.control_hz)
-        self.record = LoopRecord(hz)
-        method = handover(config.handover)
-        self.controller = Controller(embodiment, method)
-        self._waits = method.waits  # standing still between chunks is then no fault
-        self.ladder = StopLadder(embodiment, config.stop, isinstance(robot, CanRelax))
-        self.faults: list[tuple[int, str]] = []
-        self._board, self._robot, self._config, self._estop = board, robot, config, estop
-        self._peers = Peers(board, config.peers, config.patience)
-        self._orders = board.orders.copy()
-        self._state_out, self._chunk_in = board.state.new(), board.chunk.new()
-        self._chunk_number = 0
-        self._epoch = 1
-        self._state = robot.read()
-        self._fresh_at = 0.0  # when the robot last gave a new state [s]
-        self._relaxed = False
-        self._finishing = False
-        self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
-        self._no_fresh_command = 0
-        self._commands = np.zeros((RECORDED_TICKS, len(embodiment.joints)))
-        self._ages_s = np.full((RECORDED_TICKS, 2), np.nan)  # of chunk and plan
-        self._new_chunk = np.zeros(RECORDED_TICKS, dtype=bool)
-        self.controller.reset(self._state)
-        self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
-
-    def step(self, tick: int) -> bool:
-        """One tick; False when the run has ended."""
-        now_ns = time.monotonic_ns()
-        now = now_ns / 1e9
-        if tick == 0:
-            self._fresh_at = now  # locking memory and the like took its time
-        self._read(now)
-        self._take_chunk()
-        self._obey(tick)
-        position = self._decide(tick, now, now_ns)
-        if not self._relaxed:
-            try:
-                self._robot.write(Command(tick, position))
-            except OSError as error:
-                self._trip(tick, Cause.FAULT, f"robot: could not be written to ({error})")
-        if self.ladder.stage is Stage.OFF and not self._relaxed and isinstance(self._robot, CanRelax):
-            self._robot.torque_off()
-            self._relaxed = True
-        self._publish(tick, now, position)
-        self._board.beat("control")
-        return not self.ladder.ended
-
-    def report(self, warning: str, fifo: bool) -> ControlReport:
-        """What happened, after the loop."""
-        record = self.record
-        n = min(record.ticks, RECORDED_TICKS)
-        order = np.arange(record.ticks - n, record.ticks) % RECORDED_TICKS  # oldest first
-        ages = self._ages_s[:n][~np.isnan(self._ages_s[:n, 0])]
-        return ControlReport(
-            ticks=record.ticks,
-            achieved_hz=record.achieved_hz,
-            late=record.late,
-            missed=record.missed,
-            no_fresh_command=self._no_fresh_command,
-            interventions=dict(self.controller.interventions),
-            faults=self.faults,
-            stage=str(self.ladder.stage),
-            warning=warning,
-            fifo=fifo,
-            lateness_us=record.lateness_us(),
-            busy_us=record.busy_us(),
-            chunk_age_s=ages[:, 0],
-            plan_age_s=ages[:, 1],
-            commands=self._commands[order],
-            boundaries=[int(row) for row in np.flatnonzero(self._new_chunk[order])],
-        )
-
-    def close(self) -> None:
-        """Lets go of the board."""
-        self._peers.close()
-
-    # ---- the parts of a tick
-
-    def _read(self, now: float) -> None:
-        """Takes the robot's state; one that cannot be read, or repeats the last one's time, grows stale."""
+def _control(
+    board: Board,
+    embodiment: Embodiment,
+    make_robot: Callable[[Board], Robot],
+    config: ControlConfig,
+    report: Connection,
+) -> None:
+    robot = make_robot(board)
+    estop = EStop()
+    for connection, name in config.estop_on:
+        estop.watch(connection.fileno(), name)
+    with estop.on_signals():
+        robot.connect()
         try:
-            state = self._robot.read()
-        except OSError:
-            return
-        if state.time != self._state.time:
-            self._fresh_at = now
-        self._state = state
-
-    def _take_chunk(self) -> None:
-        mailbox = self._board.chunk
-        if mailbox.newest() == self._chunk_number:
-            return
-        number = mailbox.read(self._chunk_in)
-        if number > self._chunk_number:  # else: not whole at the moment; the next tick looks again
-            self._chunk_number = number
-            if self._chunk_in["epoch"] == self._epoch:
-                self.controller.submit(unpack_chunk(self._chunk_in))
-
-    def _obey(self, tick: int) -> None:
-        """Carries out what the emergency stop and other processes have asked for."""
-        asked = self._board.orders > self._orders
-        self._orders = self._board.orders.copy()
-        if asked[ORDERS.index("estop")]:
-            self._estop.trip("emergency stop: ordered by another process")
-        if asked[ORDERS.index("rearm")] and not self._estop.rearm():
-            self._rearm()
-        if self._estop.check():
-            self._trip(tick, Cause.ESTOP, self._estop.reason)
-        over = self._config.max_ticks is not None and tick >= self._config.max_ticks
-        if asked[ORDERS.index("finish")] or over or self._estop.repeated:
-            self._finishing = True
-        if self._finishing:
-            self._trip(tick, Cause.FINISH, "finished")
-
-    def _rearm(self) -> None:
-        """Starts anew from where the arm is; chunks made before this are void."""
-        if self._relaxed:
-            self._robot.connect()
-            self._relaxed = False
-            self._state = self._robot.read()
-            self.controller.reset(self._state)
-        self._void_chunks()
-        self._takes_over = None
-        self.ladder.rearm()
-
-    def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
-        """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
-        wrong = self._peers.check(now_ns)
-        if wrong:
-            self._trip(tick, *wrong)
-        running = self.ladder.stage is Stage.RUN
-        holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
-        chunk = self.controller.next_chunk(tick)
-        started = self._takes_over is not None and not self._waits
-        ages = Ages(
-            state_s=now - self._fresh_at,
-            chunk_s=now - chunk.observed_at if chunk else None,
-            plan_s=now - chunk.plan_observed_at if chunk else None,
-        )
-        self._no_fresh_command += started and chunk is None and (running or holding)
-        reason = stale(ages, self._config.patience, started)
-        if reason:
-            self._trip(tick, Cause.STALE, reason)
-        elif not wrong:
-            self.ladder.clear_stale()
-        slot = tick % RECORDED_TICKS
-        self._ages_s[slot] = np.nan
-        self._new_chunk[slot] = False
-        if self.ladder.stage is not Stage.RUN:
-            command = self.controller.follow(tick, self._state, self.ladder.target())
-        else:
-            command = self.controller.step(tick, self._state)
-            if chunk:
-                source = (chunk.observed_at, chunk.starts_at)
-                self._new_chunk[slot] = self._takes_over is not None and source != self._takes_over
-                self._takes_over = source
-                self._ages_s[slot] = ages.chunk_s, ages.plan_s
-        self.ladder.advance(command.position, self._finishing)
-        self._commands[slot] = command.position
-        return command.position
-
-    def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
-        out, state = self._state_out, self._state
-        self._sent[:2] = self._sent[1:]
-        self._sent[2] = position
-        out["tick"], out["epoch"], out["time"] = tick, self._epoch, now
-        out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
-        out["command"], out["sent"] = position, self._sent
-        out["committed"] = self.controller.committed(tick, MAX_PREFIX)
-        out["stage"], out["reason"] = self.ladder.stage.encode(), self.ladder.reason.encode()[:500]
-        self._board.state.write(out)
-
-    def _trip(self, tick: int, cause: Cause, reason: str) -> None:
-        """Stops, if there is not a graver reason already. What was committed will not be executed."""
-        before, ran = self.ladder.cause, self.ladder.stage is Stage.RUN
-        self.ladder.trip(cause, reason)
-        if self.ladder.cause is not before:
-            self.faults.append((tick, reason))
-        if ran:
-            self._void_chunks()
-
-    def _void_chunks(self) -> None:
-        self._epoch += 1
-        self.controller.forget()
+            tick = ControlTick(board, embodiment, robot, config, estop)
+            with realtime(config.priority) as granted:
+                run_loop(tick.step, tick.record)
+            report.send(tick.report(granted.warning, granted.fifo))
+            tick.close()
+        finally:
+            robot.hold()
+    robot.disconnect()

@@ -56,7 +56,7 @@ def realtime(priority: int = PRIORITY) -> Generator[Granted]:
     fifo = locked = False
     refusals = []
     if priority:
-        fifo, refusal = _schedule(priority)
+        fifo, refusal = schedule(priority)
         refusals += refusal
         locked, refusal = _lock_memory()
         refusals += refusal
@@ -72,7 +72,8 @@ def realtime(priority: int = PRIORITY) -> Generator[Granted]:
             gc.enable()
 
 
-def _schedule(priority: int) -> tuple[bool, list[str]]:
+def schedule(priority: int) -> tuple[bool, list[str]]:
+    """Puts the calling thread under SCHED_FIFO; returns whether it is, and why not."""
     try:
         policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
         os.sched_setscheduler(0, policy, os.sched_param(priority))

@@ -5,7 +5,7 @@ A robot that loses its brain must neither run on nor drop. Each rung is tried be
 1. *hold*: decelerate within the limits and stay. Where the reason passes (a chunk that was late), the run
    goes on from here by itself.
 2. *park*: after a while of holding, move slowly to the home pose, where nothing falls when power goes.
-3. *off*: after a while at home, torque off; only for a robot that says it can (`CanRelax`).
+3. *off*: after a while at home, torque off; only for a robot that can (`abilities.CanRelax`).
 
 From *park* on nothing goes on by itself: that takes an explicit re-arming, as it does after a fault. An
 emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -41,13 +40,6 @@ class Cause(StrEnum):
     FINISH = "finish"  # the run is over
     FAULT = "fault"  # latched
     ESTOP = "estop"  # latched, and holds where it is
-
-
-@runtime_checkable
-class CanRelax(Protocol):
-    """A robot whose motors can be let go."""
-
-    def torque_off(self) -> None: ...
 
 
 @dataclass(frozen=True)

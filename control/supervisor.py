@@ -27,7 +27,9 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.process import ControlConfig, ControlReport, control_process
+from ideomotor.control.process import control_process
+from ideomotor.control.realtime import PRIORITY, schedule
+from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.safety import SafetyFilter
 from ideomotor.control.stop import STILL_RAD
 from ideomotor.control.types import Command, Robot
@@ -83,7 +85,7 @@ def supervise(
         on_poll: called many times a second, for a display.
 
     Raises:
-        UserError: a process did not start.
+        UserError: a process did not start, or the robot could not be opened.
     """
     config = _only(config, jobs)
     context = multiprocessing.get_context("spawn")
@@ -108,7 +110,10 @@ def supervise(
             report, faults = _watch(board, started, ours, config, estop, on_poll)
             guarded = False
             if report is None and may_guard:
-                guarded = guard(board, embodiment, make_robot)
+                try:
+                    guarded = guard(board, embodiment, make_robot, config.priority)
+                except (UserError, OSError) as error:  # the motors keep their last goal
+                    faults.append(f"the arm could not be taken over: {error}")
             return Outcome(report, faults, guarded, bool(estop.reason))
     finally:
         for process in started.values():
@@ -118,8 +123,12 @@ def supervise(
         ours.close()
 
 
-def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot) -> bool:
-    """Decelerates a robot whose control process is gone, and holds; False if it had not moved yet."""
+def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot, priority: int = PRIORITY) -> bool:
+    """Decelerates a robot whose control process is gone, and holds; False if it had not moved yet.
+
+    Raises:
+        UserError, OSError: the robot could not be opened, or written to.
+    """
     state = board.state.new()
     if not board.state.read(state):
         return False
@@ -141,9 +150,15 @@ def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot) -> bool:
         last = position
         return still < 3 and tick < GUARD_S * embodiment.control_hz
 
-    run_loop(step, LoopRecord(float(embodiment.control_hz), capacity=1))
-    robot.hold()
-    robot.disconnect()
+    before = (os.sched_getscheduler(0), os.sched_getparam(0))
+    hurried = bool(priority) and schedule(priority)[0]
+    try:
+        run_loop(step, LoopRecord(float(embodiment.control_hz), capacity=1))
+        robot.hold()
+    finally:
+        robot.disconnect()
+        if hurried:
+            os.sched_setscheduler(0, *before)
     return True
 
 
@@ -177,7 +192,7 @@ def _watch(
     alive = {process.sentinel: role for role, process in processes.items()}
     report: ControlReport | None = None
     faults: list[str] = []
-    passed_on = False
+    passed_on = killed = False
     control = processes["control"]
     silence_ns = 2 * config.patience.silence_s * 1e9
     row = board.beats[BEATS.index("control")]
@@ -186,9 +201,12 @@ def _watch(
         board.beat("supervisor")
         if pipe in ready:
             try:
-                report = pipe.recv()
+                received = pipe.recv()
+                if isinstance(received, str):
+                    raise UserError(received)
+                report = received
             except EOFError:  # it ended without one
-                control.join()
+                control.join(1.0)
                 ready.append(control.sentinel)
         for sentinel in [s for s in alive if s in ready]:
             role = alive.pop(sentinel)
@@ -202,7 +220,9 @@ def _watch(
             passed_on = True
             board.order("estop")
             board.order("finish")
-        if row[0] and report is None and time.monotonic_ns() - int(row[1]) > silence_ns:
+        hung = row[0] and report is None and time.monotonic_ns() - int(row[1]) > silence_ns
+        if hung and not killed:
+            killed = True
             faults.append("control: no sign of life")
             control.kill()
         if on_poll:

@@ -24,8 +24,8 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, handover
 from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.process import ControlConfig, ControlReport
 from ideomotor.control.realtime import PRIORITY, realtime
+from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.types import ActionChunk, RobotState
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.histogram import lateness_svg

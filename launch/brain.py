@@ -85,8 +85,9 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
             epoch = eyes.epoch
             policy.reset(config.seed + chunks)  # it was stopped: what was sent before does not lead to here
         plan = unpack_plan(plan_in)
-        observed_at, plan_at = eyes.state_at, plan.observed_at
-        age = observed_at - plan_at
+        began_at, plan_at = eyes.state_at, plan.observed_at
+        observed_at = min(began_at, eyes.frames_at)  # a camera that gives nothing new makes the chunk old
+        age = began_at - plan_at
         prefix = eyes.committed[: delay.ticks() if method.prefix else 0]
         chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), prefix)
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
@@ -97,7 +98,7 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
         board.chunk.write(record)
         chunks += 1
         if chunks > 1:  # the first one also paid for warming up
-            delay.add(time.monotonic() - observed_at)
+            delay.add(time.monotonic() - began_at)
 
 
 class _Eyes:
@@ -111,8 +112,10 @@ class _Eyes:
         self.committed = np.empty((0, board.spec.joints))
 
     def look(self) -> Observation | None:
-        """What is to be seen now; None as long as there is no state or no picture."""
+        """What is to be seen now; None as long as there is no picture, or not every joint's position."""
         if not self._board.state.read(self._state) or not self._board.frames.read(self._frames):
+            return None
+        if not np.isfinite(self._state["position"]).all():
             return None
         self.tick, self.epoch = int(self._state["tick"]), int(self._state["epoch"])
         self.state_at, self.frames_at = float(self._state["time"]), float(self._frames["time"])

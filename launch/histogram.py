@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 WIDTH, HEIGHT = 720, 320  # [px]
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 40, 44
+LEFT, RIGHT, TOP, BOTTOM = 56, 32, 40, 44
 COLOURS = ("#2f6fde", "#d9822b", "#3a9d5d", "#a4262c")
 BINS_PER_DECADE = 12
 

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from ideomotor.control.loop import summarise
-from ideomotor.control.process import ControlReport
+from ideomotor.control.report import ControlReport
 from ideomotor.eval.measures import smoothness
 
 

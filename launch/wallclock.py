@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.process import ControlConfig
+from ideomotor.control.report import ControlConfig
 from ideomotor.control.supervisor import Job, Outcome, supervise
 from ideomotor.control.types import Policy
 from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process

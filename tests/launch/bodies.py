@@ -14,13 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.process import ControlConfig
+from ideomotor.control.errors import UserError
+from ideomotor.control.report import ControlConfig
 from ideomotor.control.stop import StopConfig
 from ideomotor.control.supervisor import Job, keep_beating, live_with_parent, supervise
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
@@ -87,6 +89,10 @@ def open_body(folder: Path, board: boards.Board) -> LoggedBody:
     return LoggedBody(folder)
 
 
+def refuse_body(board: boards.Board) -> LoggedBody:
+    raise UserError("servo: id 3 does not answer, expected 6 servos")
+
+
 class Swinger:
     """A policy that swings joint 0."""
 
@@ -131,7 +137,9 @@ def cameras_process(spec: boards.BoardSpec) -> None:
         time.sleep(1 / 30)
 
 
-def run_supervised(spec: boards.BoardSpec, folder: Path, handover: str, max_ticks: int | None) -> None:
+def run_supervised(
+    spec: boards.BoardSpec, folder: Path, button: Connection, handover: str, max_ticks: int | None
+) -> None:
     """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
     board = boards.attach(spec)
     brain = BrainConfig(Swinger, "swing", float(HZ), handover)
@@ -140,7 +148,9 @@ def run_supervised(spec: boards.BoardSpec, folder: Path, handover: str, max_tick
         Job("interpreter", interpreter_process, (spec, brain)),
         Job("decoder", decoder_process, (spec, brain)),
     ]
-    config = ControlConfig(handover=handover, stop=STOP, max_ticks=max_ticks)
+    config = ControlConfig(
+        handover=handover, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
+    )
     outcome = supervise(board, ROBOT, partial(open_body, folder), jobs, config)
     report = outcome.report
     (folder / "outcome.tmp").write_text(
@@ -170,9 +180,12 @@ class Running:
         self.folder = folder
         self.body = new_body(folder)
         self.board = boards.create(ROBOT)
-        arguments = (self.board.spec, folder, handover, max_ticks)
-        self.supervisor = multiprocessing.get_context("spawn").Process(target=run_supervised, args=arguments)
+        context = multiprocessing.get_context("spawn")
+        watched, self.button = context.Pipe(duplex=False)
+        arguments = (self.board.spec, folder, watched, handover, max_ticks)
+        self.supervisor = context.Process(target=run_supervised, args=arguments)
         self.supervisor.start()
+        watched.close()
 
     def log(self) -> np.ndarray:
         """(n, 3 + A): time, process, tick, position of every command so far."""
@@ -215,6 +228,7 @@ class Running:
 
     def close(self) -> None:
         processes = [self.pid(role) for role in boards.BEATS]
+        self.button.close()
         self.supervisor.kill()
         self.supervisor.join()
         for process in filter(None, processes):

@@ -27,6 +27,14 @@ def test_a_short_run_reports_the_loop_and_the_floor(ideomotor, tmp_path):
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
 
+@pytest.mark.slow
+def test_a_policy_drives_meanwhile(ideomotor):
+    result = ideomotor("bench", "loop", "--seconds", "3", "--json", "-").json
+    assert result["ticks"] >= 360 and result["handovers"] > 5
+    assert result["stops"][-1]["reason"] == "finished"
+    assert 0 < result["chunk_age_ms"]["p50"] < result["plan_age_ms"]["p50"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.report import ControlConfig
+from ideomotor.control.supervisor import Job, supervise
 
 ROBOT = load_embodiment("so101")
 REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
@@ -126,18 +130,31 @@ def test_sigterm_stops_where_it_is_and_ends(start):
     assert outcome["stage"] == "hold" and running.body.words[2] == 0
 
 
-def test_an_emergency_stop_is_released_by_rearming_only(start):
+def test_a_button_stops_until_it_is_released_and_the_robot_rearmed(start):
     running = start()
     running.wait_until_fast()
-    running.board.order("estop")
+    pressed_at = time.monotonic()
+    running.button.send_bytes(b"!")
     running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
     time.sleep(1.0)
-    assert running.state() == {"stage": "hold", "reason": "emergency stop: ordered by another process"}
+    assert running.state() == {"stage": "hold", "reason": "emergency stop: red button"}
+    assert_came_to_rest(running, pressed_at)
     running.board.order("rearm")
     running.wait_until_fast()
     running.board.order("finish")
     outcome = running.outcome()
     assert outcome["stage"] == "off" and outcome["faults"] == []
+
+
+def test_a_hung_control_process_is_killed_and_the_arm_taken_over(start):
+    running = start()
+    running.wait_until_fast()
+    os.kill(running.pid("control"), signal.SIGSTOP)
+    outcome = running.outcome()
+    assert outcome["faults"] == ["control: no sign of life", "control died: killed by SIGKILL"]
+    assert outcome["guarded"] and running.body.words[2] == 0
+    log = running.log()
+    np.testing.assert_allclose(log[-1, 3:], log[-2, 3:], atol=1e-4)
 
 
 @pytest.mark.parametrize("handover", ["rtc", "sync", "naive", "ensemble"])
@@ -149,6 +166,25 @@ def test_every_hand_over_runs_by_the_wall_clock_and_finishes(start, handover):
     assert len(outcome["boundaries"]) >= 3 and outcome["chunk_ages"] > 0
     commands = running.log()[:, 3:]
     np.testing.assert_array_equal(commands, outcome["commands"])
+
+
+def test_a_robot_that_cannot_be_opened_is_a_refusal_and_no_traceback(bodies, capfd):
+    board = boards.create(ROBOT)
+    try:
+        with pytest.raises(UserError, match="servo: id 3 does not answer"):
+            supervise(board, ROBOT, bodies.refuse_body, [], ControlConfig())
+    finally:
+        board.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_process_that_cannot_start_is_named(bodies, capfd):
+    board = boards.create(ROBOT)
+    try:
+        with pytest.raises(UserError, match="cameras: its process ended while starting"):
+            supervise(board, ROBOT, bodies.refuse_body, [Job("cameras", time.sleep, (0,))], ControlConfig())
+    finally:
+        board.close()
 
 
 def is_alive(process: int) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.control.process import ControlConfig
+from ideomotor.control.report import ControlConfig
 from ideomotor.launch.wallclock import drive
 from ideomotor.sim.wallclock import SceneSpec
 
@@ -30,7 +30,8 @@ def test_a_policy_sees_the_world_that_control_moves(bodies):
     assert run.instruction == world.instruction
     assert float(run.plan_text) == pytest.approx(world.observe().images["front"].mean(), abs=2.0)
     np.testing.assert_allclose(report.commands[0], world.state().position, atol=0.01)
-    assert len(report.chunk_age_s) > 30 and (report.plan_age_s >= report.chunk_age_s - 0.05).all()
+    assert len(report.chunk_age_s) > 30
+    assert (report.chunk_age_s > 0).all() and (report.plan_age_s > 0).all()
     world.close()
 
 

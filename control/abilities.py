@@ -1,0 +1,116 @@
+"""What some robots can do beyond the border `Robot`, and how the control process is told.
+
+A robot that has one of these methods has the ability; nothing is declared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Command, Robot, RobotState
+
+FIRST_STATE_S = 1.0  # for a robot to measure all its joints once
+
+
+@runtime_checkable
+class CanRelax(Protocol):
+    """A robot whose motors can be let go. Without it they stay on, whatever happens."""
+
+    def torque_off(self) -> None: ...
+
+
+@runtime_checkable
+class CanRearm(Protocol):
+    """A robot that has to be made ready again after a stop; `UserError` says why it is not."""
+
+    def rearm(self) -> None: ...
+
+
+class FaultKind(Protocol):
+    """What a robot's fault means."""
+
+    @property
+    def stops(self) -> bool: ...  # the arm must decelerate and hold
+
+    @property
+    def latched(self) -> bool: ...  # stays until the robot is re-armed
+
+
+class RobotFault(Protocol):
+    """Something that is wrong now; `str` names it for people."""
+
+    @property
+    def kind(self) -> FaultKind: ...
+
+
+@runtime_checkable
+class TellsFaults(Protocol):
+    """A robot that supervises itself; the gravest fault comes first."""
+
+    def faults(self) -> Sequence[RobotFault]: ...
+
+
+class Switchable(Robot, Protocol):
+    """A robot whose `disconnect` switches the motors off unless told otherwise."""
+
+    def disconnect(self, torque_off: bool = True) -> None: ...
+
+    def rearm(self) -> None: ...
+
+    def faults(self) -> Sequence[RobotFault]: ...
+
+
+class Standing:
+    """Such a robot for the control process: leaving it does not drop the arm, only `torque_off` does."""
+
+    def __init__(self, robot: Switchable) -> None:
+        self.robot = robot
+
+    def connect(self) -> None:
+        self.robot.connect()
+
+    def read(self) -> RobotState:
+        return self.robot.read()
+
+    def write(self, command: Command) -> None:
+        self.robot.write(command)
+
+    def hold(self) -> None:
+        self.robot.hold()
+
+    def torque_off(self) -> None:
+        """For the last rung of the stop ladder, at the home pose."""
+        self.robot.disconnect(torque_off=True)
+
+    def disconnect(self) -> None:
+        """Motors that are on stay on."""
+        self.robot.disconnect(torque_off=False)
+
+    def rearm(self) -> None:
+        self.robot.rearm()
+
+    def faults(self) -> Sequence[RobotFault]:
+        return self.robot.faults()
+
+
+def first_state(robot: Robot) -> RobotState:
+    """Returns the robot's first whole measurement.
+
+    Raises:
+        UserError: a joint was not measured in time.
+    """
+    until = time.monotonic() + FIRST_STATE_S
+    while True:
+        state = robot.read()
+        missing = np.flatnonzero(~np.isfinite(state.position))
+        if not len(missing):
+            return state
+        if time.monotonic() > until:
+            joints = ", ".join(str(i) for i in missing)
+            raise UserError(f"robot: no position of joint {joints} within {FIRST_STATE_S:g} s of connecting")
+        time.sleep(0.005)

@@ -1,0 +1,49 @@
+"""What the control process is told before a run, and what it tells afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from ideomotor.control.handover import DEFAULT
+from ideomotor.control.realtime import PRIORITY
+from ideomotor.control.stop import StopConfig
+from ideomotor.control.watchdog import Patience
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """How the control process behaves; the defaults are meant for use."""
+
+    handover: str = DEFAULT
+    priority: int = PRIORITY  # of SCHED_FIFO; 0 for none
+    patience: Patience = Patience()
+    stop: StopConfig = StopConfig()
+    peers: tuple[str, ...] = ("supervisor", "decoder", "interpreter", "cameras")
+    max_ticks: int | None = None  # finish after so many
+    estop_on: tuple[tuple[Connection, str], ...] = ()  # stop when (this, called so) becomes readable;
+    # a descriptor fd goes in as Connection(os.dup(fd), writable=False)
+
+
+@dataclass(frozen=True)
+class ControlReport:
+    """What one run did; sent to the supervisor when it ends. Arrays hold the newest ticks."""
+
+    ticks: int
+    achieved_hz: float
+    late: int  # ticks that began more than half a period after their deadline
+    missed: int  # deadlines at which nothing could run
+    no_fresh_command: int  # ticks without a target, from the first chunk to the end of running
+    interventions: dict[str, int]
+    faults: list[tuple[int, str]]  # (tick, reason) of each stop
+    stage: str  # of the stop ladder at the end
+    warning: str  # what real-time scheduling was refused
+    fifo: bool
+    lateness_us: np.ndarray  # (n,)
+    busy_us: np.ndarray  # (n,)
+    chunk_age_s: np.ndarray  # (m,) of the chunk being executed, at each tick that had one
+    plan_age_s: np.ndarray  # (m,)
+    commands: np.ndarray  # (n, A) as sent [rad or m]
+    boundaries: list[int] = field(default_factory=list)  # rows of `commands` at which a new chunk took over

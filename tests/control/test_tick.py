@@ -1,0 +1,207 @@
+"""One tick after another in this process: a robot that supervises itself, and re-arming it."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from ideomotor.control import board as boards
+from ideomotor.control.abilities import Standing
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.estop import EStop
+from ideomotor.control.report import ControlConfig
+from ideomotor.control.stop import Stage, StopConfig
+from ideomotor.control.tick import ControlTick
+from ideomotor.control.types import ActionChunk, Command, RobotState
+from ideomotor.control.watchdog import Patience
+
+ROBOT = load_embodiment("so101")
+HZ = float(ROBOT.control_hz)
+PATIENCE = Patience(chunk_s=600.0, plan_s=600.0)  # the ticks of these tests are not a 120th of a second
+STOP = StopConfig(park_after_s=0.5, park_speed=2.0, off_after_s=0.1, end_after_s=0.1)
+
+
+@dataclass(frozen=True)
+class Kind:
+    stops: bool
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass
+class Servos:
+    """A line of servos as `Standing` expects it: `disconnect` lets the arm sink unless told otherwise."""
+
+    position: np.ndarray = field(default_factory=lambda: ROBOT.home_position.copy())
+    time: float = 0.0
+    wrong: list[Fault] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    refusal: str = ""
+    silent: bool = False
+    broken: bool = False
+
+    def connect(self) -> None:
+        self.calls.append("connect")
+
+    def read(self) -> RobotState:
+        self.time += 0.0 if self.silent else 1 / HZ
+        position = np.full(6, np.nan) if self.silent else self.position.copy()
+        return RobotState(self.time, position, np.zeros(6), np.zeros(6))
+
+    def write(self, command: Command) -> None:
+        if self.broken:
+            raise TimeoutError("no answer")
+        self.position = command.position.copy()
+
+    def hold(self) -> None:
+        self.calls.append("hold")
+
+    def disconnect(self, torque_off: bool = True) -> None:
+        self.calls.append(f"disconnect, torque {'off' if torque_off else 'on'}")
+
+    def faults(self) -> list[Fault]:
+        return self.wrong
+
+    def rearm(self) -> None:
+        if self.refusal:
+            raise UserError(self.refusal)
+        self.wrong = []
+        self.calls.append("rearm")
+
+
+class Bench:
+    """Control, ticked by hand, with a decoder that publishes a slow swing every 16 ticks."""
+
+    def __init__(self, servos: Servos, board: boards.Board) -> None:
+        self.servos, self.board, self.tick = servos, board, 0
+        config = ControlConfig(priority=0, stop=STOP, patience=PATIENCE, peers=())
+        self.control = ControlTick(board, ROBOT, Standing(servos), config, EStop())
+        self._record = board.chunk.new()
+        self.feeding = True
+
+    def run(self, ticks: int) -> bool:
+        going = True
+        for _ in range(ticks):
+            if self.feeding and self.tick % 16 == 0:
+                self.feed()
+            going = self.control.step(self.tick)
+            self.tick += 1
+        return going
+
+    def feed(self) -> None:
+        """Publishes a chunk from the newest state on, as the decoder does."""
+        state = self.board.state.new()
+        number = self.board.state.read(state)
+        epoch = int(state["epoch"]) if number else 1
+        ticks = np.arange(self.tick, self.tick + 96)
+        actions = ROBOT.home_position + 0.2 * np.sin(np.pi * ticks / HZ)[:, None] * np.eye(6)[0]
+        now = time.monotonic()
+        boards.pack_chunk(self._record, ActionChunk(actions, HZ, self.tick, now, now), epoch)
+        self.board.chunk.write(self._record)
+
+    @property
+    def reason(self) -> str:
+        state = self.board.state.new()
+        assert self.board.state.read(state)
+        return boards.text_of(state["reason"])
+
+    @property
+    def stage(self) -> Stage:
+        return self.control.ladder.stage
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    board = boards.create(ROBOT)
+    bench = Bench(Servos(), board)
+    yield bench
+    bench.control.close()
+    board.close()
+
+
+def test_a_healthy_robot_follows_the_chunks(bench):
+    bench.run(120)
+    assert bench.stage is Stage.RUN and bench.reason == ""
+    expected = ROBOT.home_position[0] + 0.2 * np.sin(np.pi * 119 / HZ)
+    assert bench.servos.position[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_fault_that_passes_holds_and_lets_go_on(bench):
+    bench.run(60)
+    bench.servos.wrong = [
+        Fault(Kind(stops=False), "echo"),
+        Fault(Kind(stops=True), "over_temperature (wrist)"),
+    ]
+    bench.run(30)
+    assert bench.stage is Stage.HOLD and bench.reason == "robot: over_temperature (wrist)"
+    bench.servos.wrong = []
+    bench.run(30)
+    assert bench.stage is Stage.RUN
+
+
+def test_a_latched_fault_needs_rearming_which_the_robot_may_refuse(bench):
+    bench.run(60)
+    bench.servos.wrong = [Fault(Kind(stops=True, latched=True), "torque_lost (wrist)")]
+    bench.run(10)
+    bench.servos.refusal = "wrist: too hot"
+    bench.board.order("rearm")
+    bench.run(10)
+    assert bench.stage is Stage.HOLD
+    assert bench.control.faults[-1][1] == "not re-armed: wrist: too hot"
+    bench.servos.refusal = ""
+    bench.servos.position = ROBOT.home_position + 0.05  # it sank a little meanwhile
+    bench.board.order("rearm")
+    bench.run(1)
+    assert bench.stage is Stage.RUN and "rearm" in bench.servos.calls
+    np.testing.assert_allclose(bench.servos.position, ROBOT.home_position + 0.05, atol=1e-3)
+    bench.run(60)
+    assert bench.stage is Stage.RUN and bench.reason == ""
+
+
+def test_a_silent_robot_grows_stale(bench):
+    bench.run(60)
+    bench.servos.silent = True
+    time.sleep(0.12)
+    bench.run(2)
+    assert bench.stage is Stage.HOLD and bench.reason.startswith("stale state")
+    assert np.isfinite(bench.servos.position).all()
+
+
+def test_a_robot_that_cannot_be_written_to_is_a_fault(bench):
+    bench.run(60)
+    bench.servos.broken = True
+    bench.run(3)
+    assert bench.stage is Stage.HOLD
+    assert bench.control.faults[-1][1] == "robot: could not be written to (no answer)"
+
+
+def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
+    bench.run(60)
+    bench.board.order("finish")
+    for _ in range(100):
+        if not bench.run(10):
+            break
+    assert bench.stage is Stage.OFF
+    np.testing.assert_allclose(bench.servos.position, ROBOT.home_position, atol=1e-6)
+    assert bench.servos.calls == ["disconnect, torque off"]
+    Standing(bench.servos).disconnect()
+    assert bench.servos.calls[-1] == "disconnect, torque on"
+
+
+def test_a_joint_that_is_never_measured_is_a_refusal():
+    board = boards.create(ROBOT)
+    servos = Servos(silent=True)
+    with pytest.raises(UserError, match="no position of joint 0, 1"):
+        ControlTick(board, ROBOT, Standing(servos), ControlConfig(peers=()), EStop())
+    board.close()
