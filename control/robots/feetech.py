@@ -62,6 +62,7 @@ class FeetechRobot:
         port: str,
         calibration: Calibration | None = None,
         timeout: float = TIMEOUT,
+        stale_after: float = STALE_AFTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
@@ -69,6 +70,7 @@ class FeetechRobot:
             port: path of the serial device, e.g. /dev/ttyACM0.
             calibration: of this very arm; None takes the arm as assembled by the book.
             timeout: how long the replies to one request may take [s].
+            stale_after: a joint that was not measured for so long is NaN [s].
             clock: seconds, monotonic.
 
         Raises:
@@ -81,7 +83,7 @@ class FeetechRobot:
         self.embodiment, self.layout = embodiment, embodiment.bus
         self.calibration = calibration or default_calibration(embodiment)
         self.bus = StsBus(port, self.layout.baud, timeout)
-        self._clock, self._log = clock, FaultLog()
+        self._clock, self._log, self._stale_after = clock, FaultLog(), stale_after
         servos = self.layout.servos
         self._index = {servo.id: i for i, servo in enumerate(servos)}
         self._names = [servo.joint for servo in servos]
@@ -231,10 +233,10 @@ class FeetechRobot:
 
     def _note_silence(self, now: float) -> None:
         """Names the joints of which nothing usable has come for too long."""
-        silent = now - self._heard_at > STALE_AFTER
+        silent = now - self._heard_at > self._stale_after
         self._state_of("bus_silent", "", bool(silent.all()), now, "")
         for i, joint in enumerate(self._names):
-            detail = f"id {self.layout.servos[i].id}: nothing usable for {STALE_AFTER:g} s"
+            detail = f"id {self.layout.servos[i].id}: nothing usable for {self._stale_after:g} s"
             self._state_of("servo_silent", joint, bool(silent[i]), now, detail)
 
     def _next_to_tell(self, now: float) -> int | None:
@@ -299,10 +301,10 @@ class FeetechRobot:
             self._note(self.bus.sync_write(goals, reg.GOAL_POSITION.address), self._clock())
 
     def _state(self, now: float) -> RobotState:
-        counts = np.where(now - self._measured_at > STALE_AFTER, np.nan, self._counts)
+        counts = np.where(now - self._measured_at > self._stale_after, np.nan, self._counts)
         oldest = self._measured_at.min()
         return RobotState(
-            time=float(oldest) if np.isfinite(oldest) else now - STALE_AFTER,
+            time=float(oldest) if np.isfinite(oldest) else now - self._stale_after,
             position=(counts - self._zero) / self._scale,
             velocity=self._speed / self._scale,
             effort=self._load * self._effort,

@@ -18,7 +18,7 @@ from ideomotor.control.robots.sts_bus import StsBus
 from ideomotor.control.servo_bus import Servo, ServoBus
 
 TRIES = 3
-PATIENCE = 0.05  # [s] for the replies to one request: no tick depends on it here
+PATIENCE = 0.1  # [s] for the replies to one request: no tick depends on it here
 PAUSE = 0.03  # [s] between tries, so that a late reply is in by then and thrown away
 RANGE_MARGIN = 60  # [counts] (5°) that a joint may be outside its range at the start
 

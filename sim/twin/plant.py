@@ -32,8 +32,8 @@ class Motion:
 class Plant(Protocol):
     """The mechanics of one arm."""
 
-    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray) -> Motion:
-        """Moves on by `STEP_S`.
+    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
+        """Moves on by `steps` times `STEP_S`.
 
         Args:
             target: (A,) [rad or m].
@@ -56,15 +56,16 @@ class JointsPlant:
         self._position = np.array(embodiment.home_position)
         self._velocity = np.zeros_like(self._position)
 
-    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray) -> Motion:
-        robot = self._embodiment
-        driven = np.clip(STIFFNESS * (target - self._position), -robot.max_velocity, robot.max_velocity)
-        wanted = np.where(on, driven, self._velocity * (1 - FREE_DECAY * STEP_S))
-        change = 4 * robot.max_acceleration * STEP_S
-        accelerated = np.clip(wanted - self._velocity, -change, change)
-        self._velocity = self._velocity + accelerated
-        self._position = self._position + STEP_S * self._velocity
-        effort = limit * np.clip(accelerated / change, -1, 1) * on
+    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
+        robot, effort = self._embodiment, np.zeros_like(target)
+        for _ in range(steps):
+            driven = np.clip(STIFFNESS * (target - self._position), -robot.max_velocity, robot.max_velocity)
+            wanted = np.where(on, driven, self._velocity * (1 - FREE_DECAY * STEP_S))
+            change = 4 * robot.max_acceleration * STEP_S
+            accelerated = np.clip(wanted - self._velocity, -change, change)
+            self._velocity = self._velocity + accelerated
+            self._position = self._position + STEP_S * self._velocity
+            effort = limit * np.clip(accelerated / change, -1, 1) * on
         return Motion(self._position.copy(), self._velocity.copy(), effort)
 
 
@@ -90,11 +91,11 @@ class So101Plant:
         self._data.ctrl[:] = embodiment.home_position
         mujoco.mj_forward(self._model, self._data)
 
-    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray) -> Motion:
+    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
         model, data = self._model, self._data
         model.actuator_gainprm[:] = self._gain * on[:, None]
         model.actuator_biasprm[:] = self._bias * on[:, None]
         model.actuator_forcerange[:] = np.stack([-limit, limit], axis=1)
         data.ctrl[:] = target
-        mujoco.mj_step(model, data)
+        mujoco.mj_step(model, data, steps)
         return Motion(data.qpos[self._q].copy(), data.qvel[self._v].copy(), data.actuator_force * on)

@@ -41,7 +41,7 @@ class StsLine:
         self.servos = {
             servo.id: StsServo(servo, counts, USUAL_VOLTS) for servo, counts in zip(layout, off, strict=True)
         }
-        self._now = self._sensed_at = now
+        self._now = now
         self._awake_at = now  # of servos that restart
         self._input = bytearray()
         self._output: list[tuple[float, int, bytes]] = []  # (when, order, bytes), a heap
@@ -86,13 +86,14 @@ class StsLine:
             self._now = now - LONGEST_GAP_S
         self._supply(now)
         servos = list(self.servos.values())
-        while self._now + STEP_S <= now:
-            self._now += STEP_S
+        steps = int((now - self._now) / STEP_S + 1e-6)
+        if steps > 0:
+            self._now += steps * STEP_S
             target = np.array([servo.target for servo in servos])
             on = np.array([servo.on for servo in servos])
             limit = np.array([servo.torque_limit * servo.servo.gear_ratio for servo in servos])
-            self._motion = self._plant.step(target, on, limit)
-            self._sense(STEP_S)
+            self._motion = self._plant.step(target, on, limit, steps)
+        self._sense(steps * STEP_S)
 
     def _sense(self, dt: float) -> None:
         motion = zip(self._motion.position, self._motion.velocity, self._motion.effort, strict=True)
@@ -110,7 +111,6 @@ class StsLine:
             servo.heated = hot.values["celsius"] if hot else None
             jump = self.faults.now("jump", servo_id, now)
             servo.jump = int(jump.values["counts"]) if jump else 0
-        self._sense(0.0)
 
     def _packet(self) -> bytes | None:
         """The next whole instruction of the input, from its id to its last parameter; None: not there yet."""
