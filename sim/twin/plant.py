@@ -42,6 +42,10 @@ class Plant(Protocol):
         """
         ...
 
+    def by_hand(self, position: np.ndarray) -> Motion:
+        """Somebody takes the arm and puts it there, (A,) [rad or m]; end stops are felt, nothing else."""
+        ...
+
 
 def make_plant(embodiment: Embodiment) -> Plant:
     """Returns the plant of a robot, at rest in its home pose."""
@@ -68,6 +72,11 @@ class JointsPlant:
             effort = limit * np.clip(accelerated / change, -1, 1) * on
         return Motion(self._position.copy(), self._velocity.copy(), effort)
 
+    def by_hand(self, position: np.ndarray) -> Motion:
+        self._position = np.clip(position, self._embodiment.lower, self._embodiment.upper)
+        self._velocity = np.zeros_like(self._position)
+        return Motion(self._position.copy(), self._velocity.copy(), np.zeros_like(self._position))
+
 
 class So101Plant:
     """The SO-101 in MuJoCo on its table: it sinks when its motors are switched off."""
@@ -81,6 +90,7 @@ class So101Plant:
         )
         add_so101(spec, embodiment)
         self._model = spec.compile()
+        self._lower, self._upper = embodiment.lower, embodiment.upper
         self._data = mujoco.MjData(self._model)
         joints = [self._model.joint(name) for name in embodiment.joint_names]
         self._q = np.array([joint.qposadr[0] for joint in joints])
@@ -99,3 +109,10 @@ class So101Plant:
         data.ctrl[:] = target
         mujoco.mj_step(model, data, steps)
         return Motion(data.qpos[self._q].copy(), data.qvel[self._v].copy(), data.actuator_force * on)
+
+    def by_hand(self, position: np.ndarray) -> Motion:
+        data = self._data
+        data.qpos[self._q] = np.clip(position, self._lower, self._upper)
+        data.qvel[:] = 0.0
+        mujoco.mj_forward(self._model, data)
+        return Motion(data.qpos[self._q].copy(), np.zeros(len(position)), np.zeros(len(position)))
