@@ -1,4 +1,4 @@
-"""The calibration dialogue on a twin whose servos are mounted anyhow: giving up is free, mistakes are seen."""
+"""The calibration dialogue on a twin whose servos are mounted anyhow: giving up is free."""
 
 from __future__ import annotations
 
@@ -131,14 +131,15 @@ def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin)
     arm.connect()
     twin.inject("hand off")
     target = ROBOT.home_position
-    start = arm.read().position
+    state = arm.read()
+    start = state.position
     for tick in range(240):
         share = min(1.0, tick / 200)
         arm.write(Command(tick, start + share * (target - start)))
         state = arm.read()
         time.sleep(1 / 120)
     assert np.abs(twin.where() - target).max() < 0.03
-    assert np.abs(state.position - twin.where()).max() < 0.03  # pyright: ignore[reportPossiblyUnbound]
+    assert np.abs(state.position - twin.where()).max() < 0.03
     arm.disconnect()
 
     # Another program resets a servo, or it is another arm: refused, and no motor is switched on.
