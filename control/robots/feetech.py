@@ -28,8 +28,9 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.faults import Fault, FaultLog
-from ideomotor.control.robots.sts_bring_up import bring_up, motors_on, switch_off
+from ideomotor.control.robots.sts_bring_up import bring_up, switch_off
 from ideomotor.control.robots.sts_bus import BUS_ERRORS, Replies, StsBus
+from ideomotor.control.robots.sts_health import JUDGED, judge, read_health
 from ideomotor.control.types import Command, RobotState
 
 TIMEOUT = 0.005  # for the replies to one request, besides their time on the wire [s]
@@ -38,14 +39,8 @@ SIZES = 10
 STALE_AFTER = 0.1  # [s]
 REOPEN_EVERY = 0.25  # [s], how often an unplugged adapter is looked for
 JUMP_MARGIN = 0.05  # [rad of the servo], besides what its speed allows between two measurements
-COOLER_BY = 5.0  # [°C] below the limit before a hot servo counts as cooled down
 FAST, FAST_BYTES = reg.POSITION.address, 6  # position, speed, load; and up to SIZES - 1 bytes more
 SLOW, SLOW_END = reg.TORQUE_ENABLE.address, reg.TABLE_SIZE  # everything else; and up to SIZES - 1 before
-ERROR_BITS = {  # those that say more than the measured values do
-    reg.ERROR_SENSOR: "sensor",
-    reg.ERROR_CURRENT: "over_current",
-    reg.ERROR_OVERLOAD: "overload",
-}
 
 
 class FeetechRobot:
@@ -264,27 +259,14 @@ class FeetechRobot:
     def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
         """Judges what one servo tells about itself."""
         i = self._index[servo]
-        joint, layout = self._names[i], self.layout
-        volts = reg.VOLTAGE.decode(data, start) * reg.VOLTAGE_UNIT
-        celsius = float(reg.TEMPERATURE.decode(data, start))
-        self.voltage[i], self.temperature[i] = volts, celsius
-        self.current[i] = reg.CURRENT.decode(data, start) * reg.CURRENT_UNIT
-        limit = layout.servos[i].model.max_temperature
-        status = reg.STATUS.decode(data, start)
-        hot = self._log.has("over_temperature", joint)
-        too_hot = celsius >= limit - COOLER_BY * hot or bool(status & reg.ERROR_TEMPERATURE)
-        low = volts < layout.min_voltage
-        self._state_of("over_temperature", joint, too_hot, now, f"{celsius:.0f} °C, limit {limit:.0f} °C")
-        self._state_of(
-            "brown_out", joint, low, now, f"{volts:.1f} V, at least {layout.min_voltage:g} V needed"
-        )
-        high = volts > layout.max_voltage
-        self._state_of(
-            "over_voltage", joint, high, now, f"{volts:.1f} V, at most {layout.max_voltage:g} V allowed"
-        )
-        for bit, name in ERROR_BITS.items():
-            self._state_of(name, joint, bool(status & bit), now, f"status {status:#04x}")
-        if self._on and not motors_on(data, start):
+        joint, health = self._names[i], read_health(data, start)
+        self.voltage[i], self.temperature[i] = health.voltage, health.temperature
+        self.current[i] = health.current
+        was_hot = self._log.has("over_temperature", joint)
+        wrong = judge(health, self.layout.servos[i], self.layout, was_hot)
+        for name in JUDGED:
+            self._state_of(name, joint, name in wrong, now, wrong.get(name, ""))
+        if self._on and not health.motor_on:
             self._log.report("torque_lost", joint, now)
 
     def _state_of(self, name: str, joint: str, present: bool, now: float, detail: str) -> None:
