@@ -146,6 +146,18 @@ def _bench_data() -> tuple[type, Callable[[Any], int]]:
     return bench_data.DataOptions, bench_data.data
 
 
+def _twin() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import twin
+
+    return twin.TwinOptions, twin.twin
+
+
+def _calibrate() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import calibrate
+
+    return calibrate.CalibrateOptions, calibrate.calibrate
+
+
 COMMANDS: dict[str, _Entry] = {
     "run": _Entry("run a simulated task with a policy or the scripted expert", _run),
     "tasks": _Entry("list the tasks, their objects and instructions", _tasks),
@@ -160,6 +172,8 @@ COMMANDS: dict[str, _Entry] = {
     "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
+    "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
+    "calibrate": _Entry("guided calibration of an arm, or its rehearsal with --twin", _calibrate),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),
     "bench loop": _Entry("measure the 120 Hz loop beside the floor that this machine sets", _bench_loop),
     "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),

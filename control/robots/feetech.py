@@ -28,8 +28,9 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.faults import Fault, FaultLog
-from ideomotor.control.robots.sts_bring_up import bring_up, motors_on, switch_off
+from ideomotor.control.robots.sts_bring_up import bring_up, switch_off
 from ideomotor.control.robots.sts_bus import BUS_ERRORS, Replies, StsBus
+from ideomotor.control.robots.sts_health import JUDGED, judge, read_health
 from ideomotor.control.types import Command, RobotState
 
 TIMEOUT = 0.005  # for the replies to one request, besides their time on the wire [s]
@@ -38,14 +39,8 @@ SIZES = 10
 STALE_AFTER = 0.1  # [s]
 REOPEN_EVERY = 0.25  # [s], how often an unplugged adapter is looked for
 JUMP_MARGIN = 0.05  # [rad of the servo], besides what its speed allows between two measurements
-COOLER_BY = 5.0  # [°C] below the limit before a hot servo counts as cooled down
 FAST, FAST_BYTES = reg.POSITION.address, 6  # position, speed, load; and up to SIZES - 1 bytes more
 SLOW, SLOW_END = reg.TORQUE_ENABLE.address, reg.TABLE_SIZE  # everything else; and up to SIZES - 1 before
-ERROR_BITS = {  # those that say more than the measured values do
-    reg.ERROR_SENSOR: "sensor",
-    reg.ERROR_CURRENT: "over_current",
-    reg.ERROR_OVERLOAD: "overload",
-}
 
 
 class FeetechRobot:
@@ -62,6 +57,7 @@ class FeetechRobot:
         port: str,
         calibration: Calibration | None = None,
         timeout: float = TIMEOUT,
+        stale_after: float = STALE_AFTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
@@ -69,6 +65,7 @@ class FeetechRobot:
             port: path of the serial device, e.g. /dev/ttyACM0.
             calibration: of this very arm; None takes the arm as assembled by the book.
             timeout: how long the replies to one request may take [s].
+            stale_after: a joint that was not measured for so long is NaN [s].
             clock: seconds, monotonic.
 
         Raises:
@@ -81,7 +78,7 @@ class FeetechRobot:
         self.embodiment, self.layout = embodiment, embodiment.bus
         self.calibration = calibration or default_calibration(embodiment)
         self.bus = StsBus(port, self.layout.baud, timeout)
-        self._clock, self._log = clock, FaultLog()
+        self._clock, self._log, self._stale_after = clock, FaultLog(), stale_after
         servos = self.layout.servos
         self._index = {servo.id: i for i, servo in enumerate(servos)}
         self._names = [servo.joint for servo in servos]
@@ -231,10 +228,10 @@ class FeetechRobot:
 
     def _note_silence(self, now: float) -> None:
         """Names the joints of which nothing usable has come for too long."""
-        silent = now - self._heard_at > STALE_AFTER
+        silent = now - self._heard_at > self._stale_after
         self._state_of("bus_silent", "", bool(silent.all()), now, "")
         for i, joint in enumerate(self._names):
-            detail = f"id {self.layout.servos[i].id}: nothing usable for {STALE_AFTER:g} s"
+            detail = f"id {self.layout.servos[i].id}: nothing usable for {self._stale_after:g} s"
             self._state_of("servo_silent", joint, bool(silent[i]), now, detail)
 
     def _next_to_tell(self, now: float) -> int | None:
@@ -262,27 +259,14 @@ class FeetechRobot:
     def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
         """Judges what one servo tells about itself."""
         i = self._index[servo]
-        joint, layout = self._names[i], self.layout
-        volts = reg.VOLTAGE.decode(data, start) * reg.VOLTAGE_UNIT
-        celsius = float(reg.TEMPERATURE.decode(data, start))
-        self.voltage[i], self.temperature[i] = volts, celsius
-        self.current[i] = reg.CURRENT.decode(data, start) * reg.CURRENT_UNIT
-        limit = layout.servos[i].model.max_temperature
-        status = reg.STATUS.decode(data, start)
-        hot = self._log.has("over_temperature", joint)
-        too_hot = celsius >= limit - COOLER_BY * hot or bool(status & reg.ERROR_TEMPERATURE)
-        low = volts < layout.min_voltage
-        self._state_of("over_temperature", joint, too_hot, now, f"{celsius:.0f} °C, limit {limit:.0f} °C")
-        self._state_of(
-            "brown_out", joint, low, now, f"{volts:.1f} V, at least {layout.min_voltage:g} V needed"
-        )
-        high = volts > layout.max_voltage
-        self._state_of(
-            "over_voltage", joint, high, now, f"{volts:.1f} V, at most {layout.max_voltage:g} V allowed"
-        )
-        for bit, name in ERROR_BITS.items():
-            self._state_of(name, joint, bool(status & bit), now, f"status {status:#04x}")
-        if self._on and not motors_on(data, start):
+        joint, health = self._names[i], read_health(data, start)
+        self.voltage[i], self.temperature[i] = health.voltage, health.temperature
+        self.current[i] = health.current
+        was_hot = self._log.has("over_temperature", joint)
+        wrong = judge(health, self.layout.servos[i], self.layout, was_hot)
+        for name in JUDGED:
+            self._state_of(name, joint, name in wrong, now, wrong.get(name, ""))
+        if self._on and not health.motor_on:
             self._log.report("torque_lost", joint, now)
 
     def _state_of(self, name: str, joint: str, present: bool, now: float, detail: str) -> None:
@@ -299,10 +283,10 @@ class FeetechRobot:
             self._note(self.bus.sync_write(goals, reg.GOAL_POSITION.address), self._clock())
 
     def _state(self, now: float) -> RobotState:
-        counts = np.where(now - self._measured_at > STALE_AFTER, np.nan, self._counts)
+        counts = np.where(now - self._measured_at > self._stale_after, np.nan, self._counts)
         oldest = self._measured_at.min()
         return RobotState(
-            time=float(oldest) if np.isfinite(oldest) else now - STALE_AFTER,
+            time=float(oldest) if np.isfinite(oldest) else now - self._stale_after,
             position=(counts - self._zero) / self._scale,
             velocity=self._speed / self._scale,
             effort=self._load * self._effort,

@@ -18,7 +18,7 @@ from ideomotor.control.robots.sts_bus import StsBus
 from ideomotor.control.servo_bus import Servo, ServoBus
 
 TRIES = 3
-PATIENCE = 0.05  # [s] for the replies to one request: no tick depends on it here
+PATIENCE = 0.1  # [s] for the replies to one request: no tick depends on it here
 PAUSE = 0.03  # [s] between tries, so that a late reply is in by then and thrown away
 RANGE_MARGIN = 60  # [counts] (5°) that a joint may be outside its range at the start
 
@@ -135,11 +135,6 @@ def switch_off(bus: StsBus, layout: ServoBus) -> bool:
     return len(off) == len(layout.servos)
 
 
-def motors_on(data: bytes, start: int) -> bool:
-    """Whether a servo's motor is on, out of a piece of its table that begins at address `start`."""
-    return reg.TORQUE_ENABLE.decode(data, start) != 0
-
-
 def write(bus: StsBus, servo: Servo, register: reg.Register, value: int) -> None:
     """Writes a register and reads it back.
 
@@ -198,5 +193,5 @@ def _report(servo: Servo, table: bytes) -> ServoReport:
         offset=reg.OFFSET.decode(table, 0),
         mode=reg.MODE.decode(table, 0),
         return_delay=reg.RETURN_DELAY.decode(table, 0),
-        torque=motors_on(table, 0),
+        torque=reg.TORQUE_ENABLE.decode(table, 0) != 0,
     )

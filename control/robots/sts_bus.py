@@ -13,6 +13,7 @@ Nothing here raises while the loop runs: what went wrong comes back in `Replies.
 
 from __future__ import annotations
 
+import os
 import select
 import termios
 import time
@@ -106,8 +107,8 @@ class StsBus:
         allowed = timeout + (len(servos) * (size + OVERHEAD) + OVERHEAD) * 10 / self.baud
         port.deadline = time.monotonic() + allowed
         port.is_using = False
-        if send(port) != 0:
-            raise OSError("the port did not take a packet")
+        if send(port) != 0:  # the adapter does not drain its output
+            return Replies(problems=(*problems, *(("no_reply", servo) for servo in servos or [None])))
         port.deadline = time.monotonic() + allowed
         data, errors, waiting = {}, {}, list(servos)
         while waiting and (more := self._receive(port)) is not None:
@@ -146,7 +147,7 @@ class _Port:
     def __init__(self, path: str, baud: int) -> None:
         import serial
 
-        self._serial: Any = serial.Serial(path, baud, timeout=0, write_timeout=0.1, exclusive=True)
+        self._serial: Any = serial.Serial(path, baud, timeout=0, exclusive=True)
         self._serial.reset_input_buffer()
         self._buffer = bytearray()
         self._sent = b""  # the last packet, as long as it may still come back as an echo
@@ -173,7 +174,11 @@ class _Port:
 
     def writePort(self, packet: Sequence[int]) -> int:
         self._sent = bytes(packet)
-        return self._serial.write(self._sent)
+        try:
+            # Not pyserial's write: it takes a pause of this process for a time-out of the port.
+            return os.write(self._serial.fileno(), self._sent)
+        except BlockingIOError:
+            return 0
 
     def readPort(self, length: int) -> bytes:
         """Up to `length` bytes; waits for the first one, but no longer than the deadline."""

@@ -18,7 +18,7 @@ class Register:
     size: int = 1  # [bytes]
     sign_bit: int | None = None
 
-    def decode(self, data: bytes, start: int | None = None) -> int:
+    def decode(self, data: bytes | bytearray, start: int | None = None) -> int:
         """Returns the value out of `data`.
 
         Args:

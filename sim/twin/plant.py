@@ -32,14 +32,18 @@ class Motion:
 class Plant(Protocol):
     """The mechanics of one arm."""
 
-    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray) -> Motion:
-        """Moves on by `STEP_S`.
+    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
+        """Moves on by `steps` times `STEP_S`.
 
         Args:
             target: (A,) [rad or m].
             on: (A,) bool, whether the motor is on.
             limit: (A,) [N m or N], the highest effort of the motors.
         """
+        ...
+
+    def by_hand(self, position: np.ndarray) -> Motion:
+        """Somebody takes the arm and puts it there, (A,) [rad or m]; end stops are felt, nothing else."""
         ...
 
 
@@ -56,16 +60,22 @@ class JointsPlant:
         self._position = np.array(embodiment.home_position)
         self._velocity = np.zeros_like(self._position)
 
-    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray) -> Motion:
-        robot = self._embodiment
-        driven = np.clip(STIFFNESS * (target - self._position), -robot.max_velocity, robot.max_velocity)
-        wanted = np.where(on, driven, self._velocity * (1 - FREE_DECAY * STEP_S))
-        change = 4 * robot.max_acceleration * STEP_S
-        accelerated = np.clip(wanted - self._velocity, -change, change)
-        self._velocity = self._velocity + accelerated
-        self._position = self._position + STEP_S * self._velocity
-        effort = limit * np.clip(accelerated / change, -1, 1) * on
+    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
+        robot, effort = self._embodiment, np.zeros_like(target)
+        for _ in range(steps):
+            driven = np.clip(STIFFNESS * (target - self._position), -robot.max_velocity, robot.max_velocity)
+            wanted = np.where(on, driven, self._velocity * (1 - FREE_DECAY * STEP_S))
+            change = 4 * robot.max_acceleration * STEP_S
+            accelerated = np.clip(wanted - self._velocity, -change, change)
+            self._velocity = self._velocity + accelerated
+            self._position = self._position + STEP_S * self._velocity
+            effort = limit * np.clip(accelerated / change, -1, 1) * on
         return Motion(self._position.copy(), self._velocity.copy(), effort)
+
+    def by_hand(self, position: np.ndarray) -> Motion:
+        self._position = np.clip(position, self._embodiment.lower, self._embodiment.upper)
+        self._velocity = np.zeros_like(self._position)
+        return Motion(self._position.copy(), self._velocity.copy(), np.zeros_like(self._position))
 
 
 class So101Plant:
@@ -80,6 +90,7 @@ class So101Plant:
         )
         add_so101(spec, embodiment)
         self._model = spec.compile()
+        self._lower, self._upper = embodiment.lower, embodiment.upper
         self._data = mujoco.MjData(self._model)
         joints = [self._model.joint(name) for name in embodiment.joint_names]
         self._q = np.array([joint.qposadr[0] for joint in joints])
@@ -90,11 +101,18 @@ class So101Plant:
         self._data.ctrl[:] = embodiment.home_position
         mujoco.mj_forward(self._model, self._data)
 
-    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray) -> Motion:
+    def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
         model, data = self._model, self._data
         model.actuator_gainprm[:] = self._gain * on[:, None]
         model.actuator_biasprm[:] = self._bias * on[:, None]
         model.actuator_forcerange[:] = np.stack([-limit, limit], axis=1)
         data.ctrl[:] = target
-        mujoco.mj_step(model, data)
+        mujoco.mj_step(model, data, steps)
         return Motion(data.qpos[self._q].copy(), data.qvel[self._v].copy(), data.actuator_force * on)
+
+    def by_hand(self, position: np.ndarray) -> Motion:
+        data = self._data
+        data.qpos[self._q] = np.clip(position, self._lower, self._upper)
+        data.qvel[:] = 0.0
+        mujoco.mj_forward(self._model, data)
+        return Motion(data.qpos[self._q].copy(), np.zeros(len(position)), np.zeros(len(position)))

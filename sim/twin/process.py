@@ -39,11 +39,14 @@ class Twin:
             raise UserError(
                 f"robot: the twin of {robot!r} needs a section bus of protocol feetech in its file"
             )
+        if len(assembly) not in (0, len(bus.servos)) or not all(abs(counts) < 4096 for counts in assembly):
+            raise UserError(f"assembly: got {list(assembly)}, expected {len(bus.servos)} counts of one turn")
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ideomotor.sim.twin.serve", robot, *map(str, assembly)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C in a terminal is for the program, which then ends the twin
         )
         self.port = self._line()
 
@@ -56,7 +59,11 @@ class Twin:
         self.stop()
 
     def inject(self, fault: str) -> None:
-        """Makes a fault happen: one line of `sim/twin/faults.py`. UserError if it is none."""
+        """Makes a fault happen, or a hand move the arm: one line of `faults.py`, or "hand MOVE".
+
+        Raises:
+            UserError: it is neither.
+        """
         said = self._tell(fault)
         if said != "ok":
             raise UserError(said.removeprefix("error: "))

@@ -2,7 +2,8 @@
 
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
-(`faults.py`) or `where` (the joints true positions); each is answered by one line on standard output.
+(`faults.py`), `where` (the joints' true positions) or `hand MOVE` (`hand.py`); each is answered by one line
+on standard output.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ def answer(line: StsLine, command: str, now: float) -> str:
     if words[:1] == ["where"]:
         return json.dumps({"position": line.position.tolist()})
     try:
-        line.faults.add(command, now)
+        if words[:1] == ["hand"] and len(words) == 2:
+            line.hand(words[1], now)
+        else:
+            line.faults.add(command, now)
     except UserError as error:
         return f"error: {error}"
     return "ok"

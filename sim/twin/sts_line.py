@@ -14,6 +14,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.sim.twin.faults import FaultPlan
+from ideomotor.sim.twin.hand import Hand
 from ideomotor.sim.twin.plant import STEP_S, Motion, make_plant
 from ideomotor.sim.twin.sts_servo import RESTART_VOLTS, StsServo
 
@@ -36,12 +37,14 @@ class StsLine:
         assert embodiment.bus is not None
         layout = embodiment.bus.servos
         self.faults = FaultPlan()
+        self._embodiment = embodiment
+        self._hand: Hand | None = None
         self._plant = make_plant(embodiment)
         off = assembly or (0,) * len(layout)
         self.servos = {
             servo.id: StsServo(servo, counts, USUAL_VOLTS) for servo, counts in zip(layout, off, strict=True)
         }
-        self._now = self._sensed_at = now
+        self._now = now
         self._awake_at = now  # of servos that restart
         self._input = bytearray()
         self._output: list[tuple[float, int, bytes]] = []  # (when, order, bytes), a heap
@@ -54,6 +57,11 @@ class StsLine:
     def position(self) -> np.ndarray:
         """(A,) [rad or m], where the joints really are."""
         return self._motion.position
+
+    def hand(self, what: str, now: float) -> None:
+        """Somebody moves the arm: to the "middle" of its range, in a "sweep" to all stops, or "off" it."""
+        at = self._motion.position
+        self._hand = None if what == "off" else Hand(what, self._embodiment, at, now)
 
     def receive(self, data: bytes, now: float) -> None:
         """Takes in what the master sent; answers appear in `output`."""
@@ -86,13 +94,17 @@ class StsLine:
             self._now = now - LONGEST_GAP_S
         self._supply(now)
         servos = list(self.servos.values())
-        while self._now + STEP_S <= now:
-            self._now += STEP_S
+        steps = int((now - self._now) / STEP_S + 1e-6)
+        if steps > 0:
+            self._now += steps * STEP_S
+        if self._hand is not None:
+            self._motion = self._plant.by_hand(self._hand.position(now))
+        elif steps > 0:
             target = np.array([servo.target for servo in servos])
             on = np.array([servo.on for servo in servos])
             limit = np.array([servo.torque_limit * servo.servo.gear_ratio for servo in servos])
-            self._motion = self._plant.step(target, on, limit)
-            self._sense(STEP_S)
+            self._motion = self._plant.step(target, on, limit, steps)
+        self._sense(steps * STEP_S)
 
     def _sense(self, dt: float) -> None:
         motion = zip(self._motion.position, self._motion.velocity, self._motion.effort, strict=True)
@@ -110,7 +122,6 @@ class StsLine:
             servo.heated = hot.values["celsius"] if hot else None
             jump = self.faults.now("jump", servo_id, now)
             servo.jump = int(jump.values["counts"]) if jump else 0
-        self._sense(0.0)
 
     def _packet(self) -> bytes | None:
         """The next whole instruction of the input, from its id to its last parameter; None: not there yet."""

@@ -49,7 +49,7 @@ class StsServo:
         self.restart()
 
     def get(self, register: reg.Register) -> int:
-        return register.decode(bytes(self.table), 0)
+        return register.decode(self.table[register.address : register.address + register.size])
 
     def put(self, register: reg.Register, value: int) -> None:
         self.table[register.address : register.address + register.size] = register.encode(value)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.robots.faults import FAULTS
 from ideomotor.control.robots.feetech import FeetechRobot
 from ideomotor.control.types import Command, RobotState
@@ -21,8 +22,10 @@ pytest.importorskip("scservo_sdk")
 
 ROBOT = load_embodiment("so101")
 NAMES = ROBOT.joint_names
-TOLERANCE = 0.04  # [rad]; the joints move at up to 1.5 rad/s, so 80 ms of staleness is 0.12 rad
-PATIENT = 0.03  # [s], a time-out for machines where the twin's process has to wait for its turn
+TOLERANCE = 0.015  # [rad], ten counts; the joints move at up to 1.5 rad/s, so 75 ms of staleness is 0.11 rad
+# For machines where the twin's process has to wait for its turn: longer than what a robot is used with.
+PATIENT = {"timeout": 0.05, "stale_after": 0.3}  # [s]
+STALL_S = 0.08  # a tick that takes longer than the faults explain says that the machine stood still
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,26 @@ class Row:
     blind: set[str] = field(default_factory=set)  # joints that must become NaN; all others must not
     stops: bool = False  # whether what is named must stop the arm
     rearm: bool = False  # whether the operator must re-arm it afterwards
-    seconds: float = 0.6  # that it is watched
+    seconds: float = 0.8  # that it is watched
 
 
 EVERY = set(NAMES)
 TABLE = [
     Row("delay id=3 ms=80 count=1", {"no_reply", "late_reply"}),
     Row("delay id=3 ms=80", {"no_reply", "late_reply", "servo_silent"}, {"elbow_flex"}, stops=True),
-    Row("delay ms=45 for=0.3", {"no_reply", "late_reply", "bus_silent"}, EVERY, stops=True),
+    Row("delay ms=75 for=0.7", {"no_reply", "late_reply", "bus_silent"}, EVERY, stops=True, seconds=1.0),
     Row("drop id=2 count=1", {"no_reply"}),
     Row("corrupt id=3 count=2", {"corrupt_reply"}),
     Row("corrupt id=5", {"corrupt_reply", "servo_silent"}, {"wrist_roll"}, stops=True),
     Row("noise count=10", set()),
     Row("echo", {"echo"}),
     Row("dead id=4", {"no_reply", "servo_silent"}, {"wrist_flex"}, stops=True),
-    Row("dead id=2 chain=1", {"no_reply", "servo_silent"}, {"shoulder_lift"}, stops=True, seconds=1.0),
-    Row("jump id=1 counts=1900 for=0.04", {"implausible_position"}, seconds=0.4),
+    Row("dead id=2 chain=1", {"no_reply", "servo_silent"}, {"shoulder_lift"}, stops=True),
+    Row("jump id=1 counts=1900 for=0.15", {"implausible_position"}, seconds=0.4),
     Row("hot id=2 celsius=68", {"over_temperature"}, stops=True),
     Row("brownout volts=4.2", {"brown_out"}, stops=True),
     Row("brownout volts=3 for=0.2", {"bus_silent", "torque_lost"}, EVERY, True, rearm=True, seconds=1.2),
-    Row("unplug for=0.3", {"unplugged"}, EVERY, stops=True, seconds=1.2),
+    Row("unplug for=0.6", {"unplugged"}, EVERY, stops=True, seconds=1.2),
 ]  # fmt: skip
 
 
@@ -65,11 +68,23 @@ def twin() -> Iterator[Twin]:
 
 @pytest.fixture
 def arm(twin: Twin) -> Iterator[FeetechRobot]:
-    twin.inject("clear")
-    robot = FeetechRobot(ROBOT, twin.port, timeout=PATIENT)
-    robot.connect()
+    robot = connected(twin, **PATIENT)
     yield robot
     robot.disconnect()
+
+
+def connected(twin: Twin, **options: float) -> FeetechRobot:
+    """An arm without faults; tries more than once, for machines that stand still now and then."""
+    twin.inject("clear")
+    robot = FeetechRobot(ROBOT, twin.port, **options)
+    for _ in range(9):
+        try:
+            robot.connect()
+            return robot
+        except UserError:
+            time.sleep(0.2)
+    robot.connect()
+    return robot
 
 
 @dataclass
@@ -80,6 +95,7 @@ class Seen:
     truths: list[tuple[float, np.ndarray]] = field(default_factory=list)  # (time, (A,) positions)
     faults: set[tuple[str, str]] = field(default_factory=set)  # (name, joint)
     stopped: bool = False  # some fault asked for a stop
+    longest: float = 0.0  # tick [s]
 
     @property
     def blind(self) -> set[str]:
@@ -93,8 +109,10 @@ class Seen:
         positions = np.array([position for _, position in self.truths])
         for i, state in enumerate(self.states):
             after = 2 * i + 1  # the truth asked for right after this reading
-            first = min(np.searchsorted(times, state.time - 0.01), 2 * i)
-            had = positions[max(0, first - 1) : after + 1]
+            before = max(0, min(np.searchsorted(times, state.time) - 1, 2 * i))
+            if np.diff(times[before : after + 1]).max() > 0.025:
+                continue  # what the joints did in between is not known
+            had = positions[before : after + 1]
             low, high = had.min(0) - TOLERANCE, had.max(0) + TOLERANCE
             off = (state.position < low) | (state.position > high)  # False for NaN
             wrong += [f"tick {i}, {NAMES[j]}: {state.position[j]:.3f}" for j in np.flatnonzero(off)]
@@ -109,20 +127,47 @@ def drive(robot: FeetechRobot, twin: Twin, seconds: float) -> Seen:
         state = robot.read()
         seen.states.append(state)
         seen.truths.append((time.monotonic(), twin.where()))
-        # Starts from where the arm is, slowly, so that only the servos' own faults show.
         swing = 0.15 * np.sin(10 * now) * np.ones(len(NAMES))
         robot.write(Command(tick, ROBOT.home_position + swing))
         faults = robot.faults()
         seen.faults |= {(fault.name, fault.joint) for fault in faults}
         seen.stopped |= any(fault.kind.stops for fault in faults)
         tick += 1
+        seen.longest = max(seen.longest, time.monotonic() - now)
         time.sleep(max(0.0, now + 1 / 120 - time.monotonic()))
     return seen
 
 
+def watched(robot: FeetechRobot, twin: Twin, seconds: float, fault: str = "") -> Seen:
+    """Drives the arm with a fault; once more if the machine stood still, which proves nothing."""
+    for _ in range(5):
+        twin.inject("clear")
+        recovered(robot, twin)
+        twin.inject(fault)
+        seen = drive(robot, twin, seconds)
+        assert seen.untrue() == []  # however slow the machine is
+        if seen.longest < PATIENT["timeout"] + STALL_S:
+            return seen
+        if any(fault.kind.latched for fault in robot.faults()):
+            twin.inject("clear")
+            recovered(robot, twin)
+            robot.rearm()
+    pytest.skip("this machine is too busy to judge a fault of 0.1 s")
+
+
+def recovered(robot: FeetechRobot, twin: Twin) -> None:
+    """Drives the arm until it has been well for a while."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        seen = drive(robot, twin, 0.4)
+        faults = {fault.name for fault in robot.faults() if fault.kind.stops and not fault.kind.latched}
+        if not seen.blind and not faults:
+            return
+    pytest.fail(f"not well again: {robot.faults()}")
+
+
 def test_a_healthy_arm_follows_and_says_where_it_is(arm: FeetechRobot, twin: Twin) -> None:
-    drive(arm, twin, 0.3)
-    seen = drive(arm, twin, 1.0)
+    seen = watched(arm, twin, 1.0)
     assert not seen.stopped and not seen.blind
     assert seen.untrue() == []
     moved = np.ptp([state.position for state in seen.states], axis=0)
@@ -137,25 +182,20 @@ def test_a_healthy_arm_follows_and_says_where_it_is(arm: FeetechRobot, twin: Twi
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
 def test_a_fault_is_named_and_never_a_wrong_position(arm: FeetechRobot, twin: Twin, row: Row) -> None:
-    drive(arm, twin, 0.3)
-    twin.inject(row.fault)
-    seen = drive(arm, twin, row.seconds)
-    assert seen.untrue() == []
+    seen = watched(arm, twin, row.seconds, row.fault)
     assert row.names <= {name for name, _ in seen.faults}
     assert seen.blind == row.blind
     assert seen.stopped == row.stops
 
     twin.inject("clear")
-    drive(arm, twin, 1.2)
+    recovered(arm, twin)
     stopping = {fault.name for fault in arm.faults() if fault.kind.stops}
     assert stopping == ({"torque_lost"} if row.rearm else set())
     if row.rearm:
         arm.rearm()
-        drive(arm, twin, 0.4)
-        assert not [fault for fault in arm.faults() if fault.kind.stops]
-    seen = drive(arm, twin, 0.5)
-    assert not seen.blind and not seen.stopped
-    assert seen.untrue() == []
+    recovered(arm, twin)
+    assert not [fault for fault in arm.faults() if fault.kind.stops]
+    seen = watched(arm, twin, 0.5)
     assert (np.ptp([state.position for state in seen.states], axis=0) > 0.2).all()
 
 
@@ -176,19 +216,25 @@ def test_motors_that_lost_power_do_not_start_by_themselves(arm: FeetechRobot, tw
 
 def test_a_dead_servo_costs_no_more_than_its_time_out_now_and_then(twin: Twin) -> None:
     """With the vendor's own time-outs each tick would last 34 ms and more."""
-    twin.inject("clear")
-    robot = FeetechRobot(ROBOT, twin.port)
-    robot.connect()
-    twin.inject("dead id=3")
+    robot = connected(twin)
+    try:
+        usual = _median_tick(robot)
+        twin.inject("dead id=3")
+        # Thrice the usual, where this machine has no time for the twin's process.
+        assert _median_tick(robot) < max(1 / 120, 3 * usual)
+    finally:
+        robot.disconnect()
+
+
+def _median_tick(robot: FeetechRobot) -> float:
     took = []
-    for tick in range(150):
+    for tick in range(120):
         start = time.perf_counter()
         robot.read()
         robot.write(Command(tick, ROBOT.home_position))
         took.append(time.perf_counter() - start)
         time.sleep(max(0.0, 1 / 120 - took[-1]))
-    assert np.median(took) < 1 / 120
-    robot.disconnect()
+    return float(np.median(took))
 
 
 def test_a_command_that_is_not_finite_is_not_sent(arm: FeetechRobot, twin: Twin) -> None:

@@ -1,0 +1,169 @@
+"""Calibrating an arm of STS servos by hand: reading it while people move it, and writing offsets at the end.
+
+Everything before `write_offsets` only reads, so that a calibration can be given up at any time. Offsets move
+the seam of a servo's counts (between 4095 and 0) out of its joint's way; they are kept in the servo.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ideomotor.control.calibration import Calibration, JointCalibration, from_sweep
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.sts_bring_up import PATIENCE, ServoReport, survey, switch_off, write_kept
+from ideomotor.control.robots.sts_bus import BUS_ERRORS, StsBus
+from ideomotor.control.servo_bus import ServoBus
+
+STILL = 12  # [counts] (1°) that a joint may move while the pose is read
+READINGS = 10
+GAP_S = 0.3  # without a reading during the sweep; a joint that went far in it may have gone round
+
+
+class SweptArm:
+    """An arm whose motors are off, for a calibration."""
+
+    def __init__(self, embodiment: Embodiment, port: str) -> None:
+        """Opens the port and looks at every servo; motors stay as they are.
+
+        Raises:
+            UserError: the robot has no such bus, or the port or a servo is missing.
+        """
+        if embodiment.bus is None or embodiment.bus.protocol != "feetech":
+            raise UserError(
+                f"robot: {embodiment.name} has no feetech bus in its file, expected a section bus"
+            )
+        self.embodiment, self.layout = embodiment, embodiment.bus
+        self.bus = StsBus(port, self.layout.baud, PATIENCE)
+        try:
+            self.bus.open()
+        except BUS_ERRORS as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(f"port: cannot open {port!r} ({reason}), expected a servo adapter") from error
+        self._turn = np.array([servo.model.counts_per_turn for servo in self.layout.servos])
+        try:
+            self.reports: list[ServoReport] = survey(self.bus, self.layout)
+            self._check_models(self.layout)
+        except BaseException:
+            self.bus.close()
+            raise
+        self._old = np.array([report.offset for report in self.reports])
+        self._new = self._old.copy()
+        self._last: np.ndarray | None = None  # (A,) unwrapped counts with the new offsets
+        self._read_at = 0.0  # [s]
+        self._lost: set[str] = set()  # joints that moved too far between two readings
+        self.lowest = self.highest = np.zeros(len(self._turn))  # of the sweep, likewise
+
+    @property
+    def motors_on(self) -> bool:
+        """Whether some motor was on when the arm was looked at."""
+        return any(report.torque for report in self.reports)
+
+    def release(self) -> None:
+        """Switches all motors off; UserError if one does not listen."""
+        if not switch_off(self.bus, self.layout):
+            raise UserError(
+                f"bus: not all motors at {self.bus.path} could be switched off, expected them off"
+            )
+
+    def close(self) -> None:
+        self.bus.close()
+
+    def take_middle(self) -> None:
+        """Takes the pose of now as the middle of all ranges: new offsets would put it at half a turn.
+
+        Raises:
+            UserError: the arm moves, or does not answer.
+        """
+        readings = []
+        for _ in range(READINGS):
+            raw = self._raw()
+            if raw is not None:
+                readings.append(raw)
+            time.sleep(0.02)
+        if len(readings) < READINGS // 2:
+            raise UserError(f"bus: {len(readings)} of {READINGS} readings at {self.bus.path}, expected all")
+        first = readings[0]
+        moves = np.array([_wrapped(raw - first, self._turn) for raw in readings])
+        restless = [
+            s.joint for s, m in zip(self.layout.servos, np.ptp(moves, axis=0), strict=True) if m > STILL
+        ]
+        if restless:
+            raise UserError(f"pose: {', '.join(restless)} moved, expected the arm to be held still")
+        middle = first + moves.mean(0)
+        offsets = _wrapped(np.rint(middle) - self._turn // 2, self._turn)
+        self._new = np.clip(offsets, 1 - self._turn // 2, self._turn // 2 - 1).astype(int)
+        self._middle = (np.rint(middle) - self._new) % self._turn
+        self._last = self.lowest = self.highest = self._middle.copy()
+        self._read_at = time.monotonic()
+
+    def watch(self) -> np.ndarray | None:
+        """Reads all joints once during the sweep: (A,) counts with the new offsets; None if it failed."""
+        raw = self._raw()
+        if raw is None or self._last is None:
+            return None
+        moved, now = _wrapped(raw - self._new - self._last, self._turn), time.monotonic()
+        if now - self._read_at > GAP_S:
+            far = np.abs(moved) > self._turn / 4
+            self._lost |= {servo.joint for servo, lost in zip(self.layout.servos, far, strict=True) if lost}
+        self._last, self._read_at = self._last + moved, now
+        self.lowest, self.highest = np.minimum(self.lowest, self._last), np.maximum(self.highest, self._last)
+        return self._last
+
+    def result(self, arm: str, made_at: str) -> tuple[Calibration, list[str]]:
+        """Returns the calibration that the sweep gives, and what is implausible about it."""
+        joints = []
+        problems = [
+            f"{joint}: it went too far while the servos could not be read" for joint in sorted(self._lost)
+        ]
+        for i, (servo, joint) in enumerate(zip(self.layout.servos, self.embodiment.joints, strict=True)):
+            sweep = (int(self._middle[i]), int(self.lowest[i]), int(self.highest[i]))
+            found, doubts = from_sweep(servo, joint.lower, joint.upper, *sweep)
+            joints.append(
+                JointCalibration(
+                    found.joint, found.id, found.zero, found.lower, found.upper, int(self._new[i])
+                )
+            )
+            problems += doubts
+        return Calibration(self.embodiment.name, arm, made_at, tuple(joints)), problems
+
+    def write_offsets(self) -> None:
+        """Writes the new offsets into the servos; all of them or, if anything comes between, none.
+
+        Raises:
+            UserError: a servo did not take it.
+        """
+        done = []
+        try:
+            for servo, offset in zip(self.layout.servos, self._new, strict=True):
+                done.append(servo)
+                write_kept(self.bus, servo, reg.OFFSET, int(offset))
+        except BaseException:
+            for servo, offset in zip(done, self._old, strict=False):
+                write_kept(self.bus, servo, reg.OFFSET, int(offset))
+            raise
+
+    def _raw(self) -> np.ndarray | None:
+        """(A,) counts of the encoders, without offsets."""
+        ids = [servo.id for servo in self.layout.servos]
+        replies = self.bus.sync_read(ids, reg.POSITION.address, reg.POSITION.size)
+        if not self.bus.is_open:
+            raise UserError(f"port: the adapter at {self.bus.path} is gone, expected it to stay plugged in")
+        if len(replies.data) < len(ids) or replies.late():
+            return None
+        counts = np.array([reg.POSITION.decode(replies.data[servo]) for servo in ids])
+        return (counts + self._old) % self._turn
+
+    def _check_models(self, layout: ServoBus) -> None:
+        for report, servo in zip(self.reports, layout.servos, strict=True):
+            if report.model != servo.model.number:
+                expected = f"{servo.model.number} ({servo.model.name})"
+                raise UserError(f"{servo.joint}: model: got {report.model}, expected {expected}")
+
+
+def _wrapped(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Counts brought into half a turn to both sides of 0."""
+    return (counts + turn // 2) % turn - turn // 2
