@@ -63,7 +63,7 @@ def train(options: TrainOptions) -> int:
     embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
     open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
     if stage.base and not recipe.interpreter:
-        check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank)
+        check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
 
     from accelerate import PartialState
 

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModelForImageTextToText, SmolVLMConfig
 
-from ideomotor.control.errors import UserError
 from ideomotor.vla.families import axis_positions, family_of, first_layers, pooled, say, sight
 from ideomotor.vla.grounding import Pointing, PointingHead
 from ideomotor.vla.language import (
@@ -32,7 +31,7 @@ from ideomotor.vla.language import (
     encode_prompts,
 )
 from ideomotor.vla.plan_head import PlanHead
-from ideomotor.vla.pretrained import ADAPTER, AddedTokens, Pretrained, fitted, frame_of
+from ideomotor.vla.pretrained import ADAPTER, AddedTokens, Pretrained, checked_layer, fitted, frame_of
 
 
 @dataclass(frozen=True)
@@ -130,10 +129,8 @@ class Interpreter(nn.Module):
         self.side = base.token_side if base else self.sight.tokens
         pictures, names = len(config.cameras), len(config.names)
         self.image_tokens = self.side**2 * pictures
+        self.layer = checked_layer(self.vlm.config, config.layer)
         self.depth = int(text.num_hidden_layers)
-        if not -self.depth - 1 <= config.layer <= self.depth:
-            raise UserError(f"layer: got {config.layer}, expected -1 (the last) or 0 to {self.depth}")
-        self.layer = config.layer % (self.depth + 1)
         self.point = PointingHead(
             self.sight.width,
             text.hidden_size,

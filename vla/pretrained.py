@@ -121,15 +121,25 @@ def adopt(
     return with_adapters(vlm, described), tokenizer, described
 
 
-def check(source: str, tuning: str, image_tokens: int = 64, lora_rank: int = 16) -> None:
-    """What can be told without loading weights: raises as `adopt` does."""
+def check(source: str, tuning: str, image_tokens: int = 64, lora_rank: int = 16, layer: int = -1) -> None:
+    """What can be told without loading weights: raises as `adopt` and `Interpreter` do."""
     if tuning not in TUNING:
         raise unknown_name("tuning", tuning, TUNING)
     if tuning == "lora":
         _peft()
         if lora_rank < 1:
             raise UserError(f"lora_rank: got {lora_rank}, expected 1 or more")
-    within_budget(_config(source), image_tokens)
+    config = _config(source)
+    within_budget(config, image_tokens)
+    checked_layer(config, layer)
+
+
+def checked_layer(config: Any, layer: int) -> int:
+    """How many layers lie below the plan. UserError for one that the model does not have."""
+    depth = int(config.text_config.num_hidden_layers)
+    if not -depth - 1 <= layer <= depth:
+        raise UserError(f"layer: got {layer}, expected -1 (the last) or 0 to {depth}")
+    return layer % (depth + 1)
 
 
 def load_base(source: str, tuning: str) -> Any:

@@ -19,6 +19,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.types import Observation
 from ideomotor.datasets.episode import Episode
 from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.launch import cli
 from ideomotor.train.interpreter import examine, new_interpreter
 from ideomotor.train.recipe import InterpreterRecipe
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
@@ -154,6 +155,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: Path) -> None:
     """LoRA on Qwen3-VL, whose checkpoint names its base; then the same interpreter for another policy."""
     base = shutil.copytree(bases["qwen3_vl"], tmp_path / "base")
@@ -168,7 +170,7 @@ def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: P
             [*command, "--config", "smoke", *arguments],
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=550,
             env=environment,
         )
 
@@ -194,6 +196,9 @@ def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: P
     assert again.returncode == 0, again.stderr[-3000:]
     assert list((tmp_path / "cache").rglob("plans-*.npy")) == plans  # not read again
 
-    refused = train("--interpreter", "nobody/nothing", "--out", str(tmp_path / "not"))
-    assert refused.returncode == 2 and "cannot load 'nobody/nothing'" in refused.stderr
-    assert not (tmp_path / "not").exists()
+
+def test_a_base_that_is_not_there_is_bad_input(data, tmp_path: Path, capsys) -> None:
+    arguments = ["train", "--data", str(data), "--out", str(tmp_path / "out"), "--config", "smoke"]
+    assert cli.main([*arguments, "--interpreter", "nobody/nothing"]) == 2
+    assert "cannot load 'nobody/nothing'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -95,6 +95,7 @@ def test_pictures_and_words_matter_and_padding_and_company_do_not(family, bases,
     torch.testing.assert_close(both[:1], alone, atol=2e-4, rtol=1e-3)
     for other in (1, 2):  # another instruction, another picture
         assert (both[other] - both[0]).abs().max() > 1e-3
+    assert torch.isfinite(plan(pixels, told, [False, False])).all()  # no picture in the whole batch
     blind = plan(pixels.flip(0), [*told, *told], [True, False, True, True])
     torch.testing.assert_close(plan(pixels, [*told, *told], [True, False, True, True])[1], blind[1])
 

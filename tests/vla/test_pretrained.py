@@ -37,6 +37,10 @@ def test_what_is_loaded_says_what_was_saved(family, tuning, bases, tmp_path: Pat
         assert torch.equal(getattr(before, name), getattr(after, name)), name
     assert torch.equal(before.pointing.points, after.pointing.points)
     assert loaded.config == interpreter.config
+    learned = [
+        {name for name, p in each.named_parameters() if p.requires_grad} for each in (interpreter, loaded)
+    ]
+    assert learned[0] == learned[1]
     stored = load_file(tmp_path / "saved" / "model.safetensors")
     of_base = {key for key in stored if key.startswith("interpreter.vlm.")}
     if tuning == "frozen":
@@ -89,7 +93,7 @@ def test_what_cannot_be_a_base_is_refused(bases, tmp_path: Path, monkeypatch, ma
     with pytest.raises(UserError, match="lora_rank: got 0"):
         check(smol, "lora", lora_rank=0)
     with pytest.raises(UserError, match=r"layer: got 4, expected -1 \(the last\) or 0 to 3"):
-        make(bases["smolvlm"], layer=4)
+        check(smol, "frozen", layer=4)
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     with pytest.raises(UserError, match=r"needs the extra 'peft': pip install 'ideomotor\[peft\]'"):
         check(smol, "lora")
