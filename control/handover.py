@@ -7,7 +7,7 @@ A chunk is made from the observation of tick t and arrives d ticks later. What t
 - `naive`: the chunk is made without knowing them and entered in its middle; the seam jumps.
 - `ensemble`: as naive, but all chunks that cover a tick are averaged, with weights exp(-age) as in ACT
   (arXiv 2304.13705), which hides seams and blurs decisions.
-- `sync`: the robot executes a part of a chunk, stops, and waits for the next one.
+- `sync`: the robot executes a part of a chunk, and stands at its end until the next one is there.
 
 The last three are there to be compared with.
 """
@@ -25,6 +25,7 @@ from ideomotor.control.errors import unknown_name
 from ideomotor.control.types import ActionChunk
 
 ENSEMBLE_DECAY = 0.01  # m of ACT's weights exp(-m i), i = 0 for the oldest chunk
+SYNC_TICKS = 48  # executed of each chunk where the robot waits for the next one
 DELAYS = 16  # newest measurements that an estimate is made from
 FIRST_DELAY_S = 0.2  # assumed before anything was measured
 

@@ -21,7 +21,7 @@ class Patience:
     """How old things may be [s]."""
 
     state_s: float = 0.1  # since the robot last gave a new state
-    chunk_s: float = 0.6  # since the observation of the chunk being executed
+    chunk_s: float = 1.0  # since the observation of the chunk being executed
     plan_s: float = 1.5  # since the observation of its plan
     silence_s: float = 0.5  # since a process's last sign of life
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ideomotor.control.controller import Controller
-from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
+from ideomotor.control.handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
 
@@ -103,7 +103,7 @@ def rollout(
     else:
         policy.reset(world.seed)
         busy = -(-delay_ticks // FRAME_TICKS) * FRAME_TICKS  # a half of the policy does one thing at a time
-        act_every = act_every + busy if method.waits else max(act_every, busy)
+        act_every = max(act_every, SYNC_TICKS) + busy if method.waits and busy else max(act_every, busy)
         pilot = _PolicyPilot(policy, method, world.seed, delay_ticks, max(plan_every, busy), act_every)
 
     commands: list[np.ndarray] = []
@@ -218,12 +218,13 @@ class _PolicyPilot:
     def _stop_and_think(
         self, tick: int, observation: Observation, plan: LatentPlan, controller: Controller
     ) -> None:
-        """The arm stands for the delay and then executes the chunk until the next one is begun."""
+        """After the delay the arm executes a part of the chunk, and stands at its end for the next delay."""
         if tick:
             self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
         chunk = self._policy.act(observation, plan, controller.committed(tick, 0))
         executed = chunk.actions[: self._act_every - self._delay]
-        controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=executed))
+        actions = np.concatenate([executed, np.repeat(executed[-1:], self._delay, axis=0)])
+        controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))
 
 
 _Pilot = _Expert | _PolicyPilot

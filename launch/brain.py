@@ -23,7 +23,7 @@ from ideomotor.control.board import (
     unpack_frames,
     unpack_plan,
 )
-from ideomotor.control.handover import DelayEstimate, handover
+from ideomotor.control.handover import SYNC_TICKS, DelayEstimate, handover
 from ideomotor.control.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Observation, Policy
 
@@ -92,8 +92,10 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
         chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), prefix)
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
             eyes.look()
-            chunk = replace(chunk, starts_at=eyes.tick + 1, actions=chunk.actions[: config.act_ticks])
-        due = chunk.starts_at + config.act_ticks
+            executed = chunk.actions[:SYNC_TICKS]
+            actions = np.concatenate([executed, np.repeat(executed[-1:], round(config.hz), axis=0)])
+            chunk = replace(chunk, starts_at=eyes.tick + 1, actions=actions)
+        due = chunk.starts_at + (SYNC_TICKS if method.waits else config.act_ticks)
         pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
         board.chunk.write(record)
         chunks += 1

@@ -192,7 +192,7 @@ FRESH = Ages(0.0, 0.1, 0.3)
     [
         (FRESH, ""),
         (Ages(0.2, 0.1, 0.3), "stale state"),
-        (Ages(0.0, 0.7, 0.8), "stale chunk"),
+        (Ages(0.0, 1.1, 1.2), "stale chunk"),
         (Ages(0.0, None, None), "stale chunk"),
         (Ages(0.0, 0.1, 2.0), "stale plan"),
         (Ages(0.2, None, 2.0), "stale state"),

@@ -159,11 +159,13 @@ def test_every_hand_over_starts_a_chunk_after_the_delay():
         ran[handover] = rollout(FakeWorld(max_ticks=112), policy, delay_ticks=12, handover=handover)
         assert {length for *_, length in policy.acted} == ({12} if handover == "rtc" else {1})
     assert ran["rtc"].boundaries == ran["naive"].boundaries == [12, 28, 44, 60, 76, 92, 108]
-    assert ran["sync"].boundaries == [12, 40, 68, 96]  # 16 ticks executed, 12 waited for
+    assert ran["sync"].boundaries == [12, 72]  # 48 ticks executed, 12 waited for
     assert not np.allclose(ran["naive"].commands, ran["ensemble"].commands)
-    moved = np.abs(np.diff(ran["sync"].commands[:, 0])) > 1e-4
-    assert not moved[:11].any() and moved[14:27].any() and not moved[38] and moved[42:54].any()
-    assert ran["sync"].holds >= 2 and ran["rtc"].holds == 0
+    joint = ran["sync"].commands[:, 0]
+    last = joint[0] + 0.002 * 48  # of the rows that are executed, where it stands while the next is made
+    np.testing.assert_allclose(joint[:12], joint[0], atol=1e-9)
+    assert abs(joint[59] - last) < 0.003 and abs(joint[71] - last) < 0.003
+    assert ran["rtc"].holds == 0
 
 
 def test_without_delay_only_averaging_differs():
