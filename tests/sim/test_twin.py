@@ -105,7 +105,7 @@ def test_the_stale_replies_of_the_vendor_sdk_can_be_reproduced(sdk, twin: Twin) 
         time.sleep(0.005)
         if result == 0 and cycle > 15:
             stale += read.getData(1, reg.GOAL_POSITION.address, 2) != 1000 + cycle
-    assert stale > 20
+    assert stale > 10  # all of them, but where the machine stood still for a moment
 
 
 def test_an_arm_whose_motors_are_switched_off_sinks() -> None:
