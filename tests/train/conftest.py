@@ -1,4 +1,4 @@
-"""Pictures that need no simulator: coloured squares and discs, asked for by name."""
+"""Data that needs no simulator: coloured squares, asked for by name, and recorded noise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.datasets.episode import Episode
+from ideomotor.datasets.writer import DatasetWriter
 from ideomotor.train.scenes import ScenePool
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 220), "white": (240, 240, 240)}
@@ -41,3 +44,34 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> ScenePool:
     np.save(shard / "images.npy", np.stack([image for image, _ in drawn]))
     (shard / "items.json").write_text(json.dumps([items for _, items in drawn]))
     return ScenePool([shard])
+
+
+def episode(seed: int, frames: int = 12) -> Episode:
+    """One of them."""
+    rng = np.random.default_rng(seed)
+    commands = np.cumsum(rng.normal(0, 0.004, (frames * 4, 6)), axis=0).astype(np.float32)
+    images = {name: rng.integers(0, 256, (frames, 96, 96, 3), dtype=np.uint8) for name in ("front", "wrist")}
+    return Episode(
+        images=images,
+        state=commands[::4],
+        action=commands[::4],
+        action_high_rate=commands.reshape(frames, 24),
+        subtask=["reach"] * frames,
+        referred=np.zeros((frames, 6), np.float32),
+        keypoints=rng.uniform(0, 1, (frames, 6)).astype(np.float32),
+        progress=np.linspace(0, 1, frames, dtype=np.float32)[:, None],
+        task="reach the red cube",
+        success=True,
+        seed=seed,
+        index=seed,
+    )
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of three short episodes of noise."""
+    root = tmp_path_factory.mktemp("data") / "reach"
+    with DatasetWriter(root, load_embodiment("so101")) as writer:
+        for seed in range(3):
+            writer.add_episode(episode(seed))
+    return root

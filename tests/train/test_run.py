@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
-from ideomotor.datasets.episode import Episode
-from ideomotor.datasets.writer import DatasetWriter
 from ideomotor.train.run import train
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -28,35 +25,6 @@ from ideomotor.train.run import train
 if __name__ == "__main__":  # processes that render scenes import this file
     train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke")
 """
-
-
-def episode(seed: int, frames: int = 12) -> Episode:
-    rng = np.random.default_rng(seed)
-    commands = np.cumsum(rng.normal(0, 0.004, (frames * 4, 6)), axis=0).astype(np.float32)
-    images = {name: rng.integers(0, 256, (frames, 96, 96, 3), dtype=np.uint8) for name in ("front", "wrist")}
-    return Episode(
-        images=images,
-        state=commands[::4],
-        action=commands[::4],
-        action_high_rate=commands.reshape(frames, 24),
-        subtask=["reach"] * frames,
-        referred=np.zeros((frames, 6), np.float32),
-        keypoints=rng.uniform(0, 1, (frames, 6)).astype(np.float32),
-        progress=np.linspace(0, 1, frames, dtype=np.float32)[:, None],
-        task="reach the red cube",
-        success=True,
-        seed=seed,
-        index=seed,
-    )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data") / "reach"
-    with DatasetWriter(root, load_embodiment("so101")) as writer:
-        for seed in range(3):
-            writer.add_episode(episode(seed))
-    return root
 
 
 @pytest.fixture(scope="module", autouse=True)
