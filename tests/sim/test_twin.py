@@ -95,7 +95,7 @@ def test_the_stale_replies_of_the_vendor_sdk_can_be_reproduced(sdk, twin: Twin) 
     write = sdk.GroupSyncWrite(port, packets, reg.GOAL_POSITION.address, 2)
     write.addParam(1, [0, 8])
     time.sleep(0.05)
-    stale = 0
+    stale = []  # of each cycle that was answered, from soon after the injection on
     for cycle in range(40):
         if cycle == 5:
             twin.inject("delay id=1 ms=120 count=1")
@@ -104,8 +104,9 @@ def test_the_stale_replies_of_the_vendor_sdk_can_be_reproduced(sdk, twin: Twin) 
         result = read.txRxPacket()
         time.sleep(0.005)
         if result == 0 and cycle > 15:
-            stale += read.getData(1, reg.GOAL_POSITION.address, 2) != 1000 + cycle
-    assert stale > 10  # all of them, but where the machine stood still for a moment
+            stale.append(read.getData(1, reg.GOAL_POSITION.address, 2) != 1000 + cycle)
+    assert len(stale) > 20
+    assert all(stale[-15:])  # the ones before may be from before the late reply came
 
 
 def test_an_arm_whose_motors_are_switched_off_sinks() -> None:
