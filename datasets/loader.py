@@ -40,6 +40,8 @@ class WindowLoader:
         rank, world: which share of each global batch of `world * batch_size` windows.
         step: number of the next batch; with `seed` all the state there is.
         weights: relative number of windows from each dataset; by their rows where none are given.
+        every: only every so many frames of an episode start a window or are what a plan is made from:
+            frames of one episode are much alike, and what is not used need not be read.
         plan_images: whether batches have them.
         cache_budget: bytes that all caches may take, see `open_cache`; `notes` says if it was too small.
 
@@ -61,6 +63,7 @@ class WindowLoader:
         world: int = 1,
         step: int = 0,
         weights: Sequence[float] = (),
+        every: int = 1,
         plan_images: bool = True,
         cache_root: Path | None = None,
         cache_budget: int | None = None,
@@ -68,9 +71,11 @@ class WindowLoader:
     ):
         if not datasets:
             raise UserError("data: no dataset given")
+        if every < 1:
+            raise UserError(f"every: got {every}, expected at least 1 frame")
         self.embodiment, self.horizon, self.batch_size, self.seed = embodiment, horizon, batch_size, seed
         self.delay_max_ticks, self.rank, self.world, self.step = delay_max_ticks, rank, world, step
-        self.plan_images = plan_images
+        self.every, self.plan_images = every, plan_images
         self.shares = _shares(weights, len(datasets))
         self.caches = [
             open_datasets_cache(item, embodiment, cache_root, progress, cache_budget) for item in datasets
@@ -115,6 +120,7 @@ class WindowLoader:
         else:
             first = (step * self.world + self.rank) * self.batch_size
             rows = shuffled(np.arange(first, first + self.batch_size), self.rows, self.seed)
+        rows = self.used(rows)
         rng = np.random.default_rng([self.seed, step, self.rank])
         oldest = self._oldest if isinstance(self._oldest, int) else self._oldest[self._which(rows)]
         ages = rng.integers(0, oldest + 1, self.batch_size)
@@ -140,6 +146,10 @@ class WindowLoader:
                 cache.maps.release()
         return batch | {"index": rows, "delay": delays}
 
+    def used(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the newest rows not after these that are used, see `every`."""
+        return rows if self.every == 1 else self._gathered(rows, self._used)
+
     def row_images(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the images at these rows, {camera: (n, H, W, 3) uint8 RGB}."""
         return self._gathered(rows, self._images)
@@ -147,6 +157,11 @@ class WindowLoader:
     def row_instructions(self, rows: np.ndarray) -> list[str]:
         """Returns the instructions at these rows, empty where none were recorded."""
         return self._gathered(rows, self._instructions)
+
+    def _used(self, number: int, rows: np.ndarray) -> np.ndarray:
+        starts = self.caches[number].starts
+        since = rows - starts[np.searchsorted(starts, rows, side="right") - 1]
+        return rows - since % self.every + self._offsets[number]
 
     def _gathered(self, rows: np.ndarray, read: Callable[[int, np.ndarray], Any]) -> Any:
         """What `read` gives for rows of each dataset, by its number and rows in it, put together."""
@@ -164,6 +179,7 @@ class WindowLoader:
         episodes = np.searchsorted(cache.starts, rows, side="right") - 1
         starts, ends = cache.starts[episodes], cache.starts[episodes + 1]
         plan_rows = np.maximum(rows - ages, starts)
+        plan_rows -= (plan_rows - starts) % self.every
         batch: Batch = {
             "plan_index": plan_rows + self._offsets[number],
             "plan_age": ((rows - plan_rows) / source.fps).astype(np.float32),

@@ -1,4 +1,4 @@
-"""What a frozen interpreter says about every recorded frame, read once and kept beside the decoded frames.
+"""What a frozen interpreter says about the recorded frames, read once and kept beside the decoded frames.
 
 A frozen interpreter says the same about the same frame every time. In a share of the frames unknown words
 are thrown into the instruction, so that a decoder gets to know plans made from words nobody expected.
@@ -26,7 +26,7 @@ READ_AT_ONCE = 64  # frames
 
 
 class FramePlans:
-    """What a frozen interpreter said about every frame of some datasets; rows count through all of them."""
+    """What a frozen interpreter said about the used frames of datasets; rows count through all frames."""
 
     def __init__(self, parts: list[np.ndarray]):
         self._parts = parts  # (rows, (K + 1) hidden + 3 M) float16 of each dataset
@@ -45,7 +45,7 @@ class FramePlans:
 def read_plans(
     interpreter: Interpreter, loader: WindowLoader, told: Told, unknown_words: float = 0.0
 ) -> FramePlans:
-    """What the interpreter makes of each frame.
+    """What the interpreter makes of each frame that the loader uses.
 
     Kept beside the decoded frames in the datasets' caches, under a name made from the interpreter's
     weights, so that a dataset is read once however often and with what others it is trained on.
@@ -57,7 +57,8 @@ def read_plans(
         unknown_words: share of the frames whose instruction is read with unknown words in it.
     """
     tune_process()
-    name, first, parts = f"plans-{_identity(interpreter, unknown_words)}.npy", 0, []
+    stride = f"-every-{loader.every}" if loader.every > 1 else ""
+    name, first, parts = f"plans-{_identity(interpreter, unknown_words)}{stride}.npy", 0, []
     for cache in loader.caches:
         path, count = cache.folder / name, int(cache.starts[-1])
         if not path.is_file():
@@ -88,7 +89,7 @@ def _read_dataset(
     told: Told,
     unknown_words: float,
 ) -> None:
-    """Reads rows `first` to `first + count`, every process its share of them, into `path`."""
+    """Reads the used of rows `first` to `first + count`, every process its share of them, into `path`."""
     state, names = PartialState(), len(interpreter.config.names)
     partial, columns = path.with_suffix(".partial"), (PLAN_QUERIES + 1) * interpreter.hidden_dim + 3 * names
     if state.is_main_process:
@@ -98,10 +99,10 @@ def _read_dataset(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     interpreter.eval().to(device)
     camera, size = interpreter.config.cameras[0], interpreter.config.image_size
+    used = np.unique(loader.used(np.arange(first, first + count)))
     start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
-    for turn, begin in enumerate(range(start, count, stride)):
-        inside = np.arange(begin, min(begin + READ_AT_ONCE, count))
-        rows = first + inside
+    for turn, begin in enumerate(range(start, len(used), stride)):
+        rows = used[begin : begin + READ_AT_ONCE]
         images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
         if images.shape[1:3] != (size, size):
             images = np.stack([resized(image, size) for image in images])
@@ -113,7 +114,7 @@ def _read_dataset(
             reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
         pointing = reading.pointing
         found = (reading.hidden, reading.meaning, pointing.points, pointing.presence.sigmoid())
-        plans[inside] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()
+        plans[rows - first] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()
         if turn % 64 == 0:
             told(f"reading frames: {rows[-1] + 1} of {loader.rows}")
     plans.flush()

@@ -63,6 +63,7 @@ class PolicyRecipe:
     colour: float = 0.2  # random recolouring of the decoder's pictures
     blur: float = 0.0  # share of the decoder's pictures that are out of focus
     drop: float = 0.0  # share of the decoder's pictures that are lost: mid-grey
+    every: int = 1  # only every so many frames of an episode are used, as starts of windows and for plans
     weights: tuple[float, ...] = ()  # relative number of windows of each dataset; by their rows if empty
 
 

@@ -69,6 +69,7 @@ def train(
                 rank=state.process_index,
                 world=state.num_processes,
                 weights=recipe.policy.weights,
+                every=recipe.policy.every,
                 plan_images=False,
             )
     told = _say if state.is_main_process else _silent

@@ -113,6 +113,19 @@ def test_ranks_share_the_rows_of_an_epoch(load):
     assert np.array_equal(np.sort(rows), np.arange(72))
 
 
+def test_only_every_so_many_frames_are_used(load):
+    loader, whole = load(batch_size=300, every=3), load(batch_size=300)
+    starts = np.cumsum([0] + [n for cache in loader.caches for n in np.diff(cache.starts)])
+    first = starts[np.searchsorted(starts, np.arange(72), side="right") - 1]
+    used = np.flatnonzero((np.arange(72) - first) % 3 == 0)
+    batch = loader.batch(0)
+    assert set(batch["index"]) == set(used)
+    assert set(batch["plan_index"]) <= set(used)
+    assert np.array_equal(loader.used(whole.batch(0)["index"]), batch["index"])
+    again = whole.windows(batch["index"], batch["index"] - batch["plan_index"], batch["delay"])
+    assert all(same(again[key], batch[key]) for key in again)
+
+
 def test_batches_do_not_share_memory(load):
     loader = load()
     before = loader.batch(0)["state"].copy()

@@ -16,8 +16,8 @@ from ideomotor.vla.language import train_tokenizer
 class FakeLoader:
     """Two datasets of different lengths whose frames are of one brightness each."""
 
-    def __init__(self, folder, lengths=(5, 70)):
-        self.rows, self.red = sum(lengths), lengths[0]
+    def __init__(self, folder, lengths=(5, 70), every=1):
+        self.rows, self.red, self.every = sum(lengths), lengths[0], every
         self.asked: list[int] = []
         self.caches = [
             SimpleNamespace(
@@ -28,6 +28,10 @@ class FakeLoader:
         ]
         for cache in self.caches:
             cache.folder.mkdir(exist_ok=True)
+
+    def used(self, rows):
+        start = np.where(rows < self.red, 0, self.red)
+        return rows - (rows - start) % self.every
 
     def row_instructions(self, rows):
         return [f"reach the {'red' if row < self.red else 'blue'} cube" for row in rows]
@@ -79,3 +83,11 @@ def test_rows_count_through_all_datasets() -> None:
     parts = [np.arange(4.0).reshape(2, 2), 10 + np.arange(6.0).reshape(3, 2)]
     plans = FramePlans([part.astype(np.float16) for part in parts])
     assert plans[np.array([4, 0, 2])].tolist() == [[14, 15], [0, 1], [10, 11]]
+
+
+def test_frames_that_are_not_used_are_not_read(interpreter: Interpreter, tmp_path) -> None:
+    whole = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
+    third = read_plans(interpreter, loader := FakeLoader(tmp_path, every=3), lambda line: None)
+    used = np.array([0, 3, *range(5, 75, 3)])
+    assert sorted(loader.asked) == used.tolist()
+    np.testing.assert_allclose(third[used].astype(float), whole[used].astype(float), atol=0.1)
