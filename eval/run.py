@@ -123,10 +123,19 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
     embodiment = load_embodiment(pilot.robot)
     split = "train" if spec.phrasing == "train" else "heldout"
     policy = None if pilot.policy is None else load_policy(pilot.policy, pilot.robot)
-    world = World(spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment)
+    make_world = functools.partial(
+        World, spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment
+    )
+    world = make_world()
     try:
-        told = world.alternative_instruction() if spec.phrasing == "swapped" else world.instruction
-        assert told is not None, f"{spec} is not a scene of the swap suite"
+        told = world.instruction
+        if spec.phrasing in ("swapped", "named"):
+            other = world.alternative_instruction()
+            assert other is not None, f"{spec}: nothing else in this scene can be named"
+            told = other
+        if spec.phrasing == "named":
+            world.close()
+            world = make_world(instruction=told)
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
         result = rollout(world, policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told)
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)

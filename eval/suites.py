@@ -13,7 +13,7 @@ from ideomotor.control.handover import DEFAULT, HANDOVERS
 HELD_OUT_SEEDS = 1_000_000  # first seed of every suite; demonstrations count up from 0
 MAX_SKIPPED = 1000  # scenes in a row in which nothing else can be named
 
-Phrasing = Literal["train", "heldout", "swapped"]
+Phrasing = Literal["train", "heldout", "swapped", "named"]
 
 SUITES: dict[str, Phrasing] = {
     "builtin": "heldout",  # scenes and phrasings of the instruction that no demonstration had
@@ -21,6 +21,8 @@ SUITES: dict[str, Phrasing] = {
     # As builtin, but the policy is told to use another object that is present. Success is judged by the
     # original instruction, so a policy that listens fails. Scenes without another object are left out.
     "swap": "swapped",
+    # The same instructions in the same scenes, and success is judged by what the policy is told.
+    "named": "named",
 }
 
 
@@ -43,6 +45,7 @@ def suite(
     seed_start: int,
     delay_ms: int = 0,
     handover: str = DEFAULT,
+    level: str = "light",
 ) -> list[EpisodeSpec]:
     """The episodes of a suite, task by task.
 
@@ -53,6 +56,7 @@ def suite(
         seed_start: the first seed of each task.
         delay_ms: simulated inference time [ms].
         handover: how a chunk takes over from the one before.
+        level: how much of the scenes' look and physics varies.
 
     Raises:
         UserError: unknown suite or hand-over, fewer than one episode, or a task whose scenes hold nothing
@@ -67,25 +71,26 @@ def suite(
     phrasing = SUITES[name]
     specs = []
     for task in tasks:
-        seeds = _swappable(task, seed_start) if phrasing == "swapped" else itertools.count(seed_start)
+        other = phrasing in ("swapped", "named")
+        seeds = _swappable(task, name, level, seed_start) if other else itertools.count(seed_start)
         specs += [
-            EpisodeSpec(task, seed, phrasing, delay_ms=delay_ms, handover=handover)
+            EpisodeSpec(task, seed, phrasing, level, delay_ms, handover)
             for seed in itertools.islice(seeds, episodes)
         ]
     return specs
 
 
-def _swappable(task: str, seed_start: int) -> Iterator[int]:
+def _swappable(task: str, suite: str, level: str, seed_start: int) -> Iterator[int]:
     """Seeds from `seed_start` on in whose scenes the instruction could name another object."""
     from ideomotor.sim.world import World
 
     skipped = 0
     for seed in itertools.count(seed_start):
-        world = World(task, seed, split="heldout")
+        world = World(task, seed, level=level, split="heldout")
         found = world.alternative_instruction() is not None
         world.close()
         skipped = 0 if found else skipped + 1
         if found:
             yield seed
         elif skipped == MAX_SKIPPED:
-            raise UserError(f"suite: 'swap' needs scenes with something else to name, {task!r} has none")
+            raise UserError(f"suite: {suite!r} needs scenes with something else to name, {task!r} has none")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -30,7 +30,8 @@ class EvalOptions:
 
     suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = "builtin"
     """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
-    swap: told to use another object than success is judged by"""
+    swap: told to use another object than success is judged by; named: told to use another object, which
+    success is judged by"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
     """only these tasks"""
@@ -40,6 +41,9 @@ class EvalOptions:
 
     seed_start: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """first seed of each task; by default one that demonstrations do not reach"""
+
+    randomize: Literal["none", "light", "full"] = "light"
+    """how much of the scenes' look and physics varies with the seed"""
 
     delay_ms: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """simulated inference time [ms]"""
@@ -76,7 +80,15 @@ def evaluate(options: EvalOptions) -> int:
 
     folder = None if options.expert else policy_folder(options.policy)
     first = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
-    specs = suite(options.suite, tasks, options.episodes, first, options.delay_ms, options.handover)
+    specs = suite(
+        options.suite,
+        tasks,
+        options.episodes,
+        first,
+        options.delay_ms,
+        options.handover,
+        options.randomize,
+    )
     with output.progress() as progress:
         bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
         rows = run_suite(

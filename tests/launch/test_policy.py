@@ -38,6 +38,9 @@ def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process):
     (swapped,) = in_process(*arguments, "--suite", "swap").json["episodes"]
     assert normal["told"] == normal["instruction"]
     assert swapped["told"] != swapped["instruction"]
+    (named,) = in_process(*arguments, "--suite", "named", "--randomize", "full").json["episodes"]
+    assert named["told"] == named["instruction"]
+    assert (named["perturbation"], normal["perturbation"]) == ("full", "light")
 
 
 @pytest.mark.slow
