@@ -32,10 +32,10 @@ SAMPLERS: dict[str, tuple[str, ...]] = {  # objective: its samplers, the default
     "epsilon": ("ddim", "dpm-solver"),
 }
 NOISE_LEVELS = 1000
-# Stable Diffusion's levels (arXiv 2112.10752). The last one keeps 7 % of the data: sampling, which
-# begins with pure noise, draws means towards 0 by as much; but where less is kept, errors in the predicted
-# noise are blown up: with DDPM's own levels (0.6 %) nothing useful was learned (docs/lab_notes.md).
-_LEVELS = dict(
+# Stable Diffusion's levels (arXiv 2112.10752). The last one keeps 7 % of the data: sampling, which begins
+# with pure noise, draws means towards 0 by as much; but where less is kept, errors in the predicted noise are
+# blown up: with DDPM's own levels (0.6 %) nothing useful was learned (docs/lab_notes.md).
+_LEVELS: dict[str, Any] = dict(
     num_train_timesteps=NOISE_LEVELS, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012
 )
 
@@ -153,7 +153,7 @@ def _scheduler(sampler: str, steps: int) -> Any:
         scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
         return scheduler
     # `trailing` starts where there is nothing but noise (arXiv 2305.08891).
-    options = dict(**_LEVELS, prediction_type="epsilon", timestep_spacing="trailing")
+    options: dict[str, Any] = dict(**_LEVELS, prediction_type="epsilon", timestep_spacing="trailing")
     if sampler == "ddim":
         scheduler = DDIMScheduler(**options, clip_sample=False)
     else:
