@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ideomotor.control.handover import HANDOVERS
-from ideomotor.eval.run import Pilot, evaluate, summary
+from ideomotor.eval.run import Pilot, evaluate
 from ideomotor.eval.suites import HELD_OUT_SEEDS, EpisodeSpec, suite
+from ideomotor.eval.summary import summary
 from ideomotor.vla.checkpoint import bundled_checkpoint
 
 DELAYS_MS = (0, 50, 100, 200)

@@ -6,6 +6,7 @@ monotonic clock. In lockstep that clock is the simulation's: tick / control_hz, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -45,6 +46,7 @@ class ActionChunk:
     starts_at: int  # tick
     observed_at: float  # [s]
     plan_observed_at: float  # [s]
+    confidence: float = math.nan  # in [0, 1], that this will solve the task; NaN where nobody asked
 
 
 @dataclass(frozen=True)

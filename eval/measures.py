@@ -70,6 +70,29 @@ def aggregate(outcomes: Iterable[tuple[str, bool]]) -> tuple[dict[str, Rate], Ra
 
 
 @dataclass(frozen=True)
+class Paired:
+    """Successes under two conditions in the same episodes."""
+
+    lost: int  # solved under the first condition only
+    gained: int  # solved under the second only
+    p: float  # two-sided p-value of "it makes no difference"
+
+
+def paired(outcomes: Iterable[tuple[bool, bool]]) -> Paired:
+    """Compares pairs (solved under the first condition, solved under the second).
+
+    The exact test of McNemar (1947): of the episodes that end differently, each would be a loss or a gain
+    with probability 1/2.
+    """
+    pairs = list(outcomes)
+    lost = sum(first and not second for first, second in pairs)
+    gained = sum(second and not first for first, second in pairs)
+    changed = lost + gained
+    tail = sum(math.comb(changed, k) for k in range(min(lost, gained) + 1)) / 2**changed
+    return Paired(lost, gained, min(1.0, 2 * tail))
+
+
+@dataclass(frozen=True)
 class Smoothness:
     """How smooth executed commands are, and how much of it is lost where chunks take over."""
 

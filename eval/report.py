@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
+from ideomotor.eval import confidence
 from ideomotor.eval.plans import sentence
 
 STYLE = """
@@ -41,12 +42,14 @@ def render_html(results: dict[str, Any]) -> str:
 <h1>Suite “{suite}”, policy “{policy}”</h1>
 <p>Share of episodes solved, with 95 % Wilson intervals.</p>
 {f"<p>{sentence(plan)}</p>" if (plan := results.get("plan")) else ""}
+{f"<p>{confidence.sentence(told)}</p>" if (told := results.get("confidence")) else ""}
 <div class="wide"><table>
 <thead><tr><th>task</th><th class="number">solved</th><th class="number">rate</th>
 <th class="number">95 % interval</th><th>0 to 100 %</th></tr></thead>
 <tbody>
 {rows}
 </tbody></table></div>
+{_without_section(results["without"]) if results.get("without") else ""}
 <h2>Episodes</h2>
 <div class="wide"><table>
 <thead><tr><th>task</th><th class="number">seed</th><th>told</th><th>result</th>
@@ -57,6 +60,26 @@ def render_html(results: dict[str, Any]) -> str:
 </body>
 </html>
 """
+
+
+def _without_section(without: dict[str, Any]) -> str:
+    """The same episodes again without some senses."""
+    rows = "\n".join(
+        f"<tr><td>{html.escape(senses)}</td>"
+        f'<td class="number">{found["successes"]} / {found["episodes"]}</td>'
+        f'<td class="number">{100 * found["low"]:.1f} to {100 * found["high"]:.1f} %</td>'
+        f'<td class="number">{found["lost"]}</td><td class="number">{found["gained"]}</td>'
+        f'<td class="number">{found["p"]:.2g}</td></tr>'
+        for senses, found in without.items()
+    )
+    return f"""<h2>The same episodes without a sense</h2>
+<p>Lost and gained: episodes that only end well with it, and only without it; p by McNemar's exact test.</p>
+<div class="wide"><table>
+<thead><tr><th>without</th><th class="number">solved</th><th class="number">95 % interval</th>
+<th class="number">lost</th><th class="number">gained</th><th class="number">p</th></tr></thead>
+<tbody>
+{rows}
+</tbody></table></div>"""
 
 
 def _overall(results: dict[str, Any]) -> dict[str, Any]:
@@ -85,10 +108,13 @@ def _episode_row(episode: dict[str, Any]) -> str:
     outcome = "solved" if episode["success"] else "not solved"
     if episode.get("failed_at"):
         outcome += f" (at: {episode['failed_at']})"
+    told = episode.get("told", episode["instruction"])
+    if episode.get("without"):
+        told += f" (without {episode['without']})"
     style = "" if episode["success"] else ' class="failed"'
     return (
         f'<tr><td>{html.escape(episode["task"])}</td><td class="number">{episode["seed"]}</td>'
-        f"<td>{html.escape(episode.get('told', episode['instruction']))}</td>"
+        f"<td>{html.escape(told)}</td>"
         f"<td{style}>{html.escape(outcome)}</td>"
         f'<td class="number">{episode["seconds"]:.1f}</td>'
         f'<td class="number">{episode["progress"]:.2f}</td></tr>'

@@ -7,6 +7,7 @@ delay is a number of ticks, so the result depends on the world's seed and on not
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -55,6 +56,9 @@ class EpisodeResult:
         default_factory=list
     )  # (time [s], readable plan), changes only
     plan_score: PlanScore = field(default_factory=PlanScore)  # what of them was true; empty for the expert
+    confidences: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # (time [s], confidence) of each chunk of a policy that tells it
 
 
 def rollout(
@@ -109,6 +113,7 @@ def rollout(
     commands: list[np.ndarray] = []
     boundaries: list[int] = []
     plan_texts: list[tuple[float, str]] = []
+    confidences: list[tuple[float, float]] = []
     score = PlanScore()
     frame: Frame | None = None
     started = clock.now() if clock else 0.0
@@ -126,6 +131,8 @@ def rollout(
             seam = pilot.drive(tick, observation, controller)
             if seam is not None:
                 boundaries.append(seam)
+                if not math.isnan(pilot.confidence):
+                    confidences.append((tick / hz, pilot.confidence))
             text = pilot.plan_text()
             if text and (not plan_texts or plan_texts[-1][1] != text):
                 plan_texts.append((tick / hz, text))
@@ -149,6 +156,7 @@ def rollout(
         holds=controller.holds,
         plan_texts=plan_texts,
         plan_score=score,
+        confidences=confidences,
     )
 
 
@@ -159,6 +167,7 @@ class _Expert:
         self._targets = targets
         self._hz = hz
         self.plan_text = plan_text
+        self.confidence = math.nan
         self._last: np.ndarray | None = None
 
     def looks_at(self, tick: int) -> bool:
@@ -189,6 +198,7 @@ class _PolicyPilot:
         self._delay = delay
         self._plan_every = plan_every
         self._act_every = act_every
+        self.confidence = math.nan  # of the newest chunk
         self._plan: LatentPlan | None = None
         self._coming: list[tuple[int, LatentPlan]] = []  # plans still being thought, with their tick
 
@@ -212,7 +222,9 @@ class _PolicyPilot:
             self._stop_and_think(tick, observation, self._plan, controller)
         else:
             prefix = controller.committed(tick, self._delay if self._handover.prefix else 0)
-            controller.submit(self._policy.act(observation, self._plan, prefix), tick + self._delay)
+            chunk = self._policy.act(observation, self._plan, prefix)
+            controller.submit(chunk, tick + self._delay)
+            self.confidence = chunk.confidence
         return tick + self._delay
 
     def _stop_and_think(
@@ -222,6 +234,7 @@ class _PolicyPilot:
         if tick:
             self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
         chunk = self._policy.act(observation, plan, controller.committed(tick, 0))
+        self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
         actions = np.concatenate([executed, np.repeat(executed[-1:], self._delay, axis=0)])
         controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))

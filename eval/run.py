@@ -16,22 +16,20 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.types import Policy
 from ideomotor.datasets.files import lock_folder
-from ideomotor.eval.measures import aggregate, smoothness
-from ideomotor.eval.plans import figures
+from ideomotor.eval.measures import smoothness
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
 
+if TYPE_CHECKING:
+    from ideomotor.vla.policy import IdeomotorPolicy
+
 ROWS_FILE = "episodes.jsonl"
-SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,15 @@ class Pilot:
 
     policy: Path | None  # checkpoint folder; None is the scripted expert
     robot: str = "so101"  # embodiment name or file
+    steps: int = 0  # of the sampler; 0: as the checkpoint says
+    sampler: str = ""  # as the checkpoint says if empty
+    confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: not told
+
+    def load(self) -> IdeomotorPolicy | None:
+        """The policy in this process, None for the expert. UserError if it cannot be had so."""
+        if self.policy is None:
+            return None
+        return load_policy(self.policy, self.robot, self.steps, self.sampler, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,13 @@ class EpisodeRow:
     interior_jerk: float | None
     largest_step: float | None
     plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
+    confidences: list[tuple[float, float]] = field(default_factory=list)  # (time [s], confidence) of chunks
 
     def to_json(self) -> dict[str, Any]:
         """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
         fields = dataclasses.asdict(self)
+        if not self.confidences:
+            del fields["confidences"]
         return {**fields.pop("spec"), **fields}
 
 
@@ -91,8 +101,10 @@ def evaluate(
             another policy, or another process is writing there.
         Exception: whatever an environment raised. Rows finished before it are kept.
     """
-    if pilot.policy is not None:
-        load_policy(pilot.policy, pilot.robot)  # a bad one is refused here, before any process starts
+    policy = pilot.load()  # a bad one is refused here, before any process starts
+    if policy:
+        for senses in {spec.without for spec in specs}:
+            policy.run_without(filter(None, senses.split("+")))
     fingerprint = _fingerprint(pilot)
     rows = []
     with contextlib.ExitStack() as cleanup:
@@ -122,7 +134,9 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
 
     embodiment = load_embodiment(pilot.robot)
     split = "train" if spec.phrasing == "train" else "heldout"
-    policy = None if pilot.policy is None else load_policy(pilot.policy, pilot.robot)
+    policy = pilot.load()
+    if policy:
+        policy.run_without(filter(None, spec.without.split("+")))
     make_world = functools.partial(
         World, spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment
     )
@@ -154,33 +168,10 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
             interior_jerk=_finite(smooth.interior_jerk),
             largest_step=_finite(smooth.largest_step),
             plan=result.plan_score.counts() if policy and told == world.instruction else {},
+            confidences=result.confidences,
         )
     finally:
         world.close()
-
-
-def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, Any]:
-    """The `eval` JSON object: rows, one rate per task, and one over all episodes."""
-    by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
-    over_all = dataclasses.asdict(mean)
-    return {
-        "suite": suite,
-        "policy": policy,
-        "episodes": [row.to_json() for row in rows],
-        "tasks": {task: dataclasses.asdict(rate) for task, rate in by_task.items()},
-        "mean": {key: over_all[key] for key in ("rate", "low", "high")},
-        "smoothness": {name: _over_episodes(rows, name) for name in SMOOTHNESS},
-        "holds": sum(row.holds for row in rows),
-        "plan": figures(row.plan for row in rows),
-    }
-
-
-def _over_episodes(rows: Sequence[EpisodeRow], name: str) -> float | None:
-    """Median over the episodes that have this figure, the largest where it is a largest one."""
-    values = [value for row in rows if (value := getattr(row, name)) is not None]
-    if not values:
-        return None
-    return max(values) if name.startswith("largest") else float(np.median(values))
 
 
 def _finite(value: float) -> float | None:
@@ -188,11 +179,15 @@ def _finite(value: float) -> float | None:
 
 
 @functools.lru_cache(maxsize=1)
-def load_policy(folder: Path, robot: str) -> Policy:
+def load_policy(
+    folder: Path, robot: str, steps: int = 0, sampler: str = "", confidence: str = ""
+) -> IdeomotorPolicy:
     """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
 
+    The rest is as in `Pilot`.
+
     Raises:
-        UserError: the folder is missing or damaged, or was made for another robot.
+        UserError: the folder is missing or damaged, was made for another robot, or cannot be sampled so.
     """
     import torch
 
@@ -201,6 +196,11 @@ def load_policy(folder: Path, robot: str) -> Policy:
     torch.set_num_threads(1)
     policy = IdeomotorPolicy.from_pretrained(folder)
     policy.processor.check(load_embodiment(robot))
+    how = policy.sampling
+    policy.sampling = dataclasses.replace(how, steps=steps or how.steps, sampler=sampler or how.sampler)
+    policy.tells_confidence = bool(confidence)
+    if confidence == "agreement":
+        policy.confidence = dataclasses.replace(policy.confidence, agreements=(), chances=())
     return policy
 
 
@@ -212,6 +212,8 @@ def _fingerprint(pilot: Pilot) -> str:
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
             digest.update((pilot.policy / name).read_bytes())
+    if pilot.steps or pilot.sampler or pilot.confidence:
+        digest.update(repr((pilot.steps, pilot.sampler, pilot.confidence)).encode())
     return digest.hexdigest()
 
 
@@ -247,5 +249,6 @@ def _append_row(path: Path, row: EpisodeRow) -> None:
 
 
 def _row_from_json(fields: dict[str, Any]) -> EpisodeRow:
-    spec = EpisodeSpec(**{field.name: fields.pop(field.name) for field in dataclasses.fields(EpisodeSpec)})
+    names = [field.name for field in dataclasses.fields(EpisodeSpec) if field.name in fields]
+    spec = EpisodeSpec(**{name: fields.pop(name) for name in names})
     return EpisodeRow(spec=spec, **fields)

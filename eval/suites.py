@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ideomotor.control.errors import UserError, unknown_name
@@ -36,6 +36,7 @@ class EpisodeSpec:
     perturbation: str = "light"  # randomisation level of the world
     delay_ms: int = 0  # simulated inference time [ms]
     handover: str = DEFAULT  # a key of `control.handover.HANDOVERS`
+    without: str = ""  # senses that the policy is run without, joined by "+", see `vla.policy.SENSES`
 
 
 def suite(
@@ -46,8 +47,9 @@ def suite(
     delay_ms: int = 0,
     handover: str = DEFAULT,
     level: str = "light",
+    without: Sequence[str] = (),
 ) -> list[EpisodeSpec]:
-    """The episodes of a suite, task by task.
+    """The episodes of a suite, task by task; after them the same ones again without each of some senses.
 
     Args:
         name: a key of `SUITES`.
@@ -57,6 +59,7 @@ def suite(
         delay_ms: simulated inference time [ms].
         handover: how a chunk takes over from the one before.
         level: how much of the scenes' look and physics varies.
+        without: values of `EpisodeSpec.without`.
 
     Raises:
         UserError: unknown suite or hand-over, fewer than one episode, or a task whose scenes hold nothing
@@ -77,7 +80,7 @@ def suite(
             EpisodeSpec(task, seed, phrasing, level, delay_ms, handover)
             for seed in itertools.islice(seeds, episodes)
         ]
-    return specs
+    return [replace(spec, without=lack) for lack in dict.fromkeys(("", *without)) for spec in specs]
 
 
 def _swappable(task: str, suite: str, level: str, seed_start: int) -> Iterator[int]:

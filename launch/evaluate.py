@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json as json_text
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -14,6 +15,9 @@ from rich.table import Table
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.console import Output, write_whole
+
+if TYPE_CHECKING:
+    from ideomotor.eval.run import EpisodeRow
 
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
@@ -51,6 +55,24 @@ class EvalOptions:
     handover: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
     """how a chunk takes over from the one before: rtc (ours), or sync, naive, ensemble to compare with"""
 
+    without: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
+    """run every episode again without each of these: a camera (front, wrist), language, state, or a place
+    where they come together: early (the interpreter's pictures), plan, vision (the decoder's own pictures);
+    A+B: without both"""
+
+    steps: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """steps of the sampler; by default the checkpoint's"""
+
+    sampler: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """ddim or dpm-solver, where the decoder predicts noise; by default the checkpoint's"""
+
+    confidence: bool = False
+    """let the policy tell how sure it is of each chunk, and report how well that foretells failure; takes
+    more time and does not change what it does"""
+
+    calibrate: bool = False
+    """fit what confidence means to these episodes, of seeds before the suites', and write it into --policy"""
+
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""
 
@@ -73,13 +95,15 @@ def evaluate(options: EvalOptions) -> int:
     tasks = _check(options)
 
     from ideomotor.eval.report import render_html
-    from ideomotor.eval.run import Pilot, summary
+    from ideomotor.eval.run import Pilot
     from ideomotor.eval.run import evaluate as run_suite
     from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
+    from ideomotor.eval.summary import summary
     from ideomotor.launch.policy import policy_folder, policy_name
 
     folder = None if options.expert else policy_folder(options.policy)
     first = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
+    without = [part.strip() for part in options.without.split(",") if part.strip()]
     specs = suite(
         options.suite,
         tasks,
@@ -88,17 +112,22 @@ def evaluate(options: EvalOptions) -> int:
         options.delay_ms,
         options.handover,
         options.randomize,
+        without,
     )
+    told = "agreement" if options.calibrate else "told" if options.confidence else ""
     with output.progress() as progress:
         bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
         rows = run_suite(
             specs,
-            Pilot(folder, options.robot),
+            Pilot(folder, options.robot, options.steps, options.sampler, told),
             workers=options.workers,
             out=options.out,
             resume=options.resume,
             on_row=lambda row: progress.update(bar, advance=1, description=f"evaluating {row.spec.task}"),
         )
+    if options.calibrate and folder:
+        _calibrate(folder, rows)
+        output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
     name = "expert" if options.expert else policy_name(options.policy)
     results = summary(options.suite, name, rows)
     _show(output.text, results)
@@ -127,11 +156,16 @@ def _check(options: EvalOptions) -> list[str]:
         raise UserError(f"delay-ms: got {options.delay_ms}, expected 0 to {MAX_DELAY_MS}")
     if options.expert and (options.delay_ms or options.handover != DEFAULT):
         raise UserError("expert: has neither delays nor chunks to hand over")
+    if options.expert and (options.without or options.steps or options.sampler or options.confidence):
+        raise UserError("expert: has neither senses nor a sampler nor confidence")
+    if options.calibrate:
+        _check_calibration(options)
     if options.resume and not options.out:
         raise UserError("resume: needs --out, the folder of the interrupted evaluation")
     for name, value, least in (
         ("episodes", options.episodes, 1),
         ("workers", options.workers, 1),
+        ("steps", options.steps, 0),
         ("seed-start", options.seed_start or 0, 0),
     ):
         if value < least:
@@ -145,7 +179,33 @@ def _check(options: EvalOptions) -> list[str]:
     return names
 
 
+def _check_calibration(options: EvalOptions) -> None:
+    """Raises UserError unless there is a checkpoint of the user's to write to, and episodes to fit on."""
+    from ideomotor.eval.suites import HELD_OUT_SEEDS
+
+    if options.policy is None:
+        raise UserError("calibrate: needs --policy, the checkpoint to write to")
+    if options.seed_start is None or options.seed_start + options.episodes > HELD_OUT_SEEDS:
+        raise UserError(
+            f"calibrate: needs --seed-start, of seeds before {HELD_OUT_SEEDS}: what is fitted on the suites' "
+            "own seeds cannot be tested on them"
+        )
+    if options.without or options.suite == "swap":
+        raise UserError("calibrate: needs episodes with all senses, told what they are judged by")
+
+
+def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
+    from ideomotor.eval.confidence import fit_chances
+    from ideomotor.eval.summary import judged_episode
+    from ideomotor.vla.checkpoint import load_parts, save_confidence
+
+    agreements, chances = fit_chances([judged_episode(row) for row in rows])
+    confidence = load_parts(folder)[4]
+    save_confidence(folder, replace(confidence, agreements=agreements, chances=chances))
+
+
 def _show(console: Console, results: dict[str, Any]) -> None:
+    from ideomotor.eval import confidence
     from ideomotor.eval.plans import sentence
 
     table = Table("task", box=None, pad_edge=False, title=f"suite {results['suite']}, {results['policy']}")
@@ -176,6 +236,28 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         )
     if results["plan"]:
         console.print(sentence(results["plan"]), highlight=False)
+    if results.get("without"):
+        console.print(_without_table(results))
+    if results.get("confidence"):
+        console.print(confidence.sentence(results["confidence"]), highlight=False)
+
+
+def _without_table(results: dict[str, Any]) -> Table:
+    """Each missing sense beside the same episodes with all of them."""
+    table = Table("without", box=None, pad_edge=False)
+    for heading in ("solved", "rate", "95 % interval", "lost", "gained", "p"):
+        table.add_column(heading, justify="right")
+    for senses, found in results["without"].items():
+        table.add_row(
+            senses,
+            f"{found['successes']}/{found['episodes']}",
+            f"{found['rate']:.1%}",
+            f"{found['low']:.1%} to {found['high']:.1%}",
+            str(found["lost"]),
+            str(found["gained"]),
+            f"{found['p']:.2g}",
+        )
+    return table
 
 
 def _bar(low: float, rate: float, high: float, width: int = 24) -> str:

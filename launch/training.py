@@ -55,12 +55,14 @@ def train(options: TrainOptions) -> int:
 
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.datasets.mapping import open_mapped
+    from ideomotor.launch.selecting import check_selection, driver
     from ideomotor.train.recipe import resolve
     from ideomotor.vla.pretrained import check
 
     overrides = [*_given(options.interpreter), *options.set]
     recipe = resolve(options.config, overrides)
     embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
+    check_selection(recipe.policy.select)
     open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
     if stage.base and not recipe.interpreter:
         check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
@@ -69,8 +71,12 @@ def train(options: TrainOptions) -> int:
 
     from ideomotor.train.run import train
 
-    result = train(options.data, options.out, options.config, options.resume, overrides, options.map)
+    drive = driver(recipe.policy.select, recipe.robot)
+    result = train(options.data, options.out, options.config, options.resume, overrides, options.map, drive)
     if PartialState().is_main_process:
+        if chosen := result.get("selection"):
+            solved = f"{chosen['successes']} of {chosen['episodes']} episodes solved"
+            output.text.print(f"chosen: the weights of step {chosen['step']}, {solved}", markup=False)
         output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
         output.result(result)
     return 0

@@ -1,4 +1,7 @@
-"""What the decoder is trained for: flow matching with committed prefixes and dropped-out senses."""
+"""What the decoder is trained for: chunks from noise, with committed prefixes and dropped-out senses.
+
+Either where the flow from noise to the chunk ends, or the noise itself (see vla/sampler.py).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ideomotor.train.parallel import drawn, shared
 from ideomotor.vla.decoder import Decoder, DecoderInputs
 from ideomotor.vla.interpreter import PlanHead
-from ideomotor.vla.sampler import source_noise
+from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, source_noise
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class ActionBatch:
 
 @dataclass(frozen=True)
 class ActionSettings:
-    """Choices of the flow and of the drop-outs."""
+    """Choices of the objective and of the drop-outs. A drop-out of 1 trains a policy without that sense."""
 
-    draws: int = 2  # points of the flow for each window, whose context is encoded once
+    predict: str = "flow"  # what the decoder predicts, a key of `vla.sampler.SAMPLERS`
+    draws: int = 2  # noisy versions of each window, whose context is encoded once
     noise_knots: int = 12  # of the source noise's spline: as smooth as motions are; 0 for white noise
     drop_plan: float = 0.05
     # Shapes of hidden states vary with the phrasing; what points and words say as well shall be taken
@@ -63,7 +68,7 @@ class ActionObjective(nn.Module):
     def forward(self, batch: ActionBatch) -> dict[str, torch.Tensor]:
         """`loss` and its parts."""
         knobs, size = self.settings, len(batch.actions)
-        points = batch.points + knobs.point_jitter * torch.randn_like(batch.points)
+        points = batch.points + knobs.point_jitter * _normal_like(batch.points)
         felt = _kept(batch.state, (size,), knobs.drop_hidden)
         plan, progress = self.plan_head(batch.hidden, batch.meaning, points, batch.presence, felt)
         inputs = DecoderInputs(
@@ -71,24 +76,29 @@ class ActionObjective(nn.Module):
             has_plan=_kept(batch.state, (size,), knobs.drop_plan),
             pixels=batch.pixels,
             has_camera=_kept(batch.state, batch.pixels.shape[:2], knobs.drop_camera),
-            state=batch.state + knobs.state_jitter * torch.randn_like(batch.state),
+            state=batch.state + knobs.state_jitter * _normal_like(batch.state),
             has_state=_kept(batch.state, (size,), knobs.drop_state),
-            history=batch.history + knobs.history_jitter * torch.randn_like(batch.history),
+            history=batch.history + knobs.history_jitter * _normal_like(batch.history),
             has_history=_kept(batch.state, (size,), knobs.drop_history),
         )
         context = self.decoder.context(self.embodiment, inputs).repeated(knobs.draws)
         actions = batch.actions.repeat_interleave(knobs.draws, 0)
         counted = batch.counted.repeat_interleave(knobs.draws, 0)
         delay = batch.delay.repeat_interleave(knobs.draws, 0)
-        noisy, committed, time = flow_sample(actions, delay, knobs.noise_knots)
-        end = self.decoder(self.embodiment, noisy, committed, time, context)
-        error = (end.float() - actions).square().mean(-1) / (1.1 - time[:, None])
+        if knobs.predict == "flow":
+            noisy, committed, time = flow_sample(actions, delay, knobs.noise_knots)
+            end = self.decoder(self.embodiment, noisy, committed, time, context)
+            error = (end.float() - actions).square().mean(-1) / (1.1 - time[:, None])
+        else:
+            noisy, committed, time, noise = epsilon_sample(actions, delay, knobs.noise_knots)
+            guess = self.decoder(self.embodiment, noisy, committed, time, context)
+            error = (guess.float() - noise).square().mean(-1)
         free = counted * (1 - committed)
-        flow = (error * free).sum() / free.sum().clamp_min(1.0)
+        flow = (error * free).sum() / shared(free.sum())
         known = batch.progress.isfinite()
         truth = batch.progress.nan_to_num().clamp(0, 1)
         told = F.binary_cross_entropy_with_logits(progress.float(), truth, reduction="none")
-        told = (told * known).sum() / known.sum().clamp_min(1)
+        told = (told * known).sum() / shared(known.float().sum())
         return {"loss": flow + knobs.progress * told, "flow": flow.detach(), "progress": told.detach()}
 
 
@@ -100,15 +110,39 @@ def flow_sample(
     Flow time is 1 - u with u from Beta(1.5, 1), which favours noise (pi0, arXiv 2410.24164): near the
     data the answer can be read off the noisy commands, and nothing is learned about plans and pictures.
     """
-    batch, ticks, joints = actions.shape
-    noise = source_noise(batch, ticks, joints, noise_knots).to(actions)
-    time = 1 - torch.distributions.Beta(1.5, 1.0).sample((batch,)).to(actions)
-    committed = (torch.arange(ticks, device=actions.device) < delay[:, None]).to(actions)  # (B, H)
+    noise = drawn(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
+    time = 1 - drawn(torch.distributions.Beta(1.5, 1.0).sample, (len(actions),)).to(actions)
+    committed = _committed(actions, delay)
     blend = time[:, None, None]
     noisy = blend * actions + (1 - blend) * noise
     return torch.where(committed.unsqueeze(-1) > 0, actions, noisy), committed, time
 
 
+def epsilon_sample(
+    actions: torch.Tensor, delay: torch.Tensor, noise_knots: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Each sample at a random noise level: (noisy actions, committed (B, H), time (B,), noise).
+
+    Levels are uniform and all weigh the same: the simple objective of DDPM (arXiv 2006.11239, equation 14).
+    """
+    batch, device = actions.shape[0], actions.device
+    noise = drawn(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
+    level = drawn(lambda whole: torch.randint(NOISE_LEVELS, whole), (batch,))
+    alpha, sigma = (part[level].to(actions)[:, None, None] for part in noise_levels())
+    committed = _committed(actions, delay)
+    noisy = torch.where(committed.unsqueeze(-1) > 0, actions, alpha * actions + sigma * noise)
+    return noisy, committed, (1 - (level + 1) / NOISE_LEVELS).to(device), noise
+
+
+def _committed(actions: torch.Tensor, delay: torch.Tensor) -> torch.Tensor:
+    """(B, H) 1 for the first `delay` (B,) ticks."""
+    return (torch.arange(actions.shape[1], device=actions.device) < delay[:, None]).to(actions)
+
+
 def _kept(like: torch.Tensor, shape: Sequence[int], drop: float) -> torch.Tensor:
     """1 with probability 1 - drop, on the device of `like`."""
-    return (torch.rand(tuple(shape), device=like.device) >= drop).float()
+    return (drawn(lambda whole: torch.rand(whole, device=like.device), shape) >= drop).float()
+
+
+def _normal_like(values: torch.Tensor) -> torch.Tensor:
+    return drawn(lambda whole: torch.randn(whole, device=values.device, dtype=values.dtype), values.shape)

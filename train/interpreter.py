@@ -13,6 +13,7 @@ from accelerate import PartialState
 
 from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
+from ideomotor.train.parallel import own_rows
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import Question, ScenePool, ahead, make_pool, scene_batch, visible
@@ -63,21 +64,24 @@ def train_interpreter(
     rows = annotated(recorded)
 
     def batch_at(step: int) -> SceneBatch:
-        chance = np.random.default_rng([stage.train.seed, step])  # the same in all processes: equal work
-        rng = np.random.default_rng([stage.train.seed, step, state.process_index])
+        chance = np.random.default_rng([stage.train.seed, step])
+        rng = np.random.default_rng([stage.train.seed, step, 0])
         write = bool(chance.random() < stage.write_share)
-        pictures = max(1, stage.pictures // state.num_processes)
+        pictures = max(state.num_processes, stage.pictures)
         if recorded is not None and rows and chance.random() < stage.recorded_share:
             images, questions = recorded_questions(recorded, rows, rng, 2 * pictures)
         else:
             images, questions = pool.draw(rng, pictures, stage.group)
         seeds = rng.integers(0, 2**64, len(images), dtype=np.uint64)
+        questions = [rephrased(question, rng, stage.unknown_words) for question in questions]
+        mine, group = own_rows(len(images)), len(questions) // len(images)
+        rng.random(mine.start * group)  # what the processes before this one draw in `scene_batch`
         return scene_batch(
             interpreter,
-            images,
-            [rephrased(question, rng, stage.unknown_words) for question in questions],
+            images[mine],
+            questions[mine.start * group : mine.stop * group],
             write=write,
-            seeds=seeds,
+            seeds=seeds[mine],
             drop_image=stage.drop_image,
             rng=rng,
         )

@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from torch import nn
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.train.frame_plans import FramePlans, read_plans
+from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.train.scenes import NAMES
+from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.images import augmented, sample_seeds
@@ -28,7 +30,7 @@ from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor, fit_processor
-from ideomotor.vla.sampler import SamplingConfig, sample_chunk, source_noise
+from ideomotor.vla.sampler import SamplingConfig, sample_chunk, sampler_of, source_noise
 
 Told = Callable[[str], None]
 
@@ -42,20 +44,23 @@ def train_policy(
     told: Told = lambda line: None,
     before: IdeomotorPolicy | None = None,
     compiled: bool = False,
-) -> tuple[IdeomotorPolicy, dict[str, float]]:
-    """A policy whose decoder has learned the demonstrations, and the last figures of training.
+    drive: Drive | None = None,
+) -> tuple[IdeomotorPolicy, dict[str, float], dict[str, Any] | None]:
+    """A policy whose decoder has learned the demonstrations, the last figures of training, and what was
+    selected, see `Selection.outcome`; None where nothing was, and in all processes but the first.
 
     Args:
         recipe: this stage's.
-        loader: windows of this process, of batches of `recipe.batch` over all processes.
+        loader: see `parallel.OwnWindows`; its batches are `recipe.batch` windows of all processes.
         interpreter: stays as it is, but for its plan head, which learns with the decoder.
         out: where state and metrics go.
         resume: continue from the state in `out`.
         told: called with lines about what is going on.
         before: a policy with this interpreter, whose decoder and plan head are trained further.
         compiled: whether to train through torch.compile.
+        drive: has checkpoints drive, if the recipe selects by that.
     """
-    state, body = PartialState(), loader.embodiment
+    body = loader.embodiment
     moving = np.array([joint not in body.grippers for joint in body.joint_names])
     torch.manual_seed(recipe.train.seed)
     config = DecoderConfig(
@@ -73,6 +78,11 @@ def train_policy(
     processor = measure(loader)
     if before is not None:
         before.processor.check(body)
+        if before.sampling.objective != recipe.objective.predict:
+            raise UserError(
+                f"policy.objective.predict: got {recipe.objective.predict!r}, expected "
+                f"{before.sampling.objective!r}, which the decoder to be trained further predicts"
+            )
         processor = before.processor
         _carry_over(before.decoder, decoder)
         _carry_over(before.interpreter.plan_head, interpreter.plan_head)
@@ -81,15 +91,25 @@ def train_policy(
         objective.compile()
 
     def batch_at(step: int) -> ActionBatch:
-        rng = np.random.default_rng([recipe.train.seed, step, state.process_index, 1])
+        rng = np.random.default_rng([recipe.train.seed, step, 0, 1])
         return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng, step)
 
+    drops = recipe.objective
+    shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
     sampling = SamplingConfig(
+        without=tuple(name for name, share in shares.items() if share >= 1),
+        steps=recipe.steps,
+        objective=recipe.objective.predict,
+        sampler=sampler_of(recipe.objective.predict, recipe.sampler),
         noise_knots=recipe.objective.noise_knots,
         smoothing=recipe.smoothing,
         history=recipe.objective.drop_history < 1.0,
     )
     policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
+    selection = None
+    if recipe.select.tasks and processes()[0] == 0:
+        assert drive is not None, "a recipe that selects needs something that drives"
+        selection = Selection(recipe.select, drive, policy.save_pretrained, out / "state")
     metrics = fit(
         "policy",
         objective,
@@ -99,8 +119,13 @@ def train_policy(
         out,
         resume,
         lambda: examine(objective, batch_at, processor, sampling),
+        selection,
     )
-    return policy, metrics
+    if selection is None:
+        return policy, metrics, None
+    if selection.best.step != metrics["step"]:
+        policy = IdeomotorPolicy.from_pretrained(selection.best_checkpoint)
+    return policy, metrics, selection.outcome()
 
 
 def action_batch(
@@ -117,7 +142,7 @@ def action_batch(
 
     Args:
         moving: (A,) bool, the joints that `astray` may displace.
-        rng: of the displacement.
+        rng: of the displacement; the same in all processes.
         step: with the row and the recipe's seed it decides how a picture is augmented.
     """
     hidden, meaning, points, presence = _unpacked(plans[batch["plan_index"]])
@@ -134,7 +159,8 @@ def action_batch(
     ]
     state, past, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
     now = past.shape[1]
-    delay = batch["delay"] * (rng.random(len(state)) < recipe.delayed)
+    whole = len(state) * processes()[1]
+    delay = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
     horizon, joints = actions.shape[1:]
     offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
     state = state + offset[:, now]
@@ -167,16 +193,18 @@ def astray(
     where to go, the plan and the pictures do.
 
     Args:
+        rng: draws for the windows of all processes.
         delay: (B,) committed ticks; the way back starts after them.
         past, horizon: ticks before, and from the window's start on.
         joints: A.
         spread: standard deviation of the displacement, and of its drift over 0.2 s [rad].
     """
-    batch = len(delay)
+    whole = len(delay) * processes()[1]
+    mine = own_rows(whole)
     ticks, committed = np.arange(-past, horizon)[None, :, None], delay[:, None, None]
-    start, drift = rng.normal(0.0, spread, (2, batch, 1, joints))
-    away = rng.random((batch, 1, 1)) < 0.5
-    back = np.clip((ticks - committed) / rng.uniform(24, 72, (batch, 1, 1)), 0.0, 1.0)
+    start, drift = rng.normal(0.0, spread, (2, whole, 1, joints))[:, mine]
+    away = rng.random((whole, 1, 1))[mine] < 0.5
+    back = np.clip((ticks - committed) / rng.uniform(24, 72, (whole, 1, 1))[mine], 0.0, 1.0)
     faded = 1.0 - back**3 * (10 - 15 * back + 6 * back**2)  # minimum jerk
     return away * (start + drift * np.minimum(ticks, committed + 12) / 24) * faded
 
@@ -218,7 +246,9 @@ def examine(
     )
     actions = batch.actions
     noise = source_noise(*actions.shape, knots=sampling.noise_knots).to(device)
-    sampled = sample_chunk(decoder, objective.embodiment, inputs, noise[:, :0], noise, sampling.steps).cpu()
+    sampled = sample_chunk(
+        decoder, objective.embodiment, inputs, noise[:, :0], noise, sampling.steps, sampling.sampler
+    ).cpu()
     spread = torch.tensor(processor.action_std)
     error = ((sampled - actions) * spread).abs().mean(-1) * batch.counted  # (B, H) [rad]
     share = batch.counted.sum(0).clamp_min(1.0)

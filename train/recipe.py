@@ -16,7 +16,9 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.train.action_objective import ActionSettings
 from ideomotor.train.scene_objective import SceneWeights
 from ideomotor.train.scenes import PoolSettings
+from ideomotor.train.selection import SelectionSettings
 from ideomotor.train.trainer import Settings
+from ideomotor.vla.sampler import sampler_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class PolicyRecipe:
     delayed: float = 0.3  # share of windows whose first commands are given as committed
     astray: float = 0.01  # see `train.policy.astray` [rad]
     unknown_words: float = 0.3  # share of the frames whose instruction has unknown words thrown in
+    sampler: str = ""  # a sampler of `vla.sampler.SAMPLERS`; empty: the objective's first
+    steps: int = 5  # of the sampler
     smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
     shift: int = 2  # random shift of the decoder's pictures [pixels]
     colour: float = 0.2  # random recolouring of the decoder's pictures
@@ -65,6 +69,7 @@ class PolicyRecipe:
     drop: float = 0.0  # share of the decoder's pictures that are lost: mid-grey
     every: int = 1  # only every so many frames of an episode are used, as starts of windows and for plans
     weights: tuple[float, ...] = ()  # relative number of windows of each dataset; by their rows if empty
+    select: SelectionSettings = field(default_factory=SelectionSettings)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def resolve(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe called `name` with `key=value` overrides applied in order.
 
     Raises:
-        UserError: unknown recipe or key (with a near match), or a value of the wrong type.
+        UserError: unknown recipe, key or name (with a near match), or a value of the wrong type.
     """
     if name not in RECIPES:
         raise unknown_name("config", name, RECIPES)
@@ -114,6 +119,7 @@ def resolve(name: str, overrides: Sequence[str] = ()) -> Recipe:
         if not equals:
             raise UserError(f"set: {override!r}, expected key=value")
         recipe = _with(recipe, key.strip().split("."), value.strip(), key.strip())
+    sampler_of(recipe.policy.objective.predict, recipe.policy.sampler)
     return recipe
 
 
@@ -152,6 +158,8 @@ def _parsed(text: str, kind: type, key: str) -> Any:
         try:
             if kind == tuple[float, ...]:
                 return tuple(float(part) for part in text.split(",") if part.strip())
+            if kind == tuple[str, ...]:
+                return tuple(part.strip() for part in text.split(",") if part.strip())
             return kind(text)
         except ValueError:
             pass

@@ -6,19 +6,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import transformers
 from accelerate import PartialState
+from torch import nn
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.mapping import open_mapped
 from ideomotor.train.interpreter import train_interpreter
+from ideomotor.train.metrics import summary_writer
+from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.policy import train_policy
 from ideomotor.train.recipe import Recipe, as_dict, resolve
+from ideomotor.train.selection import Drive
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.decoder import DecoderConfig
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -34,6 +38,7 @@ def train(
     resume: bool = False,
     overrides: Sequence[str] = (),
     mapping: Sequence[str] = (),
+    drive: Drive | None = None,
 ) -> dict[str, Any]:
     """Trains a policy and writes its checkpoint folder.
 
@@ -44,9 +49,11 @@ def train(
         resume: continue what is in `out` from where it stopped.
         overrides: `key=value` changes to the recipe.
         mapping: `SOURCE=TARGET` names of the data and of the robot, see `datasets.mapping`.
+        drive: judges checkpoints if `policy.select` has tasks, see `train.selection`.
 
     Returns:
-        {"out", "config", "parameters", "interpreter": figures, "policy": figures}
+        {"out", "config", "parameters", "interpreter": figures, "policy": figures} and, where checkpoints
+        were judged, "selection": which was chosen, see `Selection.outcome`.
 
     Raises:
         UserError: bad recipe, data or folder.
@@ -54,20 +61,21 @@ def train(
     """
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
-    state = PartialState(cpu=not _has_cuda())
+    if recipe.scenes.train.tensorboard or recipe.policy.train.tensorboard:
+        summary_writer()
+    # The others wait for the first process while it examines and judges.
+    state = PartialState(cpu=not _has_cuda(), timeout=timedelta(hours=3))
     check_out(out, resume, recipe, state.is_main_process, mapping)
     embodiment = load_embodiment(recipe.robot)
     loader = None
     if data:
         with state.main_process_first():  # one process decodes the videos, the others find the cache
-            loader = WindowLoader(
+            loader = OwnWindows(
                 open_mapped(data, embodiment, mapping),
                 embodiment,
                 horizon=DecoderConfig().horizon,
-                batch_size=max(1, recipe.policy.batch // state.num_processes),
+                batch_size=max(1, recipe.policy.batch // state.num_processes) * state.num_processes,
                 seed=recipe.policy.train.seed,
-                rank=state.process_index,
-                world=state.num_processes,
                 weights=recipe.policy.weights,
                 every=recipe.policy.every,
                 plan_images=False,
@@ -86,22 +94,24 @@ def train(
         if state.is_main_process:
             save_interpreter(interpreter, kept)
         state.wait_for_everyone()
-    parts, base = [interpreter], interpreter.config.pretrained
+    parts: list[nn.Module] = [interpreter]
+    base, chosen = interpreter.config.pretrained, None
     if loader is None:
         if state.is_main_process:
             save_interpreter(interpreter, out, card(recipe, config, figures, base))
     else:
         before = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None
-        policy, figures["policy"] = train_policy(
-            recipe.policy, loader, interpreter, out, resume, told, before, recipe.compile
+        policy, figures["policy"], chosen = train_policy(
+            recipe.policy, loader, interpreter, out, resume, told, before, recipe.compile, drive
         )
-        parts.append(policy.decoder)  # type: ignore[arg-type]
+        parts = [policy.interpreter, policy.decoder]
         if state.is_main_process:
             for part in parts:
                 part.to("cpu")
-            policy.save_pretrained(out, card(recipe, config, figures, base))
+            policy.save_pretrained(out, card(recipe, config, figures, base, chosen))
     parameters = sum(p.numel() for part in parts for p in part.parameters())
-    return {"out": str(out), "config": config, "parameters": parameters, **figures}
+    result = {"out": str(out), "config": config, "parameters": parameters, **figures}
+    return {**result, "selection": chosen} if chosen else result
 
 
 def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Sequence[str] = ()) -> None:
@@ -131,7 +141,13 @@ def revision() -> str:
     return asked.stdout.strip() if asked.returncode == 0 else "unknown"
 
 
-def card(recipe: Recipe, config: str, figures: dict[str, Any], base: Pretrained | None = None) -> str:
+def card(
+    recipe: Recipe,
+    config: str,
+    figures: dict[str, Any],
+    base: Pretrained | None = None,
+    chosen: dict[str, Any] | None = None,
+) -> str:
     """A model card with what is known at the end of training, of a policy around `base` or of nano."""
     lines = [
         "---",
@@ -155,6 +171,13 @@ def card(recipe: Recipe, config: str, figures: dict[str, Any], base: Pretrained 
     for stage, values in figures.items():
         lines += ["", f"## {stage.capitalize()}, last figures", ""]
         lines += [f"- {name}: {value:.4g}" for name, value in values.items()]
+    if chosen:
+        lines += [
+            "",
+            f"These are the weights of step {chosen['step']}, the best of {len(chosen['judgements'])} that "
+            f"drove: {chosen['successes']} of {chosen['episodes']} episodes solved. Chosen by these, "
+            "they do better on them than on others; `ideomotor eval` measures on others.",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ideomotor.train.parallel import shared
 from ideomotor.vla.grounding import pointing_target
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import Prompts
@@ -55,7 +56,7 @@ class SceneObjective(nn.Module):
         pointing, size = reading.pointing, self.interpreter.config.image_size
         known = batch.known.unsqueeze(-1)
         there = batch.presence * known  # (N, M)
-        count = there.sum().clamp_min(1.0)
+        count = shared(there.sum())
         target = pointing_target(batch.points, self.interpreter.point.cells)
         heat = -(target * pointing.logits.log_softmax(-1)).sum(-1)
         off = (pointing.points - batch.points) * size  # [pixels]
@@ -64,14 +65,16 @@ class SceneObjective(nn.Module):
         parts = {
             "heat": (heat * there).sum() / count,
             "pixel": (near.clamp_max(20.0) * there).sum() / count,
-            "presence": (presence * known).sum() / known.expand_as(presence).sum().clamp_min(1.0),
+            "presence": (presence * known).sum() / shared(known.expand_as(presence).sum()),
             "words": F.binary_cross_entropy_with_logits(reading.words, batch.words, reduction="none")
             .sum(-1)
             .mean(),
             "text": reading.logits.sum() * 0.0 if reading.logits is not None else heat.sum() * 0.0,
         }
         if reading.logits is not None and reading.text_labels is not None:
-            parts["text"] = F.cross_entropy(reading.logits.float(), reading.text_labels)
+            own = torch.tensor(float(len(reading.text_labels)), device=reading.logits.device)
+            mean = F.cross_entropy(reading.logits.float(), reading.text_labels)
+            parts["text"] = mean * (own / shared(own))
         loss = sum((getattr(self.weights, name) * part for name, part in parts.items()), heat.sum() * 0.0)
         if self.interpreter.config.pretrained:  # data parallelism wants a gradient of all that is trained
             learned = (parameter for parameter in self.interpreter.parameters() if parameter.requires_grad)

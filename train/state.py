@@ -42,11 +42,13 @@ def averaged(training: Training, module: nn.Module) -> Iterator[None]:
     kept = {key: parameter.detach().clone() for key, parameter in training.learned.items()}
     take_average(training)
     module.eval()
-    yield
-    with torch.no_grad():
-        for key, parameter in training.learned.items():
-            parameter.copy_(kept[key])
-    module.train()
+    try:
+        yield
+    finally:  # also when interrupted: what is saved then are the weights, not their averages
+        with torch.no_grad():
+            for key, parameter in training.learned.items():
+                parameter.copy_(kept[key])
+        module.train()
 
 
 @torch.no_grad()

@@ -1,15 +1,14 @@
 """The training loop that every stage shares: one process or several, exact resume, averaged weights.
 
 A stage gives a module whose forward call returns losses and a function from step number to batch. All
-randomness of a step follows from (seed, step, rank), so that training resumes exactly from its state. While
-a step computes, a thread makes the batch of the next one.
+randomness of a step follows from (seed, step), so that training resumes exactly from its state, and is
+shared out between the processes (parallel.py). While a step computes, a thread makes the next one's batch.
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -28,6 +27,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 
 from ideomotor.control.errors import UserError
+from ideomotor.train.metrics import Metrics
+from ideomotor.train.parallel import mean_of_all
+from ideomotor.train.selection import Selection
 from ideomotor.train.state import Position, Training, averaged, load_state, save_state, take_average
 
 BatchAt = Callable[[int], Any]
@@ -49,6 +51,7 @@ class Settings:
     precision: str = "bf16"  # "bf16" or "no"
     seed: int = 0
     log_every: int = 50  # [steps]
+    tensorboard: bool = False  # whether metrics are also written as TensorBoard's event files
     save_every_s: float = 300.0
     examine_every_s: float = 600.0
 
@@ -62,6 +65,7 @@ def fit(
     out: Path,
     resume: bool = False,
     examine: Examine | None = None,
+    selection: Selection | None = None,
 ) -> dict[str, float]:
     """Trains the module's parameters that require gradients and leaves their average in it.
 
@@ -71,9 +75,10 @@ def fit(
         batch_at: this process's batch of a step, called from another thread: it must not draw from torch's
             global generator.
         samples: windows or questions in a batch of all processes together, for the figures.
-        out: folder for `<name>.jsonl` (metrics) and `state/` (what resuming needs).
+        out: folder for the metrics (metrics.py) and `state/` (what resuming needs).
         resume: continue from the state if there is one.
         examine: called now and then, and at the end, with the averaged weights in the module.
+        selection: judges the averaged weights now and then, and at the end.
 
     Returns:
         The last metrics.
@@ -98,9 +103,6 @@ def fit(
     wrapped, prepared = accelerator.prepare(module, optimizer)
     first = accelerator.is_main_process
     (out / "state").mkdir(parents=True, exist_ok=True)
-    log = out / f"{name}.jsonl" if first else None
-    if log and not at.step:
-        log.write_text("", encoding="utf-8")
     metrics: dict[str, float] = {}
     last_save = last_log = last_exam = time.monotonic()
     begun, before, waited, logged_at = time.monotonic(), at.elapsed, 0.0, at.step
@@ -108,13 +110,21 @@ def fit(
     # A thread has a thread count of its own, which it would otherwise take from the number of cores.
     loading = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
     coming = loading.submit(batch_at, at.step)
-    with loading, _bar(name, first) as told:
+    log = Metrics(out, name, at.step, settings.tensorboard, silent=not first)
+    with log, loading, _bar(name, first) as told:
         try:
             while (share := _share(at, settings, accelerator)) < 1.0:
+                if selection and first and selection.due(at):
+                    wait([coming])  # it may use what judging uses
+                    save_state(state_file, training)
+                    with averaged(training, module):
+                        log.write(selection.judge(at))
+                    last_save = last_log = time.monotonic()
+                    waited, logged_at = 0.0, at.step
                 rate = learning_rate(settings, at.step, share)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                torch.manual_seed((settings.seed * 1_000_003 + at.step) * 64 + accelerator.process_index)
+                torch.manual_seed((settings.seed * 1_000_003 + at.step) * 64)
                 asked = time.monotonic()
                 batch = to_device(coming.result(), accelerator.device)
                 waited += time.monotonic() - asked
@@ -134,7 +144,7 @@ def fit(
                 at.elapsed = before + now - begun
                 if at.step % settings.log_every == 0:
                     took, done = now - last_log, at.step - logged_at
-                    metrics = {key: float(value.detach()) for key, value in losses.items()}
+                    metrics = mean_of_all({key: float(value.detach()) for key, value in losses.items()})
                     if not math.isfinite(metrics["loss"]):
                         raise UserError(
                             f"{name}: the loss is {metrics['loss']} at step {at.step}; lower learning_rate"
@@ -146,7 +156,7 @@ def fit(
                         "samples_per_s": done * samples / took,
                         "loader_share": waited / took,
                     }
-                    _write(log, metrics)
+                    log.write(metrics)
                     told(share, metrics)
                     last_log, waited, logged_at = now, 0.0, at.step
                 if first and now - last_save > settings.save_every_s:
@@ -155,17 +165,19 @@ def fit(
                 if examine and first and now - last_exam > settings.examine_every_s:
                     wait([coming])  # it may use what examining uses
                     with averaged(training, module):
-                        _write(log, {"step": at.step, **examine()})
+                        log.write({"step": at.step, **examine()})
                     last_exam = last_log = time.monotonic()
                     waited, logged_at = 0.0, at.step
         finally:
             if first and at.step:
                 save_state(state_file, training)
-    take_average(training)
-    module.eval()
-    if examine and first:
-        metrics |= examine()
-        _write(log, {"step": at.step, **metrics})
+        take_average(training)
+        module.eval()
+        if examine and first:
+            metrics |= examine()
+            log.write({"step": at.step, **metrics})
+        if selection and first and not selection.judged(at):
+            log.write(selection.judge(at))
     accelerator.wait_for_everyone()
     return metrics
 
@@ -223,12 +235,6 @@ def _share(at: Position, settings: Settings, accelerator: Accelerator) -> float:
     if accelerator.num_processes > 1:
         share = broadcast(share)
     return float(share)  # type: ignore[arg-type]
-
-
-def _write(log: Path | None, metrics: dict[str, float]) -> None:
-    if log is not None:
-        with log.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({key: round(value, 6) for key, value in metrics.items()}) + "\n")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from where the config says.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
 
 from ideomotor.control.errors import UserError
+from ideomotor.vla.confidence import ConfidenceConfig
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
@@ -44,6 +46,7 @@ def save_parts(
     decoder: Decoder,
     processor: Processor,
     sampling: SamplingConfig,
+    confidence: ConfidenceConfig,
     card: str = "",
 ) -> None:
     """Writes a policy's checkpoint; an interrupted call leaves no half of one."""
@@ -52,6 +55,7 @@ def save_parts(
         "interpreter": asdict(interpreter.config),
         "decoder": asdict(decoder.config),
         "sampling": asdict(sampling),
+        "confidence": asdict(confidence),
     }
     partial = _begin(folder)
     processor.save(partial / PROCESSOR)
@@ -66,7 +70,7 @@ def save_interpreter(interpreter: Interpreter, folder: Path, card: str = "") -> 
     _finish(partial, folder)
 
 
-def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingConfig]:
+def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingConfig, ConfidenceConfig]:
     """What a policy is made of. UserError naming the file that is missing or damaged."""
     config = _read_config(folder)
     if "decoder" not in config:
@@ -75,6 +79,7 @@ def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingC
     decoder = Decoder(_parse(DecoderConfig, config["decoder"], folder))
     _fill({"interpreter": interpreter, "decoder": decoder}, folder / WEIGHTS)
     sampling = _parse(SamplingConfig, config.get("sampling", {}), folder)
+    confidence = _parse(ConfidenceConfig, config.get("confidence", {}), folder)
     processor = load_processor(folder / PROCESSOR)
     shape = (decoder.config.horizon, len(processor.joints))
     if (
@@ -82,7 +87,18 @@ def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingC
         or (processor.embodiment, shape[1]) not in decoder.config.embodiments
     ):
         raise UserError(f"{folder / PROCESSOR}: statistics do not fit the decoder of {CONFIG}")
-    return interpreter, decoder, processor, sampling
+    return interpreter, decoder, processor, sampling, confidence
+
+
+def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
+    """Changes how confidence is found in a policy's checkpoint, and nothing else of it."""
+    config = _read_config(folder) | {"confidence": asdict(confidence)}
+    temporary = folder / f"{CONFIG}.partial"
+    with temporary.open("wb") as file:
+        file.write((json.dumps(config, indent=2) + "\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / CONFIG)
 
 
 def load_interpreter(folder: Path) -> Interpreter:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.eval.measures import aggregate, jerk_ratio, rate, smoothness, wilson
+from ideomotor.eval.measures import aggregate, jerk_ratio, paired, rate, smoothness, wilson
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,17 @@ def test_aggregate_groups_by_task_in_order_of_appearance():
     assert list(by_task) == ["push", "lift"]
     assert by_task["push"] == rate([True, False])
     assert (overall.episodes, overall.successes, overall.rate) == (4, 1, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "p"),
+    [(0, 0, 1.0), (3, 3, 1.0), (5, 0, 2 / 2**5), (1, 9, 2 * 11 / 2**10), (9, 1, 2 * 11 / 2**10)],
+)
+def test_pairs_are_compared_by_the_exact_test_of_mcnemar(lost, gained, p):
+    alike = [(True, True)] * 7 + [(False, False)] * 4
+    found = paired([(True, False)] * lost + [(False, True)] * gained + alike)
+    assert (found.lost, found.gained) == (lost, gained)
+    assert found.p == pytest.approx(p)
 
 
 def test_jerk_ratio_sees_a_kink_at_a_boundary_only():

@@ -71,6 +71,10 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--delay-ms", "300"], ["delay-ms", "300"]),
         (["--expert", "--delay-ms", "100"], ["expert", "delays"]),
         (["--policy", "no/such/folder"], ["policy", "no/such/folder"]),
+        (["--expert", "--without", "front"], ["expert", "senses"]),
+        (["--without", "visoin"], ["without", "did you mean 'vision'?"]),
+        (["--sampler", "ddim"], ["sampler", "'ddim'", "euler"]),
+        (["--calibrate"], ["calibrate", "--policy"]),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):

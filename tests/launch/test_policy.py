@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +57,34 @@ def test_demonstrations_go_on_from_where_a_policy_stopped(trained, ideomotor, in
 
 
 @pytest.mark.slow
+def test_the_best_of_several_checkpoints_is_kept_and_runs_without_senses(dataset, in_process, tmp_path):
+    """A decoder of noise, sampled with DDIM in training's judgements and with DPM-Solver afterwards."""
+    given = ["policy.objective.predict=epsilon", "policy.steps=2", "policy.train.tensorboard=true"]
+    given += ["policy.select.tasks=reach", "policy.select.episodes=1", "policy.select.every_steps=2"]
+    out, options = tmp_path / "out", [word for override in given for word in ("--set", override)]
+    arguments = ["train", "--data", dataset, "--out", out, "--config", "smoke", "--json", "-", *options]
+    chosen = in_process(*arguments).json["selection"]
+    assert [judged["step"] for judged in chosen["judgements"]] == [2, 3]
+    assert chosen["episodes"] == 1
+    best = Path(chosen["checkpoint"])
+    assert list((out / "state").glob("candidate-*")) == [best]
+    assert (best / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+    assert list((out / "tensorboard" / "policy").iterdir())
+    arguments = ["eval", "--policy", out, "--tasks", "reach", "--episodes", 1, "--json", "-"]
+    arguments += ["--sampler", "dpm-solver"]
+    plain = in_process(*arguments).json
+    more = in_process(*arguments, "--without", "plan,front+wrist", "--confidence").json
+    assert set(more["without"]) == {"plan", "front+wrist"}
+    first, *others = more["episodes"]
+    assert [episode["without"] for episode in others] == ["plan", "front+wrist"]
+    assert len(first.pop("confidences")) > 10
+    assert first == plain["episodes"][0]
+    seeds = ["--seed-start", 0, "--calibrate"]
+    in_process(*arguments, *seeds).assert_refused("calibrate", "at least 20 episodes")
+    in_process(*arguments, "--calibrate").assert_refused("calibrate", "--seed-start")
+
+
+@pytest.mark.slow
 def test_a_corrupted_checkpoint_is_refused(trained, in_process, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(trained[0], broken)
@@ -87,6 +116,16 @@ def test_the_dataset_of_another_robot_is_refused(dataset, in_process, tmp_path):
     refused = in_process("train", "--data", dataset, other, "--out", out, "--config", "smoke")
     refused.assert_refused(str(other), "viperx", "so101")
     assert not out.exists()
+
+
+def test_selecting_by_what_must_not_be_selected_by_is_refused(dataset, in_process, tmp_path):
+    for override, words in (
+        ("policy.select.tasks=raech", ["policy.select.tasks", "did you mean 'reach'?"]),
+        ("policy.select.seed_start=999999", ["policy.select.seed_start", "1000000"]),
+    ):
+        arguments = ["train", "--data", dataset, "--out", tmp_path / "out", "--config", "smoke"]
+        in_process(*arguments, "--set", override).assert_refused(*words)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

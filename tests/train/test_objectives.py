@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from ideomotor.train.action_objective import ActionBatch, ActionObjective, ActionSettings, flow_sample
+from ideomotor.train.action_objective import (
+    ActionBatch,
+    ActionObjective,
+    ActionSettings,
+    epsilon_sample,
+    flow_sample,
+)
 from ideomotor.train.interpreter import examine
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.train.scenes import ScenePool, scene_batch
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
 from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.sampler import sample_chunk, source_noise
+from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, sample_chunk, source_noise
 
 
 def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: ScenePool) -> None:
@@ -62,11 +68,14 @@ def window(count: int) -> ActionBatch:
     )
 
 
-def test_the_decoder_learns_to_move_to_where_the_plan_points() -> None:
+@pytest.mark.parametrize(
+    ("predict", "sampler", "most"), [("flow", "euler", 0.35), ("epsilon", "dpm-solver", 0.6)]
+)
+def test_the_decoder_learns_to_move_to_where_the_plan_points(predict: str, sampler: str, most: float) -> None:
     torch.manual_seed(0)
     config = DecoderConfig(cameras=(), plan_dim=32, width=48, heads=2, blocks=2)
     decoder, head = Decoder(config), PlanHead(16, 32, 2)
-    objective = ActionObjective(decoder, head, "so101", ActionSettings(draws=1, drop_plan=0.0))
+    objective = ActionObjective(decoder, head, "so101", ActionSettings(predict, draws=1, drop_plan=0.0))
     optimizer = torch.optim.AdamW(objective.parameters(), lr=2e-3, fused=True)
     for _ in range(200):
         objective(window(32))["loss"].backward()
@@ -78,10 +87,24 @@ def test_the_decoder_learns_to_move_to_where_the_plan_points() -> None:
         plan, ones, batch.pixels, torch.ones(64, 0), batch.state, ones, batch.history, 0 * ones
     )
     noise = source_noise(64, 96, 6, objective.settings.noise_knots)
-    reached = sample_chunk(decoder, "so101", inputs, noise[:, :0], noise)
+    reached = sample_chunk(decoder, "so101", inputs, noise[:, :0], noise, 5, sampler)
     error = (reached[:, -8:] - batch.actions[:, -8:]).abs().mean()
     spread = batch.actions[:, -8:].std()
-    assert error < 0.35 * spread, (error, spread)
+    assert error < most * spread, (error, spread)
+
+
+@pytest.mark.parametrize("knots", [0, 16])
+def test_noise_of_the_epsilon_objective_is_what_its_levels_say(knots: int) -> None:
+    actions = torch.randn(64, 96, 6)
+    noisy, committed, time, noise = epsilon_sample(actions, torch.arange(64) % 31, knots)
+    given = committed > 0
+    assert torch.equal(noisy[given], actions[given])
+    assert committed.sum(1).tolist() == [delay % 31 for delay in range(64)]
+    level = ((1 - time) * NOISE_LEVELS).round().long() - 1
+    alpha, sigma = (part[level].view(-1, 1, 1) for part in noise_levels())
+    torch.testing.assert_close(noisy[~given], (alpha * actions + sigma * noise)[~given])
+    assert abs(noise.std() - 1) < 0.1
+    assert time.min() >= 0 and time.max() < 1 and 0.4 < time.mean() < 0.6
 
 
 @pytest.mark.parametrize("knots", [0, 16])

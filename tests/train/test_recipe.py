@@ -26,6 +26,17 @@ def test_weights_are_numbers_with_commas_between() -> None:
     assert as_dict(recipe)["policy"]["weights"] == [3.0, 0.5]
 
 
+def test_names_are_words_with_commas_between_and_samplers_fit_the_objective() -> None:
+    given = [
+        "policy.select.tasks=reach, lift",
+        "policy.sampler=dpm-solver",
+        "policy.objective.predict=epsilon",
+    ]
+    recipe = resolve("nano", given)
+    assert recipe.policy.select.tasks == ("reach", "lift")
+    assert recipe.policy.sampler == "dpm-solver"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -36,6 +47,11 @@ def test_weights_are_numbers_with_commas_between() -> None:
         ("policy.train", "expected key=value"),
         ("policy.train=3", "is a group"),
         ("robot.steps=3", "robot has no fields"),
+        ("policy.objective.predict=epsilom", "did you mean 'epsilon'"),
+        (
+            "policy.sampler=ddim",
+            "'ddim', expected one of euler for a decoder trained on the objective 'flow'",
+        ),
     ],
 )
 def test_a_bad_override_says_what_is_wrong(override: str, message: str) -> None:

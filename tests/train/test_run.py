@@ -88,8 +88,13 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
         train([tmp_path / "nowhere"], tmp_path / "out", "smoke")
 
 
+def losses(run: Path, stage: str) -> dict[int, float]:
+    lines = [json.loads(line) for line in (run / f"{stage}.jsonl").read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines}
+
+
 @pytest.mark.slow
-def test_two_processes_train_one_policy(data: Path, tmp_path: Path) -> None:
+def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -103,3 +108,7 @@ def test_two_processes_train_one_policy(data: Path, tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     IdeomotorPolicy.from_pretrained(out)
+    for stage in ("interpreter", "policy"):
+        one, two = losses(trained, stage), losses(out, stage)
+        assert list(two) == [1, 2, 3]
+        np.testing.assert_allclose(list(two.values()), [one[step] for step in two], rtol=1e-4, err_msg=stage)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
-from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
+from ideomotor.vla.checkpoint import load_interpreter, save_confidence, save_interpreter
+from ideomotor.vla.confidence import ConfidenceConfig
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor
 
@@ -75,6 +76,29 @@ def test_a_missing_folder_and_an_unknown_field(folder: Path, tmp_path: Path) -> 
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="colour"):
         IdeomotorPolicy.from_pretrained(folder)
+
+
+def test_what_confidence_means_is_changed_alone_and_comes_back(folder: Path) -> None:
+    others = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    save_confidence(folder, ConfidenceConfig(6, (0.25, 0.5), (0.1, 0.9)))
+    loaded = IdeomotorPolicy.from_pretrained(folder)
+    assert loaded.confidence == ConfidenceConfig(6, (0.25, 0.5), (0.1, 0.9))
+    changed = {path.name for path, content in others.items() if path.read_bytes() != content}
+    assert changed == {"config.json"} and len(others) == len([p for p in folder.rglob("*") if p.is_file()])
+    with pytest.raises(UserError, match="ascending"):
+        ConfidenceConfig(4, (0.5, 0.25), (0.1, 0.9))
+
+
+def test_a_checkpoint_from_before_samplers_and_confidence_still_loads(
+    policy: IdeomotorPolicy, folder: Path
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["confidence"]
+    for name in ("objective", "sampler", "without"):
+        del config["sampling"][name]
+    (folder / "config.json").write_text(json.dumps(config))
+    loaded = IdeomotorPolicy.from_pretrained(folder)
+    assert (loaded.sampling, loaded.confidence) == (policy.sampling, ConfidenceConfig())
 
 
 def test_an_interpreter_alone(policy: IdeomotorPolicy, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ideomotor.control.errors import UserError
-from ideomotor.control.types import Observation
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.control.types import LatentPlan, Observation
+from ideomotor.vla.confidence import ConfidenceConfig, agreement
+from ideomotor.vla.policy import SENSES, IdeomotorPolicy
 
 
 @pytest.mark.parametrize("cameras", [(), ("front",), ("wrist",), ("front", "wrist")])
@@ -94,6 +96,89 @@ def test_text_is_written_anew_when_other_words_are_ahead_in_two_plans_running(
     other = replace(observation, instruction="open the drawer")
     told = [policy.plan(now).text for now in (observation, observation, other, observation, other, other)]
     assert told == [observation.instruction] * 5 + ["open the drawer"]
+
+
+@pytest.mark.parametrize("sense", [*SENSES, "front", "wrist"])
+def test_it_runs_without_a_sense_and_does_not_use_it(
+    policy: IdeomotorPolicy, observation: Observation, sense: str
+) -> None:
+    def acted(seen: Observation, plan: LatentPlan | None = None) -> tuple[np.ndarray, np.ndarray]:
+        policy.reset(0)
+        plan = plan or policy.plan(seen)
+        return plan.tokens, policy.act(seen, plan, np.zeros((0, 6))).actions
+
+    whole_tokens, whole = acted(observation)
+    policy.run_without([sense])
+    tokens, actions = acted(observation)
+    assert not np.array_equal(actions, whole)
+    assert np.array_equal(tokens, whole_tokens) == (sense not in ("early", "language", "front"))
+    dark = {name: 255 - image for name, image in observation.images.items()}
+    if sense in ("front", "wrist"):
+        other = replace(observation, images={**observation.images, sense: dark[sense]})
+        assert np.array_equal(acted(other)[1], actions)
+    elif sense == "language":
+        assert np.array_equal(acted(replace(observation, instruction="open the drawer"))[1], actions)
+    elif sense == "early":
+        assert np.array_equal(acted(replace(observation, images=dark))[0], tokens)
+    elif sense in ("plan", "vision"):
+        plan = policy.plan(observation)
+        other = replace(plan, tokens=-plan.tokens) if sense == "plan" else plan
+        seen = replace(observation, images=dark) if sense == "vision" else observation
+        assert np.array_equal(acted(seen, other)[1], acted(observation, plan)[1])
+    policy.run_without([])
+    assert np.array_equal(acted(observation)[1], whole)
+
+
+def test_a_policy_trained_without_a_sense_never_uses_it(
+    policy: IdeomotorPolicy, observation: Observation
+) -> None:
+    def acted(driver: IdeomotorPolicy) -> np.ndarray:
+        driver.reset(0)
+        return driver.act(observation, driver.plan(observation), np.zeros((0, 6))).actions
+
+    blind = replace(policy.sampling, without=("vision",))
+    trained = IdeomotorPolicy(policy.interpreter, policy.decoder, policy.processor, blind)
+    policy.run_without(["vision"])
+    assert np.array_equal(acted(trained), acted(policy))
+    trained.run_without(["state"])
+    policy.run_without(["state", "vision"])
+    assert np.array_equal(acted(trained), acted(policy))
+
+
+def test_an_unknown_sense_is_refused(policy: IdeomotorPolicy) -> None:
+    with pytest.raises(UserError, match="without.*did you mean 'vision'"):
+        policy.run_without(["visoin"])
+
+
+def test_telling_confidence_changes_nothing_that_is_done(
+    policy: IdeomotorPolicy, observation: Observation
+) -> None:
+    def episode(tells: bool, seed: int = 3) -> tuple[np.ndarray, list[float]]:
+        policy.tells_confidence = tells
+        policy.reset(seed)
+        chunks = []
+        for step in range(3):
+            now = replace(observation, time=0.5 + 0.1 * step)
+            chunks.append(policy.act(now, policy.plan(now), np.zeros((2 * step, 6))))
+        return np.stack([chunk.actions for chunk in chunks]), [chunk.confidence for chunk in chunks]
+
+    silent, nothing = episode(False)
+    spoken, told = episode(True)
+    assert np.array_equal(silent, spoken)
+    assert np.isnan(nothing).all()
+    assert all(0 < confidence < 1 for confidence in told)
+    assert episode(True)[1] == told != episode(True, seed=4)[1]
+    policy.confidence = ConfidenceConfig(4, (0.0, 1.0), (0.2, 0.8))
+    assert episode(True)[1] == pytest.approx([0.2 + 0.6 * raw for raw in told])
+
+
+def test_agreement_falls_as_samples_scatter() -> None:
+    chunk, generator = torch.randn(1, 96, 6), torch.Generator().manual_seed(0)
+    assert agreement(chunk.expand(4, -1, -1)) == 1.0
+    scattered = [
+        agreement(chunk + spread * torch.randn(64, 96, 6, generator=generator)) for spread in (0.1, 1.0, 3.0)
+    ]
+    assert scattered == pytest.approx([1 / 1.1, 1 / 2, 1 / 4], rel=0.02)
 
 
 def test_another_number_of_joints_is_refused(policy: IdeomotorPolicy, observation: Observation) -> None:

@@ -1,0 +1,48 @@
+"""How checkpoints of a training drive, for `train.selection`: the suite `familiar`, in seeds of its own.
+
+The phrasings are the demonstrations', so that the held-out ones stay unseen by what is selected, too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
+from ideomotor.sim.tasks import TASKS
+from ideomotor.train.selection import Drive, Driven, SelectionSettings
+
+
+def driver(settings: SelectionSettings, robot: str) -> Drive:
+    """What has a checkpoint drive the episodes of these settings. It keeps finished ones in the folder."""
+
+    def drive(checkpoint: Path) -> Driven:
+        specs = suite("familiar", settings.tasks, settings.episodes, settings.seed_start)
+        pilot = Pilot(checkpoint, robot)
+        rows = evaluate(specs, pilot, workers=settings.workers, out=checkpoint, resume=True)
+        progress = float(np.mean([row.progress for row in rows]))
+        return Driven(len(rows), sum(row.success for row in rows), progress)
+
+    return drive
+
+
+def check_selection(settings: SelectionSettings) -> None:
+    """Raises UserError for what cannot be driven, or must not be selected by."""
+    for name in settings.tasks:
+        if name not in TASKS:
+            raise unknown_name("policy.select.tasks", name, TASKS)
+    for name, value in (("episodes", settings.episodes), ("workers", settings.workers)):
+        if value < 1:
+            raise UserError(f"policy.select.{name}: got {value}, expected at least 1")
+    for name, value in (("every_s", settings.every_s), ("every_steps", settings.every_steps)):
+        if value < 0:
+            raise UserError(f"policy.select.{name}: got {value}, expected 0 or more")
+    last = settings.seed_start + settings.episodes
+    if not 0 <= settings.seed_start <= last <= HELD_OUT_SEEDS:
+        raise UserError(
+            f"policy.select.seed_start: seeds {settings.seed_start} to {last - 1}, expected to end before "
+            f"{HELD_OUT_SEEDS}, where the suites begin"
+        )

@@ -1,0 +1,60 @@
+"""Episodes without a sense are compared with the same ones with all, and change none of the other figures."""
+
+import json
+
+from ideomotor.eval.measures import rate
+from ideomotor.eval.report import render_html
+from ideomotor.eval.run import EpisodeRow
+from ideomotor.eval.suites import EpisodeSpec, suite
+from ideomotor.eval.summary import summary
+
+
+def row(spec: EpisodeSpec, success: bool, confidences: tuple = ()) -> EpisodeRow:
+    numbers = dict(seconds=1.0, progress=1.0, failed_at="", interventions=0, holds=0)
+    none = dict(jerk_ratio=None, boundary_jerk=None, interior_jerk=None, largest_step=None)
+    return EpisodeRow(spec, "do", "do", success, **numbers, **none, confidences=list(confidences))
+
+
+def test_a_suite_is_run_again_without_each() -> None:
+    specs = suite("builtin", ["reach", "lift"], 2, 7, without=["front", "plan+vision", "front"])
+    assert [spec.without for spec in specs] == [""] * 4 + ["front"] * 4 + ["plan+vision"] * 4
+    assert [(spec.task, spec.seed) for spec in specs[:4]] == [(s.task, s.seed) for s in specs[4:8]]
+    assert specs[:4] == suite("builtin", ["reach", "lift"], 2, 7)
+
+
+def test_missing_senses_are_compared_in_pairs() -> None:
+    specs = suite("builtin", ["reach", "lift"], 4, 0, without=["front"])
+    whole = [True, True, True, True, True, True, False, False]
+    blind = [True, False, False, False, False, False, True, False]
+    rows = [row(spec, success) for spec, success in zip(specs, whole + blind, strict=True)]
+    results = summary("builtin", "x", rows)
+    found = results["without"]["front"]
+    assert (found["successes"], found["episodes"], found["lost"], found["gained"]) == (2, 8, 5, 1)
+    assert found["p"] == 2 * (1 + 6) / 2**6
+    assert found["tasks"]["lift"]["successes"] == 1
+    assert len(results["episodes"]) == 16
+    alone = summary("builtin", "x", rows[:8])
+    assert "without" not in alone
+    assert results["mean"] == alone["mean"] and results["tasks"] == alone["tasks"]
+    assert results["mean"]["rate"] == rate(whole).rate
+
+
+def test_confidence_is_there_only_where_it_was_told() -> None:
+    specs = suite("builtin", ["reach"], 2, 0)
+    told = [row(specs[0], True, ((0.0, 0.9), (2.5, 0.8))), row(specs[1], False, ((0.0, 0.2),))]
+    results = summary("builtin", "x", told)
+    assert results["confidence"]["failure_auc"]["auc"] == 1.0
+    assert json.loads(json.dumps(results))["episodes"][0]["confidences"] == [[0.0, 0.9], [2.5, 0.8]]
+    silent = summary("builtin", "x", [row(specs[0], True)])
+    assert "confidence" not in silent and "confidences" not in silent["episodes"][0]
+
+
+def test_the_page_shows_what_is_missing_and_what_confidence_is_worth() -> None:
+    specs = suite("builtin", ["reach"], 2, 0, without=["front+<wrist>"])
+    told = [[(0.0, 0.9)], [(0.0, 0.2)], [], []]
+    rows = [row(spec, not number, tuple(told[number])) for number, spec in enumerate(specs)]
+    page = render_html(summary("builtin", "x", rows))
+    assert "front+&lt;wrist&gt;" in page and "<wrist>" not in page
+    assert "ROC curve against failure: 1.00" in page
+    plain = render_html(summary("builtin", "x", rows[:2]))
+    assert "without" not in plain

@@ -1,0 +1,50 @@
+"""Figures go into JSON lines and TensorBoard's event files, and nothing is said twice."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ideomotor.control.errors import UserError
+from ideomotor.train.metrics import Metrics, summary_writer
+
+
+def write(out: Path, start: int, steps: list[int], loss: float) -> None:
+    with Metrics(out, "stage", start, tensorboard=True) as metrics:
+        for step in steps:
+            metrics.write({"step": step, "loss": loss + step, "rate": 0.5})
+
+
+def test_event_files_hold_what_the_lines_hold_and_nothing_twice(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    write(tmp_path, 0, [10, 20, 30], 0.0)
+    with (tmp_path / "stage.jsonl").open("a") as lines:
+        lines.write('{"step": 40, "lo')  # as a kill leaves it
+    write(tmp_path, 20, [30, 40], 100.0)  # goes on from a state of step 20
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "stage"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "rate"}
+    told = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert told == [(10, 10.0), (20, 20.0), (30, 130.0), (40, 140.0)]
+    lines = [json.loads(line) for line in (tmp_path / "stage.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["loss"]) for line in lines] == told
+
+
+def test_a_new_training_starts_with_no_lines_and_a_silent_one_has_none(tmp_path: Path) -> None:
+    (tmp_path / "stage.jsonl").write_text('{"step": 3}\n')
+    with Metrics(tmp_path, "stage", 0):
+        pass
+    assert (tmp_path / "stage.jsonl").read_text() == ""
+    with Metrics(tmp_path, "other", 0, tensorboard=True, silent=True) as metrics:
+        metrics.write({"step": 1, "loss": 1.0})
+    assert {path.name for path in tmp_path.iterdir()} == {"stage.jsonl"}
+
+
+def test_without_tensorboard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorboard", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=r"ideomotor\[tensorboard\]"):
+        summary_writer()

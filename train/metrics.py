@@ -1,0 +1,80 @@
+"""Where the figures of a training go: JSON lines, and TensorBoard's event files where the recipe says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.files import replace_files
+
+EVENTS = "tensorboard"  # folder in a training's folder; each stage is a run in it
+
+
+class Metrics:
+    """The figures of one stage, appended to as it goes on; a context manager.
+
+    What an interrupted training wrote about steps after the one that it continues from is dropped: these
+    steps are made again.
+
+    Args:
+        out: folder of the training.
+        name: of the stage: its lines are in `<name>.jsonl`, its events in `tensorboard/<name>/`.
+        step: from which training goes on.
+        tensorboard: whether to write event files too.
+        silent: write nothing at all, as all processes but the first do.
+    """
+
+    def __init__(self, out: Path, name: str, step: int, tensorboard: bool = False, silent: bool = False):
+        self._lines = None if silent else out / f"{name}.jsonl"
+        self._events: Any = None
+        if self._lines is None:
+            return
+        replace_files({self._lines: _up_to(self._lines, step)})
+        if tensorboard:
+            writer = summary_writer()
+            self._events = writer(str(out / EVENTS / name), purge_step=step + 1 if step else None)
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._events is not None:
+            self._events.close()
+
+    def write(self, figures: dict[str, float]) -> None:
+        """Adds figures, one of which is the `step` they are about."""
+        if self._lines is None:
+            return
+        with self._lines.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({key: round(value, 6) for key, value in figures.items()}) + "\n")
+        if self._events is not None:
+            for key, value in figures.items():
+                if key != "step":
+                    self._events.add_scalar(key, value, int(figures["step"]))
+
+
+def summary_writer() -> Any:
+    """torch's SummaryWriter class. UserError naming the extra where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError(
+            "tensorboard: needs the extra 'tensorboard': pip install 'ideomotor[tensorboard]'"
+        ) from None
+    return SummaryWriter
+
+
+def _up_to(path: Path, step: int) -> bytes:
+    """The whole lines of a file that are about steps up to this one; none of a training that starts anew."""
+    kept = []
+    if step and path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] > step:
+                    continue
+            except (ValueError, KeyError, TypeError):
+                continue  # the line being written when the training died
+            kept.append(line + "\n")
+    return "".join(kept).encode()

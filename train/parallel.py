@@ -1,0 +1,89 @@
+"""What makes several processes train as one would on the whole batch.
+
+All random numbers of a step are drawn for the whole batch, the same in every process, and each process takes
+those of its own rows: process r of W has rows r b to (r + 1) b of W b. Losses are divided by what counts in
+the whole batch. The gradients' mean over the processes is then the gradient of one process with the whole
+batch, but for the order in which floats are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from ideomotor.datasets.loader import WindowLoader
+
+
+def processes() -> tuple[int, int]:
+    """(which one this is, how many there are)."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def own_rows(whole: int) -> slice:
+    """This process's rows of a whole batch; the remainder of an uneven division is nobody's."""
+    rank, world = processes()
+    each = whole // world
+    return slice(rank * each, (rank + 1) * each)
+
+
+def drawn(draw: Callable[[tuple[int, ...]], torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
+    """This process's part of what `draw` gives for a whole batch.
+
+    Args:
+        draw: from a shape, its first axis the rows, to a tensor of random numbers.
+        shape: of this process's part.
+    """
+    rank, world = processes()
+    rows, rest = shape[0], tuple(shape[1:])
+    return draw((world * rows, *rest))[rank * rows : (rank + 1) * rows]
+
+
+def shared(count: torch.Tensor) -> torch.Tensor:
+    """What to divide this process's sum by: the count of all processes together over their number, at least
+    one in all. Takes no gradient."""
+    _, world = processes()
+    if world > 1:
+        count = count.detach().clone()
+        dist.all_reduce(count)
+    return count.clamp_min(1.0) / world if world > 1 else count.clamp_min(1.0)
+
+
+def mean_of_all(metrics: dict[str, float]) -> dict[str, float]:
+    """Means over the processes, of each figure over those that have it. Every process has to ask."""
+    _, world = processes()
+    if world == 1:
+        return metrics
+    told: list[Any] = [None] * world
+    dist.all_gather_object(told, metrics)
+    names = dict.fromkeys(name for one in told for name in one)
+    return {name: float(np.mean([one[name] for one in told if name in one])) for name in names}
+
+
+class OwnWindows(WindowLoader):
+    """A loader whose batches are drawn as one process draws them, of which this process reads its own rows.
+
+    Made with the `batch_size` of all processes together, rank 0 and a world of 1.
+    """
+
+    _drawing = False
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """This process's rows of a whole batch, see `WindowLoader.batch`."""
+        self._drawing = True
+        try:
+            return super().batch(step)
+        finally:
+            self._drawing = False
+
+    def windows(self, rows: np.ndarray, ages: np.ndarray, delays: np.ndarray) -> dict[str, Any]:
+        """As `WindowLoader.windows`; of a whole batch only this process's rows."""
+        if self._drawing:
+            mine = own_rows(len(rows))
+            rows, ages, delays = rows[mine], ages[mine], delays[mine]
+        return super().windows(rows, ages, delays)
