@@ -51,8 +51,9 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         "count the {what} on the table", "tell me how many {what} are there",
     ),
     "colour/of": (
-        "what colour is {it}", "which colour is {it}", "name the colour of {it}", "what is the colour of {it}",
-        "which colour has {it}", "tell me the colour of {it}", "{it}: what colour is it",
+        "what colour is {it}", "which colour is {it}", "name the colour of {it}",
+        "what is the colour of {it}", "which colour has {it}",
+        "tell me the colour of {it}", "{it}: what colour is it",
     ),
     "shape/of": (
         "what shape is {it}", "which shape is {it}", "name the shape of {it}", "what is the shape of {it}",
@@ -67,8 +68,9 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         "which thing is in the hand", "tell me what is in the hand", "which thing do you hold",
     ),
     "held/this": (
-        "is the {a} in the hand", "do you hold the {a}", "does the hand hold the {a}", "the {a}: do you hold it",
-        "is it true that the {a} is in the hand", "tell me: do you hold the {a}", "the {a}: is it in the hand",
+        "is the {a} in the hand", "do you hold the {a}", "does the hand hold the {a}",
+        "the {a}: do you hold it", "is it true that the {a} is in the hand",
+        "tell me: do you hold the {a}", "the {a}: is it in the hand",
     ),
     "subtask/now": (
         "{told}: what is to be done now", "{told}: which step is it now", "{told}: what do you do now",
@@ -81,7 +83,8 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
     ),
     "done/step": (
         "{told}: is this done: {step}", "{told}: are you done with this step: {step}",
-        "{told}: is the step to {step} done", "is the step to {step} done: {told}", "{told}: is it done: {step}",
+        "{told}: is the step to {step} done", "is the step to {step} done: {told}",
+        "{told}: is it done: {step}",
         "{told}: is that step done: {step}", "is this done: {step}: {told}",
     ),
 }  # fmt: skip

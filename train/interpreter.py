@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
+from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
+from ideomotor.sim.still import CAMERAS
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import Question, ScenePool, ahead, make_pool, scene_batch, visible
@@ -43,16 +45,18 @@ def train_interpreter(
         told: called with lines about what is going on.
     """
     stage, state = recipe.scenes, PartialState()
+    cameras = checked_cameras(stage)
     with state.main_process_first():
         pool, held_out = make_pool(
             store.default_root().parent / "scenes",
             stage.pool,
             recipe.workers,
             lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
+            cameras,
         )
     torch.manual_seed(stage.train.seed)
     if stage.start:
-        interpreter = load_interpreter(Path(stage.start))
+        interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim)
     else:
         interpreter = new_interpreter(stage, pool, recorded)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
@@ -61,24 +65,28 @@ def train_interpreter(
         interpreter.family.vision(interpreter.vlm).compile()
 
     rows = annotated(recorded)
+    answered = replace(stage.mixture, description=0.0)  # of batches in which nothing long is written
 
     def batch_at(step: int) -> SceneBatch:
         chance = np.random.default_rng([stage.train.seed, step])  # the same in all processes: equal work
         rng = np.random.default_rng([stage.train.seed, step, state.process_index])
         write = bool(chance.random() < stage.write_share)
         pictures = max(1, stage.pictures // state.num_processes)
+        there = None
         if recorded is not None and rows and chance.random() < stage.recorded_share:
-            images, questions = recorded_questions(recorded, rows, rng, 2 * pictures)
+            images, there, questions = recorded_questions(recorded, rows, rng, 2 * pictures, cameras)
         else:
-            images, questions = pool.draw(rng, pictures, stage.group)
-        seeds = rng.integers(0, 2**64, len(images), dtype=np.uint64)
+            images, questions = pool.draw(rng, pictures, stage.group, stage.mixture if write else answered)
+        seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
         return scene_batch(
             interpreter,
             images,
             [rephrased(question, rng, stage.unknown_words) for question in questions],
             write=write,
             seeds=seeds,
+            there=there,
             drop_image=stage.drop_image,
+            drop_camera=stage.drop_camera,
             rng=rng,
         )
 
@@ -98,7 +106,8 @@ def train_interpreter(
 
 def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowLoader | None) -> Interpreter:
     """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
-    corpus = pool.texts()[:40000]
+    texts, cameras = pool.texts(), checked_cameras(stage)
+    corpus = texts[:: 1 + len(texts) // 80000]
     if recorded is not None:
         for cache in recorded.caches:
             corpus += [str(line) for texts in cache.vocabulary.values() for line in texts] * 4
@@ -107,11 +116,37 @@ def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowL
         vlm, tokenizer, base = adopt(
             stage.base, stage.tuning, spoken, stage.image_tokens, stage.lora_rank, stage.copy_base
         )
-        config = InterpreterConfig(cameras=(stage.pool.camera,), layer=stage.layer, pretrained=base)
+        config = InterpreterConfig(cameras=cameras, layer=stage.layer, pretrained=base)
         return Interpreter(vlm, tokenizer, config)
     tokenizer = train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
-    return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=(stage.pool.camera,)))
+    return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=cameras, align_dim=stage.align_dim))
+
+
+def checked_cameras(stage: InterpreterRecipe) -> tuple[str, ...]:
+    """The recipe's cameras; UserError unless they are some that scenes are seen with, front first."""
+    cameras = tuple(name.strip() for name in stage.cameras.split(","))
+    if cameras not in (CAMERAS, CAMERAS[:1]):
+        raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")
+    return cameras
+
+
+def continued(interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int) -> Interpreter:
+    """The same interpreter with these cameras, and with alignment if it had none: a new part, untrained.
+
+    Its tokenizer stays: it is a byte-level one, which reads and writes words it does not know in pieces.
+    """
+    config = replace(
+        interpreter.config,
+        cameras=cameras,
+        align_dim=0 if interpreter.config.pretrained else interpreter.config.align_dim or align_dim,
+    )
+    if config == interpreter.config:
+        return interpreter
+    changed = Interpreter(interpreter.vlm, interpreter.tokenizer, config)
+    missing, unexpected = changed.load_state_dict(interpreter.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith("align.") for name in missing), (missing, unexpected)
+    return changed
 
 
 def annotated(loader: WindowLoader | None) -> list[range]:
@@ -124,9 +159,18 @@ def annotated(loader: WindowLoader | None) -> list[range]:
 
 
 def recorded_questions(
-    loader: WindowLoader, rows_of: list[range], rng: np.random.Generator, count: int
-) -> tuple[np.ndarray, list[Question]]:
-    """Random recorded frames of these rows, each with its own instruction."""
+    loader: WindowLoader,
+    rows_of: list[range],
+    rng: np.random.Generator,
+    count: int,
+    cameras: tuple[str, ...] = ("front",),
+) -> tuple[np.ndarray, list[bool], list[Question]]:
+    """Random recorded frames of these rows, each with its own instruction.
+
+    Returns:
+        Pictures (count, cameras, H, W, 3) uint8, black where the data lacks a camera; which cameras it has
+        (another one stands in for a front camera that it lacks); and a question each.
+    """
     ends = np.cumsum([len(rows) for rows in rows_of])
     drawn = rng.integers(0, ends[-1], count)
     which = np.searchsorted(ends, drawn, side="right")
@@ -139,8 +183,10 @@ def recorded_questions(
         presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
         spots_uv = (spots[:, :2] * presence[:, None]).astype(np.float32)
         questions.append(Question(instruction, text, spots_uv, presence))
-    camera = sorted(batch["images"])[0]
-    return batch["images"]["front" if "front" in batch["images"] else camera], questions
+    images = batch["images"]
+    first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
+    views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
+    return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions
 
 
 def rephrased(question: Question, rng: np.random.Generator, share: float) -> Question:

@@ -71,6 +71,7 @@ class Reading:
     pointing: Pointing
     logits: torch.Tensor | None  # (text positions, vocabulary), aligned with `text_labels`
     text_labels: torch.Tensor | None  # (text positions,)
+    vision: Vision  # of the B samples
 
 
 def nano_vlm(tokenizer: Any, vision: int = 128, text: int = 160, layers: int = 4) -> nn.Module:
@@ -253,7 +254,8 @@ class Interpreter(nn.Module):
             plan = F.layer_norm(plan, plan.shape[-1:])
         grouped = plan.unflatten(0, (pixels.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
-        return Reading(plan, words, meaning, self.point(grouped, vision.keys_values), logits, targets)
+        pointing = self.point(grouped, vision.keys_values)
+        return Reading(plan, words, meaning, pointing, logits, targets, vision)
 
     def embed_pictures(self, vision: Vision) -> torch.Tensor:
         """(B, align_dim) unit vectors of the first camera's pictures, near those of their descriptions."""

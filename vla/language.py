@@ -109,7 +109,7 @@ def encode_prompts(
         there = has_image[index]
         head = [*frame.opening]
         for picture in range(frame.pictures):
-            seen = there if isinstance(there, bool) else there[picture]
+            seen = there[picture] if isinstance(there, Sequence) else there
             tokens = [image if seen else no_image] * (image_tokens // frame.pictures)
             head += [*frame.before, *tokens, *frame.after]
         head += [*frame.asking, *(ids[:max_words] or [silent]), *frame.closing]
