@@ -1,8 +1,9 @@
 """Still scenes with perfect labels: what the interpreter learns to see from, before any demonstration.
 
-More than half of them are moments of the experts at work, physics and all: only there is something really
-grasped, carried, pushed or done. The others need no physics but for a grip that closes: an arm in some
-posture over a task's layout. What can be asked for and what can be asked about a scene are samples of their own.
+More than half of them are moments of the experts at work, physics and all: only there is something
+really grasped, carried, pushed or done. The others need no physics but for a grip that closes: an arm
+in some posture over a task's layout. What can be asked for and what can be asked about a scene are
+samples of their own.
 """
 
 from __future__ import annotations
