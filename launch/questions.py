@@ -83,7 +83,7 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         f"Instructions: points {_number(points['pixel_p50'])} pixels off (median), "
         f"{_number(points['pixel_p90'])} (p90); subtask under way right in {plan['now']:.1%}, the next in "
         f"{plan['next']:.1%}; facts of plans {plan['facts_precision']:.1%} true.\n"
-        f"Descriptions: {facts['precision']:.1%} of the facts true, {facts['recall']:.1%} of what is there told."
+        f"Descriptions: {facts['precision']:.1%} of the facts true, {facts['recall']:.1%} of what is there."
     )
     if found := results["retrieval"]:
         console.print(
