@@ -9,6 +9,7 @@ import torch
 from ideomotor.control.types import Observation
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.language import PLAN_TOKENS
 from ideomotor.vla.policy import IdeomotorPolicy
 
 QUESTIONS = ["what is in the hand", "reach the red cube", "put the blue ball into the bowl"]
@@ -18,7 +19,12 @@ QUESTIONS = ["what is in the hand", "reach the red cube", "put the blue ball int
 def both(interpreter: Interpreter) -> Interpreter:
     torch.manual_seed(3)
     config = InterpreterConfig(cameras=("front", "wrist"), plan_dim=24, align_dim=16)
-    return Interpreter(nano_vlm(interpreter.tokenizer, 32, 32, 1), interpreter.tokenizer, config).eval()
+    made = Interpreter(nano_vlm(interpreter.tokenizer, 32, 32, 1), interpreter.tokenizer, config).eval()
+    with torch.no_grad():  # else it goes on to write the last plan query, which is no text
+        made.vlm.get_input_embeddings().weight[
+            interpreter.tokenizer.convert_tokens_to_ids(PLAN_TOKENS[-1])
+        ] = 0
+    return made
 
 
 @torch.inference_mode()
