@@ -17,8 +17,8 @@ from ideomotor.datasets.loader import WindowLoader
 from ideomotor.sim.still import CAMERAS
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scenes import Question, ScenePool, ahead, make_pool, scene_batch, visible
-from ideomotor.train.trainer import fit
+from ideomotor.train.scenes import Mixture, Question, ScenePool, ahead, make_pool, scene_batch, visible
+from ideomotor.train.trainer import fit, to_device
 from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
@@ -197,7 +197,7 @@ def rephrased(question: Question, rng: np.random.Generator, share: float) -> Que
 @torch.inference_mode()
 def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMINED) -> dict[str, float]:
     """Figures on scenes and phrasings never trained on: distance of the points in pixels, presence, text
-    loss, and how often exactly the words of the subtasks ahead are named.
+    loss, how often exactly the words of the subtasks ahead are named, and questions answered.
 
     `swap_error` is the distance to the same points when the questions about a picture change places:
     what a model that ignores the instruction would get on both.
@@ -231,4 +231,23 @@ def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMI
         "held_out_words": float(torch.cat(worded).mean()),
         "held_out_presence": float(torch.cat(right).mean()),
         "held_out_text_loss": float(torch.stack(losses).mean()) if losses else 0.0,
+        **examine_answers(interpreter, held_out, pictures // 2),
     }
+
+
+def examine_answers(interpreter: Interpreter, held_out: ScenePool, pictures: int) -> dict[str, float]:
+    """Share of short answers whose every token is the likeliest one, which is to write them greedily.
+
+    Empty where nothing is asked. `ideomotor eval --suite questions` says more.
+    """
+    rng, short = np.random.default_rng(1), replace(Mixture(), instruction=0.0, description=0.0)
+    device, asked, wrong = next(interpreter.parameters()).device, 0, 0
+    for _ in range(max(1, pictures // 16)):
+        images, questions = held_out.draw(rng, 16, 4, short)
+        batch = to_device(scene_batch(interpreter, images, questions, write=False), device)
+        reading = interpreter(batch.pixels, batch.prompts)
+        if reading.logits is not None and reading.text_labels is not None:
+            rows = (batch.prompts.labels[:, 1:] >= 0).nonzero()[:, 0]
+            asked += len(rows.unique())
+            wrong += len(rows[reading.logits.argmax(-1) != reading.text_labels].unique())
+    return {"held_out_answers": 1 - wrong / asked} if asked else {}
