@@ -150,7 +150,7 @@ def retrieval(
     among, count = min(AMONG, len(first)), len(first)
     candidates = (np.arange(count)[:, None] + np.arange(among)) % count  # its own comes first
     scores = np.take_along_axis(near, candidates, axis=1)
-    found = rate((scores[:, :1] > scores[:, 1:]).all(axis=1))
+    found = rate(bool((row[0] > row[1:]).all()) for row in scores)
     return {"among": among, **_as_questions(found)}
 
 

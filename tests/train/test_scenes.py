@@ -17,7 +17,7 @@ from ideomotor.train.recipe import InterpreterRecipe
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.train.scenes import INSTRUCTIONS, Mixture, PoolSettings, ScenePool, make_pool, scene_batch
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
-from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.language import decode_text, train_tokenizer
 
 SETTINGS = PoolSettings(scenes=24, shard=24, level="mixed")
 
@@ -114,7 +114,7 @@ def test_an_older_checkpoint_goes_on_with_more_cameras_and_with_alignment(pools)
     images, questions = pools[0].draw(np.random.default_rng(1), 2, 3, Mixture())
     batch = scene_batch(new, images, questions)  # words it never met are read and written in pieces
     spoken = batch.prompts.labels[0][batch.prompts.labels[0] >= 0][:-1]
-    assert tokenizer.decode(spoken.tolist()).strip() == questions[0].text
+    assert decode_text(tokenizer, spoken.tolist()) == questions[0].text
     only = [(True, False)]
     pixels = torch.rand(1, 2, 3, 96, 96)
     with torch.inference_mode():  # the same pictures on the same patches
