@@ -124,10 +124,16 @@ def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowL
 
 
 def checked_cameras(stage: InterpreterRecipe) -> tuple[str, ...]:
-    """The recipe's cameras; UserError unless they are some that scenes are seen with, front first."""
+    """The recipe's cameras; UserError unless they are some that scenes are seen with, front first.
+
+    The mixture is checked with them: both say what is drawn from a pool.
+    """
     cameras = tuple(name.strip() for name in stage.cameras.split(","))
     if cameras not in (CAMERAS, CAMERAS[:1]):
         raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")
+    for kind, share in vars(stage.mixture).items():
+        if not share >= 0.0:
+            raise UserError(f"set: scenes.mixture.{kind}: got {share}, expected 0 or more")
     return cameras
 
 
