@@ -49,6 +49,10 @@ class PlanScore:
         """The counts by name."""
         return {name: count for name, count in vars(self).items() if name != "_last"}
 
+    def forget(self) -> None:
+        """Another scene: the next plan's facts count although they may be the same."""
+        self._last = ""
+
 
 def taken_apart(text: str) -> ReadablePlan:
     """The parts of a readable plan, whatever of it is there."""

@@ -15,10 +15,12 @@ from rich.table import Table
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
     from ideomotor.eval.run import EpisodeRow
 
+QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
 
@@ -35,7 +37,8 @@ class EvalOptions:
     suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = "builtin"
     """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
     swap: told to use another object than success is judged by; named: told to use another object, which
-    success is judged by"""
+    success is judged by; questions: the interpreter alone is asked about 8 still scenes for each of
+    --episodes"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
     """only these tasks"""
@@ -91,6 +94,8 @@ class EvalOptions:
 
 def evaluate(options: EvalOptions) -> int:
     """Runs the suite and reports every task's share of solved episodes with its interval."""
+    if options.suite == QUESTIONS:
+        return evaluate_questions(options)
     output = Output(options.json)
     tasks = _check(options)
 
@@ -145,7 +150,7 @@ def _check(options: EvalOptions) -> list[str]:
     from ideomotor.sim.tasks import TASKS
 
     if options.suite not in SUITES:
-        raise unknown_name("suite", options.suite, SUITES)
+        raise unknown_name("suite", options.suite, (*SUITES, QUESTIONS))
     if options.expert and options.policy:
         raise UserError("policy: --expert and --policy exclude each other")
     if options.expert and options.suite == "swap":

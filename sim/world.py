@@ -200,6 +200,11 @@ class World:
         """Share of the subtasks done, 1 once the task has succeeded."""
         return 1.0 if self.success else self._done / (len(self.subtasks) + 1)
 
+    @property
+    def done(self) -> int:
+        """How many subtasks are done; what was done once stays done."""
+        return self._done
+
     def subtask(self) -> str:
         """What is to be done now."""
         return self.subtasks[self._done].text if self._done < len(self.subtasks) else "hold still"

@@ -11,13 +11,24 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
+from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
+from ideomotor.sim.still import CAMERAS
 from ideomotor.train.parallel import own_rows
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scenes import Question, ScenePool, ahead, make_pool, scene_batch, visible
-from ideomotor.train.trainer import fit
+from ideomotor.train.scenes import (
+    Mixture,
+    Question,
+    ScenePool,
+    ahead,
+    make_pool,
+    scene_batch,
+    sighted,
+    visible,
+)
+from ideomotor.train.trainer import fit, to_device
 from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
@@ -44,16 +55,18 @@ def train_interpreter(
         told: called with lines about what is going on.
     """
     stage, state = recipe.scenes, PartialState()
+    cameras = checked_cameras(stage)
     with state.main_process_first():
         pool, held_out = make_pool(
             store.default_root().parent / "scenes",
             stage.pool,
             recipe.workers,
             lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
+            cameras,
         )
     torch.manual_seed(stage.train.seed)
     if stage.start:
-        interpreter = load_interpreter(Path(stage.start))
+        interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim)
     else:
         interpreter = new_interpreter(stage, pool, recorded)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
@@ -62,28 +75,30 @@ def train_interpreter(
         interpreter.family.vision(interpreter.vlm).compile()
 
     rows = annotated(recorded)
+    answered = replace(stage.mixture, description=0.0)  # of batches in which nothing long is written
 
     def batch_at(step: int) -> SceneBatch:
         chance = np.random.default_rng([stage.train.seed, step])
         rng = np.random.default_rng([stage.train.seed, step, 0])
         write = bool(chance.random() < stage.write_share)
         pictures = max(state.num_processes, stage.pictures)
+        there = None
         if recorded is not None and rows and chance.random() < stage.recorded_share:
-            images, questions = recorded_questions(recorded, rows, rng, 2 * pictures)
+            images, there, questions = recorded_questions(recorded, rows, rng, 2 * pictures, cameras)
         else:
-            images, questions = pool.draw(rng, pictures, stage.group)
-        seeds = rng.integers(0, 2**64, len(images), dtype=np.uint64)
+            images, questions = pool.draw(rng, pictures, stage.group, stage.mixture if write else answered)
+        seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
         questions = [rephrased(question, rng, stage.unknown_words) for question in questions]
+        seen = sighted(rng, len(questions), len(cameras), there, stage.drop_image, stage.drop_camera)
         mine, group = own_rows(len(images)), len(questions) // len(images)
-        rng.random(mine.start * group)  # what the processes before this one draw in `scene_batch`
+        asked = slice(mine.start * group, mine.stop * group)
         return scene_batch(
             interpreter,
             images[mine],
-            questions[mine.start * group : mine.stop * group],
+            questions[asked],
             write=write,
             seeds=seeds[mine],
-            drop_image=stage.drop_image,
-            rng=rng,
+            seen=seen[asked],
         )
 
     metrics = fit(
@@ -102,7 +117,8 @@ def train_interpreter(
 
 def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowLoader | None) -> Interpreter:
     """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
-    corpus = pool.texts()[:40000]
+    texts, cameras = pool.texts(), checked_cameras(stage)
+    corpus = texts[:: 1 + len(texts) // 80000]
     if recorded is not None:
         for cache in recorded.caches:
             corpus += [str(line) for texts in cache.vocabulary.values() for line in texts] * 4
@@ -111,11 +127,43 @@ def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowL
         vlm, tokenizer, base = adopt(
             stage.base, stage.tuning, spoken, stage.image_tokens, stage.lora_rank, stage.copy_base
         )
-        config = InterpreterConfig(cameras=(stage.pool.camera,), layer=stage.layer, pretrained=base)
+        config = InterpreterConfig(cameras=cameras, layer=stage.layer, pretrained=base)
         return Interpreter(vlm, tokenizer, config)
     tokenizer = train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
-    return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=(stage.pool.camera,)))
+    return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=cameras, align_dim=stage.align_dim))
+
+
+def checked_cameras(stage: InterpreterRecipe) -> tuple[str, ...]:
+    """The recipe's cameras; UserError unless they are some that scenes are seen with, front first.
+
+    The mixture is checked with them: both say what is drawn from a pool.
+    """
+    cameras = tuple(name.strip() for name in stage.cameras.split(","))
+    if cameras not in (CAMERAS, CAMERAS[:1]):
+        raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")
+    for kind, share in vars(stage.mixture).items():
+        if not share >= 0.0:
+            raise UserError(f"set: scenes.mixture.{kind}: got {share}, expected 0 or more")
+    return cameras
+
+
+def continued(interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int) -> Interpreter:
+    """The same interpreter with these cameras, and with alignment if it had none: a new part, untrained.
+
+    Its tokenizer stays: it is a byte-level one, which reads and writes words it does not know in pieces.
+    """
+    config = replace(
+        interpreter.config,
+        cameras=cameras,
+        align_dim=0 if interpreter.config.pretrained else interpreter.config.align_dim or align_dim,
+    )
+    if config == interpreter.config:
+        return interpreter
+    changed = Interpreter(interpreter.vlm, interpreter.tokenizer, config)
+    missing, unexpected = changed.load_state_dict(interpreter.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith("align.") for name in missing), (missing, unexpected)
+    return changed
 
 
 def annotated(loader: WindowLoader | None) -> list[range]:
@@ -128,9 +176,18 @@ def annotated(loader: WindowLoader | None) -> list[range]:
 
 
 def recorded_questions(
-    loader: WindowLoader, rows_of: list[range], rng: np.random.Generator, count: int
-) -> tuple[np.ndarray, list[Question]]:
-    """Random recorded frames of these rows, each with its own instruction."""
+    loader: WindowLoader,
+    rows_of: list[range],
+    rng: np.random.Generator,
+    count: int,
+    cameras: tuple[str, ...] = ("front",),
+) -> tuple[np.ndarray, list[bool], list[Question]]:
+    """Random recorded frames of these rows, each with its own instruction.
+
+    Returns:
+        Pictures (count, cameras, H, W, 3) uint8, black where the data lacks a camera; which cameras it has
+        (another one stands in for a front camera that it lacks); and a question each.
+    """
     ends = np.cumsum([len(rows) for rows in rows_of])
     drawn = rng.integers(0, ends[-1], count)
     which = np.searchsorted(ends, drawn, side="right")
@@ -143,8 +200,10 @@ def recorded_questions(
         presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
         spots_uv = (spots[:, :2] * presence[:, None]).astype(np.float32)
         questions.append(Question(instruction, text, spots_uv, presence))
-    camera = sorted(batch["images"])[0]
-    return batch["images"]["front" if "front" in batch["images"] else camera], questions
+    images = batch["images"]
+    first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
+    views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
+    return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions
 
 
 def rephrased(question: Question, rng: np.random.Generator, share: float) -> Question:
@@ -155,7 +214,7 @@ def rephrased(question: Question, rng: np.random.Generator, share: float) -> Que
 @torch.inference_mode()
 def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMINED) -> dict[str, float]:
     """Figures on scenes and phrasings never trained on: distance of the points in pixels, presence, text
-    loss, and how often exactly the words of the subtasks ahead are named.
+    loss, how often exactly the words of the subtasks ahead are named, and questions answered.
 
     `swap_error` is the distance to the same points when the questions about a picture change places:
     what a model that ignores the instruction would get on both.
@@ -189,4 +248,23 @@ def examine(interpreter: Interpreter, held_out: ScenePool, pictures: int = EXAMI
         "held_out_words": float(torch.cat(worded).mean()),
         "held_out_presence": float(torch.cat(right).mean()),
         "held_out_text_loss": float(torch.stack(losses).mean()) if losses else 0.0,
+        **examine_answers(interpreter, held_out, pictures // 2),
     }
+
+
+def examine_answers(interpreter: Interpreter, held_out: ScenePool, pictures: int) -> dict[str, float]:
+    """Share of short answers whose every token is the likeliest one, which is to write them greedily.
+
+    Empty where nothing is asked. `ideomotor eval --suite questions` says more.
+    """
+    rng, short = np.random.default_rng(1), replace(Mixture(), instruction=0.0, description=0.0)
+    device, asked, wrong = next(interpreter.parameters()).device, 0, 0
+    for _ in range(max(1, pictures // 16)):
+        images, questions = held_out.draw(rng, 16, 4, short)
+        batch = to_device(scene_batch(interpreter, images, questions, write=False), device)
+        reading = interpreter(batch.pixels, batch.prompts)
+        if reading.logits is not None and reading.text_labels is not None:
+            rows = (batch.prompts.labels[:, 1:] >= 0).nonzero()[:, 0]
+            asked += len(rows.unique())
+            wrong += len(rows[reading.logits.argmax(-1) != reading.text_labels].unique())
+    return {"held_out_answers": 1 - wrong / asked} if asked else {}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional as dist_nn
 
 from ideomotor.datasets.loader import WindowLoader
 
@@ -52,6 +53,12 @@ def shared(count: torch.Tensor) -> torch.Tensor:
         count = count.detach().clone()
         dist.all_reduce(count)
     return count.clamp_min(1.0) / world if world > 1 else count.clamp_min(1.0)
+
+
+def gathered(rows: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes; a loss of them gives every process the gradient of the whole batch."""
+    _, world = processes()
+    return torch.cat(dist_nn.all_gather(rows)) if world > 1 else rows
 
 
 def mean_of_all(metrics: dict[str, float]) -> dict[str, float]:

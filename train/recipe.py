@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.train.action_objective import ActionSettings
 from ideomotor.train.scene_objective import SceneWeights
-from ideomotor.train.scenes import PoolSettings
+from ideomotor.train.scenes import Mixture, PoolSettings
 from ideomotor.train.selection import SelectionSettings
 from ideomotor.train.trainer import Settings
 from ideomotor.vla.sampler import sampler_of
@@ -26,7 +26,10 @@ class InterpreterRecipe:
     """Stage 1: the interpreter learns to see and to read, from still scenes and recorded frames."""
 
     pool: PoolSettings = field(default_factory=PoolSettings)
+    mixture: Mixture = field(default_factory=Mixture)
     weights: SceneWeights = field(default_factory=SceneWeights)
+    cameras: str = "front"  # what the interpreter sees, or "front,wrist"
+    align_dim: int = 64  # of the space of pictures and descriptions, of nano; 0: there is none
     start: str = ""  # folder of a checkpoint whose interpreter is trained further, with its tokenizer
     base: str = ""  # id or folder of a pretrained vision-language model; empty: nano, from scratch
     tuning: str = "frozen"  # of a base: "frozen", "lora" or "full"
@@ -38,12 +41,13 @@ class InterpreterRecipe:
     vision_width: int = 128
     text_width: int = 160
     layers: int = 4
-    vocabulary: int = 640
+    vocabulary: int = 768
     pictures: int = 16  # a batch, of all processes together
     group: int = 4  # questions about each picture, which is encoded once
-    write_share: float = 0.5  # of batches in which the readable plan is learned too
+    write_share: float = 0.5  # of batches in which plans and descriptions are written; others are aligned
     recorded_share: float = 0.3  # of batches that come from the recorded data instead of the pool
-    drop_image: float = 0.02
+    drop_image: float = 0.02  # share of questions asked without any picture
+    drop_camera: float = 0.1  # share of questions from which each of several cameras is missing
     unknown_words: float = 0.4  # share of the instructions with unknown words thrown in
 
 

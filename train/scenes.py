@@ -11,9 +11,11 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,16 @@ import numpy as np
 import torch
 
 from ideomotor.control.errors import UserError
-from ideomotor.sim.still import StillScene, still_scenes
+from ideomotor.sim.questions import KINDS
+from ideomotor.sim.still import CAMERAS, StillScene, still_scenes
 from ideomotor.train.scene_objective import SceneBatch
 from ideomotor.vla.images import augmented, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import plain
 
 NAMES = ("target", "place")
+VERSION = 2  # of what shards hold; 2: both cameras, questions beside instructions
+LONG = ("instruction", "description")  # kinds whose texts are long
 Told = Callable[[int, int], None]  # (shards done, shards in all)
 
 
@@ -37,60 +42,99 @@ class PoolSettings:
 
     scenes: int = 20000
     seed: int = 0
-    level: str = "light"
-    camera: str = "front"
+    level: str = "light"  # of randomisation: none, light, full or mixed
     shard: int = 500  # scenes made at a time
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """How often questions of each kind are drawn, relative to each other.
+
+    A scene that has no question of the kind drawn is asked one of another kind.
+    """
+
+    instruction: float = 0.5  # what a policy needs; the others are `sim.questions.KINDS`
+    description: float = 0.04
+    reference: float = 0.10
+    relation: float = 0.06
+    neighbour: float = 0.04
+    counting: float = 0.04
+    colour: float = 0.03
+    shape: float = 0.04
+    size: float = 0.04
+    held: float = 0.04
+    subtask: float = 0.04
+    done: float = 0.03
+
+
+@dataclass(frozen=True)
 class Question:
-    """One instruction about a picture with its answers."""
+    """One instruction or question about a picture with its answers."""
 
     instruction: str
     text: str
     points: np.ndarray  # (M, 2) float32 u, v
     presence: np.ndarray  # (M,) float32
+    kind: str = "instruction"
+    scene: str = ""  # description of the picture, for alignment
+
+
+INSTRUCTIONS = Mixture(1.0, **dict.fromkeys(KINDS, 0.0))
 
 
 class ScenePool:
     """The pictures and questions of one or more shards.
 
+    Args:
+        shards: folders.
+        cameras: whose pictures are drawn, of `sim.still.CAMERAS`.
+
     Raises:
         UserError: a shard is damaged.
     """
 
-    def __init__(self, shards: list[Path]):
+    def __init__(self, shards: list[Path], cameras: Sequence[str] = ("front",)):
+        self.views = [CAMERAS.index(camera) for camera in cameras]
         try:
             self.images = [np.load(shard / "images.npy", mmap_mode="r") for shard in shards]
             listed = [json.loads((shard / "items.json").read_text(encoding="utf-8")) for shard in shards]
         except (OSError, ValueError) as error:
             raise UserError(f"scene pool: cannot read {shards[0].parent}: {error}; remove it") from None
         self.starts = np.cumsum([0, *(len(images) for images in self.images)])
-        self.questions = [[_question(item) for item in scene] for shard in listed for scene in shard]
+        self.questions = [_questions(scene) for shard in listed for scene in shard]
         self.usable = np.flatnonzero([len(scene) > 0 for scene in self.questions])
 
     def __len__(self) -> int:
         return len(self.usable)
 
     def texts(self) -> list[str]:
-        """Every instruction and readable plan, to train a tokenizer on."""
+        """Every instruction, question and answer, to train a tokenizer on."""
         return [line for scene in self.questions for item in scene for line in (item.instruction, item.text)]
 
-    def draw(self, rng: np.random.Generator, pictures: int, group: int) -> tuple[np.ndarray, list[Question]]:
-        """Random pictures (B, H, W, 3) uint8 and `group` questions about each, in order."""
+    def draw(
+        self, rng: np.random.Generator, pictures: int, group: int, mixture: Mixture = INSTRUCTIONS
+    ) -> tuple[np.ndarray, list[Question]]:
+        """Random pictures (B, cameras, H, W, 3) uint8 and `group` questions about each, in order."""
         chosen = self.usable[rng.integers(0, len(self.usable), pictures)]
         where = np.searchsorted(self.starts, chosen, side="right") - 1
-        images = np.stack([self.images[k][i - self.starts[k]] for i, k in zip(chosen, where, strict=True)])
-        questions = []
+        images = np.stack(
+            [self.images[k][i - self.starts[k], self.views] for i, k in zip(chosen, where, strict=True)]
+        )
+        shares, questions = asdict(mixture), []
         for index in chosen:
             scene = self.questions[index]
-            order = rng.permutation(len(scene))
-            questions += [scene[order[k % len(scene)]] for k in range(group)]
+            counts = Counter(item.kind for item in scene)
+            keys = [shares[item.kind] / counts[item.kind] for item in scene]
+            questions += [scene[k] for k in _weighted(rng, np.array(keys), group)]
         return images, questions
 
 
 def make_pool(
-    root: Path, settings: PoolSettings, workers: int = 1, told: Told | None = None
+    root: Path,
+    settings: PoolSettings,
+    workers: int = 1,
+    told: Told | None = None,
+    cameras: Sequence[str] = ("front",),
 ) -> tuple[ScenePool, ScenePool]:
     """Returns (scenes to train on, scenes to examine with), rendering what is not there yet.
 
@@ -99,8 +143,9 @@ def make_pool(
         settings: shards are shared between pools that differ in `scenes` only.
         workers: processes that render.
         told: called with the progress.
+        cameras: whose pictures are wanted; shards have those of all.
     """
-    folder = root / f"{settings.level}-{settings.camera}-{settings.seed}-{settings.shard}"
+    folder = root / f"v{VERSION}-{settings.level}-{settings.seed}-{settings.shard}"
     count = 1 + max(1, -(-settings.scenes // settings.shard))
     shards = [folder / f"shard-{number:05d}" for number in range(count)]
     missing = [number for number, shard in enumerate(shards) if not shard.is_dir()]
@@ -113,7 +158,7 @@ def make_pool(
                 job.result()
                 if told:
                     told(done, len(missing))
-    return ScenePool(shards[1:]), ScenePool(shards[:1])
+    return ScenePool(shards[1:], cameras), ScenePool(shards[:1], cameras)
 
 
 def render_shard(shard: Path, settings: PoolSettings, number: int) -> None:
@@ -124,7 +169,10 @@ def render_shard(shard: Path, settings: PoolSettings, number: int) -> None:
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
     try:
-        np.save(whole / "images.npy", np.stack([scene.images[settings.camera] for scene in scenes]))
+        np.save(
+            whole / "images.npy",
+            np.stack([np.stack([scene.images[camera] for camera in CAMERAS]) for scene in scenes]),
+        )
         items = [_items(scene) for scene in scenes]
         (whole / "items.json").write_text(json.dumps(items), encoding="utf-8")
         whole.rename(shard)
@@ -142,30 +190,61 @@ def scene_batch(
     *,
     write: bool = True,
     seeds: np.ndarray | None = None,
-    drop_image: float = 0.0,
-    rng: np.random.Generator | None = None,
+    seen: np.ndarray | None = None,
 ) -> SceneBatch:
-    """Puts a batch together: (B, H, W, 3) pictures with G questions each.
+    """Puts a batch together: (B, cameras, H, W, 3) pictures with G questions each.
 
     Args:
-        write: whether the readable plan is among what is learned from this batch.
-        seeds: (B,) uint64, of random colours; None leaves the pictures as they are. Never shifts: points
-            are absolute.
-        drop_image: share of questions that are asked without their picture, drawn by `rng`.
+        write: whether long texts are learned from this batch; if not, descriptions are aligned with their
+            pictures by an interpreter that can.
+        seeds: (B, cameras) uint64, of random colours; None leaves the pictures as they are. Never shifts:
+            points are absolute.
+        seen: (N, cameras) bool, which cameras' pictures each question is asked with, see `sighted`;
+            None: all.
     """
-    pixels = to_pixels(images) if seeds is None else augmented(images, seeds, shift=0)
-    seen = [rng is None or bool(rng.random() >= drop_image) for _ in questions]
-    prompts = interpreter.prompts(
-        [item.instruction for item in questions], seen, [item.text for item in questions] if write else None
-    )
+    count, cameras = images.shape[:2]
+    flat = images.reshape(count * cameras, *images.shape[2:])
+    pixels = to_pixels(flat) if seeds is None else augmented(flat, seeds.reshape(-1), shift=0)
+    seen = np.ones((len(questions), cameras), bool) if seen is None else seen
+    texts = [item.text if write or item.kind not in LONG else None for item in questions]
+    prompts = interpreter.prompts([item.instruction for item in questions], seen.tolist(), texts)
+    described = [item.scene for item in questions[:: len(questions) // count]]
+    aligned = interpreter.align is not None and not write and all(described)
+    ids, ends = interpreter.encoded(described) if aligned else (None, None)
+    names = torch.tensor([zlib.crc32(text.encode()) for text in described])
     return SceneBatch(
-        pixels=pixels.unsqueeze(1),
+        pixels=pixels.unflatten(0, (count, cameras)),
         prompts=prompts,
         points=torch.from_numpy(np.stack([item.points for item in questions])),
         presence=torch.from_numpy(np.stack([item.presence for item in questions])),
-        known=torch.tensor(seen, dtype=torch.float32),
+        known=torch.tensor(seen[:, 0], dtype=torch.float32),
         words=words_ahead(interpreter, [item.text for item in questions]),
+        told=torch.tensor([float(item.kind == "instruction") for item in questions]),
+        short=torch.tensor([item.kind not in LONG for item in questions]),
+        described=ids,
+        described_ends=ends,
+        described_names=names,
     )
+
+
+def sighted(
+    rng: np.random.Generator,
+    count: int,
+    cameras: int,
+    there: Sequence[bool] | None = None,
+    drop_image: float = 0.0,
+    drop_camera: float = 0.0,
+) -> np.ndarray:
+    """(count, cameras) bool: which cameras' pictures each of `count` questions is asked with.
+
+    Args:
+        there: (cameras,) which cameras' pictures there are; None: all.
+        drop_image: share of questions that are asked without any picture.
+        drop_camera: share of questions from which each camera is missing, where there are several.
+    """
+    seen = np.tile(np.array(there or [True] * cameras), (count, 1))
+    seen &= rng.random((count, 1)) >= drop_image
+    return seen & ((rng.random((count, cameras)) >= drop_camera) | (cameras == 1))
 
 
 def words_ahead(interpreter: Interpreter, texts: list[str]) -> torch.Tensor:
@@ -195,16 +274,30 @@ def _items(scene: StillScene) -> list[dict[str, Any]]:
             "instruction": item.instruction,
             "text": item.text,
             "keypoints": {name: [float(u), float(v)] for name, (u, v) in item.keypoints.items()},
+            "kind": item.kind,
         }
         for item in scene.items
     ]
 
 
-def _question(item: dict[str, Any]) -> Question:
+def _questions(items: list[dict[str, Any]]) -> list[Question]:
     """The inverse of `_items`, as arrays."""
+    scene = next((item["text"] for item in items if item.get("kind") == "description"), "")
+    return [_question(item, scene) for item in items]
+
+
+def _weighted(rng: np.random.Generator, shares: np.ndarray, count: int) -> np.ndarray:
+    """(count,) indices, drawn in proportion to their shares, again and again without putting back."""
+    order = np.argsort(-rng.gumbel(size=len(shares)) - np.log(shares + 1e-12))
+    return order[np.arange(count) % max(1, np.count_nonzero(shares))]
+
+
+def _question(item: dict[str, Any], scene: str) -> Question:
     points, presence = np.zeros((len(NAMES), 2), np.float32), np.zeros(len(NAMES), np.float32)
     for index, name in enumerate(NAMES):
         spot = item["keypoints"].get(name)
         if spot is not None and visible(*spot):
             points[index], presence[index] = spot, 1.0
-    return Question(item["instruction"], item["text"], points, presence)
+    return Question(
+        item["instruction"], item["text"], points, presence, item.get("kind", "instruction"), scene
+    )

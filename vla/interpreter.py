@@ -19,16 +19,20 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModelForImageTextToText, SmolVLMConfig
 
+from ideomotor.vla.alignment import Alignment
 from ideomotor.vla.families import axis_positions, family_of, first_layers, pooled, say, sight
 from ideomotor.vla.grounding import Pointing, PointingHead
 from ideomotor.vla.language import (
     IMAGE_TOKEN,
+    NO_IMAGE_TOKEN,
     PLAN_QUERIES,
     PLAN_TOKENS,
+    ROUND,
     Frame,
     Prompts,
     decode_text,
     encode_prompts,
+    encode_texts,
 )
 from ideomotor.vla.plan_head import PlanHead
 from ideomotor.vla.pretrained import ADAPTER, AddedTokens, Pretrained, checked_layer, fitted, frame_of
@@ -44,6 +48,7 @@ class InterpreterConfig:
     plan_dim: int = 128
     layer: int = -1  # which hidden state is the plan: -1 the last, normalised one
     map_width: int = 64  # channels of the pointing map
+    align_dim: int = 0  # of the space in which pictures and descriptions meet; 0: there is none
     pretrained: Pretrained | None = None  # the base; None: nano, trained from scratch
 
 
@@ -66,6 +71,7 @@ class Reading:
     pointing: Pointing
     logits: torch.Tensor | None  # (text positions, vocabulary), aligned with `text_labels`
     text_labels: torch.Tensor | None  # (text positions,)
+    vision: Vision  # of the B samples
 
 
 def nano_vlm(tokenizer: Any, vision: int = 128, text: int = 160, layers: int = 4) -> nn.Module:
@@ -140,6 +146,7 @@ class Interpreter(nn.Module):
             config.map_width,
         )
         self.plan_head = PlanHead(text.hidden_size, config.plan_dim, names)
+        self.align = Alignment(text.hidden_size, config.align_dim) if config.align_dim else None
         # From the last plan token: which words the subtasks ahead are told in.
         self.say = nn.Linear(text.hidden_size, text.hidden_size)
         self.words = base.words if base else range(len(tokenizer))  # ids that `Reading.words` is about
@@ -182,10 +189,10 @@ class Interpreter(nn.Module):
     def prompts(
         self,
         instructions: Sequence[str],
-        has_image: Sequence[bool],
+        has_image: Sequence[bool | Sequence[bool]],
         texts: Sequence[str | None] | None = None,
     ) -> Prompts:
-        """Prompts for this model's number of image tokens."""
+        """Prompts for this model's number of image tokens; see `encode_prompts`."""
         return encode_prompts(
             self.tokenizer, instructions, self.image_tokens, has_image, texts, frame=self.frame
         )
@@ -202,10 +209,11 @@ class Interpreter(nn.Module):
         """
         embeddings = self._words(ids)
         here = ids == self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        seeing, group = here.any(-1), ids.shape[0] // vision.tokens.shape[0]
+        places = here | (ids == self.tokenizer.convert_tokens_to_ids(NO_IMAGE_TOKEN))
+        seen, group = here[places].view(len(ids), -1), ids.shape[0] // vision.tokens.shape[0]
 
         def placed(tokens: torch.Tensor) -> torch.Tensor:
-            return tokens.repeat_interleave(group, dim=0)[seeing].flatten(0, 1).to(embeddings.dtype)
+            return tokens.repeat_interleave(group, dim=0)[seen].to(embeddings.dtype)
 
         also: dict[str, Any] = {}
         if self.family.axes:
@@ -246,11 +254,57 @@ class Interpreter(nn.Module):
             plan = F.layer_norm(plan, plan.shape[-1:])
         grouped = plan.unflatten(0, (pixels.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
-        return Reading(plan, words, meaning, self.point(grouped, vision.keys_values), logits, targets)
+        pointing = self.point(grouped, vision.keys_values)
+        return Reading(plan, words, meaning, pointing, logits, targets, vision)
+
+    def embed_pictures(self, vision: Vision) -> torch.Tensor:
+        """(B, align_dim) unit vectors of the first camera's pictures, near those of their descriptions."""
+        assert self.align is not None
+        return self.align.pictures(vision.tokens[:, : self.side**2])
+
+    def embed_texts(self, ids: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        """(B, align_dim) unit vectors of texts, as `encode_texts` gives them."""
+        assert self.align is not None
+        hidden = self._run(self._words(ids), {}).last_hidden_state
+        return self.align.texts(hidden[torch.arange(len(ids), device=ids.device), ends])
+
+    def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids (B, L) of texts without pictures, and (B,) where they end."""
+        return encode_texts(self.tokenizer, texts)
+
+    @torch.inference_mode()
+    def answers(self, pixels: torch.Tensor, prompts: Prompts, limit: int = 16) -> list[str]:
+        """What is written, greedily, after each of G prompts about each of B pictures, N = B G in order.
+
+        Args:
+            pixels: (B, cameras, 3, H, W) in [-1, 1].
+            prompts: without texts.
+            limit: tokens of an answer at the most.
+        """
+        vision, ids, rows = self.see(pixels), prompts.ids, torch.arange(len(prompts.ids))
+        ends = prompts.plan_at[:, -1]  # of what has been read or written
+        first, done = ends + 1, torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+        for _ in range(limit):
+            hidden = self._run(*self.embed(vision, ids)).last_hidden_state[rows, ends]
+            scores = say(self.vlm, hidden)
+            words = (scores if self.added is None else self.added.unsaid(scores)).argmax(-1)
+            done = done | (words == self.tokenizer.eos_token_id)
+            if done.all():
+                break
+            ends = torch.where(done, ends, ends + 1)
+            if int(ends.amax()) >= ids.shape[1]:
+                ids = F.pad(ids, (0, ROUND), value=self.tokenizer.pad_token_id)
+            ids = ids.scatter(1, ends[:, None], torch.where(done, ids[rows, ends], words)[:, None])
+        spans = zip(ids.tolist(), first.tolist(), ends.tolist(), strict=True)
+        return [decode_text(self.tokenizer, row[begin : end + 1]) for row, begin, end in spans]
 
     @torch.inference_mode()
     def describe(
-        self, pixels: torch.Tensor, instruction: str, has_image: bool = True, limit: int = 80
+        self,
+        pixels: torch.Tensor,
+        instruction: str,
+        has_image: bool | Sequence[bool] = True,
+        limit: int = 80,
     ) -> str:
         """The readable plan, written greedily, for one sample (1, cameras, 3, H, W)."""
         prompts = self.prompts([instruction], [has_image])

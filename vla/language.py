@@ -81,7 +81,7 @@ def encode_prompts(
     tokenizer: Any,
     instructions: Sequence[str],
     image_tokens: int,
-    has_image: Sequence[bool],
+    has_image: Sequence[bool | Sequence[bool]],
     texts: Sequence[str | None] | None = None,
     max_words: int = 48,
     max_text: int = 80,
@@ -93,7 +93,7 @@ def encode_prompts(
         tokenizer: one that knows ADDED_TOKENS.
         instructions: (B,) may be empty strings.
         image_tokens: how many tokens the vision half gives for one sample, all pictures together.
-        has_image: (B,) whether the sample's image is there.
+        has_image: (B,) whether the sample's pictures are there, or (B, pictures) which of them.
         texts: (B,) readable plans to learn; None, or None for a sample, leaves the text out.
         max_words: instructions are cut after this many tokens, texts after `max_text`.
         frame: what stands around the parts.
@@ -106,8 +106,12 @@ def encode_prompts(
     rows: list[list[int]] = []
     starts: list[int] = []
     for index, ids in enumerate(words):
-        seen = [image if has_image[index] else no_image] * (image_tokens // frame.pictures)
-        head = [*frame.opening, *[*frame.before, *seen, *frame.after] * frame.pictures]
+        there = has_image[index]
+        head = [*frame.opening]
+        for picture in range(frame.pictures):
+            seen = there[picture] if isinstance(there, Sequence) else there
+            tokens = [image if seen else no_image] * (image_tokens // frame.pictures)
+            head += [*frame.before, *tokens, *frame.after]
         head += [*frame.asking, *(ids[:max_words] or [silent]), *frame.closing]
         starts.append(len(head))
         tail: list[int] = []
@@ -124,6 +128,16 @@ def encode_prompts(
         labels[index, text_at : len(row)] = padded[index, text_at : len(row)]
     plan_at = torch.tensor(starts)[:, None] + torch.arange(len(plan))
     return Prompts(ids=padded, plan_at=plan_at, labels=labels)
+
+
+def encode_texts(tokenizer: Any, texts: Sequence[str], most: int = 80) -> tuple[torch.Tensor, torch.Tensor]:
+    """Texts by themselves: ids (B, L) int64, padded on the right, and (B,) the position of each `</s>`."""
+    rows = [[*ids[:most], tokenizer.eos_token_id] for ids in _ids(tokenizer, texts)]
+    length = -(-max(map(len, rows)) // ROUND) * ROUND
+    padded = torch.full((len(rows), length), tokenizer.pad_token_id, dtype=torch.long)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = torch.tensor(row)
+    return padded, torch.tensor([len(row) - 1 for row in rows])
 
 
 def pieces(tokenizer: Any, parts: Sequence[str]) -> tuple[int, ...]:

@@ -102,11 +102,11 @@ class IdeomotorPolicy:
         config, observation = self.interpreter.config, self._sensed(observation)
         if "early" in self._lacks:
             observation = replace(observation, images={})
-        seen = config.cameras[0] in observation.images
+        seen = [camera in observation.images for camera in config.cameras]
         pixels = self._pixels(observation, config.cameras, config.image_size)
         prompts = self.interpreter.prompts([observation.instruction], [seen])
         reading = self.interpreter(pixels, prompts)
-        presence = reading.pointing.presence.sigmoid() * float(seen)
+        presence = reading.pointing.presence.sigmoid() * float(seen[0])  # points are in the first
         tokens, progress = self.interpreter.plan_head(
             reading.hidden, reading.meaning, reading.pointing.points, presence
         )

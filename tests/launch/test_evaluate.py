@@ -70,6 +70,8 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--handover", "rct"], ["handover", "did you mean 'rtc'?"]),
         (["--delay-ms", "300"], ["delay-ms", "300"]),
         (["--expert", "--delay-ms", "100"], ["expert", "delays"]),
+        (["--suite", "questions", "--tasks", "lift"], ["tasks", "questions"]),
+        (["--suite", "questions", "--policy", "no/such/folder"], ["policy", "no/such/folder"]),
         (["--policy", "no/such/folder"], ["policy", "no/such/folder"]),
         (["--expert", "--without", "front"], ["expert", "senses"]),
         (["--without", "visoin"], ["without", "did you mean 'vision'?"]),

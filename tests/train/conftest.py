@@ -41,7 +41,7 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> ScenePool:
     drawn = [picture(rng) for _ in range(300)]
     shard = Path(tmp_path_factory.mktemp("pool")) / "shard-00000"
     shard.mkdir()
-    np.save(shard / "images.npy", np.stack([image for image, _ in drawn]))
+    np.save(shard / "images.npy", np.stack([image for image, _ in drawn])[:, None])
     (shard / "items.json").write_text(json.dumps([items for _, items in drawn]))
     return ScenePool([shard])
 

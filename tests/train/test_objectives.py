@@ -15,7 +15,7 @@ from ideomotor.train.action_objective import (
 )
 from ideomotor.train.interpreter import examine
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scenes import ScenePool, scene_batch
+from ideomotor.train.scenes import ScenePool, scene_batch, sighted
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
 from ideomotor.vla.language import train_tokenizer
@@ -31,9 +31,8 @@ def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: Sc
     rng = np.random.default_rng(0)
     for step in range(70):
         images, questions = squares.draw(rng, 6, 4)
-        losses = objective(
-            scene_batch(interpreter, images, questions, write=step % 8 == 0, drop_image=0.02, rng=rng)
-        )
+        seen = sighted(rng, len(questions), 1, drop_image=0.02)
+        losses = objective(scene_batch(interpreter, images, questions, write=step % 8 == 0, seen=seen))
         losses["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
