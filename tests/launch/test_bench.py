@@ -10,6 +10,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.launch import bench, bench_data
+from ideomotor.launch.peer import PYTHON
 
 KEYS = {"name", "value", "unit", "peer", "peer_value", "ratio"}
 PEER = """
@@ -39,7 +40,7 @@ def few(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_loader_is_measured_alone_where_there_is_no_peer(few, tmp_path, monkeypatch, capsys):
-    monkeypatch.delenv(bench_data.PYTHON, raising=False)
+    monkeypatch.delenv(PYTHON, raising=False)
     result = bench_data.bench_data(tmp_path / "data.json", episodes=2, frames=12)
     assert json.loads((tmp_path / "data.json").read_text()) == result
     assert result["peer"] is None
@@ -49,7 +50,7 @@ def test_the_loader_is_measured_alone_where_there_is_no_peer(few, tmp_path, monk
         assert set(row) == KEYS
         assert row["value"] > 0
         assert row["peer"] is row["peer_value"] is row["ratio"] is None
-    assert f"{bench_data.PYTHON} does not name a Python" in capsys.readouterr().out
+    assert f"{PYTHON} does not name a Python" in capsys.readouterr().out
 
 
 def stand_in(tmp_path: Path, script: str) -> str:
@@ -61,7 +62,7 @@ def stand_in(tmp_path: Path, script: str) -> str:
 
 
 def test_ratios_say_how_many_times_better_ours_is(few, tmp_path, monkeypatch):
-    monkeypatch.setenv(bench_data.PYTHON, stand_in(tmp_path, PEER))
+    monkeypatch.setenv(PYTHON, stand_in(tmp_path, PEER))
     result = bench_data.bench_data(episodes=1, frames=12)
     assert result["peer"] == "lerobot 0.0 with none"
     for row in result["rows"]:
@@ -73,9 +74,9 @@ def test_ratios_say_how_many_times_better_ours_is(few, tmp_path, monkeypatch):
 
 
 def test_a_peer_that_fails_is_named_with_its_last_words(few, tmp_path, monkeypatch):
-    monkeypatch.setenv(bench_data.PYTHON, stand_in(tmp_path, "raise SystemExit('no lerobot here')"))
+    monkeypatch.setenv(PYTHON, stand_in(tmp_path, "raise SystemExit('no lerobot here')"))
     with pytest.raises(UserError, match="lerobot failed: no lerobot here"):
         bench_data.bench_data(episodes=1, frames=12)
-    monkeypatch.setenv(bench_data.PYTHON, str(tmp_path / "absent"))
+    monkeypatch.setenv(PYTHON, str(tmp_path / "absent"))
     with pytest.raises(UserError, match="cannot run"):
         bench_data.bench_data(episodes=1, frames=12)
