@@ -136,7 +136,7 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
     )
     body = policy.processor.embodiment
     with torch.inference_mode():
-        context = decoder.context(body, inputs)
+        context, vision = decoder.context(body, inputs), interpreter.see(seen)
     noise = torch.randn(1, shape.horizon, joints)
     committed, half = torch.zeros(1, shape.horizon), torch.tensor([0.5])
     chunk = policy.act(observation, plan, nothing).actions.astype(float)
@@ -145,7 +145,7 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
         "plan: prompt": prompts,
         "plan: pictures encoded": lambda: interpreter.see(seen),
         "plan: interpreter prefill": lambda: interpreter(seen, asked),
-        "plan: readable text": lambda: interpreter.describe(seen, observation.instruction),
+        "plan: readable text": lambda: interpreter.describe(vision, observation.instruction),
         "plan without its text": lambda: policy.plan(observation, describe=False),
         "chunk: picture preparation": lambda: pixels(shape.cameras, shape.image_size),
         "chunk: context": lambda: decoder.context(body, inputs),

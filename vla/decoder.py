@@ -142,7 +142,7 @@ class Decoder(nn.Module):
         chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
         summary = context.summary.unsqueeze(1)
         x = body.commands_in(torch.cat([chunk, given.to(chunk.dtype)], dim=-1)) + self.token_at + summary
-        # A token's flow time is `time`, or 1 where it is given: what follows from it is computed once for each.
+        # A token's flow time is `time`, or 1 where it is given: what follows from either is computed once.
         times = torch.stack([time, torch.ones_like(time)], dim=1)  # (B, 2)
         flow = self.time(_waves(times, self.config.width)) + summary
         shared, last = self.modulation(flow), self.last(flow)
