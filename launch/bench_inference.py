@@ -1,8 +1,8 @@
-"""What `ideomotor bench inference` measures: where a plan's and a chunk's time goes, beside LeRobot's policies.
+"""What `ideomotor bench inference` measures: where a plan's and a chunk's time goes, beside LeRobot.
 
-All stages and both peers take turns in one run, one thread each. A chunk of ours is compared with a chunk of
-LeRobot's ACT and of its diffusion policy on the same shapes: two cameras, the robot's joints, the same seconds
-ahead. Theirs are commands at 30 Hz, ours at the control rate; theirs follow no instruction.
+All stages and both peers take turns in one run, one thread each. A chunk of ours is compared with a chunk
+of LeRobot's ACT and of its diffusion policy on the same shapes: two cameras, the robot's joints, the same
+seconds ahead. Theirs are commands at 30 Hz, ours at the control rate; theirs follow no instruction.
 """
 
 from __future__ import annotations
