@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def make_policies(names: list[str], size: int, joints: int, chunk: int) -> dict[str, tuple[Any, str, int]]:
-    """{name: (policy, what is particular about it, observations of a training sample)}; 0: no axis of them."""
+    """{name: (policy, its particulars, observations of a training sample; 0: without an axis of them)}"""
     from lerobot.configs.types import FeatureType, PolicyFeature
     from lerobot.policies.act.configuration_act import ACTConfig
     from lerobot.policies.act.modeling_act import ACTPolicy
