@@ -4,7 +4,7 @@
 #   make test     run the tests            (make test ARGS="-m 'not slow' tests/control")
 #   make lint     check style and types
 #   make interop  compare with the real lerobot, in an environment of its own (.interop)
-#   make bench    measure rendering against gymnasium's renderer, and the loader against LeRobotDataset
+#   make bench    measure loop, rendering, loader, inference and training, the last three against lerobot
 #   make setup    only make the environment, in .venv
 
 PYTHON ?= python3
@@ -47,8 +47,11 @@ lint: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(READY)
-	$(BIN)/ideomotor bench render
-	$(BIN)/ideomotor bench data
+	@$(BIN)/python tests/interop/environment.py $(INTEROP) --optional
+	for what in loop render data inference train; do \
+	  IDEOMOTOR_LEROBOT_PYTHON=$$(test -e $(INTEROP)/.ready && echo $(abspath $(INTEROP))/bin/python) \
+	  $(BIN)/ideomotor bench $$what || exit; \
+	done
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
 $(READY): pyproject.toml constraints.txt

@@ -1,16 +1,12 @@
 """What `ideomotor bench data` measures: training samples from our loader against LeRobotDataset.
 
-Both read the same generated episodes in the same run, taking turns. LeRobot has an environment of its own,
-since its pins exclude our torch; IDEOMOTOR_LEROBOT_PYTHON names that environment's Python. Without it our
-figures are shown alone.
+Both read the same generated episodes in the same run, taking turns; LeRobot does so in an environment of its
+own, see peer.py.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +25,8 @@ from ideomotor.datasets.episode import Episode
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.writer import DatasetWriter
 from ideomotor.launch.console import Output
+from ideomotor.launch.peer import lerobot
 
-PYTHON: Final = "IDEOMOTOR_LEROBOT_PYTHON"
 PEER: Final = "LeRobotDataset"
 FPS: Final = 30
 CHUNK: Final = 100  # commands
@@ -154,53 +150,14 @@ def _ours(root: Path, embodiment: Embodiment, cache: Path, budget: int | None) -
 
 @contextmanager
 def _peer(root: Path, output: Output) -> Iterator[tuple[Measure | None, str | None]]:
-    """Starts lerobot beside us; (its measure, its version), or (None, None) and a message without one."""
-    python = os.environ.get(PYTHON)
-    if not python:
-        output.text.print(f"without {PEER}: {PYTHON} does not name a Python that has lerobot", markup=False)
-        yield None, None
-        return
-    home = str(root.parent / "huggingface")
-    away = {"HF_HOME": home, "HF_DATASETS_CACHE": home, "HF_HUB_OFFLINE": "1"}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [python, str(Path(__file__).with_name("bench_lerobot.py")), str(root), str(CHUNK)]
-    log = root.parent / "lerobot.log"
-    try:
-        with log.open("w") as said:
-            process = subprocess.Popen(
-                command,
-                env=environment | away | {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-            )
-    except OSError as error:
-        raise UserError(f"{PYTHON}: cannot run {python!r}: {error.strerror}") from None
-    assert process.stdin is not None and process.stdout is not None
-    requests, answers = process.stdin, process.stdout
-
-    def answer() -> dict[str, Any]:
-        line = answers.readline()
-        if not line:
-            last = (log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1]
-            raise UserError(f"{PYTHON}: {python}: lerobot failed: {last}")
-        return json.loads(line)
-
-    def measure(rows: list[int], chunk: bool, batch: int) -> dict[str, float]:
-        requests.write(json.dumps({"rows": rows, "chunk": chunk, "batch": batch}) + "\n")
-        requests.flush()
-        return answer()
-
-    with process:
-        try:
-            facts = answer()
-            version = f"lerobot {facts['version']} with {facts['backend']}"
-            output.text.print(f"beside: {PEER} of {version}", markup=False)
-            yield measure, version
-        finally:
-            requests.close()
-            process.terminate()
+    """Starts lerobot beside us; (its measure, its version), or (None, None) where there is none."""
+    with lerobot("bench_lerobot.py", [str(root), str(CHUNK)], output) as (ask, facts):
+        if ask is None:
+            yield None, None
+            return
+        version = f"lerobot {facts['version']} with {facts['backend']}"
+        output.text.print(f"beside: {PEER} of {version}", markup=False)
+        yield lambda rows, chunk, batch: ask({"rows": rows, "chunk": chunk, "batch": batch}), version
 
 
 def _rows(ours: dict[str, Measure], peer: Measure | None, total: int) -> list[dict[str, Any]]:

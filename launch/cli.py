@@ -146,6 +146,18 @@ def _bench_data() -> tuple[type, Callable[[Any], int]]:
     return bench_data.DataOptions, bench_data.data
 
 
+def _bench_inference() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import bench_inference
+
+    return bench_inference.InferenceOptions, bench_inference.inference
+
+
+def _bench_train() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import bench_training
+
+    return bench_training.TrainingOptions, bench_training.training
+
+
 def _twin() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import twin
 
@@ -175,8 +187,10 @@ COMMANDS: dict[str, _Entry] = {
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
     "calibrate": _Entry("guided calibration of an arm, or its rehearsal with --twin", _calibrate),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),
+    "bench inference": _Entry("measure plans and chunks against LeRobot's policies", _bench_inference),
     "bench loop": _Entry("measure the 120 Hz loop beside the floor that this machine sets", _bench_loop),
     "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),
+    "bench train": _Entry("measure training against LeRobot's policies", _bench_train),
 }
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ideomotor.vla.eyes import Eye
@@ -141,14 +142,17 @@ class Decoder(nn.Module):
         chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
         summary = context.summary.unsqueeze(1)
         x = body.commands_in(torch.cat([chunk, given.to(chunk.dtype)], dim=-1)) + self.token_at + summary
-        flow = torch.where(given.all(-1), torch.ones_like(time)[:, None], time[:, None])  # (B, tokens)
-        flow = self.time(_waves(flow, self.config.width)) + summary
-        shared = self.modulation(flow)
+        # A token's flow time is `time`, or 1 where it is given: what follows from either is computed once.
+        times = torch.stack([time, torch.ones_like(time)], dim=1)  # (B, 2)
+        flow = self.time(_waves(times, self.config.width)) + summary
+        shared, last = self.modulation(flow), self.last(flow)
+        clean = given.all(-1).unsqueeze(-1)  # (B, tokens, 1)
+        shared = torch.where(clean, shared[:, 1:], shared[:, :1])
+        scale, shift = torch.where(clean, last[:, 1:], last[:, :1]).chunk(2, dim=-1)
         remaining = iter(context.keys_values)
         for block in self.blocks:
             x = block(x, shared, next(remaining) if block.cross else None)
-        scale, shift = self.last(flow).chunk(2, dim=-1)
-        x = self.last_norm(x) * (1 + scale) + shift
+        x = torch.addcmul(shift, self.last_norm(x), 1 + scale)
         return body.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
 
 
@@ -186,9 +190,9 @@ class Block(nn.Module):
     ) -> torch.Tensor:
         """(B, T, width) -> (B, T, width)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (shared + self.own).chunk(6, dim=-1)
-        normed = self.norm1(x) * (1 + scale1) + shift1
-        x = x + gate1 * self.attend(normed, context or self.attend.keys_values(normed))
-        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
+        normed = torch.addcmul(shift1, self.norm1(x), 1 + scale1)
+        x = torch.addcmul(x, gate1, self.attend(normed, context or self.attend.keys_values(normed)))
+        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm2(x), 1 + scale2)))
 
 
 class Attention(nn.Module):
@@ -209,8 +213,12 @@ class Attention(nn.Module):
     def forward(self, x: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """(B, T, width) attends to the context."""
         key, value = context
-        query = self._split(self.query(x)) / math.sqrt(key.shape[-1])
-        found = (query @ key.transpose(-1, -2)).softmax(-1).to(value.dtype) @ value
+        query = self._split(self.query(x))
+        if self.training:  # on a CPU in bfloat16 the fused kind trains slower
+            query = query / math.sqrt(key.shape[-1])
+            found = (query @ key.transpose(-1, -2)).softmax(-1).to(value.dtype) @ value
+        else:
+            found = F.scaled_dot_product_attention(query, key, value)
         return self.out(found.transpose(1, 2).flatten(2))
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:

@@ -235,7 +235,10 @@ class Interpreter(nn.Module):
             pixels: (B, cameras, 3, H, W) in [-1, 1].
             prompts: N = B G rows; with texts, their logits are computed too.
         """
-        vision = self.see(pixels)
+        return self.read(self.see(pixels), prompts)
+
+    def read(self, vision: Vision, prompts: Prompts) -> Reading:
+        """As `forward`, of pictures that are encoded already."""
         given, layer, depth = self.embed(vision, prompts.ids), self.layer, self.depth
         logits = targets = None
         spoken = prompts.labels[:, 1:] >= 0
@@ -252,7 +255,7 @@ class Interpreter(nn.Module):
         plan = _take(hidden, prompts.plan_at).float()
         if self.config.pretrained:  # hidden states of large models have entries in the hundreds
             plan = F.layer_norm(plan, plan.shape[-1:])
-        grouped = plan.unflatten(0, (pixels.shape[0], -1))
+        grouped = plan.unflatten(0, (vision.tokens.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
         pointing = self.point(grouped, vision.keys_values)
         return Reading(plan, words, meaning, pointing, logits, targets, vision)
@@ -301,14 +304,14 @@ class Interpreter(nn.Module):
     @torch.inference_mode()
     def describe(
         self,
-        pixels: torch.Tensor,
+        vision: Vision,
         instruction: str,
         has_image: bool | Sequence[bool] = True,
         limit: int = 80,
     ) -> str:
-        """The readable plan, written greedily, for one sample (1, cameras, 3, H, W)."""
+        """The readable plan, written greedily, for the pictures of one sample."""
         prompts = self.prompts([instruction], [has_image])
-        embeddings, also = self.embed(self.see(pixels), prompts.ids)
+        embeddings, also = self.embed(vision, prompts.ids)
         out = self._run(embeddings, also, use_cache=True)
         at = also["position_ids"].amax() if self.family.axes else None
         words: list[int] = []
@@ -318,7 +321,7 @@ class Interpreter(nn.Module):
             if word == self.tokenizer.eos_token_id:
                 break
             words.append(word)
-            step = self._words(torch.tensor([[word]], device=pixels.device))
+            step = self._words(torch.tensor([[word]], device=embeddings.device))
             also = {} if at is None else {"position_ids": (at + len(words)).expand(3, 1, 1)}
             out = self._run(step, also, use_cache=True, past_key_values=out.past_key_values)
         return decode_text(self.tokenizer, words)

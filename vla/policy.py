@@ -105,7 +105,8 @@ class IdeomotorPolicy:
         seen = [camera in observation.images for camera in config.cameras]
         pixels = self._pixels(observation, config.cameras, config.image_size)
         prompts = self.interpreter.prompts([observation.instruction], [seen])
-        reading = self.interpreter(pixels, prompts)
+        vision = self.interpreter.see(pixels)
+        reading = self.interpreter.read(vision, prompts)
         presence = reading.pointing.presence.sigmoid() * float(seen[0])  # points are in the first
         tokens, progress = self.interpreter.plan_head(
             reading.hidden, reading.meaning, reading.pointing.points, presence
@@ -116,7 +117,7 @@ class IdeomotorPolicy:
             changed = meant == self._meant != self._told
             describe = self._plans == 0 or changed or (every > 0 and self._plans % every == 0)
         if describe:
-            self._text = self.interpreter.describe(pixels, observation.instruction, seen)
+            self._text = self.interpreter.describe(vision, observation.instruction, seen)
             self._told = meant
         self._meant = meant
         self._plans += 1

@@ -55,7 +55,9 @@ def test_prompts_of_one_batch_may_miss_different_cameras(both: Interpreter) -> N
 def test_answers_are_what_describe_writes(both: Interpreter) -> None:
     pixels = torch.rand(2, 2, 3, 96, 96) * 2 - 1
     answers = both.answers(pixels, both.prompts(QUESTIONS * 2, [True] * 6), limit=20)
-    alone = [both.describe(pixels[k // 3 : k // 3 + 1], QUESTIONS[k % 3], limit=20) for k in range(6)]
+    alone = [
+        both.describe(both.see(pixels[k // 3 : k // 3 + 1]), QUESTIONS[k % 3], limit=20) for k in range(6)
+    ]
     assert answers == alone and any(answers)
 
 

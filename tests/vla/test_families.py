@@ -69,7 +69,7 @@ def test_the_plan_is_written_as_without_a_cache(family, bases, make, pictures) -
     interpreter = make(bases[family])
     pixels, limit = pictures(1), 5
     interpreter.tokenizer.eos_token = "<pad>"  # a random model may say <eos> at once, and never <pad>
-    written = interpreter.describe(pixels, "reach the red cube", limit=limit)
+    written = interpreter.describe(interpreter.see(pixels), "reach the red cube", limit=limit)
     ids, vision = interpreter.prompts(["reach the red cube"], [True]).ids, interpreter.see(pixels)
     words: list[int] = []
     for _ in range(limit):
