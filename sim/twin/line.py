@@ -1,57 +1,101 @@
-"""A line of STS servos as its master sees it: bytes in, bytes out, at the right times.
+"""A line of servos as its master sees it: bytes in, bytes out, at the right times.
 
-Instructions as in Feetech's protocol manual: FF FF id length instruction parameters checksum, the checksum
-the complement of the sum of all bytes after the header. Understands PING, READ, WRITE, REG WRITE, ACTION,
-SYNC READ and SYNC WRITE. Knows nothing of pseudo-terminals or real time: `now` is given.
+What all protocols have in common: the arm that the servos move, its faults, and when a reply comes out. A
+protocol (`sts_protocol.py`, `dxl_protocol.py`) says what an instruction is and what follows from it. Nothing
+here knows of pseudo-terminals or real time: `now` is given.
 """
 
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.servo_bus import Servo
 from ideomotor.sim.twin.faults import FaultPlan
 from ideomotor.sim.twin.hand import Hand
 from ideomotor.sim.twin.plant import STEP_S, Motion, make_plant
-from ideomotor.sim.twin.sts_servo import RESTART_VOLTS, StsServo
 
-PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x82, 0x83
-EVERYBODY = 0xFE
-USUAL_VOLTS = 7.4
+RESTART_VOLTS = 4.0  # a servo whose supply is below starts anew when it is back
 RESTART_S = 0.3  # [s] that a servo is silent after its supply is back
 LONGEST_GAP_S = 0.25  # [s]: a plant that was not looked at for longer only moves on by this much
 
 
-class StsLine:
+class TwinServo(Protocol):
+    """The electronics of one servo.
+
+    Attributes:
+        servo: what it is.
+        usual_volts: its supply when nothing is wrong [V].
+        awake_at: it does not answer before [s].
+        volts, heated, jump: what faults do to it: supply [V], temperature [°C] (None: its own), broken
+            encoder [counts].
+    """
+
+    servo: Servo
+    usual_volts: float
+    awake_at: float
+    volts: float
+    heated: float | None
+    jump: int
+
+    @property
+    def on(self) -> bool: ...  # whether its motor is
+    @property
+    def target(self) -> float: ...  # where the joint is told to go [rad or m]
+    @property
+    def torque_limit(self) -> float: ...  # of the servo's shaft [N m]
+
+    def restart(self) -> None:
+        """Power was gone."""
+        ...
+
+    def shut_down(self, bits: int) -> None:
+        """Something in it fails, and it switches its motor off by itself, with these error bits."""
+        ...
+
+    def sense(self, position: float, velocity: float, effort: float, dt: float, silence: float) -> None:
+        """Takes in what its joint does `dt` [s] after the last time, and the line's silence [s]."""
+        ...
+
+
+class TwinLine(ABC):
     """Servos, the arm that they move, and the faults of both."""
 
-    def __init__(self, embodiment: Embodiment, now: float, assembly: tuple[int, ...] = ()) -> None:
+    def __init__(self, embodiment: Embodiment, now: float, servos: Mapping[int, TwinServo]) -> None:
         """Args:
-        embodiment: with a section `bus` of protocol feetech.
+        embodiment: with a section `bus`.
         now: [s], the twin's clock.
-        assembly: by how many counts each servo was mounted away from where it should be; () is none.
+        servos: {id: servo}, those of the joints first, in joint order, then shadows.
         """
-        assert embodiment.bus is not None
-        layout = embodiment.bus.servos
         self.faults = FaultPlan()
         self._embodiment = embodiment
         self._hand: Hand | None = None
         self._plant = make_plant(embodiment)
-        off = assembly or (0,) * len(layout)
-        self.servos = {
-            servo.id: StsServo(servo, counts, USUAL_VOLTS) for servo, counts in zip(layout, off, strict=True)
-        }
-        self._now = now
-        self._awake_at = now  # of servos that restart
+        self._all = servos
+        self._joints = [
+            [servo for servo in servos.values() if servo.servo.joint == joint]
+            for joint in embodiment.joint_names
+        ]
+        self._now = self._spoke_at = now
         self._input = bytearray()
         self._output: list[tuple[float, int, bytes]] = []  # (when, order, bytes), a heap
         self._count = 0
         home = embodiment.home_position
         self._motion = Motion(home.copy(), np.zeros_like(home), np.zeros_like(home))
-        self._sense(0.0)
+        self._sense(0.0, 0.0)
+
+    @abstractmethod
+    def _packet(self) -> bytes | None:
+        """Takes the next whole instruction out of `_input`; None: there is none yet."""
+
+    @abstractmethod
+    def _obey(self, packet: bytes) -> None:
+        """Carries it out, with `_reply` for each answer."""
 
     @property
     def position(self) -> np.ndarray:
@@ -70,6 +114,7 @@ class StsLine:
             self._put(data, now)
         self._input += data
         while (packet := self._packet()) is not None:
+            self._spoke_at = now
             self._obey(packet)
 
     def output(self, now: float) -> bytes:
@@ -93,123 +138,63 @@ class StsLine:
         if now - self._now > LONGEST_GAP_S:
             self._now = now - LONGEST_GAP_S
         self._supply(now)
-        servos = list(self.servos.values())
         steps = int((now - self._now) / STEP_S + 1e-6)
         if steps > 0:
             self._now += steps * STEP_S
         if self._hand is not None:
             self._motion = self._plant.by_hand(self._hand.position(now))
         elif steps > 0:
-            target = np.array([servo.target for servo in servos])
-            on = np.array([servo.on for servo in servos])
-            limit = np.array([servo.torque_limit * servo.servo.gear_ratio for servo in servos])
+            target = np.array([joint[0].target for joint in self._joints])
+            on = np.array([any(servo.on for servo in joint) for joint in self._joints])
+            limit = np.array(
+                [sum(s.torque_limit * s.servo.gear_ratio for s in joint if s.on) for joint in self._joints]
+            )
             self._motion = self._plant.step(target, on, limit, steps)
-        self._sense(steps * STEP_S)
+        self._sense(steps * STEP_S, now - self._spoke_at)
 
-    def _sense(self, dt: float) -> None:
+    def _sense(self, dt: float, silence: float) -> None:
         motion = zip(self._motion.position, self._motion.velocity, self._motion.effort, strict=True)
-        for servo, (position, velocity, effort) in zip(self.servos.values(), motion, strict=True):
-            servo.sense(float(position), float(velocity), float(effort), dt)
+        for joint, (position, velocity, effort) in zip(self._joints, motion, strict=True):
+            for servo in joint:
+                servo.sense(float(position), float(velocity), float(effort) / len(joint), dt, silence)
 
     def _supply(self, now: float) -> None:
-        for servo_id, servo in self.servos.items():
+        for servo_id, servo in self._all.items():
             low = self.faults.now("brownout", servo_id, now)
-            servo.volts = low.values["volts"] if low else USUAL_VOLTS
+            servo.volts = low.values["volts"] if low else servo.usual_volts
             if servo.volts < RESTART_VOLTS:
                 servo.restart()
-                self._awake_at = now + RESTART_S
+                servo.awake_at = now + RESTART_S
             hot = self.faults.now("hot", servo_id, now)
             servo.heated = hot.values["celsius"] if hot else None
             jump = self.faults.now("jump", servo_id, now)
             servo.jump = int(jump.values["counts"]) if jump else 0
-
-    def _packet(self) -> bytes | None:
-        """The next whole instruction of the input, from its id to its last parameter; None: not there yet."""
-        data = self._input
-        while True:
-            start = data.find(b"\xff\xff")
-            if start < 0:
-                del data[: max(0, len(data) - 1)]
-                return None
-            del data[:start]
-            if len(data) > 2 and data[2] == 0xFF:  # three in a row: the header begins one later
-                del data[0]
-                continue
-            if len(data) < 4 or len(data) < 4 + data[3]:
-                return None
-            end = 4 + data[3]
-            body, check = bytes(data[2 : end - 1]), data[end - 1]
-            if data[3] < 2 or (~sum(body) & 0xFF) != check:
-                del data[0]  # damaged on its way here: no servo obeys it
-                continue
-            del data[:end]
-            return body
-
-    def _obey(self, body: bytes) -> None:
-        to, instruction, parameters = body[0], body[2], body[3:]
-        if instruction == SYNC_READ and len(parameters) >= 2:
-            self._sync_read(parameters[0], parameters[1], parameters[2:])
-        elif instruction == SYNC_WRITE and len(parameters) >= 2:
-            address, size = parameters[:2]
-            for at in range(2, len(parameters) - size, size + 1):
-                self._write(parameters[at], address, parameters[at + 1 : at + 1 + size])
-        elif to == EVERYBODY:
-            for servo_id, servo in self.servos.items():
-                if instruction == WRITE and parameters:
-                    self._write(servo_id, parameters[0], parameters[1:])
-                elif instruction == ACTION and self._answers(servo_id):
-                    servo.action()
-        elif self._answers(to):
-            self._one(self.servos[to], instruction, parameters)
-
-    def _one(self, servo: StsServo, instruction: int, parameters: bytes) -> None:
-        data = b""
-        if instruction == READ and len(parameters) == 2:
-            data = self._piece(servo, *parameters)
-        elif instruction == WRITE and parameters:
-            servo.write(parameters[0], parameters[1:])
-        elif instruction == REG_WRITE and parameters:
-            servo.register(parameters[0], parameters[1:])
-        elif instruction == ACTION:
-            servo.action()
-        elif instruction != PING:
-            return
-        if instruction in (PING, READ) or servo.get(reg.RESPONSE_LEVEL):
-            self._reply(servo, data)
-
-    def _sync_read(self, address: int, size: int, ids: bytes) -> None:
-        for servo_id in ids:
-            dead = self.faults.now("dead", servo_id, self._now)
-            if dead and dead.values["chain"]:
-                return  # the others wait for the end of an answer that never comes
-            if self._answers(servo_id):
-                servo = self.servos[servo_id]
-                self._reply(servo, self._piece(servo, address, size))
-
-    def _write(self, servo_id: int, address: int, data: bytes) -> None:
-        if self._answers(servo_id):
-            self.servos[servo_id].write(address, data)
+            failure = self.faults.now("shutdown", servo_id, now, spend=True)
+            if failure:
+                servo.shut_down(int(failure.values["bits"]))
 
     def _answers(self, servo_id: int) -> bool:
-        alive = servo_id in self.servos and not self.faults.now("dead", servo_id, self._now)
-        return alive and self._now >= self._awake_at - STEP_S
+        """Whether there is such a servo, alive and awake."""
+        if servo_id not in self._all or self.faults.now("dead", servo_id, self._now):
+            return False
+        return self._now >= self._all[servo_id].awake_at - STEP_S
 
-    @staticmethod
-    def _piece(servo: StsServo, address: int, size: int) -> bytes:
-        return bytes(servo.table[address : address + size]).ljust(size, b"\0")
+    def _silences_others(self, servo_id: int) -> bool:
+        """Whether those behind a dead servo wait for its reply for ever."""
+        dead = self.faults.now("dead", servo_id, self._now)
+        return dead is not None and dead.values["chain"] > 0
 
-    def _reply(self, servo: StsServo, data: bytes) -> None:
-        servo_id, now, faults = servo.servo.id, self._now, self.faults
-        body = bytes([servo_id, len(data) + 2, servo.get(reg.STATUS), *data])
-        packet = bytearray(b"\xff\xff" + body + bytes([~sum(body) & 0xFF]))
+    def _reply(self, servo_id: int, packet: bytes, spoils: int) -> None:
+        """Lets a reply come out, if nothing befalls it; a corrupt one is wrong at byte `spoils`."""
+        now, faults, data = self._now, self.faults, bytearray(packet)
         if faults.now("drop", servo_id, now, spend=True):
             return
         if faults.now("corrupt", servo_id, now, spend=True):
-            packet[-2] ^= 0x10
+            data[spoils] ^= 0x10
         late = faults.now("delay", servo_id, now, spend=True)
         if faults.now("noise", servo_id, now, spend=True):
-            packet[:0] = b"\x00\xff\x17"
-        self._put(bytes(packet), now + (late.values["ms"] / 1000 if late else 0.0))
+            data[:0] = b"\x00\xff\x17"
+        self._put(bytes(data), now + (late.values["ms"] / 1000 if late else 0.0))
 
     def _put(self, data: bytes, when: float) -> None:
         self._count += 1

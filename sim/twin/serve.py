@@ -20,7 +20,8 @@ from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.sim.twin.sts_line import StsLine
+from ideomotor.sim.twin.line import TwinLine
+from ideomotor.sim.twin.lines import LINES
 
 IDLE_S = 0.05  # [s], how often the arm moves on when nobody asks
 
@@ -67,7 +68,7 @@ class TwinPort:
                 termios.tcflush(self._ends[1], termios.TCIFLUSH)  # nobody reads: an adapter would lose it too
 
 
-def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
+def serve(line: TwinLine, port: TwinPort, control: int | None) -> None:
     """Serves until `control`, a file descriptor of command lines, ends; None serves for ever."""
     pending = b""
     while True:
@@ -93,7 +94,7 @@ def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
                 print(answer(line, command.decode(errors="replace"), now), flush=True)
 
 
-def answer(line: StsLine, command: str, now: float) -> str:
+def answer(line: TwinLine, command: str, now: float) -> str:
     """Carries out one command line and returns the answer to it, one line."""
     words = command.split()
     if words[:1] == ["where"]:
@@ -111,7 +112,10 @@ def answer(line: StsLine, command: str, now: float) -> str:
 def main() -> int:
     """Arguments: robot, then by how many counts each servo is mounted off (or nothing)."""
     robot, *assembly = sys.argv[1:]
-    line = StsLine(load_embodiment(robot), time.monotonic(), tuple(int(counts) for counts in assembly))
+    embodiment = load_embodiment(robot)
+    assert embodiment.bus is not None  # `process.Twin` has looked
+    make = LINES[embodiment.bus.protocol]
+    line = make(embodiment, time.monotonic(), tuple(int(counts) for counts in assembly))
     with tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder:
         port = TwinPort(Path(folder) / "port")
         try:

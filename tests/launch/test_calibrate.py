@@ -12,9 +12,10 @@ import pytest
 from ideomotor.control.calibration import calibration_path, load_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.feetech import FeetechRobot
-from ideomotor.control.robots.sts_bring_up import survey
-from ideomotor.control.robots.sts_bus import StsBus
+from ideomotor.control.robots.bring_up import survey
+from ideomotor.control.robots.families import family_of
+from ideomotor.control.robots.servo_arm import ServoArm
+from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.types import Command
 from ideomotor.launch.calibrate import dialogue
 from ideomotor.launch.console import Output
@@ -69,11 +70,11 @@ class Scripted:
 
 
 def offsets(twin: Twin) -> list[int]:
-    assert ROBOT.bus is not None
-    bus = StsBus(twin.port, ROBOT.bus.baud, 0.1)
+    family, layout = family_of(ROBOT)
+    bus = ServoLine(twin.port, layout.baud, 0.1, family.packets())
     bus.open()
     try:
-        return [report.offset for report in survey(bus, ROBOT.bus)]
+        return [report.offset for report in survey(bus, family, layout)]
     finally:
         bus.close()
 
@@ -127,7 +128,7 @@ def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin)
     found = load_calibration(ROBOT, "bench")
     twin.inject("hand middle")
     time.sleep(1.5)
-    arm = FeetechRobot(ROBOT, twin.port, found, timeout=0.1)
+    arm = ServoArm(ROBOT, twin.port, found, timeout=0.1)
     arm.connect()
     twin.inject("hand off")
     target = ROBOT.home_position
@@ -143,7 +144,7 @@ def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin)
     arm.disconnect()
 
     # Another program resets a servo, or it is another arm: refused, and no motor is switched on.
-    other = FeetechRobot(ROBOT, twin.port, _with_offset(found, 12), timeout=0.1)
+    other = ServoArm(ROBOT, twin.port, _with_offset(found, 12), timeout=0.1)
     with pytest.raises(UserError, match="elbow_flex: offset in the servo: got .*, expected 12 as calibrated"):
         other.connect()
 

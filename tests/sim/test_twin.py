@@ -15,7 +15,7 @@ from ideomotor.control.robots import sts_registers as reg
 from ideomotor.sim.twin.faults import KEYS, FaultPlan, parse_fault
 from ideomotor.sim.twin.plant import STEP_S, make_plant
 from ideomotor.sim.twin.process import Twin
-from ideomotor.sim.twin.sts_line import StsLine
+from ideomotor.sim.twin.sts_protocol import StsLine
 
 ROBOT = load_embodiment("so101")
 IDS = [1, 2, 3, 4, 5, 6]

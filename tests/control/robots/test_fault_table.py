@@ -14,7 +14,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.faults import FAULTS
-from ideomotor.control.robots.feetech import FeetechRobot
+from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command, RobotState
 from ideomotor.sim.twin.process import Twin
 
@@ -67,16 +67,16 @@ def twin() -> Iterator[Twin]:
 
 
 @pytest.fixture
-def arm(twin: Twin) -> Iterator[FeetechRobot]:
+def arm(twin: Twin) -> Iterator[ServoArm]:
     robot = connected(twin, **PATIENT)
     yield robot
     robot.disconnect()
 
 
-def connected(twin: Twin, **options: float) -> FeetechRobot:
+def connected(twin: Twin, **options: float) -> ServoArm:
     """An arm without faults; tries more than once, for machines that stand still now and then."""
     twin.inject("clear")
-    robot = FeetechRobot(ROBOT, twin.port, **options)
+    robot = ServoArm(ROBOT, twin.port, **options)
     for _ in range(9):
         try:
             robot.connect()
@@ -119,7 +119,7 @@ class Seen:
         return wrong
 
 
-def drive(robot: FeetechRobot, twin: Twin, seconds: float) -> Seen:
+def drive(robot: ServoArm, twin: Twin, seconds: float) -> Seen:
     """Moves all joints to and fro around the home pose, 120 times a second."""
     seen, start, tick = Seen(), time.monotonic(), 0
     while (now := time.monotonic()) < start + seconds:
@@ -138,7 +138,7 @@ def drive(robot: FeetechRobot, twin: Twin, seconds: float) -> Seen:
     return seen
 
 
-def watched(robot: FeetechRobot, twin: Twin, seconds: float, fault: str = "") -> Seen:
+def watched(robot: ServoArm, twin: Twin, seconds: float, fault: str = "") -> Seen:
     """Drives the arm with a fault; once more if the machine stood still, which proves nothing."""
     for _ in range(5):
         twin.inject("clear")
@@ -155,7 +155,7 @@ def watched(robot: FeetechRobot, twin: Twin, seconds: float, fault: str = "") ->
     pytest.skip("this machine is too busy to judge a fault of 0.1 s")
 
 
-def recovered(robot: FeetechRobot, twin: Twin) -> None:
+def recovered(robot: ServoArm, twin: Twin) -> None:
     """Drives the arm until it has been well for a while."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -166,7 +166,7 @@ def recovered(robot: FeetechRobot, twin: Twin) -> None:
     pytest.fail(f"not well again: {robot.faults()}")
 
 
-def test_a_healthy_arm_follows_and_says_where_it_is(arm: FeetechRobot, twin: Twin) -> None:
+def test_a_healthy_arm_follows_and_says_where_it_is(arm: ServoArm, twin: Twin) -> None:
     seen = watched(arm, twin, 1.0)
     assert not seen.stopped and not seen.blind
     assert seen.untrue() == []
@@ -181,7 +181,7 @@ def test_a_healthy_arm_follows_and_says_where_it_is(arm: FeetechRobot, twin: Twi
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
-def test_a_fault_is_named_and_never_a_wrong_position(arm: FeetechRobot, twin: Twin, row: Row) -> None:
+def test_a_fault_is_named_and_never_a_wrong_position(arm: ServoArm, twin: Twin, row: Row) -> None:
     seen = watched(arm, twin, row.seconds, row.fault)
     assert row.names <= {name for name, _ in seen.faults}
     assert seen.blind == row.blind
@@ -204,7 +204,7 @@ def test_the_table_names_every_fault_that_a_line_of_servos_can_have() -> None:
     assert set.union(*(row.names for row in TABLE)) == set(FAULTS) - elsewhere
 
 
-def test_motors_that_lost_power_do_not_start_by_themselves(arm: FeetechRobot, twin: Twin) -> None:
+def test_motors_that_lost_power_do_not_start_by_themselves(arm: ServoArm, twin: Twin) -> None:
     drive(arm, twin, 0.3)
     twin.inject("brownout volts=3 for=0.1")
     drive(arm, twin, 1.2)
@@ -225,7 +225,7 @@ def test_a_dead_servo_costs_no_more_than_its_time_out_now_and_then(twin: Twin) -
         robot.disconnect()
 
 
-def _median_tick(robot: FeetechRobot) -> float:
+def _median_tick(robot: ServoArm) -> float:
     took = []
     for tick in range(120):
         start = time.perf_counter()
@@ -236,7 +236,7 @@ def _median_tick(robot: FeetechRobot) -> float:
     return float(np.median(took))
 
 
-def test_a_command_that_is_not_finite_is_not_sent(arm: FeetechRobot, twin: Twin) -> None:
+def test_a_command_that_is_not_finite_is_not_sent(arm: ServoArm, twin: Twin) -> None:
     drive(arm, twin, 0.2)
     before = twin.where()
     for tick in range(20):
@@ -247,7 +247,7 @@ def test_a_command_that_is_not_finite_is_not_sent(arm: FeetechRobot, twin: Twin)
     assert "not_finite" in {fault.name for fault in arm.faults() if fault.kind.stops}
 
 
-def test_a_command_out_of_range_ends_at_the_calibrated_range(arm: FeetechRobot, twin: Twin) -> None:
+def test_a_command_out_of_range_ends_at_the_calibrated_range(arm: ServoArm, twin: Twin) -> None:
     far = ROBOT.home_position.copy()
     far[0] = 3.0
     for tick in range(120):
