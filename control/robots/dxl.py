@@ -22,7 +22,7 @@ from ideomotor.control.robots.servo_health import Health
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.servo_bus import Servo
 
-WATCHDOG_S = 0.5  # longer than a re-plug of the adapter is noticed, shorter than a fall
+WATCHDOG_S = 1.0  # longer than an adapter needs to come back
 REBOOT_S = 3.0  # for a servo to answer again
 ERROR_BITS = {
     "brown_out": reg.ERROR_VOLTAGE,
