@@ -102,10 +102,10 @@ class TwinLine(ABC):
         """(A,) [rad or m], where the joints really are."""
         return self._motion.position
 
-    def hand(self, what: str, now: float) -> None:
-        """Somebody moves the arm: to the "middle" of its range, in a "sweep" to all stops, or "off" it."""
+    def hand(self, what: str, now: float, pace: float = 1.0) -> None:
+        """Somebody moves the arm as in `hand.py`, or takes the hand "off" it."""
         at = self._motion.position
-        self._hand = None if what == "off" else Hand(what, self._embodiment, at, now)
+        self._hand = None if what == "off" else Hand(what, self._embodiment, at, now, pace)
 
     def receive(self, data: bytes, now: float) -> None:
         """Takes in what the master sent; answers appear in `output`."""

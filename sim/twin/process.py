@@ -57,7 +57,7 @@ class Twin:
         self.stop()
 
     def inject(self, fault: str) -> None:
-        """Makes a fault happen, or a hand move the arm: one line of `faults.py`, or "hand MOVE".
+        """Makes a fault happen, or a hand move the arm: one line of `faults.py`, or "hand MOVE [PACE]".
 
         Raises:
             UserError: it is neither.

@@ -2,7 +2,7 @@
 
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
-(`faults.py`), `where` (the joints' true positions) or `hand MOVE` (`hand.py`); each is answered by one line
+(`faults.py`), `where` (the joints' true positions) or `hand MOVE [PACE]` (`hand.py`); each is answered by one line
 on standard output.
 """
 
@@ -100,13 +100,20 @@ def answer(line: TwinLine, command: str, now: float) -> str:
     if words[:1] == ["where"]:
         return json.dumps({"position": line.position.tolist()})
     try:
-        if words[:1] == ["hand"] and len(words) == 2:
-            line.hand(words[1], now)
+        if words[:1] == ["hand"] and len(words) in (2, 3):
+            line.hand(words[1], now, _number("hand: pace", *words[2:]))
         else:
             line.faults.add(command, now)
     except UserError as error:
         return f"error: {error}"
     return "ok"
+
+
+def _number(what: str, text: str = "1") -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{what}: got {text!r}, expected a number") from None
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.calibration import calibration_path, load_calibration
-from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.bring_up import survey
 from ideomotor.control.robots.families import family_of
@@ -24,6 +24,7 @@ from ideomotor.sim.twin.process import Twin
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 MOUNTED = (-1300, 65, 1500, -2000, 400, 1900)  # [counts]; seams lie in the way of four joints
+PACE = 3.0  # of the hand, whose whole sweep takes 8 s
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +50,13 @@ class Scripted:
 
     def ready(self, request: str) -> None:
         self._next()
-        self.twin.inject(f"hand {self.pose}")
-        time.sleep(1.5)
+        self.twin.inject(f"hand {self.pose} {PACE}")
+        time.sleep(1.5 / PACE)
 
     def moving(self, request: str) -> Callable[[], bool]:
         self._next()
-        self.twin.inject(f"hand {self.sweep}")
-        ends = time.monotonic() + 7.0
+        self.twin.inject(f"hand {self.sweep} {PACE}")
+        ends = time.monotonic() + (0.5 if self.sweep == "middle" else 7.0 / PACE)
         return lambda: time.monotonic() < ends
 
     def agrees(self, question: str) -> bool:
@@ -79,8 +80,8 @@ def offsets(twin: Twin) -> list[int]:
         bus.close()
 
 
-def run(twin: Twin, person: Scripted) -> int:
-    return dialogue(ROBOT, twin.port, "bench", person, Output(None))
+def run(twin: Twin, person: Scripted, robot: Embodiment = ROBOT) -> int:
+    return dialogue(robot, twin.port, "bench", person, Output(None))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
@@ -124,14 +125,25 @@ def test_a_servo_that_dies_while_offsets_are_written_leaves_the_others_as_they_w
 
 
 def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin) -> None:
-    assert run(twin, Scripted(twin)) == 0
-    found = load_calibration(ROBOT, "bench")
-    twin.inject("hand middle")
-    time.sleep(1.5)
-    arm = ServoArm(ROBOT, twin.port, found, timeout=0.1)
+    goes_where_it_is_told(twin, ROBOT)
+
+
+def test_so_is_one_of_dynamixel_servos() -> None:
+    pytest.importorskip("dynamixel_sdk")
+    with Twin("koch", MOUNTED) as twin:
+        goes_where_it_is_told(twin, load_embodiment("koch"))
+
+
+def goes_where_it_is_told(twin: Twin, robot: Embodiment) -> None:
+    """Calibrates an arm, connects, moves it home; with another calibration it is refused."""
+    assert run(twin, Scripted(twin), robot) == 0
+    found = load_calibration(robot, "bench")
+    twin.inject(f"hand middle {PACE}")
+    time.sleep(1.5 / PACE)
+    arm = ServoArm(robot, twin.port, found, timeout=0.1)
     arm.connect()
     twin.inject("hand off")
-    target = ROBOT.home_position
+    target = robot.home_position
     state = arm.read()
     start = state.position
     for tick in range(240):
@@ -144,7 +156,7 @@ def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin)
     arm.disconnect()
 
     # Another program resets a servo, or it is another arm: refused, and no motor is switched on.
-    other = ServoArm(ROBOT, twin.port, _with_offset(found, 12), timeout=0.1)
+    other = ServoArm(robot, twin.port, _with_offset(found, 12), timeout=0.1)
     with pytest.raises(UserError, match="elbow_flex: offset in the servo: got .*, expected 12 as calibrated"):
         other.connect()
 

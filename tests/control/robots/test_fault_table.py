@@ -24,7 +24,7 @@ TOLERANCE = 0.015  # [rad], ten counts; the joints move at up to 1.5 rad/s, so 7
 # For machines where the twin's process has to wait for its turn: longer than what a robot is used with.
 PATIENT = {"timeout": 0.05, "stale_after": 0.3}  # [s]
 STALL_S = 0.08  # a tick that takes longer than the faults explain says that the machine stood still
-WELL_S = 0.15  # without a fault, and it counts as well again
+WELL_S = 0.1  # without a fault, and it counts as well again
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,14 @@ class Row:
     blind: set[str] = field(default_factory=set)  # joints that must become NaN; all others must not
     stops: bool = False  # whether what is named must stop the arm
     latched: set[str] = field(default_factory=set)  # what stays until the operator re-arms the arm
-    seconds: float = 0.6  # that it is watched
-    arms: tuple[str, ...] = tuple(SDKS)
+    seconds: float = 0.5  # that it is watched
 
 
 EVERY = set(NAMES)
 TABLE = [
     Row("delay id=3 ms=80 count=1", {"no_reply", "late_reply"}),
     Row("delay id=3 ms=80", {"no_reply", "late_reply", "servo_silent"}, {"elbow_flex"}, stops=True),
-    Row("delay ms=75 for=0.5", {"no_reply", "late_reply", "bus_silent"}, EVERY, stops=True, seconds=0.7),
+    Row("delay ms=75 for=0.5", {"no_reply", "late_reply", "bus_silent"}, EVERY, stops=True, seconds=0.6),
     Row("drop id=2 count=1", {"no_reply"}, seconds=0.3),
     Row("corrupt id=3 count=2", {"corrupt_reply"}, seconds=0.3),
     Row("corrupt id=5", {"corrupt_reply", "servo_silent"}, {"wrist_roll"}, stops=True),
@@ -55,14 +54,15 @@ TABLE = [
     Row("jump id=1 counts=1900 for=0.15", {"implausible_position"}, seconds=0.4),
     Row("hot id=2 celsius=68", {"over_temperature"}, stops=True, seconds=0.4),
     Row("brownout volts=4.2", {"brown_out"}, stops=True, seconds=0.4),
-    Row("brownout volts=3 for=0.2", {"bus_silent", "torque_lost"}, EVERY, True, {"torque_lost"}, 1.0),
+    Row("brownout volts=3 for=0.2", {"bus_silent", "torque_lost"}, EVERY, True, {"torque_lost"}, 0.9),
     Row("shutdown id=3 bits=32", {"overload", "torque_lost"}, set(), True, {"torque_lost"}, 0.4),
-    Row("unplug for=0.4", {"unplugged"}, EVERY, stops=True, seconds=0.9),
-    # Dynamixel servos that are too hot stay off until a reboot, and stop by themselves when nobody speaks.
-    Row("hot id=2 celsius=80 for=0.2", {"over_temperature", "torque_lost"}, set(), True, {"torque_lost"}, 0.5, ("koch",)),
-    Row("unplug for=1.2", {"unplugged", "bus_watchdog"}, EVERY, True, {"bus_watchdog"}, 1.9, ("koch",)),
+    Row("unplug for=0.4", {"unplugged"}, EVERY, stops=True, seconds=0.8),
 ]  # fmt: skip
-ROWS = [pytest.param(arm, row, id=f"{arm}-{row.fault}") for arm in SDKS for row in TABLE if arm in row.arms]
+HOT = "hot id=2 celsius=80 for=0.2"
+DYNAMIXEL = [  # a shut-down one stays off until a reboot, and all stop by themselves when nobody speaks
+    Row(HOT, {"over_temperature", "torque_lost"}, set(), True, {"torque_lost"}, 0.5),
+    Row("unplug for=1.2", {"unplugged", "bus_watchdog"}, EVERY, True, {"bus_watchdog"}, 1.9),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ def arm(line: tuple[ServoArm, Twin]) -> ServoArm:
     twin.inject("clear")
     if any(fault.kind.latched for fault in robot.faults()):
         rearmed(robot, twin)
-    recovered(robot, twin)
+    if stopping(robot):
+        recovered(robot, twin)
     return robot
 
 
@@ -217,8 +218,20 @@ def test_a_healthy_arm_follows_and_says_where_it_is(arm: ServoArm, twin: Twin) -
     assert ((np.diff(position, axis=0) * velocity[1:]).sum(0) > 0).all()
 
 
-@pytest.mark.parametrize(("line", "row"), ROWS, indirect=["line"])
+@of(*SDKS)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
 def test_a_fault_is_named_and_never_a_wrong_position(arm: ServoArm, twin: Twin, row: Row) -> None:
+    happens(arm, twin, row)
+
+
+@of("koch")
+@pytest.mark.parametrize("row", DYNAMIXEL, ids=lambda row: row.fault)
+def test_so_are_the_faults_that_only_dynamixel_servos_have(arm: ServoArm, twin: Twin, row: Row) -> None:
+    happens(arm, twin, row)
+
+
+def happens(arm: ServoArm, twin: Twin, row: Row) -> None:
+    """A fault, all that must follow from it, and afterwards the arm moves as before."""
     seen = watched(arm, twin, row.seconds, row.fault)
     assert row.names <= {name for name, _ in seen.faults}
     assert seen.blind == row.blind
@@ -230,13 +243,13 @@ def test_a_fault_is_named_and_never_a_wrong_position(arm: ServoArm, twin: Twin, 
         assert {fault.name for fault in arm.faults() if fault.kind.latched} == row.latched
         rearmed(arm, twin)
     recovered(arm, twin)
-    seen = watched(arm, twin, 0.35)
-    assert (np.ptp([state.position for state in seen.states], axis=0) > 0.1).all()  # of at least 0.15
+    seen = watched(arm, twin, 0.3)
+    assert (np.ptp([state.position for state in seen.states], axis=0) > 0.1).all()  # of at least 0.14
 
 
 def test_the_table_names_every_fault_that_a_line_of_servos_can_have() -> None:
     elsewhere = {"not_finite", "torque_left_on", "over_voltage", "over_current", "sensor"}
-    assert set.union(*(row.names for row in TABLE)) == set(FAULTS) - elsewhere
+    assert set.union(*(row.names for row in TABLE + DYNAMIXEL)) == set(FAULTS) - elsewhere
 
 
 @of("so101")  # the others' twins know no gravity
@@ -263,7 +276,7 @@ def test_a_dead_servo_costs_no_more_than_its_time_out_now_and_then(arm: ServoArm
 
 def _median_tick(robot: ServoArm) -> float:
     took = []
-    for tick in range(120):
+    for tick in range(40):
         start = time.perf_counter()
         robot.read()
         robot.write(Command(tick, robot.embodiment.home_position))
