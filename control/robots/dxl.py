@@ -37,11 +37,12 @@ class DxlFamily:
     """See `family.Family`."""
 
     table_size = reg.TABLE_SIZE
-    motion = (reg.EFFORT.address, 10)  # current or load, speed, position
+    motion: tuple[int, int] = (reg.EFFORT.address, 10)  # current or load, speed, position
     health = reg.TORQUE_ENABLE.address
     many_turns = True
     position, goal, torque = reg.POSITION, reg.GOAL_POSITION, reg.TORQUE_ENABLE
-    watchdog, watchdog_units = reg.WATCHDOG, round(WATCHDOG_S / reg.WATCHDOG_UNIT)
+    watchdog: reg.Register | None = reg.WATCHDOG
+    watchdog_units = round(WATCHDOG_S / reg.WATCHDOG_UNIT)
 
     def packets(self) -> DxlPackets:
         return DxlPackets()

@@ -216,6 +216,9 @@ class ServoArm:
         """The motors are on and the servos were all well a moment ago; nothing is measured yet."""
         self._on = True
         self._log.release()
+        for joint in self._names:
+            for name in JUDGED:
+                self._log.settle(name, joint)
         self._misses = [0] * len(self._misses)
         self._measured_at[:], self._heard_at[:] = -np.inf, self._clock()
 

@@ -23,11 +23,12 @@ class StsFamily:
     """See `family.Family`."""
 
     table_size = reg.TABLE_SIZE
-    motion = (reg.POSITION.address, 6)  # position, speed, load
+    motion: tuple[int, int] = (reg.POSITION.address, 6)  # position, speed, load
     health = reg.TORQUE_ENABLE.address
     many_turns = False
     position, goal, torque = reg.POSITION, reg.GOAL_POSITION, reg.TORQUE_ENABLE
-    watchdog, watchdog_units = None, 0
+    watchdog: reg.Register | None = None
+    watchdog_units = 0
 
     def packets(self) -> StsPackets:
         return StsPackets()

@@ -2,8 +2,8 @@
 
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
-(`faults.py`), `where` (the joints' true positions) or `hand MOVE [PACE]` (`hand.py`); each is answered by one line
-on standard output.
+(`faults.py`), `where` (the joints' true positions) or `hand MOVE [PACE]` (`hand.py`); each is answered by one
+line on standard output.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class StsLine(TwinLine):
             del data[:end]
             return body
 
-    def _obey(self, body: bytes) -> None:
-        to, instruction, parameters = body[0], body[2], body[3:]
+    def _obey(self, packet: bytes) -> None:
+        to, instruction, parameters = packet[0], packet[2], packet[3:]
         if instruction == SYNC_READ and len(parameters) >= 2:
             self._sync_read(parameters[0], parameters[1], parameters[2:])
         elif instruction == SYNC_WRITE and len(parameters) >= 2:

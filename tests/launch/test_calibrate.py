@@ -169,14 +169,14 @@ def _with_offset(calibration, offset: int):
     return dataclasses.replace(calibration, joints=tuple(joints))
 
 
-def test_the_command_asks_for_a_port(ideomotor) -> None:
-    ideomotor("calibrate", "so101").assert_refused("port", "--twin")
-    ideomotor("calibrate", "so101", "--port", "/dev/null").assert_refused("terminal")
-    ideomotor("twin", "so101", "--fault", "ded id=3").assert_refused("unknown name 'ded'", "dead")
-    ideomotor("twin", "so101", "--script", "/nowhere").assert_refused("script: cannot read")
-    ideomotor("twin", "so101", "--assembly", "1", "2").assert_refused("assembly", "expected 6 counts")
+def test_the_command_asks_for_a_port(in_process) -> None:
+    in_process("calibrate", "so101").assert_refused("port", "--twin")
+    in_process("calibrate", "so101", "--port", "/dev/null").assert_refused("terminal")
+    in_process("twin", "so101", "--fault", "ded id=3").assert_refused("unknown name 'ded'", "dead")
+    in_process("twin", "so101", "--script", "/nowhere").assert_refused("script: cannot read")
+    in_process("twin", "so101", "--assembly", "1", "2").assert_refused("assembly", "expected 6 counts")
 
 
-def test_the_twin_command_serves_a_port(ideomotor) -> None:
-    done = ideomotor("twin", "so101", "--fault", "drop id=2 count=3", "--max-seconds", "0.5")
-    assert done.returncode == 0 and "so101 is at /" in done.stdout
+def test_the_twin_command_serves_a_port(in_process) -> None:
+    done = in_process("twin", "koch", "--fault", "drop id=2 count=3", "--max-seconds", "0.5")
+    assert done.returncode == 0 and "koch is at /" in done.stdout
