@@ -28,7 +28,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.faults import Fault, FaultLog
-from ideomotor.control.robots.sts_bring_up import bring_up, switch_off
+from ideomotor.control.robots.sts_bring_up import bring_up, check, open_bus, survey, switch_off
 from ideomotor.control.robots.sts_bus import BUS_ERRORS, Replies, StsBus
 from ideomotor.control.robots.sts_health import JUDGED, judge, read_health
 from ideomotor.control.types import Command, RobotState
@@ -113,13 +113,7 @@ class FeetechRobot:
             UserError: the port or a servo is missing, or a servo is not as the embodiment and the
                 calibration say, too hot, or badly supplied. No motor is on then.
         """
-        try:
-            self.bus.open()
-        except BUS_ERRORS as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(
-                f"port: cannot open {self.bus.path!r} ({reason}), expected a servo adapter"
-            ) from error
+        open_bus(self.bus)
         try:
             self._goals = bring_up(self.bus, self.embodiment, self.layout, self.calibration)
         except BaseException:
@@ -127,6 +121,33 @@ class FeetechRobot:
             self.bus.close()
             raise
         self._start()
+
+    def take_over(self) -> None:
+        """Goes on driving an arm whose motors are on, after the process that did so has died.
+
+        It opens the port and asks nothing, so that the first command can follow within a few ms: `connect`
+        takes many times as long. What is wrong with a servo shows in `faults` as it is read.
+
+        Raises:
+            UserError: the port is missing.
+        """
+        open_bus(self.bus)
+        self._start()
+
+    def watch(self) -> None:
+        """Opens the port and checks every servo, to read the arm only: no motor is switched, nothing written.
+
+        Raises:
+            UserError: as `connect`.
+        """
+        open_bus(self.bus)
+        try:
+            check(survey(self.bus, self.layout), self.layout, self.calibration)
+        except BaseException:
+            self.bus.close()
+            raise
+        self._start()
+        self._on = False
 
     def read(self) -> RobotState:
         """Returns what was measured last; `time` and NaN say how far it can be trusted."""

@@ -14,7 +14,7 @@ from ideomotor.control.calibration import Calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
-from ideomotor.control.robots.sts_bus import StsBus
+from ideomotor.control.robots.sts_bus import BUS_ERRORS, StsBus
 from ideomotor.control.servo_bus import Servo, ServoBus
 
 TRIES = 3
@@ -37,6 +37,15 @@ class ServoReport:
     mode: int  # 0: position
     return_delay: int  # [2 µs]
     torque: bool  # its motor is on
+
+
+def open_bus(bus: StsBus) -> None:
+    """Opens the port; UserError if it cannot be."""
+    try:
+        bus.open()
+    except BUS_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"port: cannot open {bus.path!r} ({reason}), expected a servo adapter") from error
 
 
 def survey(bus: StsBus, layout: ServoBus) -> list[ServoReport]:

@@ -14,8 +14,15 @@ from ideomotor.control.calibration import Calibration, JointCalibration, from_sw
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
-from ideomotor.control.robots.sts_bring_up import PATIENCE, ServoReport, survey, switch_off, write_kept
-from ideomotor.control.robots.sts_bus import BUS_ERRORS, StsBus
+from ideomotor.control.robots.sts_bring_up import (
+    PATIENCE,
+    ServoReport,
+    open_bus,
+    survey,
+    switch_off,
+    write_kept,
+)
+from ideomotor.control.robots.sts_bus import StsBus
 from ideomotor.control.servo_bus import ServoBus
 
 STILL = 12  # [counts] (1°) that a joint may move while the pose is read
@@ -38,11 +45,7 @@ class SweptArm:
             )
         self.embodiment, self.layout = embodiment, embodiment.bus
         self.bus = StsBus(port, self.layout.baud, PATIENCE)
-        try:
-            self.bus.open()
-        except BUS_ERRORS as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(f"port: cannot open {port!r} ({reason}), expected a servo adapter") from error
+        open_bus(self.bus)
         self._turn = np.array([servo.model.counts_per_turn for servo in self.layout.servos])
         try:
             self.reports: list[ServoReport] = survey(self.bus, self.layout)

@@ -4,6 +4,9 @@ The port is a link in a folder of its own that leads to the terminal of the mome
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
 (`faults.py`), `where` (the joints' true positions) or `hand MOVE` (`hand.py`); each is answered by one line
 on standard output.
+
+In a task's world (`scene`) the arm is held until its motors are on, and where everything is can be read from
+a file beside the port (`sim/wallclock.py` draws it).
 """
 
 from __future__ import annotations
@@ -16,13 +19,19 @@ import tempfile
 import termios
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.realtime import schedule
+from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
+from ideomotor.sim.twin.plant import make_plant
+from ideomotor.sim.twin.process import SCENE
 from ideomotor.sim.twin.sts_line import StsLine
 
 IDLE_S = 0.05  # [s], how often the arm moves on when nobody asks
+SHOWN_S = 0.01  # [s], the same where its world is shown to cameras
 
 
 class TwinPort:
@@ -67,9 +76,15 @@ class TwinPort:
                 termios.tcflush(self._ends[1], termios.TCIFLUSH)  # nobody reads: an adapter would lose it too
 
 
-def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
-    """Serves until `control`, a file descriptor of command lines, ends; None serves for ever."""
-    pending = b""
+def serve(
+    line: StsLine, port: TwinPort, control: int | None, show: Callable[[], None] | None = None
+) -> None:
+    """Serves until `control`, a file descriptor of command lines, ends; None serves for ever.
+
+    Args:
+        show: called whenever the arm may have moved.
+    """
+    pending, idle_s = b"", SHOWN_S if show else IDLE_S
     while True:
         now = time.monotonic()
         plugged_out = line.faults.now("unplug", 0, now) is not None
@@ -78,12 +93,14 @@ def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
             line.forget_output()
         elif not plugged_out and port.fd is None:
             port.plug_in()
-        wake = min(line.next_output(), line.faults.changes_after(now), now + IDLE_S)
+        wake = min(line.next_output(), line.faults.changes_after(now), now + idle_s)
         watched = [fd for fd in (port.fd, control) if fd is not None]
         ready = select.select(watched, [], [], max(0.0, wake - time.monotonic()))[0]
         now = time.monotonic()
         line.receive(port.read() if port.fd in ready else b"", now)
         port.write(line.output(now))
+        if show:
+            show()
         if control in ready:
             data = os.read(control, 4096)
             if not data:
@@ -109,14 +126,30 @@ def answer(line: StsLine, command: str, now: float) -> str:
 
 
 def main() -> int:
-    """Arguments: robot, then by how many counts each servo is mounted off (or nothing)."""
-    robot, *assembly = sys.argv[1:]
-    line = StsLine(load_embodiment(robot), time.monotonic(), tuple(int(counts) for counts in assembly))
+    """One argument: the fields of `process.Twin` as JSON."""
+    options = json.loads(sys.argv[1])
+    embodiment, scene = load_embodiment(options["robot"]), options["scene"]
+    try:
+        world = SceneSpec(**scene).world() if scene else None
+    except UserError as error:
+        print(f"error: {error}", flush=True)
+        return 2
+    now = time.monotonic()
+    line = StsLine(embodiment, now, tuple(options["assembly"]), make_plant(embodiment, world))
     with tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder:
         port = TwinPort(Path(folder) / "port")
         try:
-            print(port.path, flush=True)
-            serve(line, port, sys.stdin.fileno())
+            if world is None:
+                print(port.path, flush=True)
+                serve(line, port, sys.stdin.fileno())
+            else:
+                if options["priority"]:  # an arm does not wait for a computer's other programs
+                    schedule(options["priority"])
+                line.hand("still", now)
+                shown = scene_file(port.path.with_name(SCENE), create=True)
+                writer = SceneWriter(world, shown)
+                print(f"{port.path}\n{world.instruction}", flush=True)
+                serve(line, port, sys.stdin.fileno(), writer.show)
         finally:
             port.unplug()
     return 0

@@ -15,7 +15,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.sim.twin.faults import FaultPlan
 from ideomotor.sim.twin.hand import Hand
-from ideomotor.sim.twin.plant import STEP_S, Motion, make_plant
+from ideomotor.sim.twin.plant import Plant, make_plant
 from ideomotor.sim.twin.sts_servo import RESTART_VOLTS, StsServo
 
 PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x82, 0x83
@@ -28,18 +28,25 @@ LONGEST_GAP_S = 0.25  # [s]: a plant that was not looked at for longer only move
 class StsLine:
     """Servos, the arm that they move, and the faults of both."""
 
-    def __init__(self, embodiment: Embodiment, now: float, assembly: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        embodiment: Embodiment,
+        now: float,
+        assembly: tuple[int, ...] = (),
+        plant: Plant | None = None,
+    ) -> None:
         """Args:
         embodiment: with a section `bus` of protocol feetech.
         now: [s], the twin's clock.
         assembly: by how many counts each servo was mounted away from where it should be; () is none.
+        plant: what the servos move; by default the robot alone.
         """
         assert embodiment.bus is not None
         layout = embodiment.bus.servos
         self.faults = FaultPlan()
         self._embodiment = embodiment
         self._hand: Hand | None = None
-        self._plant = make_plant(embodiment)
+        self._plant = plant or make_plant(embodiment)
         off = assembly or (0,) * len(layout)
         self.servos = {
             servo.id: StsServo(servo, counts, USUAL_VOLTS) for servo, counts in zip(layout, off, strict=True)
@@ -49,8 +56,8 @@ class StsLine:
         self._input = bytearray()
         self._output: list[tuple[float, int, bytes]] = []  # (when, order, bytes), a heap
         self._count = 0
-        home = embodiment.home_position
-        self._motion = Motion(home.copy(), np.zeros_like(home), np.zeros_like(home))
+        no_motor = np.zeros(len(layout), dtype=bool)
+        self._motion = self._plant.step(embodiment.home_position, no_motor, embodiment.max_effort, 0)
         self._sense(0.0)
 
     @property
@@ -94,9 +101,12 @@ class StsLine:
             self._now = now - LONGEST_GAP_S
         self._supply(now)
         servos = list(self.servos.values())
-        steps = int((now - self._now) / STEP_S + 1e-6)
+        step_s = self._plant.step_s
+        steps = int((now - self._now) / step_s + 1e-6)
         if steps > 0:
-            self._now += steps * STEP_S
+            self._now += steps * step_s
+        if self._hand is not None and self._hand.lets_go and all(servo.on for servo in servos):
+            self._hand = None
         if self._hand is not None:
             self._motion = self._plant.by_hand(self._hand.position(now))
         elif steps > 0:
@@ -104,7 +114,7 @@ class StsLine:
             on = np.array([servo.on for servo in servos])
             limit = np.array([servo.torque_limit * servo.servo.gear_ratio for servo in servos])
             self._motion = self._plant.step(target, on, limit, steps)
-        self._sense(steps * STEP_S)
+        self._sense(steps * step_s)
 
     def _sense(self, dt: float) -> None:
         motion = zip(self._motion.position, self._motion.velocity, self._motion.effort, strict=True)
@@ -192,7 +202,7 @@ class StsLine:
 
     def _answers(self, servo_id: int) -> bool:
         alive = servo_id in self.servos and not self.faults.now("dead", servo_id, self._now)
-        return alive and self._now >= self._awake_at - STEP_S
+        return alive and self._now >= self._awake_at - self._plant.step_s
 
     @staticmethod
     def _piece(servo: StsServo, address: int, size: int) -> bytes:
