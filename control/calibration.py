@@ -68,9 +68,7 @@ def default_calibration(embodiment: Embodiment) -> Calibration:
     return Calibration(embodiment.name, USUAL_ARM, "", tuple(joints))
 
 
-def load_calibration(
-    embodiment: Embodiment, arm: str = USUAL_ARM, path: Path | None = None
-) -> Calibration:
+def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM, path: Path | None = None) -> Calibration:
     """Returns the calibration of an arm, from its usual place unless `path` names another file.
 
     Raises:

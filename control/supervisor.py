@@ -254,9 +254,7 @@ def _await_brains(board: Board, processes: dict[str, SpawnProcess], estop: EStop
         time.sleep(POLL_S)
 
 
-def _count_down(
-    board: Board, seconds: float, on_count: Callable[[float], None] | None, estop: EStop
-) -> None:
+def _count_down(board: Board, seconds: float, on_count: Callable[[float], None] | None, estop: EStop) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not estop.reason:
         board.beat("supervisor")

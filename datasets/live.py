@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,9 @@ class _Film:
         self._height, self._width = height // 2 * 2, width // 2 * 2
         self._pictures: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
         self._sample: list[np.ndarray] = []
-        self._every = self._count = 0
+        self._every, self._count = 1, 0
         self._result: bytes | BaseException = b""
         self._thread = threading.Thread(target=self._encode, args=(fps,), daemon=True)
-        self._every = 1
 
     def add(self, picture: np.ndarray) -> None:
         if self._count == 0:
@@ -157,9 +156,13 @@ class _Film:
             raise self._result
         return self._result, stats.sample_stats(np.stack(self._sample))
 
+    def _all(self) -> Iterator[np.ndarray]:
+        while (picture := self._pictures.get()) is not None:
+            yield picture
+
     def _encode(self, fps: int) -> None:
         try:
-            self._result = video.encode(iter(self._pictures.get, None), fps)
+            self._result = video.encode(self._all(), fps)
         except BaseException as error:  # the process that adds must hear of it
             self._result = error
 

@@ -73,9 +73,7 @@ class CapturedCamera:
         width, height: of its own pictures, before they are cut [pixels].
     """
 
-    def __init__(
-        self, spec: CameraSpec, source: int | str, news: threading.Condition | None = None
-    ) -> None:
+    def __init__(self, spec: CameraSpec, source: int | str, news: threading.Condition | None = None) -> None:
         """Opens it.
 
         Args:
@@ -180,9 +178,7 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(cut, (width, height), interpolation=how)
 
 
-def opencv_cameras_process(
-    spec: BoardSpec, embodiment: Embodiment, sources: Mapping[str, int | str]
-) -> None:
+def opencv_cameras_process(spec: BoardSpec, embodiment: Embodiment, sources: Mapping[str, int | str]) -> None:
     """Publishes what the cameras see, for ever, as soon as one of them has something new.
 
     A camera that is lost leaves its last picture there, which grows old: control then holds the arm.
@@ -190,7 +186,9 @@ def opencv_cameras_process(
     live_with_parent()
     board = attach(spec)
     news = threading.Condition()
-    cameras = {name: CapturedCamera(embodiment.camera(name), source, news) for name, source in sources.items()}
+    cameras = {
+        name: CapturedCamera(embodiment.camera(name), source, news) for name, source in sources.items()
+    }
     for camera in cameras.values():
         camera.wait()
     record, published = board.frames.new(), 0.0

@@ -7,11 +7,12 @@ the process that started it dies, it writes what it has.
     data/, videos/, meta/    the episode: pictures, state, `action`, `action.high_rate`, stage, the policy's plan
     launch/ticks.parquet     every tick as it was: commands, states (NaN where not measured), ages, interventions
     launch/plans.parquet     every plan: text, progress, keypoints
-    launch/launch.json       pre-flight and outcome (by whoever launched)
+    launch/launch.json       pre-flight and outcome (by whoever launched), as is launch/lateness.svg
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import signal
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LOG_FPS = 30
 TICKS, PLANS, REPORT = "launch/ticks.parquet", "launch/plans.parquet", "launch/launch.json"
+PICTURE = "launch/lateness.svg"
 EVERY_S = 0.01
 BLOCK = 1200  # ticks in a row group
 START_S, FINISH_S = 60.0, 300.0
@@ -57,7 +59,10 @@ class FlightLog:
         )
         self._process.start()
         theirs.close()
-        said = self._pipe.recv() if self._pipe.poll(START_S) else "did not start in time"
+        try:
+            said = self._pipe.recv() if self._pipe.poll(START_S) else "did not start in time"
+        except EOFError:
+            said = "its process ended while starting"
         if said:
             self._process.kill()
             raise UserError(f"log: {said}")
@@ -68,8 +73,12 @@ class FlightLog:
         Raises:
             UserError: it could not be written.
         """
-        self._pipe.send(facts)
-        said = self._pipe.recv() if self._pipe.poll(FINISH_S) else "did not end in time"
+        try:
+            self._pipe.send(facts)
+            said = self._pipe.recv() if self._pipe.poll(FINISH_S) else "did not end in time"
+        except (EOFError, OSError):
+            self._process.join(1.0)
+            said = f"its process has died (exit code {self._process.exitcode})"
         self._process.join(1.0)
         if isinstance(said, str):
             raise UserError(f"log: {said}")
@@ -81,33 +90,30 @@ class FlightLog:
         self._process.join(FINISH_S)
 
 
-def log_process(
-    spec: BoardSpec, embodiment: Embodiment, folder: Path, task: str, pipe: Connection
-) -> None:
-    """The process's main function."""
+def log_process(spec: BoardSpec, embodiment: Embodiment, folder: Path, task: str, pipe: Connection) -> None:
+    """The process's main function: sends "" when it is ready, and in the end what `Recorder.finish` returns.
+
+    A text instead of that says what went wrong.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):  # it ends when the launch has ended
         signal.signal(number, signal.SIG_IGN)
     board = attach(spec)
     try:
         recorder = Recorder(board, embodiment, folder, task)
-    except (UserError, OSError) as error:
-        pipe.send(str(error))
-        return
-    pipe.send("")
-    try:
-        while not pipe.poll(EVERY_S):
-            recorder.take()
-        facts = pipe.recv()
-    except (EOFError, OSError):  # whoever launched is gone
-        facts = {}
-    try:
+        pipe.send("")
+        try:
+            while not pipe.poll(EVERY_S):
+                recorder.take()
+            facts = pipe.recv()
+        except (EOFError, OSError):  # whoever launched is gone
+            facts = {}
         result: dict[str, int] | str = recorder.finish(facts)
+        del recorder
     except (UserError, OSError) as error:
         result = str(error)
-    try:
+    board.close()
+    with contextlib.suppress(OSError):
         pipe.send(result)
-    except OSError:
-        pass
 
 
 @dataclass

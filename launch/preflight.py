@@ -5,11 +5,9 @@ Whatever is missing or wrong is a `UserError` from here; what is merely worth kn
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,12 @@ from rich.console import Group
 from rich.table import Table
 
 from ideomotor.control.board import BEATS, Board
-from ideomotor.control.calibration import Calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.seqlock import Follower
 from ideomotor.control.supervisor import START_S, Job
+from ideomotor.launch.body import Body
 from ideomotor.vla.glance import PolicyFacts
 
 MEASURE_S = 1.0  # that frame rates are measured for
@@ -58,19 +56,14 @@ class Preflight:
     far_from_home: float  # the joint that is furthest [rad or m]
     warnings: list[str]
 
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
 
 def preflight(
     embodiment: Embodiment,
-    port: str,
+    body: Body,
     servos: list[ServoStatus],
-    calibration: Calibration,
-    calibration_file: Path,
     cameras: list[CameraReport],
-    policy: tuple[str, PolicyFacts],
-    instruction: str,
+    policy: str,
+    facts: PolicyFacts,
 ) -> Preflight:
     """Puts the report together. Everything in it has passed its own checks already."""
     position = np.array([servo.position for servo in servos])
@@ -104,14 +97,14 @@ def preflight(
     return Preflight(
         robot=embodiment.name,
         protocol=embodiment.bus.protocol,
-        port=port,
-        calibration=str(calibration_file),
-        calibrated_at=calibration.made_at,
+        port=body.port,
+        calibration=str(body.calibration_file),
+        calibrated_at=body.calibration.made_at,
         servos=servos,
         cameras=cameras,
-        policy=policy[0],
-        trained_on=policy[1].processor.dataset,
-        instruction=instruction,
+        policy=policy,
+        trained_on=facts.processor.dataset,
+        instruction=body.instruction,
         limits=limits,
         far_from_home=float(away[furthest]),
         warnings=warnings,
@@ -133,20 +126,18 @@ def tables(found: Preflight) -> Group:
     for warning in found.warnings:
         about.add_row("warning", warning)
     servos = Table(box=None, pad_edge=False)
-    for heading in ("joint", "id", "model", "firmware", "supply", "temperature", "motor", "position", "limits"):
-        servos.add_column(heading)
+    for heading in ("joint", "id", "model, firmware", "supply", "motor", "position", "range", "speed"):
+        servos.add_column(heading, no_wrap=True)
     for servo, limit in zip(found.servos, found.limits, strict=True):
-        unit = limit["unit"]
         servos.add_row(
             servo.joint,
             str(servo.id),
-            servo.model,
-            servo.firmware,
+            f"{servo.model} {servo.firmware}",
             f"{servo.voltage:.1f} V",
-            f"{servo.temperature:.0f} °C",
-            "on" if servo.motor_on else "off",
-            f"{servo.position:+.2f} {unit}",
-            f"{limit['lower']:+.2f} to {limit['upper']:+.2f} {unit}, {limit['max_velocity']:g} {unit}/s",
+            f"{'on' if servo.motor_on else 'off'}, {servo.temperature:.0f} °C",
+            f"{servo.position:+.2f} {limit['unit']}",
+            f"{limit['lower']:+.2f}..{limit['upper']:+.2f}",
+            f"{limit['max_velocity']:g}",
         )
     return Group(about, servos)
 

@@ -6,6 +6,7 @@ Reads the board only, from the supervisor's process, and so is never in the cont
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import sys
@@ -48,6 +49,7 @@ class View:
         self._plan = board.plan.new()
         self._stage = ("", "")
         self._refreshed = 0.0
+        self._counted = 0
         self._keys: int | None = None
         self._live: Live | None = None
 
@@ -76,6 +78,12 @@ class View:
         self.take(now)
         if self._live is not None:
             self._live.update(self.table(now), refresh=True)
+
+    def count(self, left: float) -> None:
+        """To be called before the motors are switched on, with the seconds left until then."""
+        if (seconds := math.ceil(left)) != self._counted:
+            self._counted = seconds
+            self._console.print(f"torque on in {seconds} s (Ctrl-C: give up)")
 
     def take(self, now: float) -> None:
         """Takes over what is new on the board at time `now` [s]."""

@@ -76,9 +76,7 @@ class TwinPort:
                 termios.tcflush(self._ends[1], termios.TCIFLUSH)  # nobody reads: an adapter would lose it too
 
 
-def serve(
-    line: StsLine, port: TwinPort, control: int | None, show: Callable[[], None] | None = None
-) -> None:
+def serve(line: StsLine, port: TwinPort, control: int | None, show: Callable[[], None] | None = None) -> None:
     """Serves until `control`, a file descriptor of command lines, ends; None serves for ever.
 
     Args:
