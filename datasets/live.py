@@ -1,7 +1,7 @@
 """One episode while it happens: rows are taken as they come and their pictures encoded at once.
 
-A recording of a running robot may last longer than memory would hold its pictures, and nobody knows its length
-before it ends. What comes out is a dataset of one episode, put on the disk by `DatasetWriter` at the end.
+A recording of a running robot may last longer than memory would hold its pictures, and nobody knows its
+length before it ends. What comes out is a dataset of one episode, put on the disk by `DatasetWriter`.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class LiveEpisode:
         """
         for name, film in self._films.items():
             film.add(images[name])
-        row = (np.float32(state), np.float32(commands).ravel(), stage, plan_text, float(progress))
-        self._rows.append(row)
+        sent = np.asarray(commands, np.float32).ravel()
+        self._rows.append((np.asarray(state, np.float32), sent, stage, plan_text, float(progress)))
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Writes the episode, if there is a row, and gives the folder back.

@@ -70,7 +70,7 @@ def real_arm(
 def simulated_arm(
     embodiment: Embodiment, robot: str, task: str, seed: int, instruction: str | None, cameras: Sequence[str]
 ) -> Generator[Body]:
-    """The twin, in the world of a task for the robot that there are worlds for, with a calibration of its own.
+    """The twin, with a calibration of its own, in the world of a task if there are worlds for the robot.
 
     Args:
         robot: name of the embodiment, or path of its file.

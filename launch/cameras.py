@@ -1,4 +1,4 @@
-"""Cameras through OpenCV: devices or video files, each read in a thread of its own, with the time of each picture.
+"""Cameras through OpenCV: devices or video files, each read in a thread, with the time of each picture.
 
 A picture is cut to the shape of the embodiment's camera around its middle and scaled to its size, which is
 what the policy was trained on. Needs no driver but OpenCV's; a video file stands in for a camera that is not
@@ -43,9 +43,8 @@ def parse_sources(arguments: tuple[str, ...], embodiment: Embodiment) -> dict[st
             raise UserError(f"camera: {name} is given twice")
         sources[name] = int(where) if where.isdecimal() else where
     if missing := [name for name in names if name not in sources]:
-        raise UserError(
-            f"camera: {', '.join(missing)} missing, expected --camera {' '.join(f'{m}=INDEX' for m in missing)}"
-        )
+        wanted = " ".join(f"{name}=INDEX" for name in missing)
+        raise UserError(f"camera: {', '.join(missing)} missing, expected --camera {wanted}")
     return sources
 
 
@@ -109,9 +108,8 @@ class CapturedCamera:
         """Waits for the first picture; UserError if there is none in time."""
         with self._news:
             if not self._news.wait_for(lambda: self._newest is not None, FIRST_PICTURE_S):
-                raise UserError(
-                    f"camera: {self._spec.name}: {self._source!r} gave no picture within {FIRST_PICTURE_S:g} s"
-                )
+                where = f"{self._spec.name}: {self._source!r}"
+                raise UserError(f"camera: {where} gave no picture within {FIRST_PICTURE_S:g} s")
 
     def close(self) -> None:
         """Gives the device back."""
@@ -125,9 +123,9 @@ class CapturedCamera:
         period_s = 1.0 / (capture.get(cv2.CAP_PROP_FPS) or self._spec.hz) if self._is_file else 0.0
         due = time.monotonic()
         while not self._closed.is_set():
-            got, picture = capture.read() if capture else (False, None)
+            picture: Any = capture.read()[1] if capture else None
             now = time.monotonic()
-            if not got:
+            if picture is None:
                 if self._is_file and self._newest is not None:
                     capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
                     continue
@@ -148,10 +146,11 @@ class CapturedCamera:
             capture.release()
 
     def _open(self) -> Any | None:
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what it has to say, we say in one line
+        # What OpenCV and its FFmpeg have to say about a camera that is not there, we say in one line.
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         import cv2
 
-        cv2.setLogLevel(0)
         cv2.setNumThreads(1)
         try:
             capture = cv2.VideoCapture(self._source)
@@ -191,14 +190,12 @@ def opencv_cameras_process(spec: BoardSpec, embodiment: Embodiment, sources: Map
     }
     for camera in cameras.values():
         camera.wait()
-    record, published = board.frames.new(), 0.0
+    record = board.frames.new()
     keep_beating(board, "cameras")
     while True:
         with news:
-            if not news.wait_for(lambda: any(c.read()[0] > published for c in cameras.values()), 1.0):
-                continue
+            news.wait_for(lambda: any(c.read()[0] > record["times"].max() for c in cameras.values()))
         pictures = {name: camera.read() for name, camera in cameras.items()}
         times = {name: at for name, (at, _) in pictures.items()}
-        published = max(times.values())
         pack_frames(record, times, {name: image for name, (_, image) in pictures.items()}, spec)
         board.frames.write(record)

@@ -1,11 +1,11 @@
-"""The log of a launch: a process of its own that reads the board and writes a LeRobot v3 dataset of one episode.
+"""The log of a launch: a process that reads the board and writes a LeRobot v3 dataset of one episode.
 
-It never holds anybody up: the control loop leaves each tick in a ring (`Board.ticks`) that this process empties
-many times a second; a tick that was overwritten before is counted as lost. It outlives the others: when
-the process that started it dies, it writes what it has.
+It never holds anybody up: the control loop leaves each tick in a ring (`Board.ticks`) that this process
+empties many times a second; a tick that was overwritten before is counted as lost. It outlives the others:
+when the process that started it dies, it writes what it has.
 
-    data/, videos/, meta/    the episode: pictures, state, `action`, `action.high_rate`, stage, the policy's plan
-    launch/ticks.parquet     every tick as it was: commands, states (NaN where not measured), ages, interventions
+    data/, videos/, meta/    the episode: pictures, state, `action`, `action.high_rate`, stage, policy's plan
+    launch/ticks.parquet     every tick: commands, states (NaN where not measured), ages, interventions
     launch/plans.parquet     every plan: text, progress, keypoints
     launch/launch.json       pre-flight and outcome (by whoever launched), as is launch/lateness.svg
 """
@@ -16,7 +16,6 @@ import contextlib
 import json
 import multiprocessing
 import signal
-import time
 from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection

@@ -180,10 +180,9 @@ def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.Abstract
 
 
 def _offer_to_let_go(output: Output, let_go: Callable[[], bool]) -> None:
-    """Asks whether the motors shall be off; an arm that was stopped is not dropped without a hand under it."""
-    output.text.print(
-        "The motors are on and hold the arm. Hold it and press Enter to switch them off (Ctrl-C: leave them on)."
-    )
+    """Asks whether the motors shall be off: an arm that was stopped is not dropped with no hand under it."""
+    output.text.print("The motors are on and hold the arm.")
+    output.text.print("Hold it by hand and press Enter to switch them off (Ctrl-C: leave them on).")
     with contextlib.suppress(KeyboardInterrupt):
         if sys.stdin.readline():
             output.text.print(

@@ -1,6 +1,6 @@
 """What is looked at before a motor gets torque: servos, calibration, cameras, policy, start pose.
 
-Whatever is missing or wrong is a `UserError` from here; what is merely worth knowing is a warning in the report.
+Whatever is missing or wrong is a `UserError`; what is merely worth knowing is a warning in the report.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def preflight(
     if away[furthest] > FAR_RAD:
         joint = embodiment.joints[furthest]
         warnings.append(
-            f"start pose: {joint.name} is {away[furthest]:.2f} {joint.unit} away from the home pose, from which "
+            f"start pose: {joint.name} is {away[furthest]:.2f} {joint.unit} away from the home pose, where "
             "policies usually start"
         )
     if on := [servo.joint for servo in servos if servo.motor_on]:

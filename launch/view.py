@@ -1,4 +1,4 @@
-"""A running robot in the terminal: what it does now, how punctual it is, what was intervened in; and three keys.
+"""A running robot in the terminal: what it does, how punctual it is, what was changed; and three keys.
 
 Reads the board only, from the supervisor's process, and so is never in the control loop's way.
 """

@@ -1,9 +1,9 @@
 """A simulated robot under the wall clock: physics in one process, pictures in another.
 
-Whoever steps the world shares where everything is (`sim/shared_scene.py`): the control process, which steps it
-by writing commands as it would write to servos, or the hardware twin. A process that stands for the cameras
-draws the same scene from that, 30 times a second. Drawing takes milliseconds and must not be in the way of a
-command.
+Whoever steps the world shares where everything is (`sim/shared_scene.py`): the control process, which steps
+it by writing commands as it would write to servos, or the hardware twin. A process that stands for the
+cameras draws the same scene from that, 30 times a second. Drawing takes milliseconds and must not be in the
+way of a command.
 """
 
 from __future__ import annotations

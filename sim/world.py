@@ -137,7 +137,7 @@ class World:
         self.advance(SUBSTEPS)
 
     def advance(self, substeps: int) -> None:
-        """Moves time on by physics steps, four to a tick, with `data.ctrl` as it is: for servos of one's own."""
+        """Moves time on by physics steps, four to a tick, with `data.ctrl` as it is."""
         while substeps > 0:
             steps = min(substeps, SUBSTEPS - self._substep)
             mujoco.mj_step(self.model, self.data, steps)

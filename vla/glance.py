@@ -1,4 +1,4 @@
-"""What a checkpoint is for, without loading it: reads its small files only, and neither torch nor transformers."""
+"""What a checkpoint is for, without loading it: reads its small files, and imports no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PolicyFacts:
         has = [camera.name for camera in embodiment.cameras]
         if missing := [name for name in self.cameras if name not in has]:
             raise UserError(
-                f"policy: it looks through camera {', '.join(missing)}, which {embodiment.name} does not have "
+                f"policy: it looks through camera {', '.join(missing)}, which {embodiment.name} lacks "
                 f"(it has {', '.join(has) or 'none'})"
             )
 

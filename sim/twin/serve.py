@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.realtime import schedule
+from ideomotor.control.realtime import realtime
 from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.twin.plant import make_plant
 from ideomotor.sim.twin.process import SCENE
@@ -141,13 +141,12 @@ def main() -> int:
                 print(port.path, flush=True)
                 serve(line, port, sys.stdin.fileno())
             else:
-                if options["priority"]:  # an arm does not wait for a computer's other programs
-                    schedule(options["priority"])
                 line.hand("still", now)
                 shown = scene_file(port.path.with_name(SCENE), create=True)
                 writer = SceneWriter(world, shown)
-                print(f"{port.path}\n{world.instruction}", flush=True)
-                serve(line, port, sys.stdin.fileno(), writer.show)
+                with realtime(options["priority"]):  # an arm does not wait for a computer's other programs
+                    print(f"{port.path}\n{world.instruction}", flush=True)
+                    serve(line, port, sys.stdin.fileno(), writer.show)
         finally:
             port.unplug()
     return 0
