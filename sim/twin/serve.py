@@ -134,19 +134,19 @@ def main() -> int:
         return 2
     now = time.monotonic()
     line = StsLine(embodiment, now, tuple(options["assembly"]), make_plant(embodiment, world))
-    with tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder,
+        realtime(options["priority"]),  # an arm does not wait for a computer's other programs
+    ):
         port = TwinPort(Path(folder) / "port")
         try:
-            if world is None:
-                print(port.path, flush=True)
-                serve(line, port, sys.stdin.fileno())
-            else:
+            said, show = str(port.path), None
+            if world is not None:
                 line.hand("still", now)
-                shown = scene_file(port.path.with_name(SCENE), create=True)
-                writer = SceneWriter(world, shown)
-                with realtime(options["priority"]):  # an arm does not wait for a computer's other programs
-                    print(f"{port.path}\n{world.instruction}", flush=True)
-                    serve(line, port, sys.stdin.fileno(), writer.show)
+                show = SceneWriter(world, scene_file(port.path.with_name(SCENE), create=True)).show
+                said += f"\n{world.instruction}"
+            print(said, flush=True)
+            serve(line, port, sys.stdin.fileno(), show)
         finally:
             port.unplug()
     return 0
