@@ -36,7 +36,7 @@ def parse_sources(arguments: tuple[str, ...], embodiment: Embodiment) -> dict[st
     for argument in arguments:
         name, equals, where = argument.partition("=")
         if not equals or not where:
-            raise UserError(f"camera: got {argument!r}, expected NAME=INDEX or NAME=PATH, e.g. {names[0]}=0")
+            raise UserError(f"camera: got {argument!r}, expected NAME=INDEX or NAME=PATH, e.g. front=0")
         if name not in names:
             raise unknown_name("camera", name, names)
         if name in sources:

@@ -161,7 +161,8 @@ def launch(options: LaunchOptions) -> int:
             write_whole(folder / PICTURE, picture)
         _tell(result, output)
         if result["motors_on"] and sys.stdin and sys.stdin.isatty():
-            _offer_to_let_go(output, lambda: driver.let_go(embodiment, body.port))
+            result["motors_on"] = not _let_go(output, lambda: driver.let_go(embodiment, body.port))
+            write_whole(folder / REPORT, _text(about | {"outcome": result}))
     output.result(result)
     if flown.outcome.interrupted or result["stop_reason"].startswith("emergency stop"):
         return 130
@@ -179,15 +180,18 @@ def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.Abstract
     return contextlib.nullcontext(arm)
 
 
-def _offer_to_let_go(output: Output, let_go: Callable[[], bool]) -> None:
-    """Asks whether the motors shall be off: an arm that was stopped is not dropped with no hand under it."""
+def _let_go(output: Output, switch_off: Callable[[], bool]) -> bool:
+    """Switches the motors off when there is a hand under the arm; whether they all are."""
     output.text.print("The motors are on and hold the arm.")
     output.text.print("Hold it by hand and press Enter to switch them off (Ctrl-C: leave them on).")
-    with contextlib.suppress(KeyboardInterrupt):
-        if sys.stdin.readline():
-            output.text.print(
-                "The motors are off." if let_go() else "Not all motors are off: cut the supply."
-            )
+    try:
+        if not sys.stdin.readline():
+            return False
+    except KeyboardInterrupt:
+        return False
+    off = switch_off()
+    output.text.print("The motors are off." if off else "Not all motors are off: cut the supply.")
+    return off
 
 
 def _tell(result: dict[str, Any], output: Output) -> None:

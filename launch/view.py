@@ -75,9 +75,12 @@ class View:
         if now - self._refreshed < REFRESH_S:
             return
         self._refreshed = now
-        self.take(now)
-        if self._live is not None:
-            self._live.update(self.table(now), refresh=True)
+        try:
+            self.take(now)
+            if self._live is not None:
+                self._live.update(self.table(now), refresh=True)
+        except OSError:  # the terminal is gone: nobody looks, and the robot must not fall over that
+            self._refreshed = math.inf
 
     def count(self, left: float) -> None:
         """To be called before the motors are switched on, with the seconds left until then."""
@@ -147,8 +150,11 @@ class View:
         if self._keys is None:
             return
         while select.select([self._keys], [], [], 0)[0]:
-            typed = os.read(self._keys, 64).decode(errors="ignore")
-            if not typed:  # the terminal is gone
+            try:
+                typed = os.read(self._keys, 64).decode(errors="ignore")
+            except OSError:
+                typed = ""
+            if not typed:  # the terminal is gone, and with it whoever could stop the robot
                 self._keys = None
                 self._board.order("estop")
                 return
