@@ -67,9 +67,7 @@ class BoardSpec:
                     ("time", real),
                     ("late_us", real),  # that the tick before this one began after its deadline
                     *((part, real, (joints,)) for part in ("position", "velocity", "effort", "command")),
-                    *(
-                        (age, real) for age in ("state_age", "chunk_age", "plan_age")
-                    ),  # [s], NaN: there is none
+                    *((age, real) for age in ("state_age", "chunk_age", "plan_age")),  # [s], NaN: none
                     ("stage", name),
                     ("reason", text),
                     ("interventions", text),  # of the safety filter, with commas between them

@@ -151,11 +151,17 @@ def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot, priority:
         safety.reset(state["sent"][2])
     first, last = int(state["tick"]) + 1, state["sent"][2].copy()
     still = 0
+    told = board.ticks.new()  # its writer is gone, and the log shall have these commands too
+    for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):
+        told[name] = np.nan
+    told["stage"], told["reason"] = b"hold", b"control died: guarded by the supervisor"
 
     def step(tick: int) -> bool:
         nonlocal last, still
         position, _ = safety.filter(first + tick, None)
         robot.write(Command(first + tick, position))
+        told["tick"], told["time"], told["command"] = first + tick, time.monotonic(), position
+        board.ticks.write(told)
         still = still + 1 if np.abs(position - last).max() < STILL_RAD else 0
         last = position
         return still < 3 and tick < GUARD_S * embodiment.control_hz
