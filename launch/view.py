@@ -57,8 +57,9 @@ class View:
     def shown(self) -> Generator[None]:
         """Shows it, and obeys keys, while the block runs."""
         with contextlib.ExitStack() as stack:
-            if sys.stdin and not sys.stdin.closed and sys.stdin.isatty():
-                self._keys = stack.enter_context(_each_key(sys.stdin.fileno()))
+            keyboard = sys.stdin.fileno() if sys.stdin and not sys.stdin.closed else -1
+            if keyboard >= 0 and os.isatty(keyboard) and _in_foreground(keyboard):
+                self._keys = stack.enter_context(_each_key(keyboard))
             if self._console.is_terminal:
                 self._live = stack.enter_context(
                     Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
@@ -163,6 +164,14 @@ class View:
                     self._board.order(KEYS[key][0])
                     if self._live is None:
                         self._console.print(f"key: {KEYS[key][1]}")
+
+
+def _in_foreground(descriptor: int) -> bool:
+    """Whether a terminal may be used: the kernel stops a background job that changes its terminal."""
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return True  # it is not the terminal that controls this job
 
 
 @contextlib.contextmanager
