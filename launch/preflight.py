@@ -118,7 +118,7 @@ def tables(found: Preflight) -> Group:
     about.add_column()
     about.add_row("robot", f"{found.robot}, {found.protocol} bus at {found.port}")
     about.add_row("calibration", f"{found.calibration}, made {found.calibrated_at}")
-    about.add_row("policy", f"{found.policy}, trained on {found.trained_on}")
+    about.add_row("policy", f"{found.policy}, trained on data {found.trained_on}")
     about.add_row("instruction", found.instruction)
     for camera in found.cameras:
         about.add_row("camera", f"{camera.name} ({camera.source}), {camera.hz:.1f} pictures a second")
