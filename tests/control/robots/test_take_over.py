@@ -36,9 +36,9 @@ def motors_on(twin: Twin) -> list[bool]:
 def drive(robot: FeetechRobot, target: np.ndarray, ticks: int) -> np.ndarray:
     for tick in range(ticks):
         robot.write(Command(tick, target))
-        state = robot.read()
+        robot.read()
         time.sleep(1 / 120)
-    return state.position
+    return robot.read().position
 
 
 def test_an_arm_is_taken_over_with_its_motors_on(twin: Twin) -> None:
@@ -64,11 +64,12 @@ def test_an_arm_that_is_watched_is_not_touched(twin: Twin) -> None:
     robot.connect()
     for tick in range(60):
         robot.write(Command(tick, ROBOT.home_position))
-        state = robot.read()
+        robot.read()
         robot.hold()
         time.sleep(1 / 120)
+    position = robot.read().position
     robot.disconnect()
-    np.testing.assert_allclose(state.position, twin.where(), atol=0.2)
+    np.testing.assert_allclose(position, twin.where(), atol=0.2)
     assert not any(motors_on(twin))
     twin.inject("dead id=4")
     with pytest.raises(UserError, match=r"wrist_flex \(id 4\)"):
