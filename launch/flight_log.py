@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import multiprocessing
 import signal
 from collections import deque
@@ -32,13 +33,14 @@ from ideomotor.control.seqlock import Follower
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LOG_FPS = 30
+LOG_FPS = 30  # rows a second, or the greatest common divisor of this and the control rate
 TICKS, PLANS, REPORT = "launch/ticks.parquet", "launch/plans.parquet", "launch/launch.json"
 PICTURE = "launch/lateness.svg"
 EVERY_S = 0.01
 BLOCK = 1200  # ticks in a row group
 START_S, FINISH_S = 60.0, 300.0
 ARRAYS = ("position", "velocity", "effort", "command")
+PLAN_COLUMNS = ("observed_at", "text", "progress", "keypoints")
 NUMBERS = ("time", "state_age", "chunk_age", "plan_age", "late_us")
 
 
@@ -137,8 +139,9 @@ class Recorder:
         from ideomotor.datasets.live import LiveEpisode
 
         self._board, self._folder = board, folder
-        self._per_row = embodiment.control_hz // LOG_FPS
-        self._episode = LiveEpisode(folder, embodiment, LOG_FPS, task, "ideomotor launch")
+        fps = math.gcd(embodiment.control_hz, LOG_FPS)
+        self._per_row = embodiment.control_hz // fps
+        self._episode = LiveEpisode(folder, embodiment, fps, task, "ideomotor launch")
         (folder / TICKS).parent.mkdir()
         self._schema = _ticks_schema(embodiment)
         self._ticks_file = pq.ParquetWriter(_unfinished(folder / TICKS), self._schema)
@@ -158,15 +161,8 @@ class Recorder:
         for record in self._plans.new():
             plan = unpack_plan(record)
             self._text, self._progress = plan.text, plan.progress
-            keypoints = json.dumps(plan.keypoints)
-            self._said.append(
-                {
-                    "observed_at": plan.observed_at,
-                    "text": plan.text,
-                    "progress": plan.progress,
-                    "keypoints": keypoints,
-                }
-            )
+            said = (plan.observed_at, plan.text, plan.progress, json.dumps(plan.keypoints))
+            self._said.append(dict(zip(PLAN_COLUMNS, said, strict=True)))
         for record in self._ticks.new():
             self._block.append(record)
             self._count += 1
@@ -268,14 +264,7 @@ def _ticks_schema(embodiment: Embodiment) -> pa.Schema:
 def _plans_schema() -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            ("observed_at", pa.float64()),
-            ("text", pa.string()),
-            ("progress", pa.float64()),
-            ("keypoints", pa.string()),
-        ]
-    )
+    return pa.schema(zip(PLAN_COLUMNS, (pa.float64(), pa.string(), pa.float64(), pa.string()), strict=True))
 
 
 def _unfinished(path: Path) -> Path:

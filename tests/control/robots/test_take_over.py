@@ -22,7 +22,7 @@ ROBOT = load_embodiment("so101")
 PATIENT = {"timeout": 0.05, "stale_after": 0.3}  # [s], for machines where the twin has to wait for its turn
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def twin() -> Iterator[Twin]:
     with Twin("so101") as twin:
         yield twin
