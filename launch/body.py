@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ideomotor.control.board import Board
 from ideomotor.control.calibration import (
@@ -25,6 +27,9 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.supervisor import Job
 from ideomotor.launch.cameras import look_through, opencv_cameras_process, parse_sources
+
+if TYPE_CHECKING:
+    from ideomotor.sim.shared_scene import SceneSpec
 
 TWIN_PRIORITY = PRIORITY + 1  # an arm answers whatever else the computer does
 
@@ -91,22 +96,20 @@ def simulated_arm(
     ):
         calibration = dataclasses.replace(default_calibration(embodiment), arm="twin", made_at="for the twin")
         path = save_calibration(calibration, Path(folder) / "twin.yaml")
-        job, solved = None, None
-        if scene is not None:
-            world = scene_file(twin.scene)
-            solved = lambda: succeeded(world)  # noqa: E731
-        if scene is not None and not sources:
+        drawn = scene if not sources else None
+        if drawn is not None:
             found = {camera.name: f"the twin's world, {task}, seed {seed}" for camera in embodiment.cameras}
-            job = (scene, twin.scene)
         yield Body(
             port=twin.port,
             calibration=load_calibration(embodiment, "twin", path),
             calibration_file=path,
             instruction=twin.instruction if scene is not None else _told(instruction),
             sources=found,
-            cameras=lambda board: _drawn(board, *job) if job else _opencv(board, embodiment, sources),
+            cameras=lambda board: (
+                _drawn(board, drawn, twin.scene) if drawn else _opencv(board, embodiment, sources)
+            ),
             inject=twin.inject,
-            solved=solved,
+            solved=functools.partial(succeeded, scene_file(twin.scene)) if scene else None,
         )
 
 
@@ -119,7 +122,7 @@ def _opencv(board: Board, embodiment: Embodiment, sources: dict[str, int | str])
     return Job("cameras", opencv_cameras_process, (board.spec, embodiment, sources))
 
 
-def _drawn(board: Board, scene: object, path: Path) -> Job:
+def _drawn(board: Board, scene: SceneSpec, path: Path) -> Job:
     from ideomotor.sim.wallclock import twin_cameras_process
 
     return Job("cameras", twin_cameras_process, (board.spec, scene, path))
