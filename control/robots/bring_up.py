@@ -12,10 +12,20 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece, send, write
+from ideomotor.control.robots.serial_port import BUS_ERRORS
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.servo_bus import Servo, ServoBus
 
 RANGE_MARGIN = 60  # [counts] (5°) that a joint may be outside its range at the start
+
+
+def open_line(line: ServoLine) -> None:
+    """Opens the port; UserError if it cannot be."""
+    try:
+        line.open()
+    except BUS_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"port: cannot open {line.path!r} ({reason}), expected a servo adapter") from error
 
 
 def survey(line: ServoLine, family: Family, layout: ServoBus) -> list[ServoReport]:

@@ -13,11 +13,10 @@ import numpy as np
 from ideomotor.control.calibration import Calibration, JointCalibration, from_sweep
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.bring_up import survey, switch_off
+from ideomotor.control.robots.bring_up import open_line, survey, switch_off
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.family import ServoReport
 from ideomotor.control.robots.patience import PATIENCE
-from ideomotor.control.robots.serial_port import BUS_ERRORS
 from ideomotor.control.robots.servo_line import ServoLine
 
 STILL = 12  # [counts] (1°) that a joint may move while the pose is read
@@ -37,11 +36,7 @@ class SweptArm:
         self.embodiment = embodiment
         self._family, self.layout = family_of(embodiment)
         self.bus = ServoLine(port, self.layout.baud, PATIENCE, self._family.packets())
-        try:
-            self.bus.open()
-        except BUS_ERRORS as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(f"port: cannot open {port!r} ({reason}), expected a servo adapter") from error
+        open_line(self.bus)
         self._turn = np.array([servo.model.counts_per_turn for servo in self.layout.servos])
         try:
             self.reports: list[ServoReport] = survey(self.bus, self._family, self.layout)

@@ -28,7 +28,15 @@ import numpy as np
 from ideomotor.control.calibration import Calibration, default_calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.bring_up import bring_up, stand_alone, switch_off, whole_turns
+from ideomotor.control.robots.bring_up import (
+    bring_up,
+    check,
+    open_line,
+    stand_alone,
+    survey,
+    switch_off,
+    whole_turns,
+)
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.faults import Fault, FaultLog
 from ideomotor.control.robots.serial_port import BUS_ERRORS
@@ -98,7 +106,8 @@ class ServoArm:
         self._silent_after = np.full(motors, stale_after)  # [s]
         self._silent_after[count:] *= SHADOW_PATIENCE
         self._counts, self._speed, self._load = np.full((3, count), np.nan)
-        self._turns = np.zeros(count)  # [counts] of whole turns that a servo measures besides
+        # [counts] of whole turns that a servo measures besides; NaN: not known yet, so it gets no goal
+        self._turns = np.full(count, np.nan if self.family.many_turns else 0.0)
         self._goals: dict[int, int] = {}  # {id: counts}, the last ones sent, turns included
         self._misses = [0] * motors
         self._not_before = [0.0] * motors  # [s], end of the quarantine
@@ -116,13 +125,7 @@ class ServoArm:
             UserError: the port or a servo is missing, or a servo is not as the embodiment and the
                 calibration say, too hot, or badly supplied. No motor is on then.
         """
-        try:
-            self.bus.open()
-        except BUS_ERRORS as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(
-                f"port: cannot open {self.bus.path!r} ({reason}), expected a servo adapter"
-            ) from error
+        open_line(self.bus)
         try:
             self._bring_up()
         except BaseException:
@@ -130,6 +133,33 @@ class ServoArm:
             self.bus.close()
             raise
         self._start()
+
+    def take_over(self) -> None:
+        """Goes on driving an arm whose motors are on, after the process that did so has died.
+
+        It opens the port and asks nothing, so that the first command can follow within a few ms: `connect`
+        takes many times as long. What is wrong with a servo shows in `faults` as it is read.
+
+        Raises:
+            UserError: the port is missing.
+        """
+        open_line(self.bus)
+        self._start()
+
+    def watch(self) -> None:
+        """Opens the port and checks every servo, to read the arm only: no motor is switched, nothing written.
+
+        Raises:
+            UserError: as `connect`.
+        """
+        open_line(self.bus)
+        try:
+            check(survey(self.bus, self.family, self.layout), self.family, self.layout, self.calibration)
+        except BaseException:
+            self.bus.close()
+            raise
+        self._start()
+        self._on = False
 
     def read(self) -> RobotState:
         """Returns what was measured last; `time` and NaN say how far it can be trusted."""
@@ -164,7 +194,8 @@ class ServoArm:
             return
         counts = np.clip(np.rint(self._zero + self._scale * command.position), *self._range) + self._turns
         for servo, goal in zip(self.layout.servos, counts, strict=True):
-            self._goals[servo.id] = int(goal)
+            if np.isfinite(goal):
+                self._goals[servo.id] = int(goal)
         self._send_goals()
 
     def hold(self) -> None:

@@ -14,6 +14,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.robots import dxl_registers as reg
 from ideomotor.sim.twin.dxl_servo import DxlServo
 from ideomotor.sim.twin.line import TwinLine
+from ideomotor.sim.twin.plant import Plant, make_plant
 
 HEADER = b"\xff\xff\xfd\x00"
 PING, READ, WRITE, REG_WRITE, ACTION, REBOOT, CLEAR, STATUS = 1, 2, 3, 4, 5, 8, 0x10, 0x55
@@ -54,17 +55,24 @@ def packed(servo_id: int, body: bytes, stuff: bool = True) -> bytes:
 class DxlLine(TwinLine):
     """Its servos, {id: servo}, are in `servos`."""
 
-    def __init__(self, embodiment: Embodiment, now: float, assembly: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        embodiment: Embodiment,
+        now: float,
+        assembly: tuple[int, ...] = (),
+        plant: Plant | None = None,
+    ) -> None:
         """Args:
         embodiment: with a section `bus` of protocol dynamixel.
         now: [s], the twin's clock.
         assembly: by how many counts the servos of each joint were mounted away from where they should be;
             () is none.
+        plant: what the servos move; by default the robot alone.
         """
         assert embodiment.bus is not None
         off = dict(zip(embodiment.joint_names, assembly or (0,) * len(embodiment.joints), strict=True))
         self.servos = {motor.id: DxlServo(motor, off[motor.joint]) for motor in embodiment.bus.motors}
-        super().__init__(embodiment, now, self.servos)
+        super().__init__(embodiment, now, plant or make_plant(embodiment), self.servos)
 
     def _packet(self) -> bytes | None:
         """The next whole instruction of the input, its id and then instruction and parameters, unstuffed."""

@@ -18,7 +18,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.servo_bus import Servo
 from ideomotor.sim.twin.faults import FaultPlan
 from ideomotor.sim.twin.hand import Hand
-from ideomotor.sim.twin.plant import STEP_S, Motion, make_plant
+from ideomotor.sim.twin.plant import Plant
 
 RESTART_VOLTS = 4.0  # a servo whose supply is below starts anew when it is back
 RESTART_S = 0.3  # [s] that a servo is silent after its supply is back
@@ -66,16 +66,19 @@ class TwinServo(Protocol):
 class TwinLine(ABC):
     """Servos, the arm that they move, and the faults of both."""
 
-    def __init__(self, embodiment: Embodiment, now: float, servos: Mapping[int, TwinServo]) -> None:
+    def __init__(
+        self, embodiment: Embodiment, now: float, plant: Plant, servos: Mapping[int, TwinServo]
+    ) -> None:
         """Args:
         embodiment: with a section `bus`.
         now: [s], the twin's clock.
+        plant: what the servos move.
         servos: {id: servo}, those of the joints first, in joint order, then shadows.
         """
         self.faults = FaultPlan()
         self._embodiment = embodiment
         self._hand: Hand | None = None
-        self._plant = make_plant(embodiment)
+        self._plant = plant
         self._all = servos
         self._joints = [
             [servo for servo in servos.values() if servo.servo.joint == joint]
@@ -85,8 +88,8 @@ class TwinLine(ABC):
         self._input = bytearray()
         self._output: list[tuple[float, int, bytes]] = []  # (when, order, bytes), a heap
         self._count = 0
-        home = embodiment.home_position
-        self._motion = Motion(home.copy(), np.zeros_like(home), np.zeros_like(home))
+        no_motor = np.zeros(len(embodiment.joints), dtype=bool)
+        self._motion = plant.step(embodiment.home_position, no_motor, embodiment.max_effort, 0)
         self._sense(0.0, 0.0)
 
     @abstractmethod
@@ -138,9 +141,12 @@ class TwinLine(ABC):
         if now - self._now > LONGEST_GAP_S:
             self._now = now - LONGEST_GAP_S
         self._supply(now)
-        steps = int((now - self._now) / STEP_S + 1e-6)
+        step_s = self._plant.step_s
+        steps = int((now - self._now) / step_s + 1e-6)
         if steps > 0:
-            self._now += steps * STEP_S
+            self._now += steps * step_s
+        if self._hand is not None and self._hand.lets_go and all(servo.on for servo in self._all.values()):
+            self._hand = None
         if self._hand is not None:
             self._motion = self._plant.by_hand(self._hand.position(now))
         elif steps > 0:
@@ -150,7 +156,7 @@ class TwinLine(ABC):
                 [sum(s.torque_limit * s.servo.gear_ratio for s in joint if s.on) for joint in self._joints]
             )
             self._motion = self._plant.step(target, on, limit, steps)
-        self._sense(steps * STEP_S, now - self._spoke_at)
+        self._sense(steps * step_s, now - self._spoke_at)
 
     def _sense(self, dt: float, silence: float) -> None:
         motion = zip(self._motion.position, self._motion.velocity, self._motion.effort, strict=True)
@@ -177,7 +183,7 @@ class TwinLine(ABC):
         """Whether there is such a servo, alive and awake."""
         if servo_id not in self._all or self.faults.now("dead", servo_id, self._now):
             return False
-        return self._now >= self._all[servo_id].awake_at - STEP_S
+        return self._now >= self._all[servo_id].awake_at - self._plant.step_s
 
     def _silences_others(self, servo_id: int) -> bool:
         """Whether those behind a dead servo wait for its reply for ever."""

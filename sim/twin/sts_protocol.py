@@ -10,6 +10,7 @@ from __future__ import annotations
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.sim.twin.line import TwinLine
+from ideomotor.sim.twin.plant import Plant, make_plant
 from ideomotor.sim.twin.sts_servo import StsServo
 
 PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x82, 0x83
@@ -19,17 +20,24 @@ EVERYBODY = 0xFE
 class StsLine(TwinLine):
     """Its servos, {id: servo}, are in `servos`."""
 
-    def __init__(self, embodiment: Embodiment, now: float, assembly: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        embodiment: Embodiment,
+        now: float,
+        assembly: tuple[int, ...] = (),
+        plant: Plant | None = None,
+    ) -> None:
         """Args:
         embodiment: with a section `bus` of protocol feetech.
         now: [s], the twin's clock.
         assembly: by how many counts each servo was mounted away from where it should be; () is none.
+        plant: what the servos move; by default the robot alone.
         """
         assert embodiment.bus is not None
         layout = embodiment.bus.servos
         off = assembly or (0,) * len(layout)
         self.servos = {servo.id: StsServo(servo, counts) for servo, counts in zip(layout, off, strict=True)}
-        super().__init__(embodiment, now, self.servos)
+        super().__init__(embodiment, now, plant or make_plant(embodiment), self.servos)
 
     def _packet(self) -> bytes | None:
         """The next whole instruction of the input, from its id to its last parameter; None: not there yet."""

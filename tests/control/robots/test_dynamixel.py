@@ -126,23 +126,38 @@ def test_servos_that_are_set_up_otherwise_are_refused(
             write(bus, MOTORS[servo], register, right)
 
 
-def test_whole_turns_that_a_servo_counts_are_not_the_joints(arm: ServoArm, twin: Twin) -> None:
-    """An offset of two turns stands for a servo that was turned twice since it was last switched on."""
+@pytest.fixture
+def turned(twin: Twin) -> Iterator[int]:
+    """A servo that was turned twice since it was last switched on, for which an offset stands."""
     with line(twin) as bus:
         write(bus, MOTORS[6], reg.MODE, reg.MANY_TURNS)
         write(bus, MOTORS[6], reg.OFFSET, 2 * 4096)
-    try:
-        arm.connect()
-        before = twin.where()
-        assert drive(arm, 40) == set()
-        state = arm.read()
-        assert np.abs(state.position - twin.where()).max() < 0.1
-        assert np.abs(twin.where() - before).max() < 0.2
-        arm.disconnect()
-        assert values(twin, reg.GOAL_POSITION)[6] > 2 * 4096
-    finally:
-        with line(twin) as bus:
-            write(bus, MOTORS[6], reg.OFFSET, 0)
+    yield 6
+    with line(twin) as bus:
+        write(bus, MOTORS[6], reg.TORQUE_ENABLE, 0)
+        write(bus, MOTORS[6], reg.OFFSET, 0)
+
+
+def test_whole_turns_that_a_servo_counts_are_not_the_joints(twin: Twin, turned: int, arm: ServoArm) -> None:
+    arm.connect()
+    before = twin.where()
+    assert drive(arm, 40) == set()
+    assert np.abs(arm.read().position - twin.where()).max() < 0.1
+    assert np.abs(twin.where() - before).max() < 0.2
+    arm.disconnect()
+    assert values(twin, reg.GOAL_POSITION)[turned] > 2 * 4096
+
+
+def test_so_are_those_of_an_arm_that_another_process_has_left(twin: Twin, turned: int, arm: ServoArm) -> None:
+    arm.connect()
+    arm.bus.close()  # as its process does when it is killed
+    before = twin.where()
+    second = ServoArm(VIPER, twin.port, timeout=0.1, stale_after=1.0)
+    second.take_over()
+    second.write(Command(0, VIPER.home_position))  # nothing was read yet
+    assert drive(second, 40) == set()
+    assert np.abs(twin.where() - before).max() < 0.2
+    second.disconnect()
 
 
 def test_a_change_that_needs_a_motor_off_is_not_made_while_it_is_on(arm: ServoArm, twin: Twin) -> None:
