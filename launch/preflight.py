@@ -125,8 +125,8 @@ def tables(found: Preflight) -> Group:
     about.add_row("start pose", f"at most {found.far_from_home:.2f} rad away from the home pose")
     for warning in found.warnings:
         about.add_row("warning", warning)
-    servos = Table(box=None, pad_edge=False)
-    for heading in ("joint", "id", "model, firmware", "supply", "motor", "position", "range", "speed"):
+    servos = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("joint", "id", "model", "supply", "motor", "position", "range", "speed"):
         servos.add_column(heading, no_wrap=True)
     for servo, limit in zip(found.servos, found.limits, strict=True):
         servos.add_row(
