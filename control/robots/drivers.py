@@ -1,4 +1,4 @@
-"""The servo buses there are drivers for: to add one, write it and give it an entry in `DRIVERS`.
+"""The servo buses there are drivers for: every family of `families.py` has the same one.
 
 A driver is looked up by `bus.protocol` of the robot's file. Whoever launches a robot needs three things of
 it: to look at an arm before any motor is on, to drive it, and to let it go.
