@@ -182,7 +182,8 @@ def _each_key(descriptor: int) -> Generator[int]:
     try:
         yield descriptor
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # it is gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def _ms(seconds: float) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pty
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
@@ -108,9 +113,7 @@ def test_the_log_is_written_although_its_launch_has_died(board, tmp_path: Path) 
 
 
 def test_the_view_shows_rates_ages_and_interventions(board) -> None:
-    from rich.console import Console
-
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=140, record=True, file=io.StringIO())
     view = View(board, HZ, console)
     for number in range(240):
         tick(board, number, b"velocity" if number > 200 else b"")
@@ -127,4 +130,24 @@ def test_the_view_shows_rates_ages_and_interventions(board) -> None:
     ):
         assert words in text, text
     assert "front 0 a second, 100 ms old" in text
-    console.file.close()
+
+
+def test_keys_are_obeyed_one_by_one_and_a_terminal_that_goes_away_is_an_emergency_stop(
+    board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        before = termios.tcgetattr(theirs)
+        view = View(board, HZ, Console(file=io.StringIO()))
+        with view.shown():
+            for typed, orders in ((b"q", [1, 0, 0]), (b"x r", [1, 1, 1]), (b" ", [1, 2, 1])):
+                os.write(ours, typed)
+                view.poll()
+                assert board.orders.tolist() == orders  # finish, estop, rearm
+        assert termios.tcgetattr(theirs) == before
+        with view.shown():
+            os.close(ours)
+            view.poll()
+            view.poll()
+        assert board.orders.tolist() == [1, 3, 1]
