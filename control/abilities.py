@@ -31,6 +31,13 @@ class CanRearm(Protocol):
     def rearm(self) -> None: ...
 
 
+@runtime_checkable
+class CanTakeOver(Protocol):
+    """A robot that another process can go on driving at once, its motors being on already."""
+
+    def take_over(self) -> None: ...
+
+
 class FaultKind(Protocol):
     """What a robot's fault means."""
 
@@ -60,6 +67,14 @@ class Switchable(Robot, Protocol):
 
     def disconnect(self, torque_off: bool = True) -> None: ...
 
+    def take_over(self) -> None:
+        """Opens the port and nothing else: the motors are on, and a process that drove them is gone."""
+        ...
+
+    def watch(self) -> None:
+        """Opens the port and checks every servo; from then on it can be read. Writes nothing."""
+        ...
+
     def rearm(self) -> None: ...
 
     def faults(self) -> Sequence[RobotFault]: ...
@@ -73,6 +88,9 @@ class Standing:
 
     def connect(self) -> None:
         self.robot.connect()
+
+    def take_over(self) -> None:
+        self.robot.take_over()
 
     def read(self) -> RobotState:
         return self.robot.read()
@@ -93,6 +111,31 @@ class Standing:
 
     def rearm(self) -> None:
         self.robot.rearm()
+
+    def faults(self) -> Sequence[RobotFault]:
+        return self.robot.faults()
+
+
+class Watched:
+    """Such a robot for a rehearsal: it is read as ever, but nothing is written to it."""
+
+    def __init__(self, robot: Switchable) -> None:
+        self.robot = robot
+
+    def connect(self) -> None:
+        self.robot.watch()
+
+    def read(self) -> RobotState:
+        return self.robot.read()
+
+    def write(self, command: Command) -> None:
+        """Says nothing to the motors."""
+
+    def hold(self) -> None:
+        """Says nothing to the motors."""
+
+    def disconnect(self) -> None:
+        self.robot.disconnect(torque_off=False)
 
     def faults(self) -> Sequence[RobotFault]:
         return self.robot.faults()

@@ -16,6 +16,7 @@ from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
+from ideomotor.control import seqlock
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.seqlock import ALIGNMENT, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
@@ -29,6 +30,7 @@ MAX_SCENE_FLOATS = 256
 MAX_KEYPOINTS = 8
 TEXT_BYTES = 512
 NAME_BYTES = 32
+SLOTS = {"ticks": 480, "frames": 8}  # of mailboxes whose every record matters to somebody
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,22 @@ class BoardSpec:
                     ("reason", text),  # why it is there
                 ]
             ),
+            "ticks": np.dtype(  # the same once more for whoever wants every tick, besides how it went
+                [
+                    ("tick", number),
+                    ("time", real),
+                    ("late_us", real),  # that the tick before this one began after its deadline
+                    *((part, real, (joints,)) for part in ("position", "velocity", "effort", "command")),
+                    *((age, real) for age in ("state_age", "chunk_age", "plan_age")),  # [s], NaN: none
+                    ("stage", name),
+                    ("reason", text),
+                    ("interventions", text),  # of the safety filter, with commas between them
+                ]
+            ),
             "frames": np.dtype(
                 [
-                    ("time", real),
+                    ("time", real),  # of the oldest picture in it
+                    ("times", real, (len(self.cameras),)),
                     ("present", np.bool_, (len(self.cameras),)),
                     *((camera, np.uint8, (height, width, 3)) for camera, height, width in self.cameras),
                 ]
@@ -111,12 +126,17 @@ class Board:
         offset = _words_size()
         self._mailboxes: dict[str, Mailbox] = {}
         for name, dtype in spec.dtypes.items():
-            self._mailboxes[name] = Mailbox(memory.buf[offset : offset + size(dtype)], dtype)
-            offset += size(dtype)
+            slots = SLOTS.get(name, seqlock.SLOTS)
+            self._mailboxes[name] = Mailbox(memory.buf[offset:], dtype, slots=slots)
+            offset += size(dtype, slots)
 
     @property
     def state(self) -> Mailbox:
         return self._mailboxes["state"]
+
+    @property
+    def ticks(self) -> Mailbox:
+        return self._mailboxes["ticks"]
 
     @property
     def scene(self) -> Mailbox:
@@ -160,7 +180,9 @@ def create(embodiment: Embodiment) -> Board:
     """Makes an empty board for a robot."""
     cameras = tuple((camera.name, camera.height, camera.width) for camera in embodiment.cameras)
     draft = BoardSpec("", len(embodiment.joints), cameras)
-    total = _words_size() + sum(size(dtype) for dtype in draft.dtypes.values())
+    total = _words_size() + sum(
+        size(dtype, SLOTS.get(name, seqlock.SLOTS)) for name, dtype in draft.dtypes.items()
+    )
     memory = SharedMemory(create=True, size=total)
     return Board(BoardSpec(memory.name, draft.joints, cameras), memory, owner=True)
 
@@ -170,10 +192,21 @@ def attach(spec: BoardSpec) -> Board:
     return Board(spec, SharedMemory(spec.name), owner=False)
 
 
-def pack_frames(record: np.ndarray, at: float, images: Mapping[str, np.ndarray], spec: BoardSpec) -> None:
-    """Fills a frames record; cameras that are not in `images` are marked as missing."""
-    record["time"] = at
+def pack_frames(
+    record: np.ndarray,
+    at: float | Mapping[str, float],
+    images: Mapping[str, np.ndarray],
+    spec: BoardSpec,
+) -> None:
+    """Fills a frames record; cameras that are not in `images` are marked as missing.
+
+    Args:
+        at: when the pictures were taken [s], all at once or {camera: time}.
+    """
+    times = at if isinstance(at, Mapping) else dict.fromkeys(images, at)
+    record["time"] = min(at.values(), default=0.0) if isinstance(at, Mapping) else at
     for i, (camera, *_) in enumerate(spec.cameras):
+        record["times"][i] = times.get(camera, 0.0)
         record["present"][i] = camera in images
         if camera in images:
             record[camera][...] = images[camera]

@@ -68,13 +68,13 @@ def default_calibration(embodiment: Embodiment) -> Calibration:
     return Calibration(embodiment.name, USUAL_ARM, "", tuple(joints))
 
 
-def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM) -> Calibration:
-    """Returns the calibration of an arm.
+def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM, path: Path | None = None) -> Calibration:
+    """Returns the calibration of an arm, from its usual place unless `path` names another file.
 
     Raises:
         UserError: there is none, it is of another robot or version, or a number in it is out of range.
     """
-    path = calibration_path(embodiment.name, arm)
+    path = path or calibration_path(embodiment.name, arm)
     if not path.exists():
         raise UserError(
             f"calibration: {path} does not exist; make it with: ideomotor calibrate {embodiment.name}"
@@ -90,9 +90,9 @@ def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM) -> Calibratio
     return Calibration(embodiment.name, top["arm"].text(), top["made_at"].text(), joints)
 
 
-def save_calibration(calibration: Calibration) -> Path:
-    """Writes the calibration of an arm, whole or not at all; returns where."""
-    path = calibration_path(calibration.robot, calibration.arm)
+def save_calibration(calibration: Calibration, path: Path | None = None) -> Path:
+    """Writes the calibration of an arm, whole or not at all, to its usual place or `path`; returns where."""
+    path = path or calibration_path(calibration.robot, calibration.arm)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [
         f"  - {{joint: {json.dumps(j.joint)}, id: {j.id}, zero: {j.zero}, lower: {j.lower}, "

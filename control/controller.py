@@ -22,6 +22,7 @@ class Controller:
     Attributes:
         interventions: {reason: ticks}, how often the safety filter changed or replaced a target. Ticks
             before the first target are not counted: there was nothing to change.
+        reasons: why the safety filter changed or replaced the last tick's target; empty if it did not.
         holds: how many times a moving arm had to hold because there was no target to trust.
 
     Args:
@@ -79,9 +80,9 @@ class Controller:
         self._has_target = target is not None
         self._started = self._started or self._has_target
         position, reasons = self._filter.filter(tick, target)
-        if self._started:
-            for reason in reasons:
-                self.interventions[reason] = self.interventions.get(reason, 0) + 1
+        self.reasons = tuple(reasons) if self._started else ()
+        for reason in self.reasons:
+            self.interventions[reason] = self.interventions.get(reason, 0) + 1
         self._last_command = position
         return Command(tick, position)
 
@@ -92,4 +93,5 @@ class Controller:
         self._has_target = False  # at the last tick
         self._started = False  # a target has been seen
         self.interventions: dict[str, int] = {}
+        self.reasons: tuple[str, ...] = ()
         self.holds = 0

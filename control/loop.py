@@ -47,12 +47,14 @@ class LoopRecord:
         self.elapsed_s = 0.0
         self._lateness_ns = np.zeros(capacity, dtype=np.int64)  # a ring: the newest `capacity` ticks
         self._busy_ns = np.zeros(capacity, dtype=np.int64)
+        self.newest_lateness_us = 0.0  # of the last tick
 
     def add(self, lateness_ns: int, busy_ns: int, missed: int) -> None:
         """Records one executed tick: how late it began, how long it took, how many deadlines it cost."""
         slot = self.ticks % len(self._lateness_ns)
         self._lateness_ns[slot] = lateness_ns
         self._busy_ns[slot] = busy_ns
+        self.newest_lateness_us = lateness_ns / 1000
         self.ticks += 1
         self.late += lateness_ns > 0.5e9 / self.hz
         self.missed += missed

@@ -12,10 +12,14 @@ number it came for, it tries again. So
 
 A reader fails only if it is overtaken SLOTS - 1 times while it copies, RETRIES times in a row. It then
 says so, and its user goes on with the value it had.
+
+A mailbox with many slots is also a ring: `Follower` reads every publication, in order, and counts those
+that were gone before it came by.
 """
 
 from __future__ import annotations
 
+import mmap
 import platform
 import zlib
 
@@ -34,19 +38,26 @@ class Mailbox:
         memory: `size(dtype)` bytes that start out as zeros, aligned to 64 bytes.
         dtype: structured, without objects.
         checked: whether a checksum is written and compared as well.
+        slots: how many of the newest publications are kept.
     """
 
-    def __init__(self, memory: memoryview, dtype: np.dtype[np.void], checked: bool = not IN_ORDER) -> None:
-        self.dtype = dtype
+    def __init__(
+        self,
+        memory: memoryview | mmap.mmap,
+        dtype: np.dtype[np.void],
+        checked: bool = not IN_ORDER,
+        slots: int = SLOTS,
+    ) -> None:
+        self.dtype, self.slots = dtype, slots
         self._checked = checked
         stride = _stride(dtype)
-        raw = np.frombuffer(memory, dtype=np.uint8, count=size(dtype))
+        raw = np.frombuffer(memory, dtype=np.uint8, count=size(dtype, slots))
         self._newest = raw[:8].view(np.int64)  # (1,) number of the newest publication, 0 for none
-        slots = raw[ALIGNMENT:].reshape(SLOTS, stride)
-        heads = [slots[i, :ALIGNMENT].view(np.int64) for i in range(SLOTS)]
+        rows = raw[ALIGNMENT:].reshape(slots, stride)
+        heads = [row[:ALIGNMENT].view(np.int64) for row in rows]
         self._numbers = [head[:1] for head in heads]  # of the publication in each slot
         self._sums = [head[1:2] for head in heads]
-        self._payloads = [slots[i, ALIGNMENT : ALIGNMENT + dtype.itemsize] for i in range(SLOTS)]
+        self._payloads = [row[ALIGNMENT : ALIGNMENT + dtype.itemsize] for row in rows]
 
     def new(self) -> np.ndarray:
         """A record () of this kind, of zeros, to write from or to read into."""
@@ -60,7 +71,7 @@ class Mailbox:
         """Publishes a copy of a record and returns its number, 1 for the first. One process only."""
         payload = _bytes(record)
         number = int(self._newest[0]) + 1
-        slot = number % SLOTS
+        slot = number % self.slots
         self._numbers[slot][0] = 0
         self._payloads[slot][:] = payload
         if self._checked:
@@ -80,21 +91,54 @@ class Mailbox:
             number = int(self._newest[0])
             if number == 0:
                 return 0
-            slot = number % SLOTS
-            if self._numbers[slot][0] != number:
-                continue
-            target[:] = self._payloads[slot]
-            checksum = int(self._sums[slot][0])
-            if self._numbers[slot][0] == number and (
-                not self._checked or checksum == zlib.crc32(target.data)
-            ):
+            if self._copy(number, target):
                 return number
         return 0
 
+    def read_number(self, number: int, into: np.ndarray) -> bool:
+        """Copies one publication; False if it is not there any more, or not yet."""
+        return self._copy(number, _bytes(into))
 
-def size(dtype: np.dtype[np.void]) -> int:
+    def _copy(self, number: int, target: np.ndarray) -> bool:
+        slot = number % self.slots
+        if self._numbers[slot][0] != number:
+            return False
+        target[:] = self._payloads[slot]
+        checksum = int(self._sums[slot][0])
+        whole = not self._checked or checksum == zlib.crc32(target.data)
+        return whole and self._numbers[slot][0] == number
+
+
+class Follower:
+    """Every publication of a mailbox, for one reader that comes by often enough.
+
+    Attributes:
+        lost: publications that were overwritten before it came by.
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.lost = 0
+        self._mailbox, self._next = mailbox, 1
+
+    def new(self) -> list[np.ndarray]:
+        """Records () that were published since the last call, the oldest first."""
+        records: list[np.ndarray] = []
+        newest = self._mailbox.newest()
+        oldest = max(self._next, newest - self._mailbox.slots + 1)
+        self.lost += oldest - self._next
+        for number in range(oldest, newest + 1):
+            record = self._mailbox.new()
+            if self._mailbox.read_number(number, record):
+                records.append(record)
+            else:
+                self.lost += 1
+        self._next = newest + 1
+        return records
+
+
+def size(dtype: np.dtype[np.void], slots: int = SLOTS) -> int:
     """Bytes that a mailbox for this kind of record takes, a multiple of 64."""
-    return ALIGNMENT + SLOTS * _stride(dtype)
+    return ALIGNMENT + slots * _stride(dtype)
 
 
 def _stride(dtype: np.dtype[np.void]) -> int:

@@ -9,7 +9,7 @@ needs nothing else to know about the robot. One convention turns servo counts in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field
@@ -28,25 +28,33 @@ class ServoModel:
     stall_torque: float  # [N m]
     max_speed: float  # without load, at the highest voltage it is sold for [rad/s]
     max_temperature: float  # below what it switches itself off at [°C]
+    effort_unit: float  # share of the stall torque for one count of its load or current
+    current_unit: float  # [A] for one count of its current; NaN: it measures none
 
 
 # STS3215: Feetech's product page and memory table; it switches off at 70 °C. No-load speed 4.7 rad/s at
-# 7.4 V; at 12 V geared versions reach about 1.7 times that. Dynamixel: e-manual.robotis.com.
+# 7.4 V; at 12 V geared versions reach about 1.7 times that. Dynamixel: e-manual.robotis.com, dxl/x: torque at
+# the recommended voltage (XL330 5 V, the others 12 V) with the current there, which makes the share; they
+# switch off at 70, 72, 80 and 80 °C. XL430 measures load instead of current.
+NAN = math.nan
 SERVO_MODELS = {
     model.name: model
     for model in (
-        ServoModel("sts3215", "feetech", 777, 4096, 2.94, 8.0, 65.0),
-        ServoModel("xl330-m288", "dynamixel", 1200, 4096, 0.52, 10.8, 65.0),
-        ServoModel("xl430-w250", "dynamixel", 1060, 4096, 1.5, 6.4, 67.0),
-        ServoModel("xm430-w350", "dynamixel", 1020, 4096, 4.1, 4.8, 75.0),
-        ServoModel("xm540-w270", "dynamixel", 1120, 4096, 10.6, 3.2, 75.0),
+        ServoModel("sts3215", "feetech", 777, 4096, 2.94, 8.0, 65.0, 0.001, 0.0065),
+        ServoModel("xl330-m288", "dynamixel", 1200, 4096, 0.52, 12.9, 65.0, 0.001 / 1.47, 0.001),
+        ServoModel("xl430-w250", "dynamixel", 1060, 4096, 1.5, 6.4, 67.0, 0.001, NAN),
+        ServoModel("xm430-w350", "dynamixel", 1020, 4096, 4.1, 6.0, 75.0, 0.00269 / 2.3, 0.00269),
+        ServoModel("xm540-w270", "dynamixel", 1120, 4096, 10.6, 3.9, 75.0, 0.00269 / 4.4, 0.00269),
     )
 }
 
 
 @dataclass(frozen=True)
 class Servo:
-    """One servo and the joint that it moves."""
+    """One servo and the joint that it moves.
+
+    A joint may have a second one, its shadow, which obeys whatever is sent to the first.
+    """
 
     joint: str
     id: int
@@ -55,6 +63,11 @@ class Servo:
     zero: int  # [counts] at joint position 0, as the arm is built; a calibration refines it
     gear_ratio: float  # servo [rad] for one unit of the joint [rad or m]
     end_stops: bool  # whether the joint runs against a stop at both ends of its range
+    min_voltage: float  # [V]
+    max_voltage: float  # [V]
+    mirrored: bool = False  # the servo itself is set up to count the other way round
+    shadow: int | None = None  # id of the joint's second servo
+    follows: int | None = None  # of a shadow: the id of the first
 
     @property
     def counts_per_unit(self) -> float:
@@ -68,9 +81,17 @@ class ServoBus:
 
     protocol: str
     baud: int
-    min_voltage: float  # [V]
-    max_voltage: float  # [V]
     servos: tuple[Servo, ...]
+
+    @property
+    def motors(self) -> tuple[Servo, ...]:
+        """The servos of the joints, and then the shadows, which face them and so are mirrored."""
+        shadows = [
+            replace(servo, id=servo.shadow, follows=servo.id, mirrored=not servo.mirrored, shadow=None)
+            for servo in self.servos
+            if servo.shadow is not None
+        ]
+        return (*self.servos, *shadows)
 
 
 def parse_servo_bus(item: Field, joints: tuple[tuple[str, float, float], ...]) -> ServoBus:
@@ -87,25 +108,32 @@ def parse_servo_bus(item: Field, joints: tuple[tuple[str, float, float], ...]) -
     protocol = fields["protocol"].text()
     if protocol not in PROTOCOLS:
         raise unknown_name(f"{item.file}: {item.where}.protocol", protocol, PROTOCOLS)
-    voltage = fields["voltage"].record(("lower", "upper"))
-    lower = voltage["lower"].number(above=0.0, below=100.0)
+    voltage = _voltage(fields["voltage"])
     entries = fields["servos"].items(len(joints))
-    servos = tuple(_servo(entry, protocol, joint) for entry, joint in zip(entries, joints, strict=True))
-    ids = [servo.id for servo in servos]
+    servos = tuple(
+        _servo(entry, protocol, joint, voltage) for entry, joint in zip(entries, joints, strict=True)
+    )
+    layout = ServoBus(protocol=protocol, baud=fields["baud"].integer(0, 10_000_001), servos=servos)
+    ids = [servo.id for servo in layout.motors]
     if len(set(ids)) < len(ids):
         raise Field(ids, fields["servos"].where, item.file).fail("servos whose ids differ")
-    return ServoBus(
-        protocol=protocol,
-        baud=fields["baud"].integer(0, 10_000_001),
-        min_voltage=lower,
-        max_voltage=voltage["upper"].number(above=lower, below=100.0),
-        servos=servos,
-    )
+    return layout
 
 
-def _servo(item: Field, protocol: str, joint: tuple[str, float, float]) -> Servo:
+def _voltage(item: Field) -> tuple[float, float]:
+    fields = item.record(("lower", "upper"))
+    lower = fields["lower"].number(above=0.0, below=100.0)
+    return lower, fields["upper"].number(above=lower, below=100.0)
+
+
+OPTIONAL = ("direction", "zero", "gear_ratio", "end_stops", "voltage", "mirrored", "shadow")
+
+
+def _servo(
+    item: Field, protocol: str, joint: tuple[str, float, float], voltage: tuple[float, float]
+) -> Servo:
     name, lower, upper = joint
-    fields = item.record(("joint", "id", "model"), ("direction", "zero", "gear_ratio", "end_stops"))
+    fields = item.record(("joint", "id", "model"), OPTIONAL)
     if fields["joint"].value != name:
         raise fields["joint"].fail(f"{name!r}, the joint at this place")
     models = {key: model for key, model in SERVO_MODELS.items() if model.protocol == protocol}
@@ -115,9 +143,11 @@ def _servo(item: Field, protocol: str, joint: tuple[str, float, float]) -> Servo
     direction = fields["direction"].integer(-2, 2) if "direction" in fields else 1
     if direction == 0:
         raise fields["direction"].fail("1 or -1")
-    end_stops = fields["end_stops"].value if "end_stops" in fields else True
-    if not isinstance(end_stops, bool):
-        raise fields["end_stops"].fail("true or false")
+    for key in ("mirrored", "shadow"):
+        if key in fields and protocol != "dynamixel":
+            raise fields[key].fail("nothing, since only dynamixel servos have it")
+    if "voltage" in fields:
+        voltage = _voltage(fields["voltage"])
     zero = fields["zero"] if "zero" in fields else None
     servo = Servo(
         joint=name,
@@ -126,7 +156,11 @@ def _servo(item: Field, protocol: str, joint: tuple[str, float, float]) -> Servo
         direction=direction,
         zero=zero.integer(-1, model.counts_per_turn) if zero else model.counts_per_turn // 2,
         gear_ratio=fields["gear_ratio"].number(above=0.0) if "gear_ratio" in fields else 1.0,
-        end_stops=end_stops,
+        end_stops=_flag(fields, "end_stops", usual=True),
+        min_voltage=voltage[0],
+        max_voltage=voltage[1],
+        mirrored=_flag(fields, "mirrored", usual=False),
+        shadow=fields["shadow"].integer(-1, 253) if "shadow" in fields else None,
     )
     ends = sorted(servo.zero + servo.counts_per_unit * end for end in (lower, upper))
     if ends[0] < 0 or ends[1] > model.counts_per_turn - 1:
@@ -134,3 +168,10 @@ def _servo(item: Field, protocol: str, joint: tuple[str, float, float]) -> Servo
             f"{name}'s range within one turn of its servo (it needs counts {ends[0]:.0f} to {ends[1]:.0f})"
         )
     return servo
+
+
+def _flag(fields: dict[str, Field], key: str, usual: bool) -> bool:
+    value = fields[key].value if key in fields else usual
+    if not isinstance(value, bool):
+        raise fields[key].fail("true or false")
+    return value

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ideomotor.control.abilities import CanTakeOver
 from ideomotor.control.board import BEATS, Board
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
@@ -70,6 +71,8 @@ def supervise(
     config: ControlConfig,
     *,
     may_guard: bool = True,
+    countdown_s: float = 0.0,
+    on_count: Callable[[float], None] | None = None,
     on_poll: Callable[[], None] | None = None,
 ) -> Outcome:
     """Runs a robot until it has finished or stopped, and returns how that went. Main thread only.
@@ -82,6 +85,9 @@ def supervise(
         config: of the control process.
         may_guard: whether a second connection to the robot can be opened after a death. A robot that is
             simulated inside the control process ends with it.
+        countdown_s: how long to wait between the moment at which everything else is ready and the start of
+            the control process, which switches the motors on. A signal gives up: nothing moves then.
+        on_count: called many times a second meanwhile with the seconds left.
         on_poll: called many times a second, for a display.
 
     Raises:
@@ -102,6 +108,7 @@ def supervise(
                 _start_shielded(process)
                 started[role] = process
             _await_brains(board, processes, estop)
+            _count_down(board, countdown_s, on_count, estop)
             if estop.reason:
                 return Outcome(None, interrupted=True)
             _start_shielded(control)
@@ -133,7 +140,10 @@ def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot, priority:
     if not board.state.read(state):
         return False
     robot = make_robot(board)
-    robot.connect()
+    if isinstance(robot, CanTakeOver):
+        robot.take_over()
+    else:
+        robot.connect()
     safety = SafetyFilter(embodiment)
     if time.monotonic() - float(state["time"]) < CONTINUE_S:
         safety.resume(state["sent"])
@@ -141,11 +151,17 @@ def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot, priority:
         safety.reset(state["sent"][2])
     first, last = int(state["tick"]) + 1, state["sent"][2].copy()
     still = 0
+    told = board.ticks.new()  # its writer is gone, and the log shall have these commands too
+    for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):
+        told[name] = np.nan
+    told["stage"], told["reason"] = b"hold", b"control died: guarded by the supervisor"
 
     def step(tick: int) -> bool:
         nonlocal last, still
         position, _ = safety.filter(first + tick, None)
         robot.write(Command(first + tick, position))
+        told["tick"], told["time"], told["command"] = first + tick, time.monotonic(), position
+        board.ticks.write(told)
         still = still + 1 if np.abs(position - last).max() < STILL_RAD else 0
         last = position
         return still < 3 and tick < GUARD_S * embodiment.control_hz
@@ -242,6 +258,15 @@ def _await_brains(board: Board, processes: dict[str, SpawnProcess], estop: EStop
         if waiting and time.monotonic() > until:
             raise UserError(f"{', '.join(waiting)}: not ready after {START_S:.0f} s")
         time.sleep(POLL_S)
+
+
+def _count_down(board: Board, seconds: float, on_count: Callable[[float], None] | None, estop: EStop) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not estop.reason:
+        board.beat("supervisor")
+        if on_count:
+            on_count(left)
+        time.sleep(min(left, POLL_S))
 
 
 def _start_shielded(process: SpawnProcess) -> None:

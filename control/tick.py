@@ -45,9 +45,11 @@ class ControlTick:
         self._peers = Peers(board, config.peers, config.patience)
         self._orders = board.orders.copy()
         self._state_out, self._chunk_in = board.state.new(), board.chunk.new()
+        self._tick_out = board.ticks.new()
         self._chunk_number = 0
         self._epoch = 1
         self._state = first_state(robot)
+        self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
         self._relaxed = False
         self._finishing = False
@@ -176,7 +178,7 @@ class ControlTick:
         holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
         chunk = self.controller.next_chunk(tick)
         started = self._takes_over is not None and not self._waits
-        ages = Ages(
+        ages = self._ages = Ages(
             state_s=now - self._fresh_at,
             chunk_s=now - chunk.observed_at if chunk else None,
             plan_s=now - chunk.plan_observed_at if chunk else None,
@@ -220,6 +222,15 @@ class ControlTick:
         out["committed"] = self.controller.committed(tick, MAX_PREFIX)
         out["stage"], out["reason"] = self.ladder.stage.encode(), self.ladder.reason.encode()[:500]
         self._board.state.write(out)
+        full, ages = self._tick_out, self._ages
+        for name in ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason"):
+            full[name] = out[name]
+        full["late_us"] = self.record.newest_lateness_us
+        full["state_age"] = ages.state_s
+        full["chunk_age"] = np.nan if ages.chunk_s is None else ages.chunk_s
+        full["plan_age"] = np.nan if ages.plan_s is None else ages.plan_s
+        full["interventions"] = ",".join(self.controller.reasons).encode()
+        self._board.ticks.write(full)
 
     def _trip(self, tick: int, cause: Cause, reason: str) -> None:
         """Stops, if there is not a graver reason already. What was committed will not be executed."""

@@ -208,7 +208,7 @@ def _fingerprint(pilot: Pilot) -> str:
     """What the rows of one run have in common: the robot, and the bytes of the checkpoint."""
     digest = hashlib.sha256(load_embodiment(pilot.robot).fingerprint.encode())
     if pilot.policy is not None:
-        from ideomotor.vla.checkpoint import CONFIG, PROCESSOR, WEIGHTS
+        from ideomotor.vla.glance import CONFIG, PROCESSOR, WEIGHTS
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
             digest.update((pilot.policy / name).read_bytes())

@@ -112,7 +112,7 @@ def beside_policy(
 ) -> tuple[ControlReport | None, list[str]]:
     """Runs the whole topology for `ticks`; calls `start` when the control loop has begun."""
     from ideomotor.launch.wallclock import checkpoint, drive
-    from ideomotor.sim.wallclock import SceneSpec
+    from ideomotor.sim.shared_scene import SceneSpec
 
     started = False
 

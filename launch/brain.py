@@ -7,6 +7,7 @@ seconds of the machine's clock; the two are translated here.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from ideomotor.control.board import (
     unpack_frames,
     unpack_plan,
 )
+from ideomotor.control.errors import UserError
 from ideomotor.control.handover import SYNC_TICKS, DelayEstimate, handover
 from ideomotor.control.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Observation, Policy
@@ -48,7 +50,7 @@ def interpreter_process(spec: BoardSpec, config: BrainConfig) -> None:
     """Publishes plans for ever."""
     live_with_parent()
     board = attach(spec)
-    policy = config.make_policy()
+    policy = _policy(config)
     eyes = _Eyes(board, config)
     record = board.plan.new()
     policy.reset(config.seed)
@@ -69,7 +71,7 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
     """Publishes chunks for ever."""
     live_with_parent()
     board = attach(spec)
-    policy = config.make_policy()
+    policy = _policy(config)
     eyes = _Eyes(board, config)
     method = handover(config.handover)
     delay = DelayEstimate(config.hz, min(config.longest_prefix, MAX_PREFIX))
@@ -101,6 +103,14 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
         chunks += 1
         if chunks > 1:  # the first one also paid for warming up
             delay.add(time.monotonic() - began_at)
+
+
+def _policy(config: BrainConfig) -> Policy:
+    """The policy; one that cannot be loaded ends the process with a line that says why."""
+    try:
+        return config.make_policy()
+    except UserError as error:
+        sys.exit(f"policy: {error}")
 
 
 class _Eyes:

@@ -22,7 +22,7 @@ from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
     from ideomotor.control.calibration import Calibration
-    from ideomotor.control.robots.sts_calibrate import SweptArm
+    from ideomotor.control.robots.hand_calibration import SweptArm
     from ideomotor.sim.twin.process import Twin
 
 REHEARSED_SWEEP_S = 9.0  # a little more than one round of `sim/twin/hand.py`
@@ -89,7 +89,7 @@ def calibrate(options: CalibrateOptions) -> int:
 def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Output) -> int:
     """Asks `person` for each step; writes only after the last yes."""
     from ideomotor.control.calibration import calibration_path, save_calibration
-    from ideomotor.control.robots.sts_calibrate import SweptArm
+    from ideomotor.control.robots.hand_calibration import SweptArm
 
     path = calibration_path(embodiment.name, arm)
     swept = SweptArm(embodiment, port)

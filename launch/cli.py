@@ -158,6 +158,12 @@ def _bench_train() -> tuple[type, Callable[[Any], int]]:
     return bench_training.TrainingOptions, bench_training.training
 
 
+def _launch() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import launch
+
+    return launch.LaunchOptions, launch.launch
+
+
 def _twin() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import twin
 
@@ -184,6 +190,7 @@ COMMANDS: dict[str, _Entry] = {
     "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
+    "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
     "calibrate": _Entry("guided calibration of an arm, or its rehearsal with --twin", _calibrate),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),

@@ -14,13 +14,15 @@ from ideomotor.control.report import ControlReport
 from ideomotor.eval.measures import smoothness
 
 
-def figures(report: ControlReport, hz: float, floor_us: np.ndarray, floor_missed: int) -> dict[str, Any]:
+def figures(
+    report: ControlReport, hz: float, floor_us: np.ndarray | None, floor_missed: int | None
+) -> dict[str, Any]:
     """The JSON object of `bench loop`: its keys as in DESIGN section 7, and some more.
 
     Args:
         report: of the control loop.
         hz: what it was to achieve.
-        floor_us: (n,) lateness of the empty loop beside it [µs].
+        floor_us: (n,) lateness of the empty loop beside it [µs]; None if there was none.
         floor_missed: deadlines that the empty loop missed.
     """
     smooth = smoothness(report.commands, report.boundaries, hz)
@@ -31,8 +33,8 @@ def figures(report: ControlReport, hz: float, floor_us: np.ndarray, floor_missed
         "missed_ticks": report.missed,
         "no_fresh_command_ticks": report.no_fresh_command,
         "lateness_us": _percentiles(report.lateness_us),
-        "floor_us": _percentiles(floor_us),
-        "floor_late_share": float((floor_us > 0.5e6 / hz).mean()),
+        "floor_us": None if floor_us is None else _percentiles(floor_us),
+        "floor_late_share": None if floor_us is None else float((floor_us > 0.5e6 / hz).mean()),
         "floor_missed_ticks": floor_missed,
         "busy_us": _percentiles(report.busy_us),
         "fifo": report.fifo,
@@ -58,6 +60,8 @@ def table(result: dict[str, Any], hz: float) -> Table:
         ("control loop, work in a tick [µs]", "busy_us", None, None),
     )
     for name, key, late, missed in rows:
+        if result[key] is None:
+            continue
         percentiles = (f"{result[key][p]:.0f}" for p in ("p50", "p99", "p999", "max"))
         late_shown = f"{result[late]:.2%}" if late else ""
         shown.add_row(name, *percentiles, late_shown, str(result[missed]) if missed else "")

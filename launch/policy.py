@@ -14,7 +14,7 @@ def policy_folder(chosen: Path | None) -> Path:
         UserError: there is no such folder.
     """
     if chosen is None:
-        from ideomotor.vla.checkpoint import bundled_checkpoint
+        from ideomotor.vla.glance import bundled_checkpoint
 
         return bundled_checkpoint()
     if not chosen.is_dir():

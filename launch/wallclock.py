@@ -19,7 +19,8 @@ from ideomotor.control.report import ControlConfig
 from ideomotor.control.supervisor import Job, Outcome, supervise
 from ideomotor.control.types import Policy
 from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
-from ideomotor.sim.wallclock import SceneSpec, SharedRobot, cameras_process, succeeded
+from ideomotor.sim.shared_scene import SceneSpec, succeeded
+from ideomotor.sim.wallclock import SharedRobot, cameras_process
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def drive(
         )
         plan = board.plan.new()
         text = boards.text_of(plan["text"]) if board.plan.read(plan) else ""
-        return WallClockRun(outcome, succeeded(board), instruction, text)
+        return WallClockRun(outcome, succeeded(board.scene), instruction, text)
     finally:
         board.close()
 

@@ -1,50 +1,24 @@
-"""A simulated robot under the wall clock: physics in the control process, pictures in another.
+"""A simulated robot under the wall clock: physics in one process, pictures in another.
 
-The control process steps the world by writing commands, as it would write to servos, and shares where
-everything is; a process that stands for the cameras draws the same scene from that, 30 times a second.
-Drawing takes milliseconds and must not be in the way of a command.
+Whoever steps the world shares where everything is (`sim/shared_scene.py`): the control process, which steps
+it by writing commands as it would write to servos, or the hardware twin. A process that stands for the
+cameras draws the same scene from that, 30 times a second. Drawing takes milliseconds and must not be in the
+way of a command.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from pathlib import Path
 
 import mujoco
 
-from ideomotor.control.board import MAX_SCENE_FLOATS, Board, BoardSpec, attach, pack_frames
-from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.errors import UserError
+from ideomotor.control.board import Board, BoardSpec, attach, pack_frames
+from ideomotor.control.seqlock import Mailbox
 from ideomotor.control.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Command
 from ideomotor.sim.robot import SimulatedRobot
-from ideomotor.sim.world import World
-
-
-@dataclass(frozen=True)
-class SceneSpec:
-    """Which world; both processes make the same one from it."""
-
-    task: str
-    seed: int
-    level: str = "light"
-    instruction: str | None = None
-    robot: str = "so101"
-
-    def world(self) -> World:
-        """A fresh world. UserError for unknown names."""
-        world = World(
-            self.task,
-            self.seed,
-            level=self.level,
-            instruction=self.instruction,
-            embodiment=load_embodiment(self.robot),
-        )
-        if world.model.nq > MAX_SCENE_FLOATS:
-            raise UserError(
-                f"task: {self.task!r} has {world.model.nq} positions, room for {MAX_SCENE_FLOATS}"
-            )
-        return world
+from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
 
 
 class SharedRobot(SimulatedRobot):
@@ -58,40 +32,46 @@ class SharedRobot(SimulatedRobot):
 
     def __init__(self, scene: SceneSpec, finish: bool, board: Board) -> None:
         super().__init__(scene.world())
-        self._board, self._record = board, board.scene.new()
-        self._finish = finish
-        self._show()
+        self._board, self._finish = board, finish
+        self._writer = SceneWriter(self.world, board.scene)
 
     def write(self, command: Command) -> None:
         """Moves the world on by a tick and shows it."""
         super().write(command)
-        self._show()
+        self._writer.show()
         if self._finish and self.world.success:
             self._finish = False
             self._board.order("finish")
 
-    def _show(self) -> None:
-        positions = self.world.data.qpos
-        self._record["time"], self._record["n"] = time.monotonic(), len(positions)
-        self._record["positions"][: len(positions)] = positions
-        self._record["success"] = self.world.success
-        self._board.scene.write(self._record)
-
 
 def cameras_process(spec: BoardSpec, scene: SceneSpec) -> None:
-    """Draws every camera of the robot at its rate, for ever."""
+    """Draws every camera of the world on the board, for ever."""
     live_with_parent()
     board = attach(spec)
+    _draw(board, scene, board.scene)
+
+
+def twin_cameras_process(spec: BoardSpec, scene: SceneSpec, path: Path) -> None:
+    """Draws every camera of a twin's world, for ever.
+
+    Args:
+        path: the file in which the twin shows it.
+    """
+    live_with_parent()
+    _draw(attach(spec), scene, scene_file(path))
+
+
+def _draw(board: Board, scene: SceneSpec, mailbox: Mailbox) -> None:
     world = scene.world()
     cameras = world.embodiment.cameras
-    seen, record = board.scene.new(), board.frames.new()
+    seen, record = mailbox.new(), board.frames.new()
     period_s = 1.0 / max((camera.hz for camera in cameras), default=30)
     world.observe()  # the first picture makes the renderer
     keep_beating(board, "cameras")
     drawn, due = 0, time.monotonic()
     while True:
         due = max(due + period_s, time.monotonic())
-        number = board.scene.read(seen)
+        number = mailbox.read(seen)
         if number > drawn:
             drawn = number
             world.data.qpos[:] = seen["positions"][: int(seen["n"])]
@@ -99,12 +79,6 @@ def cameras_process(spec: BoardSpec, scene: SceneSpec) -> None:
             mujoco.mj_comPos(world.model, world.data)
             mujoco.mj_camlight(world.model, world.data)
             images = {c.name: world.render(c.name, c.height, c.width) for c in cameras}
-            pack_frames(record, float(seen["time"]), images, spec)
+            pack_frames(record, float(seen["time"]), images, board.spec)
             board.frames.write(record)
         time.sleep(max(due - time.monotonic(), 0.0))
-
-
-def succeeded(board: Board) -> bool:
-    """Whether the task was solved in the world shown on the board."""
-    record = board.scene.new()
-    return bool(board.scene.read(record)) and bool(record["success"])

@@ -88,7 +88,7 @@ class World:
         mujoco.mj_step(self.model, self.data, SETTLE_STEPS)
         # Forces and positions of one and the same moment, for whoever reads the state first.
         mujoco.mj_forward(self.model, self.data)
-        self.tick = 0
+        self.tick = self._substep = 0
         self.start_positions = {thing.name: self.position(thing.name) for thing in self.scene.things}
         self.subtasks: tuple[Subtask, ...] = self.task.subtasks(self.scene, self.goal)
         self._done = 0
@@ -134,11 +134,20 @@ class World:
     def step(self, command: Command) -> None:
         """Moves time on by one tick, the servos following `command`."""
         self.data.ctrl[: self._joints] = command.position
-        mujoco.mj_step(self.model, self.data, SUBSTEPS)
-        # mj_step leaves positions of derived quantities (bodies, sites) one step behind: bring them up.
-        mujoco.mj_kinematics(self.model, self.data)
-        self.tick += 1
-        self._judge()
+        self.advance(SUBSTEPS)
+
+    def advance(self, substeps: int) -> None:
+        """Moves time on by physics steps, four to a tick, with `data.ctrl` as it is."""
+        while substeps > 0:
+            steps = min(substeps, SUBSTEPS - self._substep)
+            mujoco.mj_step(self.model, self.data, steps)
+            # mj_step leaves positions of derived quantities (bodies, sites) one step behind: bring them up.
+            mujoco.mj_kinematics(self.model, self.data)
+            substeps -= steps
+            self._substep = (self._substep + steps) % SUBSTEPS
+            if self._substep == 0:
+                self.tick += 1
+                self._judge()
 
     def close(self) -> None:
         """Frees the renderers."""

@@ -25,7 +25,11 @@ ARROWS = {
 }
 FILES = [file for room in ARROWS for file in sorted((ROOT / room).rglob("*.py"))]
 CONTROL_MAY_USE = {"numpy", "ruckig", "yaml"} | sys.stdlib_module_names
-SERVO_SDKS = {"scservo_sdk", "serial"}  # optional: imported by control/robots/ where they are used
+SERVO_SDKS = {
+    "scservo_sdk",
+    "dynamixel_sdk",
+    "serial",
+}  # optional: imported by control/robots/ where they are used
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NAMED_LIKE_STDLIB = {"control/types.py"}  # a name the design gives; nothing in control/ is run by path
 

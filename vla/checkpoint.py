@@ -25,19 +25,13 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedToke
 from ideomotor.control.errors import UserError
 from ideomotor.vla.confidence import ConfidenceConfig
 from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.glance import CARD, CONFIG, FORMAT, PROCESSOR, WEIGHTS, read_config
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
 from ideomotor.vla.processor import Processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig
 
-FORMAT = "ideomotor-policy-3"  # 2: the decoder predicts chunks; 3: words are written into the plan
-CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
 LANGUAGE = "interpreter"  # folder
-
-
-def bundled_checkpoint() -> Path:
-    """The checkpoint that comes with the package."""
-    return Path(__file__).parent / "checkpoints" / "spine"
 
 
 def save_parts(
@@ -72,7 +66,7 @@ def save_interpreter(interpreter: Interpreter, folder: Path, card: str = "") -> 
 
 def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingConfig, ConfidenceConfig]:
     """What a policy is made of. UserError naming the file that is missing or damaged."""
-    config = _read_config(folder)
+    config = read_config(folder)
     if "decoder" not in config:
         raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
     interpreter = _build_interpreter(folder, config)
@@ -103,23 +97,10 @@ def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
 
 def load_interpreter(folder: Path) -> Interpreter:
     """The interpreter of a checkpoint folder, of a whole policy or of an interpreter alone."""
-    config = _read_config(folder)
+    config = read_config(folder)
     interpreter = _build_interpreter(folder, config)
     _fill({"interpreter": interpreter}, folder / WEIGHTS)
     return interpreter.eval()
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not folder.is_dir():
-        raise UserError(f"policy: no such folder: {folder}")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT or "interpreter" not in config:
-        raise UserError(f"{path}: not a policy's config, expected format {FORMAT!r}")
-    return config
 
 
 def _parse(kind: Any, values: Any, folder: Path) -> Any:

@@ -40,6 +40,9 @@ FAULTS = {
     "over_current": FaultKind("a servo reports too much current", stops=True),
     "overload": FaultKind("a servo reports too much load", stops=True),
     "sensor": FaultKind("a servo reports that its encoder fails", stops=True),
+    "bus_watchdog": FaultKind(
+        "a servo stopped its motor because it had heard nothing for too long", stops=True, latched=True
+    ),
     "torque_left_on": FaultKind(
         "the motors could not be switched off: cut the supply", stops=True, latched=True
     ),

@@ -7,46 +7,7 @@ are kept without power and can only be written with LOCK at 0; those above are r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Register:
-    """Where a value stands, how long it is, and which bit is its sign."""
-
-    address: int
-    size: int = 1  # [bytes]
-    sign_bit: int | None = None
-
-    def decode(self, data: bytes | bytearray, start: int | None = None) -> int:
-        """Returns the value out of `data`.
-
-        Args:
-            data: bytes of the table.
-            start: address of the first of them; None: they are this register's own.
-
-        Raises:
-            ValueError: the register is not among them.
-        """
-        at = 0 if start is None else self.address - start
-        if at < 0 or at + self.size > len(data):
-            raise ValueError(f"data: got {len(data)} bytes from {start}, expected some with {self.address}")
-        value = int.from_bytes(data[at : at + self.size], "little")
-        if self.sign_bit is None:
-            return value
-        sign = 1 << self.sign_bit
-        size = value & (sign - 1)
-        return -size if value & sign else size
-
-    def encode(self, value: int) -> bytes:
-        """Returns the bytes of `value`; ValueError if it does not fit."""
-        limit = 1 << (8 * self.size if self.sign_bit is None else self.sign_bit)
-        if abs(value) >= limit or (value < 0 and self.sign_bit is None):
-            raise ValueError(f"value: got {value}, expected one that fits the register at {self.address}")
-        if value < 0 and self.sign_bit is not None:
-            value = -value | (1 << self.sign_bit)
-        return value.to_bytes(self.size, "little")
-
+from ideomotor.control.robots.registers import Register
 
 FIRMWARE_MAJOR = Register(0)
 FIRMWARE_MINOR = Register(1)

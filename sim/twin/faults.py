@@ -14,6 +14,7 @@ how many replies it spoils; without them it begins at once and lasts. Without `i
     hot id=3 celsius=80           temperature
     brownout volts=4.2 [for=0.5]  supply; below 4.0 V the servos restart, with motors off
     jump id=3 counts=900          the encoder is off by this much
+    shutdown id=3 bits=32         it switches its motor off with these error bits (32: overload), once
     unplug for=0.5                the adapter vanishes, and comes back
     clear                         nothing is wrong any more
 """
@@ -34,6 +35,7 @@ KEYS = {  # kind: its own keys with their usual values
     "hot": {"celsius": 80.0},
     "brownout": {"volts": 4.2},
     "jump": {"counts": 900.0},
+    "shutdown": {"bits": 32.0},
     "unplug": {},
     "clear": {},
 }
@@ -85,7 +87,7 @@ def parse_fault(line: str, now: float) -> InjectedFault | None:
         id=None if servo is None else int(servo),
         starts=starts,
         ends=starts + values.pop("for", float("inf")),
-        left=values.pop("count", float("inf")),
+        left=values.pop("count", 1.0 if kind == "shutdown" else float("inf")),
         values=KEYS[kind] | values,
     )
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.errors import unknown_name
+from ideomotor.control.errors import UserError, unknown_name
 
-MOVES = ("middle", "lazy", "sweep", "half")
+MOVES = ("middle", "lazy", "sweep", "half", "still")
 REACH_S = 1.0  # [s] to the middle
 TURN_S = 8.0  # [s] for one sweep from the middle to both ends and back
 OVERREACH = 1.05  # how far a hand pushes against a stop, as a share of the way to it
@@ -19,26 +19,36 @@ OVERREACH = 1.05  # how far a hand pushes against a stop, as a share of the way 
 class Hand:
     """One movement of all joints, from where the arm was when it was taken."""
 
-    def __init__(self, what: str, embodiment: Embodiment, start: np.ndarray, now: float) -> None:
+    def __init__(
+        self, what: str, embodiment: Embodiment, start: np.ndarray, now: float, pace: float = 1.0
+    ) -> None:
         """Args:
             what: "middle" of all ranges; "lazy", a pose far from it; "sweep" to all stops, again and again;
-                "half", a careless sweep that does not reach them.
+                "half", a careless sweep that does not reach them; "still", held where it is until the motors
+                hold it, as one does before a launch.
             embodiment: the arm's.
             start: (A,) [rad or m], where it is.
             now: [s].
+            pace: how many times as fast as a person does it.
 
         Raises:
             UserError: there is no such movement.
         """
         if what not in MOVES:
             raise unknown_name("hand", what, (*MOVES, "off"))
+        if not 0 < pace <= 10:
+            raise UserError(f"hand: pace: got {pace:g}, expected a number in (0, 10]")
+        self._pace = pace
         self._what, self._start, self._began = what, start.copy(), now
+        self.lets_go = what == "still"  # as soon as all motors are on
         self._middle = (embodiment.lower + embodiment.upper) / 2
         self._half = (embodiment.upper - embodiment.lower) / 2
 
     def position(self, now: float) -> np.ndarray:
         """Where the hand has the arm, (A,); it may push against stops."""
-        elapsed = now - self._began
+        if self._what == "still":
+            return self._start
+        elapsed = self._pace * (now - self._began)
         if self._what in ("middle", "lazy"):
             aim = self._middle + 0.7 * self._half * (self._what == "lazy")
             return self._start + (aim - self._start) * min(1.0, elapsed / REACH_S)

@@ -1,4 +1,4 @@
-"""What the twin's servos move: the arm in MuJoCo, or joints by themselves for robots without a model.
+"""What the twin's servos move: the arm in MuJoCo, alone or in a task's world, or joints by themselves.
 
 A plant knows joints, in SI units and joint order, not servos: `step` takes targets and which motors are on,
 and gives position, velocity and effort. A joint whose motor is off is moved by gravity and friction alone.
@@ -6,6 +6,7 @@ and gives position, velocity and effort. A joint whose motor is off is moved by 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,8 +15,9 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.sim.so101 import add_so101
+from ideomotor.sim.world import World
 
-STEP_S = 0.002  # [s] of simulated time in one step
+STEP_S = 0.002  # [s] of simulated time in one step of an arm without a scene
 FREE_DECAY = 8.0  # [1/s], friction of a joint by itself whose motor is off
 STIFFNESS = 40.0  # [1/s], how fast a joint by itself closes in on its target
 
@@ -32,8 +34,11 @@ class Motion:
 class Plant(Protocol):
     """The mechanics of one arm."""
 
+    @property
+    def step_s(self) -> float: ...  # [s] of simulated time in one step
+
     def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
-        """Moves on by `steps` times `STEP_S`.
+        """Moves on by `steps` times `step_s`; 0 only looks.
 
         Args:
             target: (A,) [rad or m].
@@ -47,13 +52,17 @@ class Plant(Protocol):
         ...
 
 
-def make_plant(embodiment: Embodiment) -> Plant:
-    """Returns the plant of a robot, at rest in its home pose."""
-    return So101Plant(embodiment) if embodiment.name == "so101" else JointsPlant(embodiment)
+def make_plant(embodiment: Embodiment, world: World | None = None) -> Plant:
+    """Returns the plant of a robot, at rest in its home pose, or that of the arm in a world."""
+    if world is not None:
+        return MujocoPlant(embodiment, world.model, world.data, world.advance)
+    return _bare_so101(embodiment) if embodiment.name == "so101" else JointsPlant(embodiment)
 
 
 class JointsPlant:
     """Each joint by itself: follows its target within its limits; no gravity."""
+
+    step_s = STEP_S
 
     def __init__(self, embodiment: Embodiment) -> None:
         self._embodiment = embodiment
@@ -78,28 +87,30 @@ class JointsPlant:
         return Motion(self._position.copy(), self._velocity.copy(), np.zeros_like(self._position))
 
 
-class So101Plant:
-    """The SO-101 in MuJoCo on its table: it sinks when its motors are switched off."""
+class MujocoPlant:
+    """An arm in MuJoCo, whose actuators are its joints' servos: it sinks when they are switched off."""
 
-    def __init__(self, embodiment: Embodiment) -> None:
-        spec = mujoco.MjSpec()
-        spec.option.timestep = STEP_S
-        spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-        spec.worldbody.add_geom(
-            name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(1, 1, 0.01), contype=1, conaffinity=2
-        )
-        add_so101(spec, embodiment)
-        self._model = spec.compile()
+    def __init__(
+        self,
+        embodiment: Embodiment,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        advance: Callable[[int], None],
+    ) -> None:
+        """Args:
+        embodiment: the arm's.
+        model: with a position actuator for each joint, and no others.
+        data: where the arm is.
+        advance: moves `data` on by so many steps of the model.
+        """
+        self.step_s = float(model.opt.timestep)
+        self._model, self._data, self._advance = model, data, advance
         self._lower, self._upper = embodiment.lower, embodiment.upper
-        self._data = mujoco.MjData(self._model)
-        joints = [self._model.joint(name) for name in embodiment.joint_names]
+        joints = [model.joint(name) for name in embodiment.joint_names]
         self._q = np.array([joint.qposadr[0] for joint in joints])
         self._v = np.array([joint.dofadr[0] for joint in joints])
-        self._gain = self._model.actuator_gainprm.copy()
-        self._bias = self._model.actuator_biasprm.copy()
-        self._data.qpos[self._q] = embodiment.home_position
-        self._data.ctrl[:] = embodiment.home_position
-        mujoco.mj_forward(self._model, self._data)
+        self._gain = model.actuator_gainprm.copy()
+        self._bias = model.actuator_biasprm.copy()
 
     def step(self, target: np.ndarray, on: np.ndarray, limit: np.ndarray, steps: int) -> Motion:
         model, data = self._model, self._data
@@ -107,7 +118,7 @@ class So101Plant:
         model.actuator_biasprm[:] = self._bias * on[:, None]
         model.actuator_forcerange[:] = np.stack([-limit, limit], axis=1)
         data.ctrl[:] = target
-        mujoco.mj_step(model, data, steps)
+        self._advance(steps)
         return Motion(data.qpos[self._q].copy(), data.qvel[self._v].copy(), data.actuator_force * on)
 
     def by_hand(self, position: np.ndarray) -> Motion:
@@ -116,3 +127,20 @@ class So101Plant:
         data.qvel[:] = 0.0
         mujoco.mj_forward(self._model, data)
         return Motion(data.qpos[self._q].copy(), np.zeros(len(position)), np.zeros(len(position)))
+
+
+def _bare_so101(embodiment: Embodiment) -> MujocoPlant:
+    """The SO-101 alone on a table."""
+    spec = mujoco.MjSpec()
+    spec.option.timestep = STEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.worldbody.add_geom(
+        name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(1, 1, 0.01), contype=1, conaffinity=2
+    )
+    add_so101(spec, embodiment)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    data.qpos[[model.joint(name).qposadr[0] for name in embodiment.joint_names]] = embodiment.home_position
+    data.ctrl[:] = embodiment.home_position
+    mujoco.mj_forward(model, data)
+    return MujocoPlant(embodiment, model, data, lambda steps: mujoco.mj_step(model, data, steps))

@@ -5,16 +5,21 @@ In the same process it would share Python's lock with the control loop and answe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.sim.shared_scene import SceneSpec
+
+SCENE = "scene"  # name of the file, beside the port, that shows the world
 
 
 class Twin:
@@ -22,33 +27,49 @@ class Twin:
 
     Attributes:
         port: path to open instead of the serial adapter's.
+        scene: the file that shows where everything in its world is, see `sim/wallclock.py`.
+        instruction: what is to be done in its world.
     """
 
-    def __init__(self, robot: str, assembly: Sequence[int] = ()) -> None:
+    def __init__(
+        self, robot: str, assembly: Sequence[int] = (), scene: SceneSpec | None = None, priority: int = 0
+    ) -> None:
         """Starts it.
 
         Args:
             robot: name of the embodiment, or path of its file.
             assembly: by how many counts each servo is mounted off; () is none.
+            scene: a task's world around the arm, which is then held until its motors are on.
+            priority: of SCHED_FIFO where that is permitted, so that the arm does not wait for other programs.
 
         Raises:
-            UserError: the robot has no servos of a protocol that the twin speaks.
+            UserError: the robot has no servos of a protocol that the twin speaks, or there is no such scene.
         """
         bus = load_embodiment(robot).bus
-        if bus is None or bus.protocol != "feetech":
-            raise UserError(
-                f"robot: the twin of {robot!r} needs a section bus of protocol feetech in its file"
-            )
+        if bus is None:
+            raise UserError(f"robot: the twin of {robot!r} needs a section bus in its file, to have servos")
         if len(assembly) not in (0, len(bus.servos)) or not all(abs(counts) < 4096 for counts in assembly):
             raise UserError(f"assembly: got {list(assembly)}, expected {len(bus.servos)} counts of one turn")
+        options = {
+            "robot": robot,
+            "assembly": list(assembly),
+            "scene": scene and dataclasses.asdict(scene),
+            "priority": priority,
+        }
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ideomotor.sim.twin.serve", robot, *map(str, assembly)],
+            [sys.executable, "-P", "-m", "ideomotor.sim.twin.serve", json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C in a terminal is for the program, which then ends the twin
         )
-        self.port = self._line()
+        said = self._line()
+        if said.startswith("error: "):
+            self.stop()
+            raise UserError(said.removeprefix("error: "))
+        self.port = said
+        self.scene = Path(said).with_name(SCENE)
+        self.instruction = self._line() if scene else ""
 
     def __enter__(self) -> Twin:
         return self
@@ -59,7 +80,7 @@ class Twin:
         self.stop()
 
     def inject(self, fault: str) -> None:
-        """Makes a fault happen, or a hand move the arm: one line of `faults.py`, or "hand MOVE".
+        """Makes a fault happen, or a hand move the arm: one line of `faults.py`, or "hand MOVE [PACE]".
 
         Raises:
             UserError: it is neither.

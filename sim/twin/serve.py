@@ -2,8 +2,11 @@
 
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
-(`faults.py`), `where` (the joints' true positions) or `hand MOVE` (`hand.py`); each is answered by one line
-on standard output.
+(`faults.py`), `where` (the joints' true positions) or `hand MOVE [PACE]` (`hand.py`); each is answered by one
+line on standard output.
+
+In a task's world (`scene`) the arm is held until its motors are on, and where everything is can be read from
+a file beside the port (`sim/wallclock.py` draws it).
 """
 
 from __future__ import annotations
@@ -16,13 +19,20 @@ import tempfile
 import termios
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.sim.twin.sts_line import StsLine
+from ideomotor.control.realtime import realtime
+from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
+from ideomotor.sim.twin.line import TwinLine
+from ideomotor.sim.twin.lines import LINES
+from ideomotor.sim.twin.plant import make_plant
+from ideomotor.sim.twin.process import SCENE
 
 IDLE_S = 0.05  # [s], how often the arm moves on when nobody asks
+SHOWN_S = 0.01  # [s], the same where its world is shown to cameras
 
 
 class TwinPort:
@@ -67,9 +77,15 @@ class TwinPort:
                 termios.tcflush(self._ends[1], termios.TCIFLUSH)  # nobody reads: an adapter would lose it too
 
 
-def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
-    """Serves until `control`, a file descriptor of command lines, ends; None serves for ever."""
-    pending = b""
+def serve(
+    line: TwinLine, port: TwinPort, control: int | None, show: Callable[[], None] | None = None
+) -> None:
+    """Serves until `control`, a file descriptor of command lines, ends; None serves for ever.
+
+    Args:
+        show: called whenever the arm may have moved.
+    """
+    pending, idle_s = b"", SHOWN_S if show else IDLE_S
     while True:
         now = time.monotonic()
         plugged_out = line.faults.now("unplug", 0, now) is not None
@@ -78,12 +94,14 @@ def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
             line.forget_output()
         elif not plugged_out and port.fd is None:
             port.plug_in()
-        wake = min(line.next_output(), line.faults.changes_after(now), now + IDLE_S)
+        wake = min(line.next_output(), line.faults.changes_after(now), now + idle_s)
         watched = [fd for fd in (port.fd, control) if fd is not None]
         ready = select.select(watched, [], [], max(0.0, wake - time.monotonic()))[0]
         now = time.monotonic()
         line.receive(port.read() if port.fd in ready else b"", now)
         port.write(line.output(now))
+        if show:
+            show()
         if control in ready:
             data = os.read(control, 4096)
             if not data:
@@ -93,14 +111,14 @@ def serve(line: StsLine, port: TwinPort, control: int | None) -> None:
                 print(answer(line, command.decode(errors="replace"), now), flush=True)
 
 
-def answer(line: StsLine, command: str, now: float) -> str:
+def answer(line: TwinLine, command: str, now: float) -> str:
     """Carries out one command line and returns the answer to it, one line."""
     words = command.split()
     if words[:1] == ["where"]:
         return json.dumps({"position": line.position.tolist()})
     try:
-        if words[:1] == ["hand"] and len(words) == 2:
-            line.hand(words[1], now)
+        if words[:1] == ["hand"] and len(words) in (2, 3):
+            line.hand(words[1], now, _number("hand: pace", *words[2:]))
         else:
             line.faults.add(command, now)
     except UserError as error:
@@ -108,15 +126,39 @@ def answer(line: StsLine, command: str, now: float) -> str:
     return "ok"
 
 
+def _number(what: str, text: str = "1") -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{what}: got {text!r}, expected a number") from None
+
+
 def main() -> int:
-    """Arguments: robot, then by how many counts each servo is mounted off (or nothing)."""
-    robot, *assembly = sys.argv[1:]
-    line = StsLine(load_embodiment(robot), time.monotonic(), tuple(int(counts) for counts in assembly))
-    with tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder:
+    """One argument: the fields of `process.Twin` as JSON."""
+    options = json.loads(sys.argv[1])
+    embodiment, scene = load_embodiment(options["robot"]), options["scene"]
+    try:
+        world = SceneSpec(**scene).world() if scene else None
+    except UserError as error:
+        print(f"error: {error}", flush=True)
+        return 2
+    now = time.monotonic()
+    assert embodiment.bus is not None  # `process.Twin` has looked
+    plant = make_plant(embodiment, world)
+    line = LINES[embodiment.bus.protocol](embodiment, now, tuple(options["assembly"]), plant)
+    with (
+        tempfile.TemporaryDirectory(prefix="ideomotor-twin-") as folder,
+        realtime(options["priority"]),  # an arm does not wait for a computer's other programs
+    ):
         port = TwinPort(Path(folder) / "port")
         try:
-            print(port.path, flush=True)
-            serve(line, port, sys.stdin.fileno())
+            said, show = str(port.path), None
+            if world is not None:
+                line.hand("still", now)
+                show = SceneWriter(world, scene_file(port.path.with_name(SCENE), create=True)).show
+                said += f"\n{world.instruction}"
+            print(said, flush=True)
+            serve(line, port, sys.stdin.fileno(), show)
         finally:
             port.unplug()
     return 0

@@ -13,7 +13,7 @@ FIRST_VOLATILE = 40
 AMBIENT = 32.0  # [°C] of a servo at rest
 FULL_LOAD_HEAT = 45.0  # [°C] above that under full load, in the end
 HEAT_S = 240.0  # [s], time constant of warming up
-RESTART_VOLTS = 4.0
+USUAL_VOLTS = 7.4
 STALL_CURRENT = 2.4  # [A] at full load
 STALL_DUTY = 1000  # LOAD of a motor at its stall torque
 KEPT = (
@@ -36,12 +36,15 @@ KEPT = (
 class StsServo:
     """The electronics of one servo; its encoder sees the joint `assembly` counts from where it should be."""
 
-    def __init__(self, servo: Servo, assembly: int, volts: float) -> None:
+    def __init__(self, servo: Servo, assembly: int) -> None:
         self.servo, self._assembly = servo, assembly
         self.table = bytearray(reg.TABLE_SIZE)
         for register, value in (*KEPT, (reg.MODEL, servo.model.number), (reg.ID, servo.id)):
             self.put(register, value)
-        self.volts, self.warmth = volts, AMBIENT  # [V], [°C]
+        self.volts = self.usual_volts = USUAL_VOLTS
+        self.awake_at = 0.0  # [s]
+        self.warmth = AMBIENT  # [°C]
+        self._failed = 0  # error bits
         self.heated: float | None = None  # [°C], by a fault
         self.jump = 0  # [counts], a broken encoder
         self._position, self._reported = 0.0, 0.0  # [rad or m] of the joint, [counts]
@@ -59,6 +62,12 @@ class StsServo:
         self.table[FIRST_VOLATILE:] = bytes(reg.TABLE_SIZE - FIRST_VOLATILE)
         self.put(reg.TORQUE_LIMIT, self.get(reg.MAX_TORQUE))
         self.put(reg.LOCK, 1)
+        self._failed = 0
+
+    def shut_down(self, bits: int) -> None:
+        """Its error bits show what failed until the motor is switched on again."""
+        self.put(reg.TORQUE_ENABLE, 0)
+        self._failed = bits & 0xFF
 
     def write(self, address: int, data: bytes) -> None:
         """What the master's WRITE does; what is protected or beyond the table is left alone."""
@@ -69,6 +78,8 @@ class StsServo:
             if at in (0, 1, 3, 4):  # firmware and model
                 continue
             self.table[at] = byte
+        if self.get(reg.TORQUE_ENABLE) == 1:
+            self._failed = 0
         if self.table[reg.TORQUE_ENABLE.address] == 128:  # the maker's own "here is the middle"
             raw = (self.get(reg.POSITION) + self.get(reg.OFFSET)) % 4096
             self.put(reg.OFFSET, max(-2047, min(2047, raw - 2048)))
@@ -107,7 +118,7 @@ class StsServo:
         # It goes there along the numbers that it reports, never across the seam between 4095 and 0.
         return self._position + (goal - self._reported) / self.servo.counts_per_unit
 
-    def sense(self, position: float, velocity: float, effort: float, dt: float) -> None:
+    def sense(self, position: float, velocity: float, effort: float, dt: float, silence: float) -> None:
         """Puts what the joint does into the table; `dt` [s] since the last time, for the temperature."""
         scale = self.servo.counts_per_unit
         turn = self.servo.model.counts_per_turn
@@ -126,4 +137,4 @@ class StsServo:
         self.put(reg.MOVING, int(abs(velocity) > 0.02))
         status = reg.ERROR_TEMPERATURE * (self.celsius >= self.get(reg.MAX_TEMPERATURE))
         low = 10 * self.volts < self.get(reg.MIN_VOLTAGE)
-        self.put(reg.STATUS, status | reg.ERROR_VOLTAGE * low)
+        self.put(reg.STATUS, status | reg.ERROR_VOLTAGE * low | self._failed)

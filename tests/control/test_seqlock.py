@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.seqlock import SLOTS, Mailbox, size
+from ideomotor.control.seqlock import SLOTS, Follower, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
 ROBOT = load_embodiment("so101")
@@ -199,3 +199,23 @@ def test_a_missing_camera_stays_missing():
     frames = boards.unpack_frames(record, SPEC)
     assert set(frames) == {"front"} and record["time"] == 3.5
     np.testing.assert_array_equal(frames["front"], image)
+
+
+def test_a_follower_gets_every_record_in_order_and_counts_those_that_came_too_fast():
+    dtype = np.dtype([("n", np.int64)])
+    mailbox = Mailbox(memoryview(bytearray(size(dtype, 8))), dtype, slots=8)
+    follower = Follower(mailbox)
+
+    def publish(numbers):
+        for n in numbers:
+            record = mailbox.new()
+            record["n"] = n
+            mailbox.write(record)
+
+    assert follower.new() == []
+    publish(range(5))
+    assert [int(record["n"]) for record in follower.new()] == [0, 1, 2, 3, 4]
+    publish(range(5, 25))
+    assert [int(record["n"]) for record in follower.new()] == list(range(17, 25))
+    assert follower.lost == 12
+    assert follower.new() == [] and follower.lost == 12

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ideomotor.control.calibration import calibration_path, load_calibration
-from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.feetech import FeetechRobot
-from ideomotor.control.robots.sts_bring_up import survey
-from ideomotor.control.robots.sts_bus import StsBus
+from ideomotor.control.robots.bring_up import survey
+from ideomotor.control.robots.families import family_of
+from ideomotor.control.robots.servo_arm import ServoArm
+from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.types import Command
 from ideomotor.launch.calibrate import dialogue
 from ideomotor.launch.console import Output
@@ -23,6 +24,7 @@ from ideomotor.sim.twin.process import Twin
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 MOUNTED = (-1300, 65, 1500, -2000, 400, 1900)  # [counts]; seams lie in the way of four joints
+PACE = 3.0  # of the hand, whose whole sweep takes 8 s
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +50,13 @@ class Scripted:
 
     def ready(self, request: str) -> None:
         self._next()
-        self.twin.inject(f"hand {self.pose}")
-        time.sleep(1.5)
+        self.twin.inject(f"hand {self.pose} {PACE}")
+        time.sleep(1.5 / PACE)
 
     def moving(self, request: str) -> Callable[[], bool]:
         self._next()
-        self.twin.inject(f"hand {self.sweep}")
-        ends = time.monotonic() + 7.0
+        self.twin.inject(f"hand {self.sweep} {PACE}")
+        ends = time.monotonic() + (0.5 if self.sweep == "middle" else 7.0 / PACE)
         return lambda: time.monotonic() < ends
 
     def agrees(self, question: str) -> bool:
@@ -69,17 +71,17 @@ class Scripted:
 
 
 def offsets(twin: Twin) -> list[int]:
-    assert ROBOT.bus is not None
-    bus = StsBus(twin.port, ROBOT.bus.baud, 0.1)
+    family, layout = family_of(ROBOT)
+    bus = ServoLine(twin.port, layout.baud, 0.1, family.packets())
     bus.open()
     try:
-        return [report.offset for report in survey(bus, ROBOT.bus)]
+        return [report.offset for report in survey(bus, family, layout)]
     finally:
         bus.close()
 
 
-def run(twin: Twin, person: Scripted) -> int:
-    return dialogue(ROBOT, twin.port, "bench", person, Output(None))
+def run(twin: Twin, person: Scripted, robot: Embodiment = ROBOT) -> int:
+    return dialogue(robot, twin.port, "bench", person, Output(None))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
@@ -123,14 +125,25 @@ def test_a_servo_that_dies_while_offsets_are_written_leaves_the_others_as_they_w
 
 
 def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin) -> None:
-    assert run(twin, Scripted(twin)) == 0
-    found = load_calibration(ROBOT, "bench")
-    twin.inject("hand middle")
-    time.sleep(1.5)
-    arm = FeetechRobot(ROBOT, twin.port, found, timeout=0.1)
+    goes_where_it_is_told(twin, ROBOT)
+
+
+def test_so_is_one_of_dynamixel_servos() -> None:
+    pytest.importorskip("dynamixel_sdk")
+    with Twin("koch", MOUNTED) as twin:
+        goes_where_it_is_told(twin, load_embodiment("koch"))
+
+
+def goes_where_it_is_told(twin: Twin, robot: Embodiment) -> None:
+    """Calibrates an arm, connects, moves it home; with another calibration it is refused."""
+    assert run(twin, Scripted(twin), robot) == 0
+    found = load_calibration(robot, "bench")
+    twin.inject(f"hand middle {PACE}")
+    time.sleep(1.5 / PACE)
+    arm = ServoArm(robot, twin.port, found, timeout=0.1)
     arm.connect()
     twin.inject("hand off")
-    target = ROBOT.home_position
+    target = robot.home_position
     state = arm.read()
     start = state.position
     for tick in range(240):
@@ -143,7 +156,7 @@ def test_a_calibrated_arm_is_where_it_says_and_goes_where_it_is_told(twin: Twin)
     arm.disconnect()
 
     # Another program resets a servo, or it is another arm: refused, and no motor is switched on.
-    other = FeetechRobot(ROBOT, twin.port, _with_offset(found, 12), timeout=0.1)
+    other = ServoArm(robot, twin.port, _with_offset(found, 12), timeout=0.1)
     with pytest.raises(UserError, match="elbow_flex: offset in the servo: got .*, expected 12 as calibrated"):
         other.connect()
 
@@ -156,14 +169,14 @@ def _with_offset(calibration, offset: int):
     return dataclasses.replace(calibration, joints=tuple(joints))
 
 
-def test_the_command_asks_for_a_port(ideomotor) -> None:
-    ideomotor("calibrate", "so101").assert_refused("port", "--twin")
-    ideomotor("calibrate", "so101", "--port", "/dev/null").assert_refused("terminal")
-    ideomotor("twin", "so101", "--fault", "ded id=3").assert_refused("unknown name 'ded'", "dead")
-    ideomotor("twin", "so101", "--script", "/nowhere").assert_refused("script: cannot read")
-    ideomotor("twin", "so101", "--assembly", "1", "2").assert_refused("assembly", "expected 6 counts")
+def test_the_command_asks_for_a_port(in_process) -> None:
+    in_process("calibrate", "so101").assert_refused("port", "--twin")
+    in_process("calibrate", "so101", "--port", "/dev/null").assert_refused("terminal")
+    in_process("twin", "so101", "--fault", "ded id=3").assert_refused("unknown name 'ded'", "dead")
+    in_process("twin", "so101", "--script", "/nowhere").assert_refused("script: cannot read")
+    in_process("twin", "so101", "--assembly", "1", "2").assert_refused("assembly", "expected 6 counts")
 
 
-def test_the_twin_command_serves_a_port(ideomotor) -> None:
-    done = ideomotor("twin", "so101", "--fault", "drop id=2 count=3", "--max-seconds", "0.5")
-    assert done.returncode == 0 and "so101 is at /" in done.stdout
+def test_the_twin_command_serves_a_port(in_process) -> None:
+    done = in_process("twin", "koch", "--fault", "drop id=2 count=3", "--max-seconds", "0.5")
+    assert done.returncode == 0 and "koch is at /" in done.stdout

@@ -12,6 +12,7 @@ from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.report import ControlConfig
+from ideomotor.control.seqlock import Follower
 from ideomotor.control.supervisor import Job, supervise
 
 ROBOT = load_embodiment("so101")
@@ -91,6 +92,9 @@ def test_killing_control_hands_the_arm_to_the_supervisor(start):
     log = running.log()
     assert set(log[log[:, 1] != control][:, 1]) == {running.pid("supervisor")}
     assert running.body.words[2] == 0 and running.body.words[1] == 1  # held, never let go
+    told = np.stack(Follower(running.board.ticks).new())  # on the board are the guardian's commands too
+    np.testing.assert_array_equal(told["command"][-60:], log[-60:, 3:])
+    assert (np.diff(told["tick"]) == 1).all() and told["stage"][-1] == b"hold"
 
 
 def test_killing_the_supervisor_leaves_control_to_park_by_itself(start):

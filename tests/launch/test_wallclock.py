@@ -8,7 +8,7 @@ import pytest
 from ideomotor.control.errors import UserError
 from ideomotor.control.report import ControlConfig
 from ideomotor.launch.wallclock import drive
-from ideomotor.sim.wallclock import SceneSpec
+from ideomotor.sim.shared_scene import SceneSpec
 
 
 @pytest.fixture

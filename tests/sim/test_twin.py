@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.types import Command
+from ideomotor.sim.shared_scene import SceneSpec
 from ideomotor.sim.twin.faults import KEYS, FaultPlan, parse_fault
 from ideomotor.sim.twin.plant import STEP_S, make_plant
 from ideomotor.sim.twin.process import Twin
-from ideomotor.sim.twin.sts_line import StsLine
+from ideomotor.sim.twin.sts_protocol import StsLine
 
 ROBOT = load_embodiment("so101")
 IDS = [1, 2, 3, 4, 5, 6]
@@ -204,3 +206,52 @@ def _tried(call):
         time.sleep(0.1)
         answer = call()
     return answer
+
+
+def test_the_servos_move_the_arm_in_a_task_s_world_and_its_expert_solves_it_through_them() -> None:
+    """The same commands, once written to the world and once as goals of the servos in it."""
+    spec = SceneSpec("reach", seed=3)
+    straight, world = spec.world(), spec.world()
+    line = StsLine(ROBOT, 0.0, plant=make_plant(ROBOT, world))
+    for servo in line.servos.values():
+        servo.put(reg.TORQUE_LIMIT, 1000)
+        servo.put(reg.TORQUE_ENABLE, 1)
+    targets = list(straight.expert())
+    for tick, target in enumerate([*targets, *targets[-1:] * ROBOT.control_hz]):
+        straight.step(Command(tick, target))
+        for servo, joint in zip(line.servos.values(), target, strict=True):
+            servo.put(reg.GOAL_POSITION, round(servo.servo.zero + servo.servo.counts_per_unit * joint))
+        line.advance((tick + 1) / ROBOT.control_hz)
+    assert straight.success and world.success and abs(world.tick - straight.tick) <= 1
+    np.testing.assert_allclose(line.position, straight.state().position, atol=0.02)
+
+
+def test_an_arm_in_a_world_is_held_until_its_motors_are_on() -> None:
+    world = SceneSpec("reach", seed=3).world()
+    line = StsLine(ROBOT, 0.0, plant=make_plant(ROBOT, world))
+    start = line.position.copy()
+    line.hand("still", 0.0)
+    line.advance(0.2)
+    np.testing.assert_allclose(line.position, start, atol=1e-9)
+    for servo in line.servos.values():
+        servo.put(reg.GOAL_POSITION, servo.get(reg.POSITION))
+        servo.put(reg.TORQUE_ENABLE, 1)
+    line.advance(0.4)
+    np.testing.assert_allclose(line.position, start, atol=0.02)
+    for servo in line.servos.values():
+        servo.put(reg.TORQUE_ENABLE, 0)
+    for now in np.arange(0.4, 1.4, 0.1):
+        line.advance(now)
+    assert np.abs(line.position - start).max() > 0.1  # nobody holds it any more
+
+
+def test_a_world_that_is_moved_by_steps_is_the_one_that_is_moved_by_ticks() -> None:
+    by_ticks, by_steps = SceneSpec("reach", seed=3).world(), SceneSpec("reach", seed=3).world()
+    target = ROBOT.home_position + 0.2
+    for tick in range(30):
+        by_ticks.step(Command(tick, target))
+    by_steps.data.ctrl[: len(target)] = target
+    for steps in (1, 2, 3, 5, 7, 102):
+        by_steps.advance(steps)
+    assert by_steps.tick == by_ticks.tick == 30
+    np.testing.assert_array_equal(by_steps.data.qpos, by_ticks.data.qpos)

@@ -1,15 +1,17 @@
-"""Arms on a line of Feetech STS servos (SO-100, SO-101): a `control.types.Robot` over the vendor's SDK.
+"""Arms on a line of servos (SO-101, Koch, ViperX): a `control.types.Robot` over the vendor's SDK.
 
 Every tick all positions are read at once, and one servo, in turn, tells everything else about itself
 (voltage, temperature, current, whether its motor is on). What the arm is made of comes from the section
-`bus` of its embodiment file and its calibration; counts become radians here and nowhere else.
+`bus` of its embodiment file and its calibration, what its servos are like from their `Family`; counts become
+radians here and nowhere else.
 
 What this driver promises:
 - A position is new or it has an old `RobotState.time`: that is when the oldest of its joints was measured.
   A joint that was not measured for `STALE_AFTER` is NaN, which makes the controller hold.
-- A late reply never passes for a new one (measured: with the SDK alone it does so for ever after). The
-  protocol has no sequence numbers, but a request says how many bytes it wants: that number changes from tick
-  to tick and repeats after `SIZES` ticks only. A servo that missed a reply is also left alone for a while.
+- A late reply never passes for a new one (measured: with Feetech's SDK alone it does so for ever after).
+  The protocols have no sequence numbers, but a request says how many bytes it wants: that number changes
+  from tick to tick and repeats after `SIZES` ticks only. A servo that missed a reply is also left alone for
+  a while.
 - Nothing in `read`, `write` and `hold` raises or takes longer than a few ms: faults have names
   (`control/robots/faults.py`) and are in `faults()`.
 - No motor is switched on before every servo answered and was found healthy (`connect`), and after a
@@ -26,11 +28,20 @@ import numpy as np
 from ideomotor.control.calibration import Calibration, default_calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.bring_up import (
+    bring_up,
+    check,
+    open_line,
+    stand_alone,
+    survey,
+    switch_off,
+    whole_turns,
+)
+from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.faults import Fault, FaultLog
-from ideomotor.control.robots.sts_bring_up import bring_up, switch_off
-from ideomotor.control.robots.sts_bus import BUS_ERRORS, Replies, StsBus
-from ideomotor.control.robots.sts_health import JUDGED, judge, read_health
+from ideomotor.control.robots.serial_port import BUS_ERRORS
+from ideomotor.control.robots.servo_health import JUDGED, judge
+from ideomotor.control.robots.servo_line import Replies, ServoLine
 from ideomotor.control.types import Command, RobotState
 
 TIMEOUT = 0.005  # for the replies to one request, besides their time on the wire [s]
@@ -39,11 +50,10 @@ SIZES = 10
 STALE_AFTER = 0.1  # [s]
 REOPEN_EVERY = 0.25  # [s], how often an unplugged adapter is looked for
 JUMP_MARGIN = 0.05  # [rad of the servo], besides what its speed allows between two measurements
-FAST, FAST_BYTES = reg.POSITION.address, 6  # position, speed, load; and up to SIZES - 1 bytes more
-SLOW, SLOW_END = reg.TORQUE_ENABLE.address, reg.TABLE_SIZE  # everything else; and up to SIZES - 1 before
+SHADOW_PATIENCE = 5  # times `stale_after` before a shadow counts as silent: it is heard in its turn only
 
 
-class FeetechRobot:
+class ServoArm:
     """One arm on one serial port. Call `connect`; then `read` and `write` every tick; then `disconnect`.
 
     Attributes:
@@ -61,7 +71,7 @@ class FeetechRobot:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
-            embodiment: with a section `bus` of protocol feetech.
+            embodiment: with a section `bus`.
             port: path of the serial device, e.g. /dev/ttyACM0.
             calibration: of this very arm; None takes the arm as assembled by the book.
             timeout: how long the replies to one request may take [s].
@@ -71,34 +81,36 @@ class FeetechRobot:
         Raises:
             UserError: the robot has no such bus, or the SDK is not installed.
         """
-        if embodiment.bus is None or embodiment.bus.protocol != "feetech":
-            raise UserError(
-                f"robot: {embodiment.name} has no feetech bus in its file, expected a section bus"
-            )
-        self.embodiment, self.layout = embodiment, embodiment.bus
+        self.embodiment = embodiment
+        self.family, self.layout = family_of(embodiment)
         self.calibration = calibration or default_calibration(embodiment)
-        self.bus = StsBus(port, self.layout.baud, timeout)
+        self.bus = ServoLine(port, self.layout.baud, timeout, self.family.packets())
         self._clock, self._log, self._stale_after = clock, FaultLog(), stale_after
-        servos = self.layout.servos
-        self._index = {servo.id: i for i, servo in enumerate(servos)}
-        self._names = [servo.joint for servo in servos]
+        servos, self._motors = self.layout.servos, self.layout.motors  # motors: then shadows
+        self._index = {motor.id: i for i, motor in enumerate(self._motors)}
+        self._names = [m.joint if m.follows is None else f"{m.joint}, shadow" for m in self._motors]
         self._scale = np.array([servo.counts_per_unit for servo in servos])  # [counts per rad or m]
         self._turn = np.array([servo.model.counts_per_turn for servo in servos])
         self._zero = np.array([joint.zero for joint in self.calibration.joints], dtype=np.float64)
         self._range = np.array([(joint.lower, joint.upper) for joint in self.calibration.joints]).T  # counts
         torque = [servo.model.stall_torque * servo.gear_ratio for servo in servos]
-        self._effort = np.sign(self._scale) * torque / 1000  # [N m] for one unit of LOAD
+        twice = np.array([1 if servo.shadow is None else 2 for servo in servos])  # a shadow does its part
+        self._effort = np.sign(self._scale) * torque * twice  # [N m] of a motor at its stall torque
         speed = np.array([servo.model.max_speed / (2 * np.pi) for servo in servos]) * self._turn
         self._max_speed = speed  # [counts/s]
         self._jump = JUMP_MARGIN / (2 * np.pi) * self._turn  # [counts]
-        count = len(servos)
+        count, motors = len(servos), len(self._motors)
         self.voltage, self.temperature, self.current = np.full((3, count), np.nan)
         self._measured_at = np.full(count, -np.inf)  # [s], when `_counts` was
-        self._heard_at = np.full(count, -np.inf)  # the same, or when the motors were switched on
+        self._heard_at = np.full(motors, -np.inf)  # the same, or when the motors were switched on
+        self._silent_after = np.full(motors, stale_after)  # [s]
+        self._silent_after[count:] *= SHADOW_PATIENCE
         self._counts, self._speed, self._load = np.full((3, count), np.nan)
-        self._goals: dict[int, int] = {}  # {id: counts}, the last ones sent
-        self._misses = [0] * count
-        self._not_before = [0.0] * count  # [s], end of the quarantine
+        # [counts] of whole turns that a servo measures besides; NaN: not known yet, so it gets no goal
+        self._turns = np.full(count, np.nan if self.family.many_turns else 0.0)
+        self._goals: dict[int, int] = {}  # {id: counts}, the last ones sent, turns included
+        self._misses = [0] * motors
+        self._not_before = [0.0] * motors  # [s], end of the quarantine
         self._size = 0  # of this tick's requests
         self._turn_of = 0  # whose turn it is to tell everything
         self._reopen_at = 0.0
@@ -113,20 +125,41 @@ class FeetechRobot:
             UserError: the port or a servo is missing, or a servo is not as the embodiment and the
                 calibration say, too hot, or badly supplied. No motor is on then.
         """
+        open_line(self.bus)
         try:
-            self.bus.open()
-        except BUS_ERRORS as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(
-                f"port: cannot open {self.bus.path!r} ({reason}), expected a servo adapter"
-            ) from error
-        try:
-            self._goals = bring_up(self.bus, self.embodiment, self.layout, self.calibration)
+            self._bring_up()
         except BaseException:
-            switch_off(self.bus, self.layout)
+            switch_off(self.bus, self.family, self.layout)
             self.bus.close()
             raise
         self._start()
+
+    def take_over(self) -> None:
+        """Goes on driving an arm whose motors are on, after the process that did so has died.
+
+        It opens the port and asks nothing, so that the first command can follow within a few ms: `connect`
+        takes many times as long. What is wrong with a servo shows in `faults` as it is read.
+
+        Raises:
+            UserError: the port is missing.
+        """
+        open_line(self.bus)
+        self._start()
+
+    def watch(self) -> None:
+        """Opens the port and checks every servo, to read the arm only: no motor is switched, nothing written.
+
+        Raises:
+            UserError: as `connect`.
+        """
+        open_line(self.bus)
+        try:
+            check(survey(self.bus, self.family, self.layout), self.family, self.layout, self.calibration)
+        except BaseException:
+            self.bus.close()
+            raise
+        self._start()
+        self._on = False
 
     def read(self) -> RobotState:
         """Returns what was measured last; `time` and NaN say how far it can be trusted."""
@@ -134,13 +167,16 @@ class FeetechRobot:
         if not self.bus.is_open and not self._reopened(now):
             return self._state(now)
         asked = [
-            servo for servo, i in self._index.items() if self._misses[i] < 2 and now >= self._not_before[i]
+            servo.id
+            for servo, misses, at in zip(self.layout.servos, self._misses, self._not_before, strict=False)
+            if misses < 2 and now >= at
         ]
         self._size = (self._size + 1) % SIZES
-        replies = self.bus.sync_read(asked, FAST, FAST_BYTES + self._size) if asked else Replies()
-        who, start, story = self._next_to_tell(now), SLOW - self._size, Replies()
+        address, size = self.family.motion
+        replies = self.bus.sync_read(asked, address, size + self._size) if asked else Replies()
+        who, start, story = self._next_to_tell(now), self.family.health - self._size, Replies()
         if who is not None and (replies.data or not asked):  # after silence the tick is long enough already
-            story = self.bus.read(who, start, SLOW_END - start)
+            story = self.bus.read(who, start, self.family.table_size - start)
         self._note(replies, now)
         self._note(story, now)
         for servo, data in replies.data.items():
@@ -156,9 +192,10 @@ class FeetechRobot:
         if not np.isfinite(command.position).all():
             self._log.report("not_finite", "", self._clock())
             return
-        counts = np.clip(np.rint(self._zero + self._scale * command.position), *self._range)
-        for servo, i in self._index.items():
-            self._goals[servo] = int(counts[i])
+        counts = np.clip(np.rint(self._zero + self._scale * command.position), *self._range) + self._turns
+        for servo, goal in zip(self.layout.servos, counts, strict=True):
+            if np.isfinite(goal):
+                self._goals[servo.id] = int(goal)
         self._send_goals()
 
     def hold(self) -> None:
@@ -167,8 +204,10 @@ class FeetechRobot:
 
     def disconnect(self, torque_off: bool = True) -> None:
         """Switches the motors off, which lets the arm sink, and closes the port. Park it before."""
-        if torque_off and self._on and not switch_off(self.bus, self.layout):
+        if torque_off and self._on and not switch_off(self.bus, self.family, self.layout):
             self._log.report("torque_left_on", "", self._clock())
+        elif self._on:
+            stand_alone(self.bus, self.family, self.layout)
         self._on = False
         self.bus.close()
 
@@ -191,15 +230,26 @@ class FeetechRobot:
         """
         if not self.bus.is_open and not self._reopened(self._clock(), at_once=True):
             raise UserError(f"port: {self.bus.path!r} is gone, expected a servo adapter")
-        self._goals = bring_up(self.bus, self.embodiment, self.layout, self.calibration)
+        self._bring_up()
         self._start()
 
     # One tick.
+
+    def _bring_up(self) -> None:
+        self._goals = bring_up(self.bus, self.family, self.embodiment, self.layout, self.calibration)
+        for i, goal in enumerate(self._goals.values()):
+            self._turns[i] = self._turns_in(i, goal)
+
+    def _turns_in(self, i: int, counts: int) -> int:
+        return whole_turns(counts, self.family, self.layout.servos[i], self.calibration.joints[i])
 
     def _start(self) -> None:
         """The motors are on and the servos were all well a moment ago; nothing is measured yet."""
         self._on = True
         self._log.release()
+        for joint in self._names:
+            for name in JUDGED:
+                self._log.settle(name, joint)
         self._misses = [0] * len(self._misses)
         self._measured_at[:], self._heard_at[:] = -np.inf, self._clock()
 
@@ -228,10 +278,10 @@ class FeetechRobot:
 
     def _note_silence(self, now: float) -> None:
         """Names the joints of which nothing usable has come for too long."""
-        silent = now - self._heard_at > self._stale_after
+        silent = now - self._heard_at > self._silent_after
         self._state_of("bus_silent", "", bool(silent.all()), now, "")
         for i, joint in enumerate(self._names):
-            detail = f"id {self.layout.servos[i].id}: nothing usable for {self._stale_after:g} s"
+            detail = f"id {self._motors[i].id}: nothing usable for {self._silent_after[i]:g} s"
             self._state_of("servo_silent", joint, bool(silent[i]), now, detail)
 
     def _next_to_tell(self, now: float) -> int | None:
@@ -239,31 +289,36 @@ class FeetechRobot:
         for _ in self._misses:
             self._turn_of = (self._turn_of + 1) % len(self._misses)
             if now >= self._not_before[self._turn_of]:
-                return self.layout.servos[self._turn_of].id
+                return self._motors[self._turn_of].id
         return None
 
     def _measure(self, servo: int, data: bytes, now: float) -> None:
         """Takes over position, speed and load, if the position can be true."""
         i = self._index[servo]
-        counts = float(reg.POSITION.decode(data, FAST))
+        motion = self.family.read_motion(data, self.layout.servos[i])
+        turns = self._turns_in(i, motion.counts)
+        counts = float(motion.counts - turns)
         if np.isfinite(self._measured_at[i]):
             possible = self._jump[i] + self._max_speed[i] * (now - self._measured_at[i])
             if abs(counts - self._counts[i]) > possible:
                 detail = f"{counts:.0f} counts after {self._counts[i]:.0f}"
                 self._log.report("implausible_position", self._names[i], now, detail)
                 return
-        self._counts[i], self._measured_at[i], self._heard_at[i] = counts, now, now
-        self._speed[i] = reg.SPEED.decode(data, FAST)
-        self._load[i] = reg.LOAD.decode(data, FAST)
+        self._counts[i], self._turns[i] = counts, turns
+        self._speed[i], self._load[i] = motion.speed, motion.effort
+        self._measured_at[i], self._heard_at[i] = now, now
 
     def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
         """Judges what one servo tells about itself."""
         i = self._index[servo]
-        joint, health = self._names[i], read_health(data, start)
-        self.voltage[i], self.temperature[i] = health.voltage, health.temperature
-        self.current[i] = health.current
-        was_hot = self._log.has("over_temperature", joint)
-        wrong = judge(health, self.layout.servos[i], self.layout, was_hot)
+        joint, motor = self._names[i], self._motors[i]
+        health = self.family.read_health(data, start, motor)
+        if motor.follows is None:
+            self.voltage[i], self.temperature[i] = health.voltage, health.temperature
+            self.current[i] = health.current
+        else:
+            self._heard_at[i] = now
+        wrong = judge(health, motor, was_hot=self._log.has("over_temperature", joint))
         for name in JUDGED:
             self._state_of(name, joint, name in wrong, now, wrong.get(name, ""))
         if self._on and not health.motor_on:
@@ -277,10 +332,11 @@ class FeetechRobot:
 
     def _send_goals(self) -> None:
         """Goals go to the motors that are meant to run; one that lost power must not start by itself."""
-        lost = {servo for servo, i in self._index.items() if self._log.has("torque_lost", self._names[i])}
-        goals = {servo: reg.GOAL_POSITION.encode(c) for servo, c in self._goals.items() if servo not in lost}
+        goal = self.family.goal
+        lost = {servo.id for servo in self.layout.servos if self._log.has("torque_lost", servo.joint)}
+        goals = {servo: goal.encode(counts) for servo, counts in self._goals.items() if servo not in lost}
         if goals and self._on and self.bus.is_open:
-            self._note(self.bus.sync_write(goals, reg.GOAL_POSITION.address), self._clock())
+            self._note(self.bus.sync_write(goals, goal.address), self._clock())
 
     def _state(self, now: float) -> RobotState:
         counts = np.where(now - self._measured_at > self._stale_after, np.nan, self._counts)

@@ -1,4 +1,4 @@
-"""Calibrating an arm of STS servos by hand: reading it while people move it, and writing offsets at the end.
+"""Calibrating an arm of servos by hand: reading it while people move it, and writing offsets at the end.
 
 Everything before `write_offsets` only reads, so that a calibration can be given up at any time. Offsets move
 the seam of a servo's counts (between 4095 and 0) out of its joint's way; they are kept in the servo.
@@ -13,10 +13,11 @@ import numpy as np
 from ideomotor.control.calibration import Calibration, JointCalibration, from_sweep
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots import sts_registers as reg
-from ideomotor.control.robots.sts_bring_up import PATIENCE, ServoReport, survey, switch_off, write_kept
-from ideomotor.control.robots.sts_bus import BUS_ERRORS, StsBus
-from ideomotor.control.servo_bus import ServoBus
+from ideomotor.control.robots.bring_up import open_line, survey, switch_off
+from ideomotor.control.robots.families import family_of
+from ideomotor.control.robots.family import ServoReport
+from ideomotor.control.robots.patience import PATIENCE
+from ideomotor.control.robots.servo_line import ServoLine
 
 STILL = 12  # [counts] (1°) that a joint may move while the pose is read
 READINGS = 10
@@ -32,25 +33,18 @@ class SweptArm:
         Raises:
             UserError: the robot has no such bus, or the port or a servo is missing.
         """
-        if embodiment.bus is None or embodiment.bus.protocol != "feetech":
-            raise UserError(
-                f"robot: {embodiment.name} has no feetech bus in its file, expected a section bus"
-            )
-        self.embodiment, self.layout = embodiment, embodiment.bus
-        self.bus = StsBus(port, self.layout.baud, PATIENCE)
-        try:
-            self.bus.open()
-        except BUS_ERRORS as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(f"port: cannot open {port!r} ({reason}), expected a servo adapter") from error
+        self.embodiment = embodiment
+        self._family, self.layout = family_of(embodiment)
+        self.bus = ServoLine(port, self.layout.baud, PATIENCE, self._family.packets())
+        open_line(self.bus)
         self._turn = np.array([servo.model.counts_per_turn for servo in self.layout.servos])
         try:
-            self.reports: list[ServoReport] = survey(self.bus, self.layout)
-            self._check_models(self.layout)
+            self.reports: list[ServoReport] = survey(self.bus, self._family, self.layout)
+            self._check_models()
         except BaseException:
             self.bus.close()
             raise
-        self._old = np.array([report.offset for report in self.reports])
+        self._old = np.array([report.offset for report in self.reports[: len(self.layout.servos)]])
         self._new = self._old.copy()
         self._last: np.ndarray | None = None  # (A,) unwrapped counts with the new offsets
         self._read_at = 0.0  # [s]
@@ -64,7 +58,7 @@ class SweptArm:
 
     def release(self) -> None:
         """Switches all motors off; UserError if one does not listen."""
-        if not switch_off(self.bus, self.layout):
+        if not switch_off(self.bus, self._family, self.layout):
             raise UserError(
                 f"bus: not all motors at {self.bus.path} could be switched off, expected them off"
             )
@@ -140,28 +134,31 @@ class SweptArm:
         try:
             for servo, offset in zip(self.layout.servos, self._new, strict=True):
                 done.append(servo)
-                write_kept(self.bus, servo, reg.OFFSET, int(offset))
+                self._family.write_offset(self.bus, servo, int(offset))
         except BaseException:
             for servo, offset in zip(done, self._old, strict=False):
-                write_kept(self.bus, servo, reg.OFFSET, int(offset))
+                self._family.write_offset(self.bus, servo, int(offset))
             raise
 
     def _raw(self) -> np.ndarray | None:
         """(A,) counts of the encoders, without offsets."""
         ids = [servo.id for servo in self.layout.servos]
-        replies = self.bus.sync_read(ids, reg.POSITION.address, reg.POSITION.size)
+        register = self._family.position
+        replies = self.bus.sync_read(ids, register.address, register.size)
         if not self.bus.is_open:
             raise UserError(f"port: the adapter at {self.bus.path} is gone, expected it to stay plugged in")
         if len(replies.data) < len(ids) or replies.late():
             return None
-        counts = np.array([reg.POSITION.decode(replies.data[servo]) for servo in ids])
+        counts = np.array([register.decode(replies.data[servo]) for servo in ids])
         return (counts + self._old) % self._turn
 
-    def _check_models(self, layout: ServoBus) -> None:
-        for report, servo in zip(self.reports, layout.servos, strict=True):
+    def _check_models(self) -> None:
+        for report in self.reports:
+            servo = report.servo
             if report.model != servo.model.number:
                 expected = f"{servo.model.number} ({servo.model.name})"
                 raise UserError(f"{servo.joint}: model: got {report.model}, expected {expected}")
+            self._family.check(report)
 
 
 def _wrapped(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:

@@ -1,0 +1,148 @@
+"""Bringing an arm of servos up and down: look at everything first, switch motors on last.
+
+`survey` reads what each servo is and how it is, without changing anything; `bring_up` refuses an arm that is
+not as its files say, sets the servos up, makes the present position the goal and only then switches the
+motors on. The loop (`control/robots/servo_arm.py`) never runs before it.
+"""
+
+from __future__ import annotations
+
+from ideomotor.control.calibration import Calibration, JointCalibration
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.robots.family import Family, ServoReport
+from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece, send, write
+from ideomotor.control.robots.serial_port import BUS_ERRORS
+from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.servo_bus import Servo, ServoBus
+
+RANGE_MARGIN = 60  # [counts] (5°) that a joint may be outside its range at the start
+
+
+def open_line(line: ServoLine) -> None:
+    """Opens the port; UserError if it cannot be."""
+    try:
+        line.open()
+    except BUS_ERRORS as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"port: cannot open {line.path!r} ({reason}), expected a servo adapter") from error
+
+
+def survey(line: ServoLine, family: Family, layout: ServoBus) -> list[ServoReport]:
+    """Returns what every servo says, those of the joints first, then shadows; changes nothing.
+
+    Raises:
+        UserError: servos that do not answer, all of them named.
+    """
+    reports, missing = [], []
+    for servo in layout.motors:
+        table = read_piece(line, servo, 0, family.table_size)
+        if table is None:
+            missing.append(f"{servo.joint} (id {servo.id})")
+        else:
+            reports.append(family.report(servo, table))
+    if missing:
+        few = "check its cable" if len(missing) < len(layout.motors) else "check cables and supply"
+        raise UserError(
+            f"bus: no answer at {line.path} from {', '.join(missing)}, "
+            f"expected {len(layout.motors)} servos ({few})"
+        )
+    return reports
+
+
+def check(reports: list[ServoReport], family: Family, layout: ServoBus, calibration: Calibration) -> None:
+    """Refuses servos that are not as the files say.
+
+    Raises:
+        UserError: the first thing that is wrong, with joint, value and what was expected.
+    """
+    for report in reports:
+        servo, joint = report.servo, report.servo.joint
+        if report.model != servo.model.number:
+            expected = f"{servo.model.number} ({servo.model.name})"
+            raise UserError(f"{joint}: model: got {report.model}, expected {expected}")
+        family.check(report)
+        if not servo.min_voltage <= report.voltage <= servo.max_voltage:
+            expected = f"{servo.min_voltage:g} to {servo.max_voltage:g} V"
+            raise UserError(f"{joint}: voltage: got {report.voltage:.1f} V, expected {expected}")
+        if report.temperature >= servo.model.max_temperature:
+            expected = f"less than {servo.model.max_temperature:g} °C"
+            raise UserError(f"{joint}: temperature: got {report.temperature:.0f} °C, expected {expected}")
+    for report, known in zip(reports, calibration.joints, strict=False):  # shadows have no calibration
+        if known.offset is not None and report.offset != known.offset:
+            raise UserError(
+                f"{known.joint}: offset in the servo: got {report.offset}, expected {known.offset} as "
+                "calibrated; another program has changed it, or this is another arm: calibrate it"
+            )
+        check_position(report.counts, family, report.servo, known)
+
+
+def check_position(counts: int, family: Family, servo: Servo, known: JointCalibration) -> None:
+    """UserError if a joint is far outside its range."""
+    within = counts - whole_turns(counts, family, servo, known)
+    if not known.lower - RANGE_MARGIN <= within <= known.upper + RANGE_MARGIN:
+        raise UserError(
+            f"{known.joint}: position: got {within} counts, expected {known.lower} to {known.upper}; "
+            "move the joint into its range, or calibrate the arm"
+        )
+
+
+def whole_turns(counts: int, family: Family, servo: Servo, known: JointCalibration) -> int:
+    """Returns the counts of the whole turns that a servo may measure besides where its joint is."""
+    if not family.many_turns:
+        return 0
+    turn = servo.model.counts_per_turn
+    return turn * round((counts - (known.lower + known.upper) / 2) / turn)
+
+
+def bring_up(
+    line: ServoLine, family: Family, embodiment: Embodiment, layout: ServoBus, calibration: Calibration
+) -> dict[int, int]:
+    """Checks every servo, sets it up and switches its motor on where it is.
+
+    Returns:
+        {id: counts}, the goals that the servos now hold, whole turns included.
+
+    Raises:
+        UserError: something is not as expected; nothing was switched on before all checks had passed.
+    """
+    check(survey(line, family, layout), family, layout, calibration)
+    efforts = {joint.name: joint.max_effort for joint in embodiment.joints}
+    for servo in layout.motors:
+        together = 2 if servo.shadow is not None or servo.follows is not None else 1
+        most = together * servo.model.stall_torque * servo.gear_ratio
+        family.prepare(line, servo, min(1.0, efforts[servo.joint] / most))
+    goals = {}
+    for servo, known in zip(layout.servos, calibration.joints, strict=True):
+        counts = family.position.decode(read(line, servo, family.position))
+        check_position(counts, family, servo, known)
+        turns = whole_turns(counts, family, servo, known)
+        goals[servo.id] = turns + min(max(counts - turns, known.lower), known.upper)
+        send(line, servo, family.goal, goals[servo.id])
+    for servo in layout.motors:
+        write(line, servo, family.torque, 1)
+    if family.watchdog is not None:
+        for servo in layout.motors:
+            write(line, servo, family.watchdog, family.watchdog_units)
+    return goals
+
+
+def switch_off(line: ServoLine, family: Family, layout: ServoBus) -> bool:
+    """Switches every motor off that still listens; whether all of them said that they are off."""
+    off: set[int] = set()
+    for _ in range(TRIES):
+        line.sync_write({servo.id: b"\0" for servo in layout.motors}, family.torque.address)
+        for servo in layout.motors:
+            if servo.id not in off and line.is_open:
+                data = line.read(servo.id, family.torque.address, 1, PATIENCE).data.get(servo.id)
+                off |= {servo.id} if data == b"\0" else set()
+        if len(off) == len(layout.motors) or not line.is_open:
+            break
+    return len(off) == len(layout.motors)
+
+
+def stand_alone(line: ServoLine, family: Family, layout: ServoBus) -> None:
+    """Lets motors that are on stay on although nobody will speak to them."""
+    if family.watchdog is not None:
+        for _ in range(TRIES):  # nobody answers
+            line.sync_write({servo.id: b"\0" for servo in layout.motors}, family.watchdog.address)

@@ -1,0 +1,119 @@
+"""The servo buses there are drivers for: every family of `families.py` has the same one.
+
+A driver is looked up by `bus.protocol` of the robot's file. Whoever launches a robot needs three things of
+it: to look at an arm before any motor is on, to drive it, and to let it go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ideomotor.control.abilities import Standing, Switchable, Watched
+from ideomotor.control.board import Board
+from ideomotor.control.calibration import Calibration, JointCalibration
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.robots.bring_up import check, open_line, survey, switch_off, whole_turns
+from ideomotor.control.robots.families import FAMILIES, family_of
+from ideomotor.control.robots.family import Family, ServoReport
+from ideomotor.control.robots.patience import PATIENCE
+from ideomotor.control.robots.servo_arm import ServoArm
+from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.types import Robot
+
+
+@dataclass(frozen=True)
+class ServoStatus:
+    """What one servo says before its motor is on."""
+
+    joint: str
+    id: int
+    model: str
+    firmware: str
+    voltage: float  # [V]
+    temperature: float  # [°C]
+    position: float  # of the joint [rad or m]
+    motor_on: bool
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One kind of bus.
+
+    Attributes:
+        make: the robot, not connected: (embodiment, port, calibration).
+        look: checks every servo and tells what it says, changing nothing; `UserError` as `Robot.connect`.
+        let_go: switches every motor off; whether all of them said that they are off.
+    """
+
+    make: Callable[[Embodiment, str, Calibration], Switchable]
+    look: Callable[[Embodiment, str, Calibration], list[ServoStatus]]
+    let_go: Callable[[Embodiment, str], bool]
+
+
+def driver_of(embodiment: Embodiment) -> Driver:
+    """Returns the driver of a robot's bus; UserError if the robot has none, or there is no driver for it."""
+    if embodiment.bus is None:
+        raise UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")
+    if embodiment.bus.protocol not in DRIVERS:
+        raise UserError(
+            f"robot: {embodiment.name}: bus.protocol: no driver for {embodiment.bus.protocol!r} "
+            f"(valid: {', '.join(sorted(DRIVERS))})"
+        )
+    return DRIVERS[embodiment.bus.protocol]
+
+
+def open_robot(
+    embodiment: Embodiment, port: str, calibration: Calibration, read_only: bool, board: Board
+) -> Robot:
+    """The robot for the control process, not connected; with `read_only` nothing is ever written to it.
+
+    Args:
+        board: that processes share; a robot on a bus does not need it (`supervise` gives it to every robot).
+    """
+    robot = driver_of(embodiment).make(embodiment, port, calibration)
+    return Watched(robot) if read_only else Standing(robot)
+
+
+def _look(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
+    family, layout = family_of(embodiment)
+    line = ServoLine(port, layout.baud, PATIENCE, family.packets())
+    open_line(line)
+    try:
+        reports = survey(line, family, layout)
+    finally:
+        line.close()
+    check(reports, family, layout, calibration)
+    known = {joint.joint: joint for joint in calibration.joints}
+    return [
+        ServoStatus(
+            joint=report.servo.joint,
+            id=report.servo.id,
+            model=report.servo.model.name,
+            firmware=report.firmware,
+            voltage=report.voltage,
+            temperature=report.temperature,
+            position=_position(report, family, known[report.servo.joint]),
+            motor_on=report.torque,
+        )
+        for report in reports
+    ]
+
+
+def _position(report: ServoReport, family: Family, known: JointCalibration) -> float:
+    counts = report.counts - whole_turns(report.counts, family, report.servo, known)
+    return float((counts - known.zero) / report.servo.counts_per_unit)
+
+
+def _let_go(embodiment: Embodiment, port: str) -> bool:
+    family, layout = family_of(embodiment)
+    line = ServoLine(port, layout.baud, PATIENCE, family.packets())
+    open_line(line)
+    try:
+        return switch_off(line, family, layout)
+    finally:
+        line.close()
+
+
+DRIVERS = {protocol: Driver(ServoArm, _look, _let_go) for protocol in FAMILIES}

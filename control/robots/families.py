@@ -1,0 +1,19 @@
+"""The families of servos there are drivers for, by `bus.protocol` of an embodiment file."""
+
+from __future__ import annotations
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.robots.dxl import DxlFamily
+from ideomotor.control.robots.family import Family
+from ideomotor.control.robots.sts import StsFamily
+from ideomotor.control.servo_bus import ServoBus
+
+FAMILIES: dict[str, Family] = {"feetech": StsFamily(), "dynamixel": DxlFamily()}
+
+
+def family_of(embodiment: Embodiment) -> tuple[Family, ServoBus]:
+    """Returns the family of a robot's servos and how they are laid out; UserError if it has none."""
+    if embodiment.bus is None:
+        raise UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")
+    return FAMILIES[embodiment.bus.protocol], embodiment.bus

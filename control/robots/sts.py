@@ -1,0 +1,90 @@
+"""Feetech's STS servos (SO-100, SO-101) as a `Family`."""
+
+from __future__ import annotations
+
+from ideomotor.control.errors import UserError
+from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.family import Motion, ServoReport
+from ideomotor.control.robots.patience import holds, write
+from ideomotor.control.robots.servo_health import Health
+from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.robots.sts_packets import StsPackets
+from ideomotor.control.servo_bus import Servo
+
+STATUS_BITS = {
+    "over_temperature": reg.ERROR_TEMPERATURE,
+    "sensor": reg.ERROR_SENSOR,
+    "over_current": reg.ERROR_CURRENT,
+    "overload": reg.ERROR_OVERLOAD,
+}
+
+
+class StsFamily:
+    """See `family.Family`."""
+
+    table_size = reg.TABLE_SIZE
+    motion: tuple[int, int] = (reg.POSITION.address, 6)  # position, speed, load
+    health = reg.TORQUE_ENABLE.address
+    many_turns = False
+    position, goal, torque = reg.POSITION, reg.GOAL_POSITION, reg.TORQUE_ENABLE
+    watchdog: reg.Register | None = None
+    watchdog_units = 0
+
+    def packets(self) -> StsPackets:
+        return StsPackets()
+
+    def read_motion(self, data: bytes, servo: Servo) -> Motion:
+        start = reg.POSITION.address
+        return Motion(
+            counts=reg.POSITION.decode(data, start),
+            speed=reg.SPEED.decode(data, start),
+            effort=reg.LOAD.decode(data, start) * servo.model.effort_unit,
+        )
+
+    def read_health(self, data: bytes, start: int, servo: Servo) -> Health:
+        status = reg.STATUS.decode(data, start)
+        return Health(
+            voltage=reg.VOLTAGE.decode(data, start) * reg.VOLTAGE_UNIT,
+            temperature=float(reg.TEMPERATURE.decode(data, start)),
+            current=reg.CURRENT.decode(data, start) * servo.model.current_unit,
+            status=status,
+            reported=frozenset(name for name, bit in STATUS_BITS.items() if status & bit),
+            motor_on=reg.TORQUE_ENABLE.decode(data, start) != 0,
+        )
+
+    def report(self, servo: Servo, table: bytes) -> ServoReport:
+        return ServoReport(
+            servo=servo,
+            model=reg.MODEL.decode(table, 0),
+            firmware=f"{reg.FIRMWARE_MAJOR.decode(table, 0)}.{reg.FIRMWARE_MINOR.decode(table, 0)}",
+            voltage=reg.VOLTAGE.decode(table, 0) * reg.VOLTAGE_UNIT,
+            temperature=float(reg.TEMPERATURE.decode(table, 0)),
+            counts=reg.POSITION.decode(table, 0),
+            offset=reg.OFFSET.decode(table, 0),
+            torque=reg.TORQUE_ENABLE.decode(table, 0) != 0,
+            table=table,
+        )
+
+    def check(self, report: ServoReport) -> None:
+        mode = reg.MODE.decode(report.table, 0)
+        if mode != 0:
+            raise UserError(f"{report.servo.joint}: mode: got {mode}, expected 0 (position)")
+
+    def prepare(self, line: ServoLine, servo: Servo, effort_share: float) -> None:
+        write(line, servo, reg.ACCELERATION, 254)
+        write(line, servo, reg.GOAL_TIME, 0)
+        write(line, servo, reg.GOAL_SPEED, 0)
+        write(line, servo, reg.TORQUE_LIMIT, round(1000 * effort_share))
+        _write_kept(line, servo, reg.RETURN_DELAY, 0)
+
+    def write_offset(self, line: ServoLine, servo: Servo, offset: int) -> None:
+        _write_kept(line, servo, reg.OFFSET, offset)
+
+
+def _write_kept(line: ServoLine, servo: Servo, register: reg.Register, value: int) -> None:
+    if not holds(line, servo, register, value):
+        write(line, servo, reg.LOCK, 0)
+        try:
+            write(line, servo, register, value)
+        finally:
+            write(line, servo, reg.LOCK, 1)

@@ -1,0 +1,201 @@
+"""Cameras through OpenCV: devices or video files, each read in a thread, with the time of each picture.
+
+A picture is cut to the shape of the embodiment's camera around its middle and scaled to its size, which is
+what the policy was trained on. Needs no driver but OpenCV's; a video file stands in for a camera that is not
+there, plays at its own rate and begins anew at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ideomotor.control.board import BoardSpec, attach, pack_frames
+from ideomotor.control.embodiment import CameraSpec, Embodiment
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.supervisor import keep_beating, live_with_parent
+
+FIRST_PICTURE_S = 5.0  # that a camera may take to give one
+REOPEN_S = 0.5  # how often a camera that was lost is looked for
+
+
+def parse_sources(arguments: tuple[str, ...], embodiment: Embodiment) -> dict[str, int | str]:
+    """{camera: index or path} from NAME=INDEX_OR_PATH for every camera of the robot.
+
+    Raises:
+        UserError: not of this form, an unknown or repeated name, or a camera without a source.
+    """
+    names = [camera.name for camera in embodiment.cameras]
+    sources: dict[str, int | str] = {}
+    for argument in arguments:
+        name, equals, where = argument.partition("=")
+        if not equals or not where:
+            raise UserError(f"camera: got {argument!r}, expected NAME=INDEX or NAME=PATH, e.g. front=0")
+        if name not in names:
+            raise unknown_name("camera", name, names)
+        if name in sources:
+            raise UserError(f"camera: {name} is given twice")
+        sources[name] = int(where) if where.isdecimal() else where
+    if missing := [name for name in names if name not in sources]:
+        wanted = " ".join(f"{name}=INDEX" for name in missing)
+        raise UserError(f"camera: {', '.join(missing)} missing, expected --camera {wanted}")
+    return sources
+
+
+def look_through(sources: Mapping[str, int | str], embodiment: Embodiment) -> dict[str, str]:
+    """Takes one picture with each camera; {camera: what it is, e.g. "0, 640x480"}.
+
+    Raises:
+        UserError: a camera that cannot be opened, or gives no picture.
+    """
+    found = {}
+    for name, source in sources.items():
+        camera = CapturedCamera(embodiment.camera(name), source)
+        try:
+            camera.wait()
+            found[name] = f"{source}, {camera.width}x{camera.height}"
+        finally:
+            camera.close()
+    return found
+
+
+class CapturedCamera:
+    """The newest picture of one camera; a `control.types.Camera`.
+
+    Attributes:
+        width, height: of its own pictures, before they are cut [pixels].
+    """
+
+    def __init__(self, spec: CameraSpec, source: int | str, news: threading.Condition | None = None) -> None:
+        """Opens it.
+
+        Args:
+            spec: the pictures that are wanted.
+            source: index of a device, or the path of a device or a video file.
+            news: notified after every picture.
+
+        Raises:
+            UserError: it cannot be opened.
+        """
+        self._spec, self._source = spec, source
+        self._is_file = isinstance(source, str) and Path(source).is_file()
+        self._capture = self._open()
+        if self._capture is None:
+            raise UserError(
+                f"camera: {spec.name}: cannot open {source!r}, expected a device's index or path, or a video"
+            )
+        self.width = self.height = 0
+        self._newest: tuple[float, np.ndarray] | None = None
+        self._news = news or threading.Condition()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def read(self) -> tuple[float, np.ndarray]:
+        """The newest picture and when it was taken: time [s], (H, W, 3) uint8 RGB."""
+        if self._newest is None:
+            self.wait()
+        assert self._newest is not None
+        return self._newest
+
+    def wait(self) -> None:
+        """Waits for the first picture; UserError if there is none in time."""
+        with self._news:
+            if not self._news.wait_for(lambda: self._newest is not None, FIRST_PICTURE_S):
+                where = f"{self._spec.name}: {self._source!r}"
+                raise UserError(f"camera: {where} gave no picture within {FIRST_PICTURE_S:g} s")
+
+    def close(self) -> None:
+        """Gives the device back."""
+        self._closed.set()
+        self._thread.join(FIRST_PICTURE_S)
+
+    def _run(self) -> None:
+        import cv2
+
+        capture: Any = self._capture
+        period_s = 1.0 / (capture.get(cv2.CAP_PROP_FPS) or self._spec.hz) if self._is_file else 0.0
+        due = time.monotonic()
+        while not self._closed.is_set():
+            picture: Any = capture.read()[1] if capture else None
+            now = time.monotonic()
+            if picture is None:
+                if self._is_file and self._newest is not None:
+                    capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+                    continue
+                if capture:
+                    capture.release()
+                self._closed.wait(REOPEN_S)
+                capture = self._open()
+                continue
+            self.height, self.width = picture.shape[:2]
+            fitted = cv2.cvtColor(fit(picture, self._spec.height, self._spec.width), cv2.COLOR_BGR2RGB)
+            with self._news:
+                self._newest = (now, fitted)
+                self._news.notify_all()
+            if period_s:
+                due = max(due + period_s, now)
+                self._closed.wait(max(due - time.monotonic(), 0.0))
+        if capture:
+            capture.release()
+
+    def _open(self) -> Any | None:
+        # What OpenCV and its FFmpeg have to say about a camera that is not there, we say in one line.
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        cv2.setNumThreads(1)
+        try:
+            capture = cv2.VideoCapture(self._source)
+        except cv2.error:
+            return None
+        if not capture.isOpened():
+            return None
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        if not self._is_file:
+            capture.set(cv2.CAP_PROP_FPS, self._spec.hz)
+        return capture
+
+
+def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (height, width, 3): cut around the middle to this shape, then scaled."""
+    import cv2
+
+    have, wide = picture.shape[:2]
+    scale = min(have / height, wide / width)
+    rows, columns = round(scale * height), round(scale * width)
+    top, left = (have - rows) // 2, (wide - columns) // 2
+    cut = picture[top : top + rows, left : left + columns]
+    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    return cv2.resize(cut, (width, height), interpolation=how)
+
+
+def opencv_cameras_process(spec: BoardSpec, embodiment: Embodiment, sources: Mapping[str, int | str]) -> None:
+    """Publishes what the cameras see, for ever, as soon as one of them has something new.
+
+    A camera that is lost leaves its last picture there, which grows old: control then holds the arm.
+    """
+    live_with_parent()
+    board = attach(spec)
+    news = threading.Condition()
+    cameras = {
+        name: CapturedCamera(embodiment.camera(name), source, news) for name, source in sources.items()
+    }
+    for camera in cameras.values():
+        camera.wait()
+    record = board.frames.new()
+    keep_beating(board, "cameras")
+    while True:
+        with news:
+            news.wait_for(lambda: any(c.read()[0] > record["times"].max() for c in cameras.values()))
+        pictures = {name: camera.read() for name, camera in cameras.items()}
+        times = {name: at for name, (at, _) in pictures.items()}
+        pack_frames(record, times, {name: image for name, (_, image) in pictures.items()}, spec)
+        board.frames.write(record)

@@ -1,0 +1,193 @@
+"""A launch from the moment at which everything has been looked at: processes, countdown, run, figures."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import multiprocessing
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from ideomotor.control.board import BEATS, Board
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.realtime import PRIORITY
+from ideomotor.control.report import ControlConfig
+from ideomotor.control.robots.drivers import open_robot
+from ideomotor.control.supervisor import Job, Outcome, supervise
+from ideomotor.launch.bench_loop import floor_process
+from ideomotor.launch.body import Body
+from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+from ideomotor.launch.histogram import lateness_svg
+from ideomotor.launch.loop_figures import figures
+from ideomotor.launch.view import View
+from ideomotor.launch.wallclock import checkpoint
+
+START_S = 60.0  # how long the floor's process may take to start
+FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run."""
+
+    embodiment: Embodiment
+    robot: str  # its name, or the path of its file
+    body: Body
+    policy: Path
+    handover: str
+    seed: int
+    max_ticks: int | None
+    speed: float  # share of the joints' highest
+    countdown_s: float
+    dry_run: bool
+    floor: bool  # an empty loop beside it
+    late_faults: tuple[str, ...] = ()  # of the twin, from the first tick on
+
+
+@dataclass(frozen=True)
+class Flown:
+    """How it went."""
+
+    outcome: Outcome
+    began: bool  # the control process drove the robot
+    floor: tuple[np.ndarray, int] | None  # lateness [µs] and missed deadlines of the empty loop
+
+    @property
+    def stop_reason(self) -> str:
+        """Why it ended."""
+        report = self.outcome.report
+        if report is not None:
+            return report.faults[-1][1] if report.faults else "unknown"
+        if self.outcome.faults:
+            return "; ".join(self.outcome.faults)
+        return "interrupted before the motors were on"
+
+
+def fly(order: Order, board: Board, console: Console) -> Flown:
+    """Runs until it is finished or stopped. Main thread only.
+
+    Raises:
+        UserError: a process did not start, or the robot refused; no motor is on then.
+    """
+    embodiment, body = order.embodiment, order.body
+    hz = float(embodiment.control_hz)
+    brain = BrainConfig(
+        checkpoint(order.policy, order.robot), body.instruction, hz, order.handover, order.seed
+    )
+    view = View(board, hz, console)
+    with _floor_beside(order, hz) as floor, view.shown():
+        began = False
+
+        def on_poll() -> None:
+            nonlocal began
+            if not began and board.beats[BEATS.index("control"), 0]:
+                began = True
+                if floor:
+                    floor.send("go")
+                for fault in order.late_faults:
+                    assert body.inject is not None  # only a twin's launch has faults
+                    body.inject(fault)
+            view.poll()
+
+        outcome = supervise(
+            board,
+            slowed(embodiment, order.speed),
+            functools.partial(open_robot, embodiment, body.port, body.calibration, order.dry_run),
+            [
+                body.cameras(board),
+                Job("interpreter", interpreter_process, (board.spec, brain)),
+                Job("decoder", decoder_process, (board.spec, brain)),
+            ],
+            ControlConfig(handover=order.handover, max_ticks=order.max_ticks),
+            may_guard=not order.dry_run,
+            countdown_s=0.0 if order.dry_run else order.countdown_s,
+            on_count=view.count,
+            on_poll=on_poll,
+        )
+        began = began or outcome.report is not None
+        return Flown(outcome, began, _floor_figures(floor) if floor and began else None)
+
+
+def result_of(order: Order, flown: Flown) -> dict[str, Any]:
+    """The outcome as JSON has it: the keys of `bench loop`, null where nothing ran, and some more."""
+    outcome, report = flown.outcome, flown.outcome.report
+    names = ("ticks", "achieved_hz", "late_share", "missed_ticks", "no_fresh_command_ticks", "lateness_us")
+    result: dict[str, Any] = dict.fromkeys(names)
+    if report is not None:
+        floor_us, floor_missed = flown.floor or (None, None)
+        result = figures(report, float(order.embodiment.control_hz), floor_us, floor_missed)
+    let_go = report is not None and report.stage == "off"
+    return {
+        "robot": order.embodiment.name,
+        "port": order.body.port,
+        "instruction": order.body.instruction,
+        "dry_run": order.dry_run,
+        "control_hz": order.embodiment.control_hz,
+        "seconds": report.ticks / report.achieved_hz if report and report.achieved_hz else 0.0,
+        **result,
+        "stop_reason": flown.stop_reason,
+        "stage": report.stage if report else None,
+        "faults": outcome.faults,
+        "guarded": outcome.guarded,
+        "interrupted": outcome.interrupted,
+        "motors_on": flown.began and not order.dry_run and not let_go,
+        "solved": order.body.solved() if order.body.solved else None,
+        "warning": report.warning if report else "",
+    }
+
+
+def picture(order: Order, flown: Flown) -> str | None:
+    """Histograms of the lateness as an SVG document, as `bench loop` has them; None if nothing ran."""
+    report = flown.outcome.report
+    if report is None or not report.ticks:
+        return None
+    hz = float(order.embodiment.control_hz)
+    series = {"control loop": report.lateness_us}
+    if flown.floor:
+        series["floor (empty loop beside it)"] = flown.floor[0]
+    return lateness_svg(
+        f"{order.embodiment.name} launched, {hz:g} Hz, {report.ticks} ticks", series, 0.5e6 / hz
+    )
+
+
+def slowed(embodiment: Embodiment, share: float) -> Embodiment:
+    """The robot with a share of its joints' highest speeds."""
+    joints = tuple(
+        dataclasses.replace(joint, max_velocity=share * joint.max_velocity) for joint in embodiment.joints
+    )
+    return replace(embodiment, joints=joints)
+
+
+@contextlib.contextmanager
+def _floor_beside(order: Order, hz: float) -> Generator[Connection | None]:
+    """A process with an empty loop that waits for "go"."""
+    if not order.floor or order.max_ticks is None:
+        yield None
+        return
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=floor_process, args=(hz, order.max_ticks, PRIORITY, theirs), daemon=True)
+    process.start()
+    try:
+        if not ours.poll(START_S):
+            raise UserError(f"floor: its process did not start within {START_S:.0f} s")
+        ours.recv()
+        yield ours
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _floor_figures(floor: Connection) -> tuple[np.ndarray, int] | None:
+    """What the empty loop measured; None if the run ended before it did."""
+    if not floor.poll(1.0):
+        return None
+    return np.frombuffer(floor.recv_bytes(), dtype=np.float64), floor.recv()

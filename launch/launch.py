@@ -1,0 +1,273 @@
+"""`ideomotor launch`: a policy drives an arm of servos, or its twin; looked over before, watched, and logged.
+
+    pre-flight ──► cameras, interpreter, decoder ──► countdown ──► control (torque on) ──► park, torque off
+
+With `--twin` the arm, its bus and its cameras are simulated, and everything else is what runs on hardware.
+Exit codes: 0 finished, 1 a fault ended it, 2 refused before any torque, 130 stopped by Ctrl-C or a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ideomotor.control.calibration import USUAL_ARM
+from ideomotor.control.errors import UserError
+from ideomotor.control.handover import DEFAULT, handover
+from ideomotor.launch.console import Output, write_whole
+
+if TYPE_CHECKING:
+    from ideomotor.control.embodiment import Embodiment
+    from ideomotor.launch.body import Body
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """Launches a policy on an arm, or on its twin (no hardware needed)."""
+
+    robot: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROBOT")]
+    """name of the robot, or the path of its embodiment file"""
+
+    port: Annotated[str | None, tyro.conf.arg(metavar="DEV")] = None
+    """serial device of the servo adapter, e.g. /dev/ttyACM0"""
+
+    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """checkpoint folder; the bundled policy by default"""
+
+    instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    """what to tell the robot; with --twin the scene's own by default"""
+
+    camera: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=INDEX|PATH")] = ()
+    """where each of the robot's cameras is: index or path of a device, or a video file"""
+
+    twin: bool = False
+    """a simulated arm behind a serial port instead of a real one, with cameras that see its world"""
+
+    dry_run: bool = False
+    """everything but the motors: nothing is written to a servo"""
+
+    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """finish after so long; otherwise it goes on until q or Ctrl-C"""
+
+    countdown: Annotated[float, tyro.conf.arg(metavar="S")] = 3.0
+    """seconds between everything being ready and torque on; Ctrl-C gives up"""
+
+    speed: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 1.0
+    """highest speed of the joints, as a share of the robot's: begin with 0.3"""
+
+    arm: str = USUAL_ARM
+    """name of this arm, if you have several of its kind"""
+
+    log: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """folder for the log, a dataset; by default one with the time in its name, in the XDG state folder"""
+
+    task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "lift"
+    """the twin's scene, one of `ideomotor tasks`"""
+
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """of the twin's scene and of the policy"""
+
+    fault: tuple[str, ...] = ()
+    """faults of the twin, as `ideomotor twin` has them; one with at=S counts from the first tick"""
+
+    handover: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """rtc, sync, naive or ensemble"""
+
+    floor: bool = False
+    """measure beside it how late an empty loop is on this machine; needs --max-seconds"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the outcome as JSON; - is standard output"""
+
+
+def launch(options: LaunchOptions) -> int:
+    """The command."""
+    output = Output(options.json)
+    _check(options)
+
+    from ideomotor.control import board as boards
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.control.robots.drivers import driver_of
+    from ideomotor.launch import flight
+    from ideomotor.launch.flight_log import PICTURE, REPORT, FlightLog
+    from ideomotor.launch.policy import policy_folder, policy_name
+    from ideomotor.launch.preflight import measure_cameras, preflight, tables
+    from ideomotor.vla.glance import glance
+
+    embodiment = load_embodiment(options.robot)
+    driver, policy = driver_of(embodiment), policy_folder(options.policy)
+    facts = glance(policy)
+    facts.check(embodiment)
+    folder = options.log or _usual_folder(embodiment.name)
+    with contextlib.ExitStack() as stack:
+        body = stack.enter_context(_body(options, embodiment))
+        for fault in options.fault:
+            if body.inject and not _comes_later(fault):
+                body.inject(fault)
+        servos = driver.look(embodiment, body.port, body.calibration)
+        board = boards.create(embodiment)
+        stack.callback(board.close)
+        cameras = measure_cameras(board, body.cameras(board), embodiment, body.sources)
+        found = preflight(
+            flight.slowed(embodiment, options.speed),
+            body,
+            servos,
+            cameras,
+            policy_name(options.policy),
+            facts,
+        )
+        output.text.print(tables(found))
+        log = FlightLog(board, embodiment, folder, body.instruction)
+        stack.callback(log.close)
+        about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": _as_json(options)}
+        about["preflight"] = dataclasses.asdict(found)
+        write_whole(folder / REPORT, _text(about | {"outcome": None}))
+        dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""
+        output.text.print(f"log: {folder}\nstarting the policy{dry}", markup=False)
+        order = flight.Order(
+            embodiment=embodiment,
+            robot=options.robot,
+            body=body,
+            policy=policy,
+            handover=options.handover,
+            seed=options.seed,
+            max_ticks=_ticks(options, embodiment),
+            speed=options.speed,
+            countdown_s=options.countdown,
+            dry_run=options.dry_run,
+            floor=options.floor,
+            late_faults=tuple(filter(_comes_later, options.fault)),
+        )
+        flown = flight.fly(order, board, _live_console())
+        result = flight.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
+        facts_of_episode = {"success": result["solved"], "task_name": options.task} if body.solved else {}
+        try:
+            result["logged"] = log.finish(facts_of_episode)
+        except UserError as error:  # the run is over and its outcome counts all the same
+            result["logged"], result["faults"] = None, [*result["faults"], str(error)]
+        write_whole(folder / REPORT, _text(about | {"outcome": result}))
+        if picture := flight.picture(order, flown):
+            write_whole(folder / PICTURE, picture)
+        _tell(result, output)
+        if result["motors_on"] and sys.stdin and sys.stdin.isatty():
+            result["motors_on"] = not _let_go(output, lambda: driver.let_go(embodiment, body.port))
+            write_whole(folder / REPORT, _text(about | {"outcome": result}))
+    output.result(result)
+    if flown.outcome.interrupted or result["stop_reason"].startswith("emergency stop"):
+        return 130
+    return 0 if result["stop_reason"] == flight.FINISHED and not result["faults"] else 1
+
+
+def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.AbstractContextManager[Body]:
+    from ideomotor.launch.body import real_arm, simulated_arm
+
+    if options.twin:
+        return simulated_arm(
+            embodiment, options.robot, options.task, options.seed, options.instruction, options.camera
+        )
+    arm = real_arm(embodiment, options.port, options.arm, options.instruction, options.camera)
+    return contextlib.nullcontext(arm)
+
+
+def _let_go(output: Output, switch_off: Callable[[], bool]) -> bool:
+    """Switches the motors off when there is a hand under the arm; whether they all are."""
+    output.text.print("The motors are on and hold the arm.")
+    output.text.print("Hold it by hand and press Enter to switch them off (Ctrl-C: leave them on).")
+    try:
+        if not sys.stdin.readline():
+            return False
+    except KeyboardInterrupt:
+        return False
+    off = switch_off()
+    output.text.print("The motors are off." if off else "Not all motors are off: cut the supply.")
+    return off
+
+
+def _tell(result: dict[str, Any], output: Output) -> None:
+    """The outcome for people."""
+    from ideomotor.launch.loop_figures import table
+
+    say = functools.partial(output.text.print, markup=False)
+    if result["warning"]:
+        say(f"warning: {result['warning']}")
+    if result["ticks"]:
+        output.text.print(table(result, result["control_hz"]))
+        counts = result["interventions_by_reason"]
+        changes = ", ".join(f"{reason} {ticks}" for reason, ticks in counts.items()) or "none"
+        say(f"safety       ticks with a changed command: {changes}")
+    for fault in result["faults"]:
+        say(f"fault        {fault}")
+    say(
+        f"ended        {result['stop_reason']}" + (f", at stage {result['stage']}" if result["stage"] else "")
+    )
+    if result["solved"] is not None:
+        say(f"task         {'solved' if result['solved'] else 'NOT solved'}")
+    if logged := result["logged"]:
+        lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
+        say(f"log          {result['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
+
+
+def _comes_later(fault: str) -> bool:
+    return any(word.startswith("at=") for word in fault.split())
+
+
+def _ticks(options: LaunchOptions, embodiment: Embodiment) -> int | None:
+    return None if options.max_seconds is None else round(options.max_seconds * embodiment.control_hz)
+
+
+def _usual_folder(robot: str) -> Path:
+    """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    state = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
+    return state / "ideomotor" / "launches" / f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def _live_console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _as_json(options: LaunchOptions) -> dict[str, Any]:
+    fields = dataclasses.asdict(options)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def _check(options: LaunchOptions) -> None:
+    handover(options.handover)
+    if options.twin and options.port:
+        raise UserError("port: --port and --twin exclude each other")
+    if options.fault and not options.twin:
+        raise UserError("fault: faults are the twin's, expected --twin")
+    if options.fault:
+        from ideomotor.sim.twin.faults import parse_fault
+
+        for fault in options.fault:
+            parse_fault(fault, 0.0)
+    if options.max_seconds is not None and not 0.1 <= options.max_seconds <= 86400:
+        raise UserError(f"max-seconds: got {options.max_seconds}, expected 0.1 to 86400")
+    if not 0 <= options.countdown <= 60:
+        raise UserError(f"countdown: got {options.countdown}, expected 0 to 60")
+    if not 0.05 <= options.speed <= 1:
+        raise UserError(f"speed: got {options.speed}, expected a share from 0.05 to 1")
+    if options.seed < 0:
+        raise UserError(f"seed: got {options.seed}, expected at least 0")
+    if options.floor and options.max_seconds is None:
+        raise UserError("floor: expected --max-seconds with it")
+    if options.log and options.log.exists() and (not options.log.is_dir() or any(options.log.iterdir())):
+        raise UserError(f"log: {str(options.log)!r} is there already, expected an empty or a new folder")

@@ -1,0 +1,41 @@
+"""What a policy is for is known without loading it."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.vla.glance import WEIGHTS, bundled_checkpoint, glance
+
+ROBOT = load_embodiment("so101")
+
+
+def test_a_policy_says_which_robot_and_cameras_it_is_for() -> None:
+    facts = glance(bundled_checkpoint())
+    assert facts.cameras == ("front", "wrist") and facts.processor.embodiment == "so101"
+    facts.check(ROBOT)
+    with pytest.raises(UserError, match="looks through camera wrist, which so101 lacks .it has front"):
+        facts.check(dataclasses.replace(ROBOT, cameras=ROBOT.cameras[:1]))
+    with pytest.raises(UserError, match="trained for robot 'so101'"):
+        facts.check(dataclasses.replace(ROBOT, name="another"))
+
+
+def test_a_policy_without_weights_is_refused(tmp_path) -> None:
+    folder = tmp_path / "policy"
+    shutil.copytree(bundled_checkpoint(), folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(UserError, match="model.safetensors: no such file"):
+        glance(folder)
+
+
+def test_a_glance_loads_no_torch() -> None:
+    code = (
+        "import sys; from ideomotor.vla.glance import *; glance(bundled_checkpoint()); "
+        "print('torch' in sys.modules, 'transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,71 @@
+"""What a checkpoint is for, without loading it: reads its small files, and imports no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.vla.processor import Processor, load_processor
+
+FORMAT = "ideomotor-policy-3"  # 2: the decoder predicts chunks; 3: words are written into the plan
+CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """What a policy was made for."""
+
+    processor: Processor
+    cameras: tuple[str, ...]  # that it looks through
+
+    def check(self, embodiment: Embodiment) -> None:
+        """Raises UserError unless the policy can drive that robot with that robot's cameras."""
+        self.processor.check(embodiment)
+        has = [camera.name for camera in embodiment.cameras]
+        if missing := [name for name in self.cameras if name not in has]:
+            raise UserError(
+                f"policy: it looks through camera {', '.join(missing)}, which {embodiment.name} lacks "
+                f"(it has {', '.join(has) or 'none'})"
+            )
+
+
+def glance(folder: Path) -> PolicyFacts:
+    """Returns what a checkpoint folder is for.
+
+    Raises:
+        UserError: no policy in it; the message names the file.
+    """
+    config = read_config(folder)
+    if "decoder" not in config:
+        raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
+    try:
+        cameras = [*config["interpreter"]["cameras"], *config["decoder"]["cameras"]]
+        names = tuple(dict.fromkeys(map(str, cameras)))
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG}: cameras: missing or not names ({error!r})") from None
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder / WEIGHTS}: no such file, expected the policy's weights")
+    return PolicyFacts(load_processor(folder / PROCESSOR), names)
+
+
+def bundled_checkpoint() -> Path:
+    """The checkpoint that comes with the package."""
+    return Path(__file__).parent / "checkpoints" / "spine"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A policy's config.json; UserError naming what is wrong with the folder or the file."""
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise UserError(f"policy: no such folder: {folder}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT or "interpreter" not in config:
+        raise UserError(f"{path}: not a policy's config, expected format {FORMAT!r}")
+    return config
