@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.geometry import WORLD, Geometry, Link
+from ideomotor.control.geometry import WORLD, Capsule, Geometry, Link
 from ideomotor.control.kinematics import Kinematics
 
 REASONS = ("workspace", "table", "self_collision")
@@ -106,7 +106,7 @@ def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return product[0] + product[1] + product[2]
 
 
-def _square_length(capsule) -> float:
+def _square_length(capsule: Capsule) -> float:
     return max(float(np.sum(np.subtract(capsule.end, capsule.start) ** 2)), 1e-12)
 
 
