@@ -1,9 +1,8 @@
 """What a robot's body looks like to its safety filter, read from the section `geometry` of its file.
 
-A tree of links, each moved against its parent by at most one joint and wrapped in capsules (all points
-within `radius` of a segment, which makes distances cheap and exact). With it come the table, the point that
-the workspace box is meant for, and the pairs of links that must stay apart. Capsules must contain the link:
-what they leave out is not protected.
+A tree of links, each moved against its parent by at most one joint and packed into boxes. With it come the
+table, the point that the workspace box is meant for, and the pairs of links that must stay apart. The boxes
+must contain the link: what they leave out is not protected.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ Vector = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Capsule:
-    """All points within `radius` [m] of the segment from `start` to `end`, both (3,) [m] in the link's frame."""
+class Box:
+    """A part of a link, in the link's frame."""
 
-    start: Vector
-    end: Vector
-    radius: float
+    position: Vector  # (3,) [m], of its centre
+    half: Vector  # (3,) [m], half extents, above 0
+    quaternion: Vector = (1.0, 0.0, 0.0, 0.0)  # (4,) wxyz
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Link:
     quaternion: Vector  # (4,) wxyz
     joint: str | None  # turns about (unit rad) or slides along (unit m) `axis`; None: fixed to the parent
     axis: Vector  # (3,) unit vector in the link's frame
-    capsules: tuple[Capsule, ...]
+    boxes: tuple[Box, ...]
     table_margin: float | None  # [m], of this link; None: the table's
 
 
@@ -97,7 +96,7 @@ def parse_geometry(item: Field, joints: Sequence[str]) -> Geometry:
 
 def _link(item: Field, before: list[Link], joints: Sequence[str]) -> Link:
     fields = item.record(
-        ("name", "parent", "position", "quaternion"), ("joint", "axis", "capsules", "table_margin")
+        ("name", "parent", "position", "quaternion"), ("joint", "axis", "boxes", "table_margin")
     )
     name = fields["name"].text()
     if name == WORLD or name in [link.name for link in before]:
@@ -117,19 +116,19 @@ def _link(item: Field, before: list[Link], joints: Sequence[str]) -> Link:
         quaternion=_unit(fields["quaternion"], 4),
         joint=joint,
         axis=_unit(fields["axis"], 3) if joint else (0.0, 0.0, 1.0),
-        capsules=tuple(_capsule(entry) for entry in fields["capsules"].items())
-        if "capsules" in fields
-        else (),
+        boxes=tuple(_box(entry) for entry in fields["boxes"].items()) if "boxes" in fields else (),
         table_margin=fields["table_margin"].number(above=-1.0, below=1.0)
         if "table_margin" in fields
         else None,
     )
 
 
-def _capsule(item: Field) -> Capsule:
-    fields = item.record(("start", "end", "radius"))
-    radius = fields["radius"].number(above=0.0, below=10.0)
-    return Capsule(fields["start"].vector(3), fields["end"].vector(3), radius)
+def _box(item: Field) -> Box:
+    fields = item.record(("position", "half"), ("quaternion",))
+    half = tuple(entry.number(above=0.0, below=10.0) for entry in fields["half"].items(3))
+    if "quaternion" not in fields:
+        return Box(fields["position"].vector(3), half)
+    return Box(fields["position"].vector(3), half, _unit(fields["quaternion"], 4))
 
 
 def _pair(item: Field, links: list[Link]) -> tuple[str, str]:

@@ -73,10 +73,10 @@ class Kinematics:
             np.matmul(poses[parent], local[i], out=poses[i + 1])
         return np.ascontiguousarray(poses.transpose(2, 1, 0, 3))
 
-    def weights(self, link: str, point: tuple[float, ...]) -> np.ndarray:
-        """Returns (4 F,), the column that maps reshaped `frames` to where `point` (3,) of a link is."""
+    def weights(self, link: str, vector: tuple[float, ...]) -> np.ndarray:
+        """Returns (4 F,), the column that maps reshaped `frames` to a homogeneous `vector` (4,) of a link."""
         column = np.zeros((len(self.names), 4))
-        column[self.names.index(link)] = (*point, 1.0)
+        column[self.names.index(link)] = vector
         return column.ravel()
 
 
