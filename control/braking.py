@@ -7,6 +7,8 @@ commands whose finite differences keep the limits, since they are averages of th
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -25,20 +27,21 @@ def stopping_positions(
         max_acceleration, max_jerk: (A,), above 0.
         dt: one tick [s].
     """
-    a, j = acceleration, max_jerk
-    left = velocity + a * np.abs(a) / (2 * j)  # the velocity if jerk led straight to no acceleration
-    side = np.where(left == 0.0, np.sign(a), -np.sign(left))  # of the braking acceleration
-    a_side, v_side = side * a, side * velocity  # v_side is to be raised to 0
-    peak = np.minimum(np.sqrt(np.maximum(0.5 * a_side * a_side - j * v_side, 0.0)), max_acceleration)
-    rising = np.maximum(peak - a_side, 0.0) / j
-    falling = peak / j
-    gained = 0.5 * (peak + a_side) * rising + 0.5 * peak * falling
-    held = np.maximum(-v_side - gained, 0.0) / max_acceleration * (peak >= max_acceleration)
-    second, end = rising + held, rising + held + falling
-    ticks = int(np.ceil(end.max() / dt - 1e-6)) if end.any() else 1
+    v, a, j = velocity, acceleration, max_jerk
+    left = v + a * np.abs(a) / (2 * j)  # the velocity if jerk led straight to no acceleration
+    side = np.copysign(1.0, -left)  # of the braking acceleration; seen from there v is to be raised to 0
+    v_side, a_square = side * v, 0.5 * a * a
+    peak = np.minimum(np.sqrt(np.maximum(a_square - j * v_side, 0.0)), max_acceleration)
+    ends = np.zeros((4, 1, len(v)))  # of the phases, the first of which begins at 0
+    rising, second, end = ends[1:, 0]
+    np.maximum((peak - side * a) / j, 0.0, out=rising)
+    held = np.maximum((a_square - peak * peak) / j - v_side, 0.0) / max_acceleration
+    np.add(rising, held, out=second)
+    np.add(second, peak / j, out=end)
+    ticks = max(math.ceil(float(end.max()) / dt - 1e-6), 1)
     t = dt * np.arange(1.0, ticks + 1.0)[:, None]  # (T, 1)
-    since = np.maximum(t - np.stack([np.zeros_like(end), rising, second, end])[:, None], 0.0)  # (4, T, A)
+    since = np.maximum(t - ends, 0.0)  # (4, T, A)
     since *= since
-    velocities = velocity + a * t + 0.5 * side * j * (since[0] - since[1] - since[2] + since[3])
-    velocities[t[:, 0] >= end.max() - 1e-9] = 0.0
+    velocities = v + a * t + (0.5 * side * j) * (since[0] - since[1] - since[2] + since[3])
+    velocities[-1] = 0.0
     return position + dt * np.add.accumulate(velocities)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from ideomotor.control.calibration import Calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.sts_bus import StsBus
 from ideomotor.control.servo_bus import Servo, ServoBus
+from ideomotor.control.start import check_start
 
 TRIES = 3
 PATIENCE = 0.1  # [s] for the replies to one request: no tick depends on it here
@@ -103,7 +106,10 @@ def bring_up(
     Raises:
         UserError: something is not as expected; nothing was switched on before all checks had passed.
     """
-    check(survey(bus, layout), layout, calibration)
+    reports = survey(bus, layout)
+    check(reports, layout, calibration)
+    offsets = [report.counts - known.zero for report, known in zip(reports, calibration.joints, strict=True)]
+    check_start(embodiment, np.array(offsets) / [servo.counts_per_unit for servo in layout.servos])
     for servo, joint in zip(layout.servos, embodiment.joints, strict=True):
         share = min(1.0, joint.max_effort / (servo.model.stall_torque * servo.gear_ratio))
         write(bus, servo, reg.ACCELERATION, 254)
