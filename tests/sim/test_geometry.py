@@ -28,8 +28,9 @@ def load(name: str) -> tuple[Embodiment, mujoco.MjModel, mujoco.MjData]:
     robot = load_embodiment(name)
     spec = mujoco.MjSpec()
     MODELS[name](spec, robot)
+    for geom in spec.geoms:
+        geom.contype = geom.conaffinity = 1  # let the arm touch itself
     model = spec.compile()
-    model.geom_contype[:] = model.geom_conaffinity[:] = 1  # let the arm touch itself
     return robot, model, mujoco.MjData(model)
 
 
