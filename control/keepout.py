@@ -5,6 +5,7 @@ passed if its own stop (`braking.stopping_positions`) is clear; else the arm goe
 before, which is clear as well. An arm that is asked for something forbidden therefore decelerates in time
 and stands before it, and a command that leads away passes again. While one is not passed as it is, a share
 of the way from the stop to the command is tried: halved when that is not clear, growing again when it is.
+Joints that would lead nearer to what is close then stand, so that the others can lead away or slide along.
 
 Of a stop every second tick is looked at. In between a distance can fall by at most (2 dt)² / 8 times its
 second derivative, which for arms of a desk's size is below 30 m/s² (25 rad/s² at 0.4 m on a few joints, and
@@ -26,6 +27,8 @@ SLACK = 1e-3  # [m]
 TOLERANCE = 1e-9  # [m], for an arm that starts closer than the margins and may only move away
 LEAST_SHARE = 1 / 64
 GROWTH = 1.2
+CLOSE = 0.01  # [m], beyond the margins
+PROBE = 1e-4  # [rad or m], to find out which way a joint leads
 
 
 class KeepOut:
@@ -51,6 +54,7 @@ class KeepOut:
         self._least = np.minimum(self._clearance(p[None])[0], SLACK)  # (M,) [m]
         self._stop = self._stopping(p, v, a)
         self._share = 1.0
+        self._stands = np.zeros(len(p), dtype=bool)
         self._why: tuple[str, ...] = ()
 
     def limit(
@@ -71,13 +75,15 @@ class KeepOut:
         command, stopping = wanted, None
         if self._share < 1.0:
             stopping = within_limits(self._stop[0])
-            command = stopping + self._share * (wanted - stopping)
-        stop, broken = self._try(command, p, v)
+            command = stopping + self._share * np.where(self._stands, 0.0, wanted - stopping)
+        stop, broken = self._try(command, p, v, wanted - p if self._share < 1.0 else None)
         if stop is not None:
             self._stop = stop
             why = self._why if self._share < 1.0 else ()
             self._share = min(GROWTH * self._share, 1.0)
             return command, why
+        if self._share == 1.0:
+            self._stands[:] = False
         self._share = max(0.5 * self._share, LEAST_SHARE)
         self._why = broken
         if stopping is None:
@@ -90,12 +96,22 @@ class KeepOut:
         return stopping, broken
 
     def _try(
-        self, command: np.ndarray, p: np.ndarray, v: np.ndarray
+        self, command: np.ndarray, p: np.ndarray, v: np.ndarray, way: np.ndarray | None
     ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-        """Returns the stop (T, A) after `command` if it is clear; else None and what is in its way."""
+        """Returns the stop (T, A) after `command` if it is clear; else None and what is in its way.
+
+        With the `way` (A,) that is wanted it also finds out which joints shall stand at the next tick.
+        """
         velocity = (command - p) / self._dt
         stop = self._stopping(command, velocity, (velocity - v) / self._dt)
-        clearance = self._clearance(np.concatenate((command[None], stop[1::2], stop[-1:])))
+        postures = [command[None], stop[1::2], stop[-1:]]
+        if way is not None:
+            postures.append(command + PROBE * np.diag(np.sign(way)))
+        clearance = self._clearance(np.concatenate(postures))
+        if way is not None:
+            clearance, probes = clearance[: -len(way)], clearance[-len(way) :]
+            close = clearance[0] < CLOSE
+            self._stands = (probes[:, close] < clearance[0, close] - TOLERANCE).any(1)
         broken = (clearance < self._least - TOLERANCE).any(0)
         if broken.any():
             kinds = set(self._clearance.reasons[broken].tolist())

@@ -13,7 +13,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 
 OUTSIDE = {"rad": np.radians(5.0), "m": 0.005}  # beyond a joint's range, by its unit
-CLOSER = 0.008  # [m] than the margins of table and self-collision
+CLOSER = 0.015  # [m] than the margins of table and self-collision: boxes are wider than parts, and arms rest folded
 FIRST_STEP_S = 0.25  # the first target must be within this at full speed
 REMEDY = "support the arm, switch its power off, put it where it is free, and start again"
 
