@@ -1,5 +1,6 @@
 """The safety filter as a specification: joints' limits always hold, and what keeps them is never touched."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ HZ = ROBOT.control_hz
 START = (ROBOT.lower + ROBOT.upper) / 2
 ARMS = 8
 TICKS = 256
-EXAMPLES = 100  # each of TICKS ticks for ARMS arms: 204,800 ticks of one arm
+EXAMPLES = max(int(os.environ.get("IDEOMOTOR_TICKS", "204800")) // (TICKS * ARMS), 1)  # ticks of one arm
 
 
 def with_joints(joints: list[Joint], control_hz: int = HZ) -> Embodiment:
