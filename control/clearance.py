@@ -34,7 +34,9 @@ class Clearance:
         kinematics = self._kinematics = Kinematics(embodiment, geometry)
         self._walls = np.array([embodiment.workspace_lower, embodiment.workspace_upper])  # (2, 3)
         self._tip = kinematics.weights(geometry.tip_link, (*geometry.tip_position, 1.0))  # (4 F,)
-        self.names = [f"{geometry.tip_link}, {side} wall in {axis}" for side in ("lower", "upper") for axis in "xyz"]
+        self.names = [
+            f"{geometry.tip_link}, {side} wall in {axis}" for side in ("lower", "upper") for axis in "xyz"
+        ]
 
         low = [(link, box) for link in _movable(geometry) for box in link.boxes]
         low = low if geometry.table_height is not None else []
@@ -42,7 +44,9 @@ class Clearance:
         edges = [_edges(kinematics, link, box) for link, box in low]
         self._centres = np.reshape(centres, (-1, len(self._tip))).T.copy()  # (4 F, T)
         self._edges = np.reshape(edges, (-1, 3, len(self._tip))).transpose(1, 2, 0).copy()  # (3, 4 F, T)
-        self._low = np.array([(geometry.table_height or 0.0) + _table_margin(geometry, link) for link, _ in low])
+        self._low = np.array(
+            [(geometry.table_height or 0.0) + _table_margin(geometry, link) for link, _ in low]
+        )
         self.names += [f"{link.name}, table" for link, _ in low]
 
         pairs = [
@@ -94,11 +98,16 @@ class _Capsules:
             row = []
             for link, box in pair:
                 start, end, radius = _capsule_around(box)
-                row += [kinematics.weights(link.name, (*start, 1.0)), kinematics.weights(link.name, (*end, 1.0))]
+                row += [
+                    kinematics.weights(link.name, (*start, 1.0)),
+                    kinematics.weights(link.name, (*end, 1.0)),
+                ]
                 lengths.append(max(float(((end - start) ** 2).sum()), 1e-12))
                 radii.append(radius)
             ends.append(row)
-        starts, stops, others, other_stops = np.reshape(ends, (-1, 4, 4 * len(kinematics.names))).transpose(1, 2, 0)
+        starts, stops, others, other_stops = np.reshape(ends, (-1, 4, 4 * len(kinematics.names))).transpose(
+            1, 2, 0
+        )
         self._weights = np.stack([stops - starts, other_stops - others, starts - others])[:, None]
         self._lengths = np.reshape(lengths, (-1, 2)).T  # (2, P) [m²]
         self._radii = np.reshape(radii, (-1, 2)).sum(1) + margin
@@ -120,7 +129,11 @@ class _Boxes:
             poses, halves = np.zeros((len(pairs), 4, 4)), np.zeros((3, len(pairs)))
             for i, pair in enumerate(pairs):
                 box = pair[k][1]
-                poses[i, :3, :3], poses[i, :3, 3], poses[i, 3, 3] = rotation(box.quaternion), box.position, 1.0
+                poses[i, :3, :3], poses[i, :3, 3], poses[i, 3, 3] = (
+                    rotation(box.quaternion),
+                    box.position,
+                    1.0,
+                )
                 halves[:, i] = box.half
             sides.append((links, poses, halves))
         self._sides = sides
@@ -128,7 +141,10 @@ class _Boxes:
     def gaps(self, frames: np.ndarray, posture: np.ndarray, pair: np.ndarray) -> np.ndarray:
         """Returns (K,) [m] for K pairs at postures of frames (3, N, F, 4)."""
         (one, half_one), (other, half_other) = (
-            ((frames[:, posture, links[pair]].swapaxes(0, 1) @ poses[pair]).transpose(1, 2, 0), halves[:, pair])
+            (
+                (frames[:, posture, links[pair]].swapaxes(0, 1) @ poses[pair]).transpose(1, 2, 0),
+                halves[:, pair],
+            )
             for links, poses, halves in self._sides
         )  # poses (3, 4, K)
         return box_gap(one[:, :3], half_one, other[:, :3], half_other, other[:, 3] - one[:, 3])
@@ -187,7 +203,9 @@ def _capsule_around(box: Box) -> tuple[np.ndarray, np.ndarray, float]:
     half = np.array(box.half)
     long = int(half.argmax())
     across = float(np.linalg.norm(np.delete(half, long)))
-    radius = 1.1 * across  # a little more than the cross-section needs, so that it ends nearer to the box's ends
+    radius = (
+        1.1 * across
+    )  # a little more than the cross-section needs, so that it ends nearer to the box's ends
     end = rotation(box.quaternion)[:, long] * max(half[long] - np.sqrt(radius**2 - across**2), 0.0)
     if half[long] ** 2 + across**2 < radius**2:
         radius = float(np.linalg.norm(half))

@@ -13,7 +13,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 
 OUTSIDE = {"rad": np.radians(5.0), "m": 0.005}  # beyond a joint's range, by its unit
-CLOSER = 0.015  # [m] than the margins of table and self-collision: boxes are wider than parts, and arms rest folded
+CLOSER = 0.015  # [m] than the margins: boxes are wider than parts, and arms rest folded or on the table
 FIRST_STEP_S = 0.25  # the first target must be within this at full speed
 REMEDY = "support the arm, switch its power off, put it where it is free, and start again"
 
@@ -37,7 +37,9 @@ def check_start(embodiment: Embodiment, position: np.ndarray) -> None:
     beyond = np.where(clearance.reasons == REASONS.index("workspace"), np.inf, clearance(position[None])[0])
     worst = int(beyond.argmin())
     if beyond[worst] < -CLOSER:
-        where = ", ".join(f"{name} {value:.2f}" for name, value in zip(embodiment.joint_names, position, strict=True))
+        where = ", ".join(
+            f"{name} {value:.2f}" for name, value in zip(embodiment.joint_names, position, strict=True)
+        )
         raise UserError(
             f"start: {clearance.names[worst]}: {-1000 * beyond[worst]:.0f} mm closer than allowed, "
             f"expected at most {1000 * CLOSER:.0f} mm, at {where}; {REMEDY}"

@@ -1,6 +1,6 @@
-"""Whatever is asked for, no command comes near table, walls or the arm itself, and what is free passes as it is.
+"""Whatever is asked for, no command comes near table, walls or the arm itself; what is free passes as it is.
 
-    IDEOMOTOR_TICKS=1000000 .venv/bin/pytest tests/control/test_keepout.py     # 10,000 by default
+IDEOMOTOR_TICKS=1000000 .venv/bin/pytest tests/control/test_keepout.py     # 10,000 by default
 """
 
 import os
@@ -31,7 +31,8 @@ RATES = (ROBOT.max_velocity, ROBOT.max_acceleration, ROBOT.max_jerk)
 POSTURES = np.random.default_rng(0).uniform(ROBOT.lower, ROBOT.upper, (4000, len(HOME)))
 REACHED = CLEARANCE(POSTURES)
 FORBIDDEN = {
-    reason: POSTURES[(REACHED[:, CLEARANCE.reasons == row] < -0.01).any(1)] for row, reason in enumerate(REASONS)
+    reason: POSTURES[(REACHED[:, CLEARANCE.reasons == row] < -0.01).any(1)]
+    for row, reason in enumerate(REASONS)
 }
 FREE = POSTURES[(REACHED > 0.03).all(1)]
 
@@ -62,12 +63,16 @@ def stream(rng: np.random.Generator, kind: str, period: int, size: float, broken
     return targets
 
 
-def deliver(rng: np.random.Generator, controller: Controller, targets: np.ndarray, trouble: float) -> np.ndarray:
-    """Runs the targets as chunks that come late, twice, in another order or not at all; the commands (T, A)."""
+def deliver(
+    rng: np.random.Generator, controller: Controller, targets: np.ndarray, trouble: float
+) -> np.ndarray:
+    """Runs targets as chunks that come late, twice, in another order or not at all; the commands (T, A)."""
     horizon, every = 24, int(rng.integers(4, 20))
     arrivals: dict[int, list[ActionChunk]] = {}
     for starts in range(0, TICKS, every):
-        chunk = ActionChunk(targets[starts : starts + horizon].astype(np.float32), HZ, starts, starts / HZ, starts / HZ)
+        chunk = ActionChunk(
+            targets[starts : starts + horizon].astype(np.float32), HZ, starts, starts / HZ, starts / HZ
+        )
         for _ in range(rng.choice([1, 0, 2], p=[1 - trouble, trouble / 2, trouble / 2])):
             late = int(rng.integers(0, 40)) if rng.random() < trouble else 0
             arrivals.setdefault(starts + late, []).append(chunk)
@@ -151,11 +156,13 @@ def test_motion_in_free_space_passes_to_the_bit(seed: int) -> None:
 
 def test_an_arm_that_starts_too_close_may_only_move_away() -> None:
     assert ROBOT.geometry
-    close = replace(ROBOT.geometry, table_height=float(CLEARANCE(HOME[None])[0][6:].min() * 0 + 0.04))
-    robot = replace(ROBOT, geometry=close)
-    clearance = Clearance(robot, close)
+    raised = replace(ROBOT.geometry, table_height=0.04)
+    robot = replace(ROBOT, geometry=raised)
+    clearance = Clearance(robot, raised)
     low = clearance.reasons == REASONS.index("table")
-    start = next(p for p, c in zip(POSTURES, clearance(POSTURES), strict=True) if -0.02 < c[low].min() < -0.01 and c[~low].min() > 0.02)  # fmt: skip
+    reached = clearance(POSTURES)
+    depth, others = reached[:, low].min(1), reached[:, ~low].min(1)
+    start = POSTURES[(-0.02 < depth) & (depth < -0.01) & (others > 0.02)][0]
     safety = SafetyFilter(robot)
     safety.reset(start)
     rng = np.random.default_rng(0)
@@ -183,7 +190,9 @@ def test_distances_of_capsules_and_boxes() -> None:
     one, other = ends - starts
     distance = segment_distance(one, other, starts[0] - starts[1], (one**2).sum(0), (other**2).sum(0))
     shares = np.linspace(0, 1, 101)
-    points = [start[..., None] + way[..., None] * shares for start, way in zip(starts, (one, other), strict=True)]
+    points = [
+        start[..., None] + way[..., None] * shares for start, way in zip(starts, (one, other), strict=True)
+    ]
     sampled = np.linalg.norm(points[0][..., :, None] - points[1][..., None, :], axis=0).min((1, 2))
     assert (distance <= sampled + 1e-9).all() and (sampled - distance).max() < 0.02
 

@@ -33,16 +33,22 @@ def test_home_an_arm_at_rest_and_one_at_its_end_stop_may_start() -> None:
 
 
 def test_a_joint_out_of_range_is_refused_by_name() -> None:
-    with pytest.raises(UserError, match=r"^start: wrist_flex: got 1\.858 rad, expected -1\.658 to 1\.658; support"):
+    with pytest.raises(
+        UserError, match=r"^start: wrist_flex: got 1\.858 rad, expected -1\.658 to 1\.658; support"
+    ):
         check_start(ROBOT, HOME + np.eye(6)[3] * (ROBOT.upper[3] + 0.2 - HOME[3]))
 
 
-@pytest.mark.parametrize(("reason", "words"), [("table", "table"), ("self_collision", "(shoulder|upper_arm|base), ")])
+@pytest.mark.parametrize(
+    ("reason", "words"), [("table", "table"), ("self_collision", "(shoulder|upper_arm|base), ")]
+)
 def test_an_arm_in_collision_is_refused_before_anything_moves(reason: str, words: str) -> None:
     position = deep(reason)
     controller = Controller(ROBOT)
     zeros = np.zeros(6)
-    with pytest.raises(UserError, match=rf"^start: .*{words}.*: \d+ mm closer than allowed.*elbow_flex {position[2]:.2f}"):
+    with pytest.raises(
+        UserError, match=rf"^start: .*{words}.*: \d+ mm closer than allowed.*elbow_flex {position[2]:.2f}"
+    ):
         controller.reset(RobotState(0.0, position, zeros, zeros))
 
 

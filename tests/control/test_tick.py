@@ -229,7 +229,9 @@ def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
     boards.pack_chunk(record, ActionChunk(far, HZ, bench.tick, now, now), 1)
     bench.board.chunk.write(record)
     bench.run(20)
-    assert bench.stage is Stage.HOLD and bench.reason.startswith("start: shoulder_pan: the first target is 1.5")
+    assert bench.stage is Stage.HOLD and bench.reason.startswith(
+        "start: shoulder_pan: the first target is 1.5"
+    )
     np.testing.assert_array_equal(bench.servos.position, before)
 
 

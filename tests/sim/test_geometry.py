@@ -20,8 +20,18 @@ from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.world import World
 
 MODELS: dict[str, Callable[[mujoco.MjSpec, Embodiment], None]] = {"so101": add_so101}
-NEIGHBOURS = {("base", "shoulder"), ("shoulder", "upper_arm"), ("upper_arm", "lower_arm"), ("lower_arm", "wrist")}
-ONE_PIECE = {"wrist", "gripper", "camera_mount", "moving_jaw"}  # turn against each other without meeting, or grip
+NEIGHBOURS = {
+    ("base", "shoulder"),
+    ("shoulder", "upper_arm"),
+    ("upper_arm", "lower_arm"),
+    ("lower_arm", "wrist"),
+}
+ONE_PIECE = {
+    "wrist",
+    "gripper",
+    "camera_mount",
+    "moving_jaw",
+}  # turn against each other without meeting, or grip
 
 
 def load(name: str) -> tuple[Embodiment, mujoco.MjModel, mujoco.MjData]:
