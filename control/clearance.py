@@ -21,6 +21,8 @@ REASONS = ("workspace", "table", "self_collision")
 PARALLEL = 1e-6  # squared sine below which two edges span no axis
 NEXT, AFTER = [1, 2, 0], [2, 0, 1]
 
+Pair = tuple[tuple[Link, Box], tuple[Link, Box]]
+
 
 class Clearance:
     """The clearances of one robot's postures, beyond the margins in its file: at least 0 is allowed.
@@ -92,7 +94,7 @@ class Clearance:
 class _Capsules:
     """A capsule around each box, along its longest edge."""
 
-    def __init__(self, kinematics: Kinematics, pairs: list, margin: float) -> None:
+    def __init__(self, kinematics: Kinematics, pairs: list[Pair], margin: float) -> None:
         ends, lengths, radii = [], [], []
         for pair in pairs:
             row = []
@@ -122,7 +124,7 @@ class _Capsules:
 class _Boxes:
     """The boxes of the same pairs."""
 
-    def __init__(self, kinematics: Kinematics, pairs: list) -> None:
+    def __init__(self, kinematics: Kinematics, pairs: list[Pair]) -> None:
         sides = []
         for k in (0, 1):
             links = np.array([kinematics.names.index(pair[k][0].name) for pair in pairs], dtype=int)

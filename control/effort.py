@@ -18,7 +18,7 @@ class EffortLimit:
     """What is too much for too long."""
 
     share: float = 0.8  # of a joint's max_effort
-    for_s: float = 1.5  # [s] without a break
+    for_s: float = 1.8  # [s] without a break
 
 
 class EffortWatch:
