@@ -35,7 +35,8 @@ test interop: export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/pytho
 # The whole run tries for the environment with lerobot; a part takes it if it is there.
 test: $(READY)
 	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP) --seconds 240 --optional)
-	$(BIN)/pytest $(ARGS)
+	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/pytest -m "not realtime" -n 2 --dist loadfile)
+	$(if $(ARGS),,$(BIN)/pytest -m realtime)
 
 interop: $(READY)
 	@$(BIN)/python tests/interop/environment.py $(INTEROP)

@@ -3,6 +3,7 @@
 import os
 
 import hypothesis
+import pytest
 
 # Before numpy or torch load: one thread for each process, so that timings and float sums do not move with
 # the machine. (MUJOCO_GL is left alone: rendering must work with whatever the machine has.)
@@ -12,3 +13,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Shared cores stall for longer than hypothesis's deadline; in CI the same examples are drawn every time.
 hypothesis.settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("here")
+
+# Files whose tests wait for servos, processes and deadlines. `make test` runs them one after the other, after
+# the others, which share the cores.
+REALTIME = {
+    *("test_dynamixel.py", "test_fault_table.py", "test_take_over.py"),
+    *("test_loop.py", "test_seqlock.py", "test_tick.py"),
+    *("test_bench_loop.py", "test_calibrate.py", "test_cameras.py", "test_flight_log.py", "test_launch.py"),
+    *("test_runtime.py", "test_wallclock.py"),
+    *("test_dxl_twin.py", "test_twin.py"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name in REALTIME:
+            item.add_marker(pytest.mark.realtime)

@@ -86,7 +86,7 @@ def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingC
 
 def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
     """Changes how confidence is found in a policy's checkpoint, and nothing else of it."""
-    config = _read_config(folder) | {"confidence": asdict(confidence)}
+    config = read_config(folder) | {"confidence": asdict(confidence)}
     temporary = folder / f"{CONFIG}.partial"
     with temporary.open("wb") as file:
         file.write((json.dumps(config, indent=2) + "\n").encode())
