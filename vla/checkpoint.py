@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,13 @@ def save_parts(
     confidence: ConfidenceConfig,
     card: str = "",
 ) -> None:
-    """Writes a policy's checkpoint; an interrupted call leaves no half of one."""
+    """Writes a policy's checkpoint; an interrupted call leaves no half of one.
+
+    The interpreter's alignment is left out: a policy has no use for it.
+    """
     config = {
         "format": FORMAT,
-        "interpreter": asdict(interpreter.config),
+        "interpreter": asdict(replace(interpreter.config, align_dim=0)),
         "decoder": asdict(decoder.config),
         "sampling": asdict(sampling),
         "confidence": asdict(confidence),
@@ -194,6 +197,7 @@ def _write(
         f"{prefix}.{key}": tensor.detach().cpu().contiguous()
         for prefix, model in models.items()
         for key, tensor in _tensors(model).items()
+        if decoder is None or not key.startswith("align.")
     }
     save_file(tensors, partial / WEIGHTS, metadata={"format": "pt"})
     if card:

@@ -13,6 +13,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
 from ideomotor.vla.checkpoint import load_interpreter, save_confidence, save_interpreter
 from ideomotor.vla.confidence import ConfidenceConfig
+from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor
 
@@ -106,6 +107,18 @@ def test_an_interpreter_alone(policy: IdeomotorPolicy, tmp_path: Path) -> None:
     assert load_interpreter(tmp_path / "alone").hidden_dim == policy.interpreter.hidden_dim
     with pytest.raises(UserError, match="not a policy"):
         IdeomotorPolicy.from_pretrained(tmp_path / "alone")
+
+
+def test_a_policy_leaves_out_the_alignment_that_an_interpreter_alone_keeps(
+    policy: IdeomotorPolicy, tmp_path: Path
+) -> None:
+    plain = policy.interpreter
+    aligned = Interpreter(plain.vlm, plain.tokenizer, replace(plain.config, align_dim=8))
+    save_interpreter(aligned, tmp_path / "alone")
+    assert load_interpreter(tmp_path / "alone").align is not None
+    IdeomotorPolicy(aligned, policy.decoder, policy.processor).save_pretrained(tmp_path / "whole")
+    assert IdeomotorPolicy.from_pretrained(tmp_path / "whole").interpreter.align is None
+    assert not [key for key in load_file(tmp_path / "whole" / "model.safetensors") if "align" in key]
 
 
 def test_another_robot_is_refused(processor: Processor, so101: Embodiment) -> None:
