@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_nn
 
 from ideomotor.datasets.loader import WindowLoader
 
@@ -56,9 +55,19 @@ def shared(count: torch.Tensor) -> torch.Tensor:
 
 
 def gathered(rows: torch.Tensor) -> torch.Tensor:
-    """The rows of all processes; a loss of them gives every process the gradient of the whole batch."""
-    _, world = processes()
-    return torch.cat(dist_nn.all_gather(rows)) if world > 1 else rows
+    """The rows of all processes, for a loss that every process takes of the whole batch.
+
+    Only its own rows lead back to a process's weights, with a gradient that is as many times too large as
+    there are processes: the mean over them is then the gradient of the whole batch.
+    """
+    rank, world = processes()
+    if world == 1:
+        return rows
+    still = rows.detach().contiguous()
+    parts = [torch.empty_like(still) for _ in range(world)]
+    dist.all_gather(parts, still)
+    parts[rank] = still + world * (rows - still)
+    return torch.cat(parts)
 
 
 def mean_of_all(metrics: dict[str, float]) -> dict[str, float]:
