@@ -31,7 +31,7 @@ from ideomotor.launch.console import Output
 from ideomotor.train.action_objective import ActionObjective
 from ideomotor.train.frame_plans import read_plans
 from ideomotor.train.interpreter import new_interpreter
-from ideomotor.train.policy import action_batch, measure
+from ideomotor.train.policy import action_batch, displaceable, measure
 from ideomotor.train.recipe import Recipe, resolve
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scenes import PoolSettings, make_pool, scene_batch
@@ -163,12 +163,13 @@ def _second_stage(recipe: Recipe, interpreter: Interpreter, folder: Path) -> tup
         cache_root=folder / "cache",
     )
     plans = read_plans(interpreter.eval(), loader, lambda line: None)
-    processor, decoder = measure(loader), Decoder(config)
-    moving = np.array([joint not in body.grippers for joint in body.joint_names])
+    processor, decoder, moving = measure(loader), Decoder(config), displaceable(loader)
 
     def batch_at(step: int) -> Any:
         rng = np.random.default_rng([1, step])
-        return action_batch(loader.batch(step), plans, config.cameras, processor, stage, moving, rng, step)
+        batch = loader.batch(step)
+        read = plans.read(batch["plan_index"])
+        return action_batch(batch, read, config.cameras, processor, stage, moving, rng, step)
 
     def run(steps: int) -> list[float]:
         interpreter.plan_head.requires_grad_(True)

@@ -19,13 +19,20 @@ from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, source_noise
 
 
 @dataclass(frozen=True)
-class ActionBatch:
-    """B windows of recorded data, normalised; the plan as the frozen interpreter left it."""
+class ReadPlan:
+    """What an interpreter made of the frames that plans are made from."""
 
     hidden: torch.Tensor  # (B, K, hidden) plan hidden states
     meaning: torch.Tensor  # (B, hidden) the words of the subtasks ahead
     points: torch.Tensor  # (B, M, 2)
     presence: torch.Tensor  # (B, M) in [0, 1]
+
+
+@dataclass(frozen=True)
+class ActionBatch:
+    """B windows of recorded data, normalised."""
+
+    read: ReadPlan | None  # by a frozen interpreter; None where it learns too and reads as they come
     pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
     state: torch.Tensor  # (B, D)
     history: torch.Tensor  # (B, history, A)
@@ -65,12 +72,13 @@ class ActionObjective(nn.Module):
         self.decoder, self.plan_head = decoder, plan_head
         self.embodiment, self.settings = embodiment, settings
 
-    def forward(self, batch: ActionBatch) -> dict[str, torch.Tensor]:
-        """`loss` and its parts."""
-        knobs, size = self.settings, len(batch.actions)
-        points = batch.points + knobs.point_jitter * _normal_like(batch.points)
+    def forward(self, batch: ActionBatch, read: ReadPlan | None = None) -> dict[str, torch.Tensor]:
+        """`loss` and its parts; `read` where the batch has none."""
+        knobs, size, read = self.settings, len(batch.actions), read or batch.read
+        assert read is not None, "nobody has read the frames that plans are made from"
+        points = read.points + knobs.point_jitter * _normal_like(read.points)
         felt = _kept(batch.state, (size,), knobs.drop_hidden)
-        plan, progress = self.plan_head(batch.hidden, batch.meaning, points, batch.presence, felt)
+        plan, progress = self.plan_head(read.hidden, read.meaning, points, read.presence, felt)
         inputs = DecoderInputs(
             plan=plan,
             has_plan=_kept(batch.state, (size,), knobs.drop_plan),

@@ -15,6 +15,8 @@ import torch
 from accelerate import PartialState
 
 from ideomotor.datasets.loader import WindowLoader
+from ideomotor.train.action_objective import ReadPlan
+from ideomotor.train.scenes import NAMES
 from ideomotor.train.trainer import tune_process
 from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.images import resized, to_pixels
@@ -41,6 +43,16 @@ class FramePlans:
             found[inside] = self._parts[number][rows[inside] - self._offsets[number]]
         return found
 
+    def read(self, rows: np.ndarray) -> ReadPlan:
+        """What was made of the frames at these rows (B,)."""
+        values, names = torch.from_numpy(self[rows].astype(np.float32)), len(NAMES)
+        width = (values.shape[1] - 3 * names) // (PLAN_QUERIES + 1)
+        widths = [PLAN_QUERIES * width, width, 2 * names, names]
+        hidden, meaning, points, presence = values.split(widths, dim=1)
+        return ReadPlan(
+            hidden.unflatten(1, (PLAN_QUERIES, -1)), meaning, points.unflatten(1, (names, 2)), presence
+        )
+
 
 def read_plans(
     interpreter: Interpreter, loader: WindowLoader, told: Told, unknown_words: float = 0.0
@@ -66,6 +78,15 @@ def read_plans(
         parts.append(np.load(path, mmap_mode="r"))
         first += count
     return FramePlans(parts)
+
+
+def views(images: dict[str, np.ndarray], interpreter: Interpreter) -> np.ndarray:
+    """The pictures of the interpreter's cameras, at its size: (n, cameras, H, W, 3) uint8."""
+    size = interpreter.config.image_size
+    seen = np.stack([images[camera] for camera in interpreter.config.cameras], axis=1)
+    if seen.shape[2:4] == (size, size):
+        return seen
+    return np.stack([[resized(picture, size) for picture in frame] for frame in seen])
 
 
 def _identity(interpreter: Interpreter, unknown_words: float) -> str:
@@ -98,20 +119,18 @@ def _read_dataset(
     plans = np.load(partial, mmap_mode="r+")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     interpreter.eval().to(device)
-    camera, size = interpreter.config.cameras[0], interpreter.config.image_size
+    cameras = interpreter.config.cameras
     used = np.unique(loader.used(np.arange(first, first + count)))
     start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
     for turn, begin in enumerate(range(start, len(used), stride)):
         rows = used[begin : begin + READ_AT_ONCE]
-        images, instructions = loader.row_images(rows)[camera], loader.row_instructions(rows)
-        if images.shape[1:3] != (size, size):
-            images = np.stack([resized(image, size) for image in images])
+        pixels, instructions = views(loader.row_images(rows), interpreter), loader.row_instructions(rows)
         rng = np.random.default_rng([begin, count])
         instructions = [with_unknown_words(line, rng, unknown_words) for line in instructions]
-        prompts = interpreter.prompts(instructions, [True] * len(rows))
+        prompts = interpreter.prompts(instructions, [[True] * len(cameras)] * len(rows))
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
         with torch.autocast(device.type, torch.bfloat16):
-            reading = interpreter(to_pixels(images).unsqueeze(1).to(device), prompts)
+            reading = interpreter(to_pixels(pixels).to(device), prompts)
         pointing = reading.pointing
         found = (reading.hidden, reading.meaning, pointing.points, pointing.presence.sigmoid())
         plans[rows - first] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()

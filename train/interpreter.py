@@ -195,15 +195,19 @@ def recorded_questions(
     zeros = np.zeros(count, np.int64)
     batch = loader.windows(rows, zeros, zeros)
     points = batch["keypoints"].reshape(count, 2, 3)
-    questions = []
-    for instruction, text, spots in zip(batch["instruction"], batch["text"], points, strict=True):
-        presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
-        spots_uv = (spots[:, :2] * presence[:, None]).astype(np.float32)
-        questions.append(Question(instruction, text, spots_uv, presence))
+    told = zip(batch["instruction"], batch["text"], points, strict=True)
+    questions = [question_of(*one) for one in told]
     images = batch["images"]
     first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
     views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
     return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions
+
+
+def question_of(instruction: str, text: str, spots: np.ndarray) -> Question:
+    """A recorded frame as a question, with spots (M, 3) u, v and whether it is known; NaN is not."""
+    presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
+    points = np.where(presence[:, None] > 0, spots[:, :2], 0.0).astype(np.float32)
+    return Question(instruction, text, points, presence)
 
 
 def rephrased(question: Question, rng: np.random.Generator, share: float) -> Question:

@@ -17,22 +17,21 @@ from torch import nn
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import WindowLoader
-from ideomotor.train.action_objective import ActionBatch, ActionObjective
-from ideomotor.train.frame_plans import FramePlans, read_plans
+from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
+from ideomotor.train.frame_plans import read_plans
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.recipe import PolicyRecipe
-from ideomotor.train.scenes import NAMES
 from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.images import augmented, sample_seeds
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.language import PLAN_QUERIES
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor, fit_processor
 from ideomotor.vla.sampler import SamplingConfig, sample_chunk, sampler_of, source_noise
 
 Told = Callable[[str], None]
+EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far
 
 
 def train_policy(
@@ -60,8 +59,7 @@ def train_policy(
         compiled: whether to train through torch.compile.
         drive: has checkpoints drive, if the recipe selects by that.
     """
-    body = loader.embodiment
-    moving = np.array([joint not in body.grippers for joint in body.joint_names])
+    body, moving = loader.embodiment, displaceable(loader)
     torch.manual_seed(recipe.train.seed)
     config = DecoderConfig(
         embodiments=((body.name, len(body.joints)),),
@@ -92,7 +90,9 @@ def train_policy(
 
     def batch_at(step: int) -> ActionBatch:
         rng = np.random.default_rng([recipe.train.seed, step, 0, 1])
-        return action_batch(loader.batch(step), plans, config.cameras, processor, recipe, moving, rng, step)
+        batch = loader.batch(step)
+        read = plans.read(batch["plan_index"])
+        return action_batch(batch, read, config.cameras, processor, recipe, moving, rng, step)
 
     drops = recipe.objective
     shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
@@ -118,7 +118,7 @@ def train_policy(
         recipe.train,
         out,
         resume,
-        lambda: examine(objective, batch_at, processor, sampling),
+        lambda: examine(objective, batch_at(EXAMINED), processor, sampling),
         selection,
     )
     if selection is None:
@@ -130,7 +130,7 @@ def train_policy(
 
 def action_batch(
     batch: dict,
-    plans: FramePlans,
+    read: ReadPlan | None,
     cameras: tuple[str, ...],
     processor: Processor,
     recipe: PolicyRecipe,
@@ -138,14 +138,13 @@ def action_batch(
     rng: np.random.Generator,
     step: int,
 ) -> ActionBatch:
-    """Normalised, augmented tensors from a loader's batch and the plans of all frames.
+    """Normalised, augmented tensors from a loader's batch and what was read of its plans' frames.
 
     Args:
         moving: (A,) bool, the joints that `astray` may displace.
         rng: of the displacement; the same in all processes.
         step: with the row and the recipe's seed it decides how a picture is augmented.
     """
-    hidden, meaning, points, presence = _unpacked(plans[batch["plan_index"]])
     pixels = [
         augmented(
             batch["images"][camera],
@@ -166,10 +165,7 @@ def action_batch(
     state = state + offset[:, now]
     past, actions = past + offset[:, :now], actions + offset[:, now:]
     return ActionBatch(
-        hidden=hidden,
-        meaning=meaning,
-        points=points,
-        presence=presence,
+        read=read,
         pixels=torch.stack(pixels, dim=1),
         state=torch.from_numpy(processor.state(state)),
         history=torch.from_numpy(processor.history(past, state)),
@@ -179,6 +175,12 @@ def action_batch(
         delay=torch.from_numpy(delay),
         progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
     )
+
+
+def displaceable(loader: WindowLoader) -> np.ndarray:
+    """(A,) bool: the joints that `astray` may displace, which are not the grippers'."""
+    body = loader.embodiment
+    return np.array([joint not in body.grippers for joint in body.joint_names])
 
 
 def astray(
@@ -224,16 +226,16 @@ def measure(loader: WindowLoader, windows: int = 8192) -> Processor:
 @torch.inference_mode()
 def examine(
     objective: ActionObjective,
-    batch_at: Callable[[int], ActionBatch],
+    batch: ActionBatch,
     processor: Processor,
     sampling: SamplingConfig,
 ) -> dict[str, float]:
     """How far sampled chunks are from the demonstrated ones, without a committed prefix [mrad]."""
-    batch, decoder = batch_at(10**7), objective.decoder
+    decoder, read = objective.decoder, batch.read
+    assert read is not None
     device = next(decoder.parameters()).device
     ones = torch.ones(len(batch.state), device=device)
-    read = (batch.hidden, batch.meaning, batch.points, batch.presence)
-    plan, _ = objective.plan_head(*(part.to(device) for part in read))
+    plan, _ = objective.plan_head(*(part.to(device) for part in vars(read).values()))
     inputs = DecoderInputs(
         plan=plan,
         has_plan=ones,
@@ -270,12 +272,3 @@ def _carry_over(trained: nn.Module, new: nn.Module) -> None:
 def _random_rows(rows: int, count: int) -> list[np.ndarray]:
     drawn = np.random.default_rng(0).integers(0, rows, count)
     return np.array_split(drawn, max(1, count // 128))
-
-
-def _unpacked(packed: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(B, (K + 1) hidden + 3 M) -> hidden (B, K, hidden), meaning (B, hidden), points (B, M, 2), presence."""
-    values, names = torch.from_numpy(packed.astype(np.float32)), len(NAMES)
-    width = (values.shape[1] - 3 * names) // (PLAN_QUERIES + 1)
-    widths = [PLAN_QUERIES * width, width, 2 * names, names]
-    hidden, meaning, points, presence = values.split(widths, dim=1)
-    return hidden.unflatten(1, (PLAN_QUERIES, -1)), meaning, points.unflatten(1, (names, 2)), presence

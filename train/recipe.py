@@ -77,6 +77,17 @@ class PolicyRecipe:
 
 
 @dataclass(frozen=True)
+class JointRecipe:
+    """Stage 3, left out by default: both networks together, on the data and by the recipe of stage 2."""
+
+    train: Settings = field(default_factory=lambda: Settings(steps=0, learning_rate=3e-4))
+    batch: int = 64  # windows, of all processes together
+    insulated: bool = True  # whether the decoder's gradient ends before the interpreter
+    scene_weight: float = 0.1  # of what the interpreter goes on learning; the decoder's losses weigh 1
+    write_share: float = 0.5  # of batches in which plans are written
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training."""
 
@@ -87,6 +98,7 @@ class Recipe:
     compile: bool = False  # through torch.compile: needs a C++ compiler, pays after minutes
     scenes: InterpreterRecipe = field(default_factory=InterpreterRecipe)
     policy: PolicyRecipe = field(default_factory=PolicyRecipe)
+    joint: JointRecipe = field(default_factory=JointRecipe)
 
 
 _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
@@ -105,6 +117,7 @@ RECIPES: dict[str, Recipe] = {
             group=2,
         ),
         policy=PolicyRecipe(train=_TINY, width=32, heads=2, blocks=2, batch=4),
+        joint=JointRecipe(train=_TINY, batch=4),
     ),
 }
 

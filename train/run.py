@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.mapping import open_mapped
 from ideomotor.train.interpreter import train_interpreter
+from ideomotor.train.joint import train_joint
 from ideomotor.train.metrics import summary_writer
 from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.policy import train_policy
@@ -25,10 +26,12 @@ from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.train.selection import Drive
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.decoder import DecoderConfig
+from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
+Told = Callable[[str], None]
 
 
 def train(
@@ -52,8 +55,8 @@ def train(
         drive: judges checkpoints if `policy.select` has tasks, see `train.selection`.
 
     Returns:
-        {"out", "config", "parameters", "interpreter": figures, "policy": figures} and, where checkpoints
-        were judged, "selection": which was chosen, see `Selection.outcome`.
+        {"out", "config", "parameters"}, the figures of each stage that was trained ("interpreter", "policy",
+        "joint") and, where checkpoints were judged, "selection": which was chosen, see `Selection.outcome`.
 
     Raises:
         UserError: bad recipe, data or folder.
@@ -61,57 +64,82 @@ def train(
     """
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
-    if recipe.scenes.train.tensorboard or recipe.policy.train.tensorboard:
+    _check(recipe, data)
+    if any(stage.train.tensorboard for stage in (recipe.scenes, recipe.policy, recipe.joint)):
         summary_writer()
     # The others wait for the first process while it examines and judges.
     state = PartialState(cpu=not _has_cuda(), timeout=timedelta(hours=3))
     check_out(out, resume, recipe, state.is_main_process, mapping)
     embodiment = load_embodiment(recipe.robot)
-    loader = None
-    if data:
+
+    def windows(batch: int, plan_images: bool) -> OwnWindows:
         with state.main_process_first():  # one process decodes the videos, the others find the cache
-            loader = OwnWindows(
+            return OwnWindows(
                 open_mapped(data, embodiment, mapping),
                 embodiment,
                 horizon=DecoderConfig().horizon,
-                batch_size=max(1, recipe.policy.batch // state.num_processes) * state.num_processes,
+                batch_size=max(1, batch // state.num_processes) * state.num_processes,
                 seed=recipe.policy.train.seed,
                 weights=recipe.policy.weights,
                 every=recipe.policy.every,
-                plan_images=False,
+                plan_images=plan_images,
             )
+
+    loader = windows(recipe.policy.batch, plan_images=False) if data else None
     told = _say if state.is_main_process else _silent
     for note in loader.notes if loader else ():
         told(note)
-    kept = out / "state" / "interpreter"
     figures: dict[str, Any] = {}
-    if recipe.interpreter:
-        interpreter = load_interpreter(Path(recipe.interpreter))
-    elif resume and (kept / CONFIG).is_file():
-        interpreter = load_interpreter(kept)
+    policy, chosen = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None, None
+    if policy and recipe.policy.train.left_out:
+        interpreter = policy.interpreter
     else:
-        interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, told)
-        if state.is_main_process:
-            save_interpreter(interpreter, kept)
-        state.wait_for_everyone()
-    parts: list[nn.Module] = [interpreter]
-    base, chosen = interpreter.config.pretrained, None
-    if loader is None:
-        if state.is_main_process:
-            save_interpreter(interpreter, out, card(recipe, config, figures, base))
-    else:
-        before = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None
-        policy, figures["policy"], chosen = train_policy(
-            recipe.policy, loader, interpreter, out, resume, told, before, recipe.compile, drive
-        )
-        parts = [policy.interpreter, policy.decoder]
-        if state.is_main_process:
-            for part in parts:
-                part.to("cpu")
-            policy.save_pretrained(out, card(recipe, config, figures, base, chosen))
+        interpreter = _first_stage(recipe, out, loader, resume, told, figures)
+        if loader:
+            policy, figures["policy"], chosen = train_policy(
+                recipe.policy, loader, interpreter, out, resume, told, policy, recipe.compile, drive
+            )
+    if policy and not recipe.joint.train.left_out:
+        pairs = windows(recipe.joint.batch, plan_images=True)
+        figures["joint"] = train_joint(recipe, pairs, policy, out, resume)
+    parts: list[nn.Module] = [policy.interpreter, policy.decoder] if policy else [interpreter]
+    if state.is_main_process:
+        for part in parts:
+            part.to("cpu")
+        text = card(recipe, config, figures, interpreter.config.pretrained, chosen)
+        if policy:
+            policy.save_pretrained(out, text)
+        else:
+            save_interpreter(interpreter, out, text)
     parameters = sum(p.numel() for part in parts for p in part.parameters())
     result = {"out": str(out), "config": config, "parameters": parameters, **figures}
     return {**result, "selection": chosen} if chosen else result
+
+
+def _first_stage(
+    recipe: Recipe, out: Path, loader: OwnWindows | None, resume: bool, told: Told, figures: dict[str, Any]
+) -> Interpreter:
+    """The interpreter that stage 2 is given: the recipe's, the one that was finished before, or a new one,
+    whose figures are added to `figures`."""
+    kept = out / "state" / "interpreter"
+    if recipe.interpreter:
+        return load_interpreter(Path(recipe.interpreter))
+    if resume and (kept / CONFIG).is_file():
+        return load_interpreter(kept)
+    interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, told)
+    state = PartialState()
+    if state.is_main_process:
+        save_interpreter(interpreter, kept)
+    state.wait_for_everyone()
+    return interpreter
+
+
+def _check(recipe: Recipe, data: Sequence[Path]) -> None:
+    """Raises UserError for stages that lack what they need."""
+    if recipe.policy.train.left_out and not recipe.decoder:
+        raise UserError("set: policy.train.steps=0 leaves out stage 2, which needs decoder=DIR, its policy")
+    if recipe.decoder and not data:
+        raise UserError("set: decoder: given without --data; with no data only an interpreter is trained")
 
 
 def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Sequence[str] = ()) -> None:

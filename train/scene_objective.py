@@ -60,7 +60,10 @@ class SceneObjective(nn.Module):
 
     def forward(self, batch: SceneBatch) -> dict[str, torch.Tensor]:
         """`loss` and its parts; `pixel_error` is the median distance in pixels over what is present."""
-        reading = self.interpreter(batch.pixels, batch.prompts)
+        return self.losses(batch, self.interpreter(batch.pixels, batch.prompts))
+
+    def losses(self, batch: SceneBatch, reading: Reading) -> dict[str, torch.Tensor]:
+        """As `forward`, of what the interpreter has made of the batch."""
         pointing, size = reading.pointing, self.interpreter.config.image_size
         known = batch.known.unsqueeze(-1)
         there = batch.presence * known  # (N, M)

@@ -206,7 +206,7 @@ def scene_batch(
     flat = images.reshape(count * cameras, *images.shape[2:])
     pixels = to_pixels(flat) if seeds is None else augmented(flat, seeds.reshape(-1), shift=0)
     seen = np.ones((len(questions), cameras), bool) if seen is None else seen
-    texts = [item.text if write or item.kind not in LONG else None for item in questions]
+    texts = [item.text or None if write or item.kind not in LONG else None for item in questions]
     prompts = interpreter.prompts([item.instruction for item in questions], seen.tolist(), texts)
     described = [item.scene for item in questions[:: len(questions) // count]]
     aligned = interpreter.align is not None and not write and all(described)

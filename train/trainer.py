@@ -38,7 +38,7 @@ Examine = Callable[[], dict[str, float]]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a stage is optimised."""
+    """How a stage is optimised. Without steps and minutes it is left out."""
 
     steps: int = 20000
     minutes: float = 0.0  # if above 0, the schedule follows the clock and ends here instead of at `steps`
@@ -54,6 +54,11 @@ class Settings:
     tensorboard: bool = False  # whether metrics are also written as TensorBoard's event files
     save_every_s: float = 300.0
     examine_every_s: float = 600.0
+
+    @property
+    def left_out(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.steps <= 0 and self.minutes <= 0
 
 
 def fit(
@@ -230,7 +235,7 @@ def _groups(learned: dict[str, nn.Parameter], settings: Settings) -> list[dict[s
 def _share(at: Position, settings: Settings, accelerator: Accelerator) -> float:
     """How much of training is done, 0 to 1; the same in all processes."""
     if settings.minutes <= 0:
-        return at.step / settings.steps
+        return at.step / settings.steps if settings.steps else 1.0
     share = torch.tensor([at.elapsed / (60 * settings.minutes)], device=accelerator.device)
     if accelerator.num_processes > 1:
         share = broadcast(share)

@@ -10,6 +10,7 @@ from ideomotor.train.action_objective import (
     ActionBatch,
     ActionObjective,
     ActionSettings,
+    ReadPlan,
     epsilon_sample,
     flow_sample,
 )
@@ -53,10 +54,7 @@ def actions_towards(points: torch.Tensor, ticks: int = 96) -> torch.Tensor:
 def window(count: int) -> ActionBatch:
     points = torch.rand(count, 2, 2)
     return ActionBatch(
-        hidden=torch.zeros(count, 8, 16),
-        meaning=torch.zeros(count, 16),
-        points=points,
-        presence=torch.ones(count, 2),
+        read=ReadPlan(torch.zeros(count, 8, 16), torch.zeros(count, 16), points, torch.ones(count, 2)),
         pixels=torch.zeros(count, 0, 3, 96, 96),
         state=torch.zeros(count, 6),
         history=torch.zeros(count, 8, 6),
@@ -81,7 +79,8 @@ def test_the_decoder_learns_to_move_to_where_the_plan_points(predict: str, sampl
         optimizer.step()
         optimizer.zero_grad()
     batch, ones = window(64), torch.ones(64)
-    plan, _ = head(batch.hidden, batch.meaning, batch.points, batch.presence)
+    assert batch.read is not None
+    plan, _ = head(*vars(batch.read).values())
     inputs = DecoderInputs(
         plan, ones, batch.pixels, torch.ones(64, 0), batch.state, ones, batch.history, 0 * ones
     )

@@ -39,7 +39,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "policy"
     result = train([data], out, "smoke")
     json.dumps(result)
-    assert result["policy"]["step"] == 3
+    assert result["policy"]["step"] == result["joint"]["step"] == 3
     return out
 
 
@@ -64,7 +64,8 @@ def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> N
 def test_a_decoder_is_trained_further_with_its_own_normalisation(
     trained: Path, data: Path, tmp_path: Path
 ) -> None:
-    given = [f"interpreter={trained}", f"decoder={trained}", "policy.train.learning_rate=0.0"]
+    given = [f"interpreter={trained}", f"decoder={trained}", "joint.train.steps=0"]
+    given.append("policy.train.learning_rate=0.0")
     train([data], tmp_path / "more", "smoke", overrides=given)
     old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
     assert new.processor == old.processor
@@ -72,6 +73,23 @@ def test_a_decoder_is_trained_further_with_its_own_normalisation(
         torch.testing.assert_close(new.decoder.state_dict()[key], weight, msg=key)
     with pytest.raises(UserError, match="do not fit the recipe"):
         train([data], tmp_path / "wider", "smoke", overrides=[*given, "policy.width=64"])
+
+
+def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None:
+    without = ["policy.train.steps=0", "joint.train.steps=2"]
+    with pytest.raises(UserError, match="needs decoder"):
+        train([data], tmp_path / "alone", "smoke", overrides=without)
+    assert not (tmp_path / "alone").exists()
+    given = [*without, f"decoder={trained}"]
+    result = train([data], tmp_path / "more", "smoke", overrides=given)
+    assert result["joint"]["step"] == 2 and not {"interpreter", "policy"} & result.keys()
+    old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
+    for part in ("interpreter", "decoder"):
+        before, after = (getattr(each, part).state_dict() for each in (old, new))
+        assert any(not torch.equal(before[key], after[key]) for key in before), part
+    given[1] = "joint.train.steps=3"
+    resumed = train([data], tmp_path / "more", "smoke", resume=True, overrides=given)
+    assert resumed["joint"]["step"] == 3
 
 
 def test_an_interpreter_is_trained_further(trained: Path, tmp_path: Path) -> None:
@@ -90,7 +108,7 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
 
 def losses(run: Path, stage: str) -> dict[int, float]:
     lines = [json.loads(line) for line in (run / f"{stage}.jsonl").read_text().splitlines()]
-    return {line["step"]: line["loss"] for line in lines}
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
 @pytest.mark.slow
@@ -108,7 +126,7 @@ def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Pa
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     IdeomotorPolicy.from_pretrained(out)
-    for stage in ("interpreter", "policy"):
+    for stage in ("interpreter", "policy", "joint"):
         one, two = losses(trained, stage), losses(out, stage)
         assert list(two) == [1, 2, 3]
         np.testing.assert_allclose(list(two.values()), [one[step] for step in two], rtol=1e-4, err_msg=stage)
