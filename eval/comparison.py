@@ -1,4 +1,4 @@
-"""Two evaluations of the same episodes: is one better, and if that cannot be told, how many episodes would tell.
+"""Two evaluations of the same episodes: is one better, and if that cannot be told, how many would tell.
 
 Everything is in pairs: both drove in the same scenes, so only the episodes that ended differently speak.
 """
@@ -79,10 +79,11 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
 
 def sentence(found: Comparison) -> str:
     """A comparison in words."""
-    points = (
-        f"{100 * found.difference:+.1f} points, 95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+    difference, low, high = (100 * share for share in (found.difference, found.low, found.high))
+    figures = (
+        f"{difference:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}; {found.gained} gained, "
+        f"{found.lost} lost, p = {found.p:.2g} by McNemar's exact test"
     )
-    figures = f"{points}; {found.gained} gained, {found.lost} lost, p = {found.p:.2g} by McNemar's exact test"
     if found.needed is None:
         return (
             f"B is {found.verdict} than A: it solves {100 * found.rate_b:.1f} % instead of "
@@ -90,8 +91,8 @@ def sentence(found: Comparison) -> str:
         )
     told = max(abs(found.difference), LEAST_DIFFERENCE)
     return (
-        f"Cannot tell with {found.episodes} episodes ({figures}); you would need about {found.needed} to tell "
-        f"a difference of {100 * told:.1f} points."
+        f"Cannot tell with {found.episodes} episodes ({figures}); you would need about {found.needed} to "
+        f"tell a difference of {100 * told:.1f} points."
     )
 
 
@@ -182,24 +183,21 @@ def _pairs(
             if episode.get(key) != b[spec].get(key):
                 raise UserError(
                     f"compare: {key} of {_in_words(spec)} is {episode.get(key)!r} in A and "
-                    f"{b[spec].get(key)!r} in B, expected the same scenes: the evaluations are of two versions"
+                    f"{b[spec].get(key)!r} in B, expected the same scenes: these are of two versions"
                 )
-    return [
-        (spec.task, (bool(episode["success"]), bool(b[spec]["success"]))) for spec, episode in a.items()
-    ]
+    return [(spec.task, (bool(episode["success"]), bool(b[spec]["success"]))) for spec, episode in a.items()]
 
 
 def _difference(a: Mapping[EpisodeSpec, Any], b: Mapping[EpisodeSpec, Any]) -> str:
-    """In what two lists of episodes differ: the fields whose values differ, and how many are without a pair."""
+    """In what two lists of episodes differ: fields with other values, and how many are without a pair."""
     parts = []
     for field in dataclasses.fields(EpisodeSpec):
         of_a, of_b = ({getattr(spec, field.name) for spec in side} for side in (a, b))
         if of_a != of_b:
             parts.append(f"{field.name} {_values(of_a)} in A, {_values(of_b)} in B")
     first = next(spec for spec in (*a, *b) if spec not in a or spec not in b)
-    parts.append(
-        f"{len(a.keys() - b.keys())} only in A, {len(b.keys() - a.keys())} only in B, such as {_in_words(first)}"
-    )
+    alone = len(a.keys() - b.keys()), len(b.keys() - a.keys())
+    parts.append(f"{alone[0]} only in A, {alone[1]} only in B, such as {_in_words(first)}")
     return "; ".join(parts)
 
 

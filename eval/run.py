@@ -124,7 +124,7 @@ def evaluate(
             done = _open_rows(out / ROWS_FILE, fingerprint, resume)
             listed = json.dumps([dataclasses.asdict(spec) for spec in specs])
             replace_files({out / LIST_FILE: f"{listed}\n".encode()})
-        # Asked when a worker is free: a few episodes are begun before their task is decided, and dropped below.
+        # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
         missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
         new = in_order(functools.partial(run_episode, pilot=pilot, film=film), missing, workers)
         cleanup.callback(new.close)

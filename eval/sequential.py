@@ -57,7 +57,7 @@ class Stopping:
 
     def __init__(self, rate: float | None):
         """Args:
-            rate: to decide against, in (0, 1); None decides nothing.
+        rate: to decide against, in (0, 1); None decides nothing.
         """
         self._rate = rate
         self._counts: dict[EpisodeSpec, tuple[int, int]] = {}
@@ -121,8 +121,8 @@ def sentence(results: dict[str, Any]) -> str:
         for task, found in stopping["tasks"].items()
     ]
     return (
-        f"Ended as soon as success was decided to be above or below {stopping['rate']:.1%}: {', '.join(words)}. "
-        "Each decision and interval is right with 95 %, although it was looked at after every episode."
+        f"Ended as soon as success was decided to be above or below {stopping['rate']:.1%}: "
+        f"{', '.join(words)}. Each decision and interval holds at 95 %, although every episode was looked at."
     )
 
 
@@ -140,7 +140,7 @@ def _log_share(successes: int, n: int, rate: float) -> float:
 
 
 def _crossing(successes: int, n: int, alpha: float, outside: float, inside: float) -> float:
-    """Where `_log_share` crosses log α between a rate outside the sequence and one inside it, by bisection."""
+    """Where `_log_share` crosses log α, between a rate outside the sequence and one inside it."""
     for _ in range(60):
         middle = (outside + inside) / 2
         if _log_share(successes, n, middle) > math.log(alpha):

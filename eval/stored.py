@@ -31,8 +31,8 @@ def load_results(path: Path, name: str) -> dict[str, Any]:
         lacking, planned = missing(path)
         if lacking:
             raise UserError(
-                f"{name}: {lacking} of the {planned} episodes in {str(path)!r} are missing, expected a finished "
-                "evaluation; `ideomotor eval --resume` continues it"
+                f"{name}: {lacking} of the {planned} episodes in {str(path)!r} are missing, expected a "
+                "finished evaluation; `ideomotor eval --resume` continues it"
             )
     if results is None:
         raise UserError(f"{name}: no file {str(file)!r}, expected the JSON or the folder of an evaluation")

@@ -1,4 +1,4 @@
-"""`ideomotor eval --compare A B`: which of two evaluations of the same episodes is better, if that can be told."""
+"""`ideomotor eval --compare A B`: which of two evaluations is better, if that can be told."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def compare_evaluations(options: EvalOptions, a: Path, b: Path) -> int:
 def _show(console: Console, found: dict[str, Any]) -> None:
     for name in ("a", "b"):
         about = found[name]
-        console.print(f"{name.upper()}: {about['path']}, suite {about['suite']}, {about['policy']}", markup=False)
+        console.print(
+            f"{name.upper()}: {about['path']}, suite {about['suite']}, {about['policy']}", markup=False
+        )
     table = Table("task", box=None, pad_edge=False)
     for heading in ("episodes", "A", "B", "B - A", "95 % interval", "lost", "gained", "p", "verdict on B"):
         table.add_column(heading, justify="right")

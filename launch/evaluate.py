@@ -92,8 +92,8 @@ class EvalOptions:
     """continue an interrupted evaluation in --out"""
 
     stop_at: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None
-    """end a task as soon as it is decided, at 95 %, whether its success rate is above or below RATE; intervals
-    and verdicts hold although they are looked at after every episode"""
+    """end a task as soon as it is decided, at 95 %, whether its success rate is above or below RATE; verdicts
+    and intervals hold although they are looked at after every episode"""
 
     compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
     """run nothing; say whether B is better than A, two folders (or results.json) of evaluations of the same
