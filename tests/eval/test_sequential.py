@@ -37,7 +37,7 @@ def test_the_sequence_covers_the_true_rate_at_every_episode(rate):
 
 
 def test_looking_at_wilson_intervals_does_not():
-    assert ever_excluded(0.5, wilson) > 0.2
+    assert ever_excluded(0.5, wilson) > 0.3
 
 
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -63,7 +63,7 @@ def test_worked_out_by_hand():
 
 
 def test_it_decides_soon_where_the_rate_is_far_away():
-    """Sooner than the 100 episodes of a fixed list, on average, for 60 % against 90 %; and mostly rightly."""
+    """For 60 % against 90 %, in some twenty episodes instead of the hundred of a fixed list."""
     rng = np.random.default_rng(0)
     needed = []
     for _ in range(200):
@@ -73,7 +73,7 @@ def test_it_decides_soon_where_the_rate_is_far_away():
             said = verdict(successes, n, 0.9)
         assert said == "below"
         needed.append(n)
-    assert np.mean(needed) < 40
+    assert np.mean(needed) < 20
 
 
 def test_tasks_are_decided_one_by_one():
