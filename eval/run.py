@@ -101,7 +101,7 @@ def evaluate(
         on_row: called with each row, in the list's order, those already in `out` included.
         stop_at: success rate; a task's episodes end when it is decided whether its rate is above or below
             (see `sequential`). What was run of them is the beginning of its list, whatever the workers.
-        film: give the rows of a policy's failures a filmstrip.
+        film: give the rows of a policy's failures a filmstrip, for `on_row` alone.
 
     Raises:
         UserError: unusable checkpoint, or `out` holds rows and `resume` is not set, or holds rows of
@@ -137,9 +137,9 @@ def evaluate(
                 if out:
                     _append_row(out / ROWS_FILE, row)
             stopping.count(spec, row.success)
-            rows.append(row)
             if on_row:
                 on_row(row)
+            rows.append(dataclasses.replace(row, film=b""))  # thousands of failures would fill the memory
     return rows
 
 

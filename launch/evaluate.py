@@ -22,6 +22,7 @@ from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
     from ideomotor.eval.run import EpisodeRow
+    from ideomotor.eval.suites import EpisodeSpec
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
@@ -143,7 +144,7 @@ def evaluate(options: EvalOptions) -> int:
         bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
 
         def on_row(row: EpisodeRow) -> None:
-            finished.append(row)
+            finished.append(row.spec)
             if strips:
                 strips.keep(row)
             progress.update(bar, advance=1, description=f"evaluating {row.spec.task}")
@@ -162,8 +163,7 @@ def evaluate(options: EvalOptions) -> int:
         _calibrate(folder, rows)
         output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
     name = "expert" if options.expert else policy_name(options.policy)
-    stopped = options.stop_at is not None
-    stopping = sequential.figures(specs, rows, options.stop_at) if stopped else None
+    stopping = None if options.stop_at is None else sequential.figures(specs, rows, options.stop_at)
     results = summary(options.suite, name, rows, stopping)
     _show(output.text, results)
     if options.out and strips:
@@ -175,9 +175,9 @@ def evaluate(options: EvalOptions) -> int:
 
 
 @contextmanager
-def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[list[EpisodeRow]]:
-    """Gives a list to put finished rows in; says how many lack when the block is interrupted or fails."""
-    finished: list[EpisodeRow] = []
+def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[list[EpisodeSpec]]:
+    """Gives a list to put finished episodes in; says how many lack when the block is interrupted or fails."""
+    finished: list[EpisodeSpec] = []
     try:
         yield finished
     except (Exception, KeyboardInterrupt) as error:
