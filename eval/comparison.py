@@ -62,7 +62,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
         by_task.setdefault(task, []).append(outcomes)
     tests = [paired(outcomes).p for outcomes in by_task.values()]
     tasks = {
-        task: _compared(outcomes, p_holm)
+        task: _compared(outcomes, p_holm, len(tests))
         for (task, outcomes), p_holm in zip(by_task.items(), holm(tests), strict=True)
     }
     overall = _compared([outcomes for _, outcomes in pairs])
@@ -111,8 +111,8 @@ def difference_interval(lost: int, gained: int, n: int, seed: int = 0) -> tuple[
     return float(low), float(high)
 
 
-def episodes_needed(difference: float, discordant: float) -> int:
-    """How many pairs tell a difference at 5 % with a chance of 80 %.
+def episodes_needed(difference: float, discordant: float, comparisons: int = 1) -> int:
+    """How many pairs tell a difference, at 5 % for all comparisons together, with a chance of 80 %.
 
     Connor (1987), Biometrics 43:207-211, from the normal approximation of McNemar's test:
     n = (z_{1-α/2} √ψ + z_{power} √(ψ - δ²))² / δ².
@@ -120,8 +120,9 @@ def episodes_needed(difference: float, discordant: float) -> int:
     Args:
         difference: δ of the two shares, not 0.
         discordant: ψ, the share of pairs that end differently, at least |δ|.
+        comparisons: how many are made, so that α is 5 % over their number.
     """
-    z_error, z_power = (NormalDist().inv_cdf(share) for share in (1 - ALPHA / 2, POWER))
+    z_error, z_power = (NormalDist().inv_cdf(share) for share in (1 - ALPHA / comparisons / 2, POWER))
     spread = z_error * math.sqrt(discordant) + z_power * math.sqrt(discordant - difference**2)
     return math.ceil((spread / difference) ** 2)
 
@@ -136,7 +137,9 @@ def holm(tests: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _compared(outcomes: Sequence[tuple[bool, bool]], p_holm: float | None = None) -> Comparison:
+def _compared(
+    outcomes: Sequence[tuple[bool, bool]], p_holm: float | None = None, comparisons: int = 1
+) -> Comparison:
     n = len(outcomes)
     test = paired(outcomes)
     difference = (test.gained - test.lost) / n
@@ -145,7 +148,8 @@ def _compared(outcomes: Sequence[tuple[bool, bool]], p_holm: float | None = None
     needed = None
     if verdict == "cannot tell":
         told = max(abs(difference), LEAST_DIFFERENCE)
-        needed = episodes_needed(told, max(told, (test.lost + test.gained + 1) / (n + 2)))
+        discordant = max(told, (test.lost + test.gained + 1) / (n + 2))
+        needed = episodes_needed(told, discordant, comparisons)
     low, high = difference_interval(test.lost, test.gained, n)
     rate_a, rate_b = (sum(pair[side] for pair in outcomes) / n for side in (0, 1))
     return Comparison(

@@ -38,9 +38,7 @@ def render_html(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes] | N
 def rates_section(results: dict[str, Any]) -> str:
     """The shares of solved episodes, and what was evaluated."""
     stopping = results.get("stopping")
-    kind = (
-        "95 % confidence sequences (they hold although the run stopped early)" if stopping else "95 % Wilson"
-    )
+    kind = "confidence sequences (which hold although it stopped early)" if stopping else "Wilson intervals"
     mean = "mean" if stopping else "all"
     rows = [
         [
@@ -54,7 +52,7 @@ def rates_section(results: dict[str, Any]) -> str:
     ]
     return "\n".join(
         [
-            paragraph(f"Share of episodes solved, with {kind} intervals. {_conditions(results)}"),
+            paragraph(f"Share of episodes solved, with 95 % {kind}. {_conditions(results)}"),
             paragraph(sequential.sentence(results) if stopping else ""),
             paragraph(plans.sentence(plan) if (plan := results.get("plan")) else ""),
             paragraph(confidence.sentence(told) if (told := results.get("confidence")) else ""),

@@ -111,6 +111,7 @@ def test_verdicts_in_words():
     a = [True] * 40 + [False] * 60
     better, same = [True] * 60 + [False] * 40, [True] * 41 + [False] * 59
     found = compare(results(a), results(better))
+    assert task["needed"] == episodes_needed(0.15, 7 / 42, 10) > episodes_needed(0.15, 7 / 42) > 40
     assert found["overall"]["verdict"] == "better" and found["overall"]["needed"] is None
     assert found["sentence"].startswith(
         "B is better than A: it solves 60.0 % instead of 40.0 % of 100 episodes"
@@ -137,6 +138,7 @@ def test_tasks_are_judged_together():
     assert list(found["tasks"]) == list(tasks)
     task = found["tasks"]["a"]
     assert (task["p"], task["p_holm"], task["verdict"]) == (2 / 2**6, 10 * 2 / 2**6, "cannot tell")
+    assert task["needed"] == episodes_needed(0.15, 7 / 42, 10) > episodes_needed(0.15, 7 / 42) > 40
     assert found["overall"]["verdict"] == "better" and found["overall"]["p"] == found["overall"]["p_holm"]
     b[:30, 0] = True
     assert compare(results(a.ravel(), tasks), results(b.ravel(), tasks))["tasks"]["a"]["verdict"] == "better"
