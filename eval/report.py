@@ -79,7 +79,9 @@ def figures_section(results: dict[str, Any]) -> str:
                 name,
                 f"{time['median']:.1f} s ({time['q25']:.1f} to {time['q75']:.1f})" if time else "",
                 Bar(
-                    *(time[key] / longest for key in ("q25", "median", "q75")),
+                    time["q25"] / longest,
+                    time["median"] / longest,
+                    time["q75"] / longest,
                     f"median {time['median']:.1f} s",
                 )
                 if time

@@ -94,7 +94,9 @@ def test_the_interval_of_the_difference_covers(n, lost, gained):
     rng = np.random.default_rng(n)
     drawn = rng.multinomial(n, [lost, gained, 1 - lost - gained], 1000)
     cases, times = np.unique(drawn[:, :2], axis=0, return_counts=True)
-    intervals = np.array([difference_interval(*case, n) for case in cases.tolist()])
+    intervals = np.array(
+        [difference_interval(lost_in, gained_in, n) for lost_in, gained_in in cases.tolist()]
+    )
     true = gained - lost
     covered = (intervals[:, 0] <= true + 1e-9) & (true - 1e-9 <= intervals[:, 1])
     assert times[covered].sum() > 930
