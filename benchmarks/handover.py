@@ -62,7 +62,7 @@ def measure(specs: list[EpisodeSpec], pilot: Pilot, workers: int, out: Path) -> 
     rows = evaluate(specs, pilot, workers=workers, out=out, resume=True)
     result = summary("builtin", "policy", rows)
     counts = {"episodes": len(rows), "successes": sum(row.success for row in rows), "holds": result["holds"]}
-    return {**counts, **result["mean"], **result["smoothness"]}
+    return {**result["mean"], **result["smoothness"], **counts}
 
 
 def plot(results: dict[str, list[dict[str, Any]]]) -> str:

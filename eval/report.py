@@ -1,85 +1,173 @@
-"""An evaluation as one self-contained HTML page: rates with their intervals, and every episode."""
+"""An evaluation as one self-contained HTML page: rates and intervals, figures, failures, every episode.
+
+A section is a function of the `eval` JSON object that returns HTML, or nothing where it has nothing to say.
+"""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import Any
 
-from ideomotor.eval import confidence
-from ideomotor.eval.plans import sentence
+from ideomotor.eval import confidence, plans, sequential
+from ideomotor.eval.report_failures import failures_section
+from ideomotor.eval.report_parts import Bar, page, paragraph, table
+from ideomotor.eval.suites import EpisodeSpec
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem;
-  color: #1c2430; background: #fff }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.5rem }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #dde3ea }
-td.number, th.number { text-align: right; white-space: nowrap }
-tr.mean td { font-weight: 600 }
-td.bar { min-width: 12rem; width: 40% } svg { display: block; width: 100%; height: 1.1rem }
-.failed { color: #a4262c }
-@media (prefers-color-scheme: dark) { body { background: #14181d; color: #e3e8ee }
-  th, td { border-color: #333c47 } .failed { color: #ff8f8f } }
-"""
+LISTED = 1000  # episodes at most, so that the page stays small; results.json has them all
 
 
-def render_html(results: dict[str, Any]) -> str:
-    """The page for one `eval` JSON object (see `run.summary`)."""
-    rates = [*results["tasks"].items(), ("all episodes", _overall(results))]
-    suite, policy = html.escape(results["suite"]), html.escape(results["policy"])
-    rows = "\n".join(_rate_row(name, rate, is_mean=name == "all episodes") for name, rate in rates)
-    episodes = "\n".join(_episode_row(episode) for episode in results["episodes"])
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Ideomotor evaluation: {suite}, {policy}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Suite “{suite}”, policy “{policy}”</h1>
-<p>Share of episodes solved, with 95 % Wilson intervals.</p>
-{f"<p>{sentence(plan)}</p>" if (plan := results.get("plan")) else ""}
-{f"<p>{confidence.sentence(told)}</p>" if (told := results.get("confidence")) else ""}
-<div class="wide"><table>
-<thead><tr><th>task</th><th class="number">solved</th><th class="number">rate</th>
-<th class="number">95 % interval</th><th>0 to 100 %</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table></div>
-{_without_section(results["without"]) if results.get("without") else ""}
-<h2>Episodes</h2>
-<div class="wide"><table>
-<thead><tr><th>task</th><th class="number">seed</th><th>told</th><th>result</th>
-<th class="number">seconds</th><th class="number">progress</th></tr></thead>
-<tbody>
-{episodes}
-</tbody></table></div>
-</body>
-</html>
-"""
+def render_html(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes] | None = None) -> str:
+    """The page for one `eval` JSON object (see `summary.summary`).
+
+    Args:
+        strips: JPEG of some failed episodes (see `film.Strips`).
+    """
+    title = f"Suite “{results['suite']}”, policy “{results['policy']}”"
+    sections = [
+        f"<h1>{html.escape(title)}</h1>",
+        rates_section(results),
+        figures_section(results),
+        without_section(results),
+        failures_section(results, strips or {}),
+        episodes_section(results),
+    ]
+    return page(f"Ideomotor evaluation: {results['suite']}, {results['policy']}", sections)
 
 
-def _without_section(without: dict[str, Any]) -> str:
-    """The same episodes again without some senses."""
-    rows = "\n".join(
-        f"<tr><td>{html.escape(senses)}</td>"
-        f'<td class="number">{found["successes"]} / {found["episodes"]}</td>'
-        f'<td class="number">{100 * found["low"]:.1f} to {100 * found["high"]:.1f} %</td>'
-        f'<td class="number">{found["lost"]}</td><td class="number">{found["gained"]}</td>'
-        f'<td class="number">{found["p"]:.2g}</td></tr>'
-        for senses, found in without.items()
+def rates_section(results: dict[str, Any]) -> str:
+    """The shares of solved episodes, and what was evaluated."""
+    stopping = results.get("stopping")
+    kind = "confidence sequences (which hold although it stopped early)" if stopping else "Wilson intervals"
+    mean = "mean" if stopping else "all"
+    rows = [
+        [
+            name,
+            f"{rate['successes']} / {rate['episodes']}",
+            f"{100 * rate['rate']:.1f} %",
+            f"{100 * rate['low']:.1f} to {100 * rate['high']:.1f} %",
+            Bar(rate["low"], rate["rate"], rate["high"], _spoken(rate)),
+        ]
+        for name, rate in [*results["tasks"].items(), (mean, _overall(results))]
+    ]
+    return "\n".join(
+        [
+            paragraph(f"Share of episodes solved, with 95 % {kind}. {_conditions(results)}"),
+            paragraph(sequential.sentence(results) if stopping else ""),
+            paragraph(plans.sentence(plan) if (plan := results.get("plan")) else ""),
+            paragraph(confidence.sentence(told) if (told := results.get("confidence")) else ""),
+            table(
+                "rates",
+                ["task", "solved", "rate", "95 % interval", "0 to 100 %"],
+                rows,
+                numbers=(1, 2, 3),
+                mean=mean,
+            ),
+        ]
     )
-    return f"""<h2>The same episodes without a sense</h2>
-<p>Lost and gained: episodes that only end well with it, and only without it; p by McNemar's exact test.</p>
-<div class="wide"><table>
-<thead><tr><th>without</th><th class="number">solved</th><th class="number">95 % interval</th>
-<th class="number">lost</th><th class="number">gained</th><th class="number">p</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table></div>"""
+
+
+def figures_section(results: dict[str, Any]) -> str:
+    """Time to success, progress, smoothness and interventions."""
+    groups = [*results["tasks"].items(), ("all", results["mean"])]
+    longest = max((g["success_seconds"]["q75"] for _, g in groups if g["success_seconds"]), default=1.0)
+    rows = []
+    for name, found in groups:
+        time = found["success_seconds"]
+        rows.append(
+            [
+                name,
+                f"{time['median']:.1f} s ({time['q25']:.1f} to {time['q75']:.1f})" if time else "",
+                Bar(
+                    time["q25"] / longest,
+                    time["median"] / longest,
+                    time["q75"] / longest,
+                    f"median {time['median']:.1f} s",
+                )
+                if time
+                else "",
+                f"{100 * found['progress']:.1f} %",
+                "" if found["jerk_ratio"] is None else f"{found['jerk_ratio']:.2f}",
+                f"{found['interventions']:.1f}",
+                f"{found['holds']:.2f}",
+            ]
+        )
+    headings = [
+        "task",
+        "time to success",
+        f"0 to {longest:.1f} s",
+        "progress",
+        "jerk ratio",
+        "interventions",
+        "holds",
+    ]
+    return "\n".join(
+        [
+            "<h2>Time, progress, smoothness</h2>",
+            table("figures", headings, rows, numbers=(1, 3, 4, 5, 6), mean="all"),
+            paragraph(
+                "Time to success: median and quartiles of the solved episodes, simulated time. Progress: "
+                "mean share of the subtasks done. Jerk ratio: jerk of the commands at hand-overs over that "
+                "inside chunks, median. Interventions: ticks on which the safety filter changed a command, "
+                "and holds: how often chunks ran out; means of an episode.",
+                "note",
+            ),
+        ]
+    )
+
+
+def without_section(results: dict[str, Any]) -> str:
+    """The same episodes again without some senses."""
+    if not results.get("without"):
+        return ""
+    rows = [
+        [
+            senses,
+            f"{found['successes']} / {found['episodes']}",
+            f"{100 * found['low']:.1f} to {100 * found['high']:.1f} %",
+            str(found["lost"]),
+            str(found["gained"]),
+            f"{found['p']:.2g}",
+        ]
+        for senses, found in results["without"].items()
+    ]
+    headings = ["without", "solved", "95 % interval", "lost", "gained", "p"]
+    return "\n".join(
+        [
+            "<h2>The same episodes without a sense</h2>",
+            paragraph(
+                "Lost and gained: episodes that only end well with it, and only without it; p by McNemar's "
+                "exact test."
+            ),
+            table("without", headings, rows, numbers=range(1, 6)),
+        ]
+    )
+
+
+def episodes_section(results: dict[str, Any]) -> str:
+    """Every episode, folded away."""
+    episodes = results["episodes"]
+    rows = [
+        [
+            episode["task"],
+            str(episode["seed"]),
+            _told(episode),
+            "solved" if episode["success"] else f"not solved (at: {episode.get('failed_at') or 'unknown'})",
+            f"{episode['seconds']:.1f}",
+            f"{episode['progress']:.2f}",
+        ]
+        for episode in episodes[:LISTED]
+    ]
+    left_out = len(episodes) - len(rows)
+    headings = ["task", "seed", "told", "result", "seconds", "progress"]
+    return "\n".join(
+        [
+            f"<h2>Episodes</h2>\n<details><summary>{len(rows)} episodes</summary>",
+            table("episodes", headings, rows, numbers=(1, 4, 5)),
+            paragraph(f"{left_out} more are in results.json." if left_out else ""),
+            "</details>",
+        ]
+    )
 
 
 def _overall(results: dict[str, Any]) -> dict[str, Any]:
@@ -87,35 +175,24 @@ def _overall(results: dict[str, Any]) -> dict[str, Any]:
     return {**counts, **results["mean"]}
 
 
-def _rate_row(name: str, rate: dict[str, Any], is_mean: bool) -> str:
-    low, high, middle = (100 * rate[key] for key in ("low", "high", "rate"))
-    bar = (
-        '<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
-        f'aria-label="{middle:.0f} %, from {low:.0f} to {high:.0f} %">'
-        '<rect x="0" y="4.5" width="100" height="1" fill="#8884"/>'
-        f'<rect x="{low:.2f}" y="2" width="{high - low:.2f}" height="6" fill="#3b78c4" fill-opacity=".45"/>'
-        f'<rect x="{max(middle - 0.4, 0):.2f}" y="0" width=".8" height="10" fill="#3b78c4"/></svg>'
-    )
-    return (
-        f"<tr{' class=mean' if is_mean else ''}><td>{html.escape(name)}</td>"
-        f'<td class="number">{rate["successes"]} / {rate["episodes"]}</td>'
-        f'<td class="number">{middle:.1f} %</td>'
-        f'<td class="number">{low:.1f} to {high:.1f} %</td><td class="bar">{bar}</td></tr>'
-    )
+def _spoken(rate: dict[str, Any]) -> str:
+    return f"{100 * rate['rate']:.0f} %, from {100 * rate['low']:.0f} to {100 * rate['high']:.0f} %"
 
 
-def _episode_row(episode: dict[str, Any]) -> str:
-    outcome = "solved" if episode["success"] else "not solved"
-    if episode.get("failed_at"):
-        outcome += f" (at: {episode['failed_at']})"
+def _conditions(results: dict[str, Any]) -> str:
+    """What all episodes have in common, or how they differ."""
+    said = []
+    for name, words in (
+        ("perturbation", "randomisation {}"),
+        ("delay_ms", "simulated inference delay {} ms"),
+        ("handover", "hand-over {}"),
+    ):
+        values = list(dict.fromkeys(str(e[name]) for e in results["episodes"] if name in e))
+        if values:
+            said.append(words.format(", ".join(values)))
+    return f"Conditions: {'; '.join(said)}." if said else ""
+
+
+def _told(episode: dict[str, Any]) -> str:
     told = episode.get("told", episode["instruction"])
-    if episode.get("without"):
-        told += f" (without {episode['without']})"
-    style = "" if episode["success"] else ' class="failed"'
-    return (
-        f'<tr><td>{html.escape(episode["task"])}</td><td class="number">{episode["seed"]}</td>'
-        f"<td>{html.escape(told)}</td>"
-        f"<td{style}>{html.escape(outcome)}</td>"
-        f'<td class="number">{episode["seconds"]:.1f}</td>'
-        f'<td class="number">{episode["progress"]:.2f}</td></tr>'
-    )
+    return f"{told} (without {episode['without']})" if episode.get("without") else told

@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import lock_folder
+from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.measures import smoothness
 from ideomotor.eval.rollout import rollout
+from ideomotor.eval.sequential import Stopping
+from ideomotor.eval.stored import LIST_FILE, ROWS_FILE
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
-
-ROWS_FILE = "episodes.jsonl"
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ class EpisodeRow:
     largest_step: float | None
     plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
     confidences: list[tuple[float, float]] = field(default_factory=list)  # (time [s], confidence) of chunks
+    film: bytes = field(default=b"", repr=False, compare=False)  # JPEG of a failure, see `film.Filmed`
 
     def to_json(self) -> dict[str, Any]:
         """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
         fields = dataclasses.asdict(self)
+        del fields["film"]
         if not self.confidences:
             del fields["confidences"]
         return {**fields.pop("spec"), **fields}
@@ -85,6 +87,8 @@ def evaluate(
     out: Path | None = None,
     resume: bool = False,
     on_row: Callable[[EpisodeRow], None] | None = None,
+    stop_at: float | None = None,
+    film: bool = False,
 ) -> list[EpisodeRow]:
     """Runs every episode of the list and returns the rows in the list's order.
 
@@ -95,17 +99,22 @@ def evaluate(
         out: folder in which finished rows are kept, line by line; made if missing.
         resume: keep the rows already in `out` and run only what is missing.
         on_row: called with each row, in the list's order, those already in `out` included.
+        stop_at: success rate; a task's episodes end when it is decided whether its rate is above or below
+            (see `sequential`). What was run of them is the beginning of its list, whatever the workers.
+        film: give the rows of a policy's failures a filmstrip, for `on_row` alone.
 
     Raises:
         UserError: unusable checkpoint, or `out` holds rows and `resume` is not set, or holds rows of
             another policy, or another process is writing there.
-        Exception: whatever an environment raised. Rows finished before it are kept.
+        Exception: whatever an environment raised, with a note that names the episode. Rows finished before
+            it are kept.
     """
     policy = pilot.load()  # a bad one is refused here, before any process starts
     if policy:
         for senses in {spec.without for spec in specs}:
             policy.run_without(filter(None, senses.split("+")))
     fingerprint = _fingerprint(pilot)
+    stopping = Stopping(stop_at)
     rows = []
     with contextlib.ExitStack() as cleanup:
         done: dict[EpisodeSpec, EpisodeRow] = {}
@@ -113,23 +122,38 @@ def evaluate(
             out.mkdir(parents=True, exist_ok=True)
             cleanup.callback(os.close, lock_folder(out))
             done = _open_rows(out / ROWS_FILE, fingerprint, resume)
-        missing = [spec for spec in specs if spec not in done]
-        new = in_order(functools.partial(run_episode, pilot=pilot), missing, workers)
+            listed = json.dumps([dataclasses.asdict(spec) for spec in specs])
+            replace_files({out / LIST_FILE: f"{listed}\n".encode()})
+        # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
+        missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
+        new = in_order(functools.partial(run_episode, pilot=pilot, film=film), missing, workers)
         cleanup.callback(new.close)
         for spec in specs:
+            if stopping.decided(spec):
+                continue
             row = done.get(spec)
             if row is None:
-                row = next(new)
+                row = next(found for found in new if found.spec == spec)
                 if out:
                     _append_row(out / ROWS_FILE, row)
-            rows.append(row)
+            stopping.count(spec, row.success)
             if on_row:
                 on_row(row)
+            rows.append(dataclasses.replace(row, film=b""))  # thousands of failures would fill the memory
     return rows
 
 
-def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
+def run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool = False) -> EpisodeRow:
     """Runs one episode of a suite in this process."""
+    try:
+        return _run_episode(spec, pilot, film)
+    except Exception as error:
+        error.add_note(f"in the episode {spec}")
+        raise
+
+
+def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
+    from ideomotor.eval.film import Filmed
     from ideomotor.sim.world import World
 
     embodiment = load_embodiment(pilot.robot)
@@ -137,6 +161,7 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
     policy = pilot.load()
     if policy:
         policy.run_without(filter(None, spec.without.split("+")))
+    filmed = Filmed(policy) if policy and film else None
     make_world = functools.partial(
         World, spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment
     )
@@ -151,7 +176,9 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
             world.close()
             world = make_world(instruction=told)
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
-        result = rollout(world, policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told)
+        result = rollout(
+            world, filmed or policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told
+        )
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
         return EpisodeRow(
             spec=spec,
@@ -169,6 +196,7 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
             largest_step=_finite(smooth.largest_step),
             plan=result.plan_score.counts() if policy and told == world.instruction else {},
             confidences=result.confidences,
+            film=filmed.strip() if filmed and not result.success else b"",
         )
     finally:
         world.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
@@ -37,6 +37,13 @@ class EpisodeSpec:
     delay_ms: int = 0  # simulated inference time [ms]
     handover: str = DEFAULT  # a key of `control.handover.HANDOVERS`
     without: str = ""  # senses that the policy is run without, joined by "+", see `vla.policy.SENSES`
+
+
+def spec_of(episode: Mapping[str, Any]) -> EpisodeSpec:
+    """What an episode of an `eval` JSON object is keyed by; fields that came later have their defaults."""
+    return EpisodeSpec(
+        **{field.name: episode[field.name] for field in fields(EpisodeSpec) if field.name in episode}
+    )
 
 
 def suite(

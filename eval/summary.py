@@ -8,24 +8,38 @@ from typing import Any
 
 import numpy as np
 
-from ideomotor.eval import confidence
+from ideomotor.eval import confidence, plans
 from ideomotor.eval.measures import aggregate, paired
-from ideomotor.eval.plans import figures
 from ideomotor.eval.run import EpisodeRow
 
 SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 
 
-def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, Any]:
-    """The `eval` JSON object: rows, one rate per task, and one over all episodes.
+def summary(
+    suite: str, policy: str, rows: Sequence[EpisodeRow], stopping: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The `eval` JSON object: rows, one rate per task, and one over all episodes (docs/evaluation.md).
 
     Rates and the like are of the episodes with all senses; those without some are compared with them in
     `without`. `confidence` is there where it was asked for.
+
+    Args:
+        stopping: `sequential.figures` of an evaluation that was stopped early, whose intervals then replace
+            Wilson's, which do not hold there.
     """
     every, rows = rows, [row for row in rows if not row.spec.without]
     by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
-    over_all = dataclasses.asdict(mean)
+    tasks = {
+        task: {**dataclasses.asdict(rate), **figures([row for row in rows if row.spec.task == task])}
+        for task, rate in by_task.items()
+    }
+    over_all = {"rate": mean.rate, "low": mean.low, "high": mean.high}
     more: dict[str, Any] = {}
+    if stopping:
+        more["stopping"] = stopping
+        over_all = stopping["mean"]
+        for task, found in stopping["tasks"].items():
+            tasks[task] |= {"low": found["low"], "high": found["high"]}
     if len(rows) < len(every):
         more["without"] = _without(rows, every)
     if judged := [judged_episode(row) for row in rows if row.confidences]:
@@ -34,12 +48,30 @@ def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, An
         "suite": suite,
         "policy": policy,
         "episodes": [row.to_json() for row in every],
-        "tasks": {task: dataclasses.asdict(rate) for task, rate in by_task.items()},
-        "mean": {key: over_all[key] for key in ("rate", "low", "high")},
+        "tasks": tasks,
+        "mean": {**over_all, **figures(rows)},
         "smoothness": {name: _over_episodes(rows, name) for name in SMOOTHNESS},
         "holds": sum(row.holds for row in rows),
-        "plan": figures(row.plan for row in rows),
+        "plan": plans.figures(row.plan for row in rows),
         **more,
+    }
+
+
+def figures(rows: Sequence[EpisodeRow]) -> dict[str, Any]:
+    """What else to say of some episodes beside their rate.
+
+    success_seconds: {"median", "q25", "q75"} [s] of the solved ones, None where none is. Then means:
+    progress, share of the subtasks done; interventions, ticks on which the safety filter changed a command,
+    and holds, how often chunks ran out, in an episode. jerk_ratio: median, None without hand-overs.
+    """
+    seconds = [row.seconds for row in rows if row.success]
+    quartiles = np.quantile(seconds, [0.5, 0.25, 0.75]).tolist() if seconds else []
+    return {
+        "success_seconds": dict(zip(("median", "q25", "q75"), quartiles, strict=True)) if seconds else None,
+        "progress": float(np.mean([row.progress for row in rows])),
+        "jerk_ratio": _over_episodes(rows, "jerk_ratio"),
+        "interventions": float(np.mean([row.interventions for row in rows])),
+        "holds": float(np.mean([row.holds for row in rows])),
     }
 
 

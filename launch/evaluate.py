@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Sequence
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,11 +16,13 @@ from rich.table import Table
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
+from ideomotor.launch.compare import compare_evaluations
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
     from ideomotor.eval.run import EpisodeRow
+    from ideomotor.eval.suites import EpisodeSpec
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
@@ -88,20 +92,33 @@ class EvalOptions:
     resume: bool = False
     """continue an interrupted evaluation in --out"""
 
+    stop_at: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None
+    """end a task as soon as it is decided, at 95 %, whether its success rate is above or below RATE; verdicts
+    and intervals hold although they are looked at after every episode"""
+
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
+    """run nothing; say whether B is better than A, two folders (or results.json) of evaluations of the same
+    episodes, and if that cannot be told, how many episodes would tell"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the results as JSON; - is standard output"""
 
 
 def evaluate(options: EvalOptions) -> int:
     """Runs the suite and reports every task's share of solved episodes with its interval."""
+    if options.compare:
+        return compare_evaluations(options, *options.compare)
     if options.suite == QUESTIONS:
         return evaluate_questions(options)
     output = Output(options.json)
     tasks = _check(options)
 
+    from ideomotor.eval import sequential
+    from ideomotor.eval.film import Strips
     from ideomotor.eval.report import render_html
     from ideomotor.eval.run import Pilot
     from ideomotor.eval.run import evaluate as run_suite
+    from ideomotor.eval.stored import RESULTS_FILE
     from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
     from ideomotor.eval.summary import summary
     from ideomotor.launch.policy import policy_folder, policy_name
@@ -120,28 +137,56 @@ def evaluate(options: EvalOptions) -> int:
         without,
     )
     told = "agreement" if options.calibrate else "told" if options.confidence else ""
-    with output.progress() as progress:
+    if options.stop_at is not None:
+        sequential.check(specs, options.stop_at)
+    strips = Strips(options.out) if options.out else None
+    with output.progress() as progress, _saying_what_is_missing(len(specs), options) as finished:
         bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
+
+        def on_row(row: EpisodeRow) -> None:
+            finished.append(row.spec)
+            if strips:
+                strips.keep(row)
+            progress.update(bar, advance=1, description=f"evaluating {row.spec.task}")
+
         rows = run_suite(
             specs,
             Pilot(folder, options.robot, options.steps, options.sampler, told),
             workers=options.workers,
             out=options.out,
             resume=options.resume,
-            on_row=lambda row: progress.update(bar, advance=1, description=f"evaluating {row.spec.task}"),
+            on_row=on_row,
+            stop_at=options.stop_at,
+            film=strips is not None,
         )
     if options.calibrate and folder:
         _calibrate(folder, rows)
         output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
     name = "expert" if options.expert else policy_name(options.policy)
-    results = summary(options.suite, name, rows)
+    stopping = None if options.stop_at is None else sequential.figures(specs, rows, options.stop_at)
+    results = summary(options.suite, name, rows, stopping)
     _show(output.text, results)
-    if options.out:
-        write_whole(options.out / "results.json", json_text.dumps(results, indent=1) + "\n")
-        write_whole(options.out / "report.html", render_html(results))
+    if options.out and strips:
+        write_whole(options.out / RESULTS_FILE, json_text.dumps(results, indent=1) + "\n")
+        write_whole(options.out / "report.html", render_html(results, strips.load()))
         output.text.print(f"report: {options.out / 'report.html'}", markup=False)
     output.result(results)
     return 0
+
+
+@contextmanager
+def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[list[EpisodeSpec]]:
+    """Gives a list to put finished episodes in; says how many lack when the block is interrupted or fails."""
+    finished: list[EpisodeSpec] = []
+    try:
+        yield finished
+    except (Exception, KeyboardInterrupt) as error:
+        if not isinstance(error, UserError):
+            how = "--resume runs them" if options.out else "--out would have kept the others"
+            most = "at most " if options.stop_at is not None else ""
+            lacking = planned - len(finished)
+            print(f"{most}{lacking} of {planned} episodes are missing; {how}", file=sys.stderr)
+        raise
 
 
 def _check(options: EvalOptions) -> list[str]:
@@ -210,7 +255,7 @@ def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
 
 
 def _show(console: Console, results: dict[str, Any]) -> None:
-    from ideomotor.eval import confidence
+    from ideomotor.eval import confidence, sequential
     from ideomotor.eval.plans import sentence
 
     table = Table("task", box=None, pad_edge=False, title=f"suite {results['suite']}, {results['policy']}")
@@ -218,7 +263,7 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         table.add_column(heading, justify="right")
     table.add_column("")
     counts = [(rate["successes"], rate["episodes"]) for rate in results["tasks"].values()]
-    overall = {
+    overall: dict[str, Any] = {
         **results["mean"],
         "successes": sum(successes for successes, _ in counts),
         "episodes": sum(episodes for _, episodes in counts),
@@ -241,6 +286,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         )
     if results["plan"]:
         console.print(sentence(results["plan"]), highlight=False)
+    if results.get("stopping"):
+        console.print(sequential.sentence(results), highlight=False)
     if results.get("without"):
         console.print(_without_table(results))
     if results.get("confidence"):

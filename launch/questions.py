@@ -56,6 +56,7 @@ def _check(options: EvalOptions) -> None:
         ("delay-ms", options.delay_ms),
         ("handover", options.handover != DEFAULT),
         ("resume", options.resume),
+        ("stop-at", options.stop_at is not None),
     ):
         if given:
             raise UserError(f"{name}: has no meaning in suite 'questions', where an interpreter is asked")

@@ -1,6 +1,10 @@
 """Settings shared by every test: the same on a laptop and in CI, one thread, no network, no randomness."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -23,6 +27,18 @@ REALTIME = {
     *("test_runtime.py", "test_wallclock.py"),
     *("test_dxl_twin.py", "test_twin.py"),
 }
+
+
+@pytest.fixture
+def open_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[int, int], Any]]:
+    """open_browser(width, height): a page of browser.py."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    from browser import Browser, find_browser
+
+    if find_browser() is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with ExitStack() as opened:
+        yield lambda *size: opened.enter_context(closing(Browser(tmp_path / "profile", *size)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

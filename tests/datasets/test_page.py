@@ -7,9 +7,7 @@ import io
 import json
 import shutil
 import subprocess
-from contextlib import ExitStack, closing
 from html.parser import HTMLParser
-from pathlib import Path
 
 import av
 import numpy as np
@@ -225,18 +223,6 @@ def test_its_script_is_javascript(parsed, tmp_path):
     script.write_text(parsed.scripts["text/javascript"])
     done = wheel.node(["--check", str(script)], return_completed_process=True, capture_output=True, text=True)
     assert isinstance(done, subprocess.CompletedProcess) and done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def open_browser(monkeypatch, tmp_path):
-    """open_browser(width, height): a page of browser.py."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    from browser import Browser, find_browser
-
-    if find_browser() is None:
-        pytest.skip("Chromium is not installed")
-    with ExitStack() as opened:
-        yield lambda *size: opened.enter_context(closing(Browser(tmp_path / "profile", *size)))
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """Episodes without a sense are compared with the same ones with all, and change none of the other figures."""
 
+import dataclasses
 import json
+
+import pytest
 
 from ideomotor.eval.measures import rate
 from ideomotor.eval.report import render_html
@@ -58,3 +61,28 @@ def test_the_page_shows_what_is_missing_and_what_confidence_is_worth() -> None:
     assert "ROC curve against failure: 1.00" in page
     plain = render_html(summary("builtin", "x", rows[:2]))
     assert "without" not in plain
+
+
+def test_figures_of_tasks_worked_out_by_hand() -> None:
+    specs = suite("builtin", ["reach", "lift"], 3, 0)
+    seconds = [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]
+    rows = [
+        dataclasses.replace(
+            row(spec, number < 3),
+            seconds=seconds[number],
+            progress=1.0 if number < 3 else 0.25 * (number - 3),
+            interventions=number,
+            holds=number % 2,
+            jerk_ratio=None if number == 0 else 1.0 + number / 10,
+        )
+        for number, spec in enumerate(specs)
+    ]
+    results = summary("builtin", "x", rows)
+    reach, lift, mean = results["tasks"]["reach"], results["tasks"]["lift"], results["mean"]
+    assert reach["success_seconds"] == {"median": 2.0, "q25": 1.5, "q75": 3.0} == mean["success_seconds"]
+    assert lift["success_seconds"] is None
+    assert (reach["progress"], lift["progress"], mean["progress"]) == (1.0, 0.25, 0.625)
+    assert (reach["interventions"], lift["interventions"], mean["interventions"]) == (1.0, 4.0, 2.5)
+    assert (reach["holds"], lift["holds"], results["holds"]) == (1 / 3, 2 / 3, 3)
+    assert reach["jerk_ratio"] == pytest.approx(1.15) and mean["jerk_ratio"] == pytest.approx(1.3)
+    json.dumps(results, allow_nan=False)

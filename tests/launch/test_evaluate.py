@@ -1,10 +1,12 @@
 """`ideomotor eval` with the scripted experts."""
 
+import copy
 import json
 
 import pytest
 
 from ideomotor.eval.measures import wilson
+from ideomotor.sim.world import World
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,52 @@ def test_the_table_and_the_page_show_the_same_rates(ideomotor, tmp_path):
     assert results["episodes"][0]["told"] in page
 
 
+def test_two_evaluations_are_compared(results, in_process, tmp_path):
+    better, worse = tmp_path / "better.json", tmp_path / "worse"
+    worse.mkdir()
+    better.write_text(json.dumps(results))
+    failing = copy.deepcopy(results)
+    for episode in failing["episodes"][3:]:
+        episode["success"] = False
+    (worse / "results.json").write_text(json.dumps(failing))
+    told = in_process("eval", "--compare", worse, better, "--json", "-").json
+    assert told["a"]["path"] == str(worse) and told["b"]["policy"] == "expert"
+    assert (told["overall"]["gained"], told["overall"]["lost"], told["overall"]["p"]) == (3, 0, 0.25)
+    assert told["overall"]["verdict"] == told["tasks"]["lift"]["verdict"] == "cannot tell"
+    assert told["tasks"]["reach"]["needed"] > 1000 > told["tasks"]["lift"]["needed"]
+    shown = in_process("eval", "--compare", worse, better).stdout
+    assert told["sentence"] in shown and "lift" in shown
+    failing["episodes"] = failing["episodes"][:5]
+    better.write_text(json.dumps(failing))
+    in_process("eval", "--compare", worse, better).assert_refused("compare", "1 only in A", "seed 1000002")
+    in_process("eval", "--compare", worse, tmp_path / "no").assert_refused("compare", str(tmp_path / "no"))
+    refused = in_process("eval", "--compare", worse, worse, "--episodes", 3)
+    refused.assert_refused("episodes", "--compare")
+
+
+def test_an_interrupted_evaluation_says_how_many_episodes_are_missing(in_process, monkeypatch, tmp_path):
+    arguments = ["eval", "--expert", "--tasks", "reach", "--episodes", 4, "--out", tmp_path]
+    with monkeypatch.context() as patch:
+        step = World.step
+
+        def interrupted(world, command):
+            if world.seed == 1_000_003:
+                raise KeyboardInterrupt
+            step(world, command)
+
+        patch.setattr(World, "step", interrupted)
+        stopped = in_process(*arguments)
+    assert stopped.returncode == 130
+    assert stopped.stderr.splitlines() == ["1 of 4 episodes are missing; --resume runs them", "interrupted"]
+    assert not (tmp_path / "results.json").exists()
+    in_process("eval", "--compare", tmp_path, tmp_path).assert_refused("compare", "1 of the 4 episodes")
+    stopping = in_process(*arguments, "--resume", "--stop-at", "0.4", "--json", "-").json
+    assert len(stopping["episodes"]) == 4 and stopping["stopping"]["tasks"]["reach"]["verdict"] == "undecided"
+    whole = in_process(*arguments, "--resume", "--json", "-").json
+    assert whole["episodes"] == stopping["episodes"]
+    assert whole["tasks"]["reach"]["low"] > stopping["tasks"]["reach"]["low"]
+
+
 def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
     (tmp_path / "notes").write_text("mine")
     arguments = ["eval", "--expert", "--tasks", "reach", "--episodes", 1]
@@ -77,6 +125,9 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--without", "visoin"], ["without", "did you mean 'vision'?"]),
         (["--sampler", "ddim"], ["sampler", "'ddim'", "euler"]),
         (["--calibrate"], ["calibrate", "--policy"]),
+        (["--expert", "--stop-at", "80"], ["stop-at", "80"]),
+        (["--stop-at", "0.8", "--without", "front"], ["stop-at", "pairs"]),
+        (["--compare", "a.json", "b.json"], ["compare", "a.json"]),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):

@@ -28,7 +28,7 @@ def trained(ideomotor, dataset):
 
 
 @pytest.mark.slow
-def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process):
+def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process, tmp_path):
     checkpoint, figures = trained
     assert figures["out"] == str(checkpoint) and figures["parameters"] > 0
     run = ideomotor("run", "reach", "--policy", checkpoint, "--delay", 50, "--json", "-").json
@@ -42,6 +42,11 @@ def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process):
     (named,) = in_process(*arguments, "--suite", "named", "--randomize", "full").json["episodes"]
     assert named["told"] == named["instruction"]
     assert (named["perturbation"], normal["perturbation"]) == ("full", "light")
+    filmed = in_process(*arguments, "--out", tmp_path, "--workers", 2).json
+    assert filmed["episodes"] == [normal]
+    failures = 0 if normal["success"] else 1
+    assert len(list(tmp_path.glob("failures/reach-*.jpg"))) == failures
+    assert (tmp_path / "report.html").read_text().count("data:image/jpeg") == failures
 
 
 @pytest.mark.slow
