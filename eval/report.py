@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from ideomotor.eval import confidence
+from ideomotor.eval import confidence, generalization
 from ideomotor.eval.plans import sentence
 
 STYLE = """
@@ -50,6 +50,7 @@ def render_html(results: dict[str, Any]) -> str:
 {rows}
 </tbody></table></div>
 {_without_section(results["without"]) if results.get("without") else ""}
+{generalization.section(along) if (along := results.get("generalization")) else ""}
 <h2>Episodes</h2>
 <div class="wide"><table>
 <thead><tr><th>task</th><th class="number">seed</th><th>told</th><th>result</th>
@@ -111,6 +112,8 @@ def _episode_row(episode: dict[str, Any]) -> str:
     told = episode.get("told", episode["instruction"])
     if episode.get("without"):
         told += f" (without {episode['without']})"
+    if episode.get("axis"):
+        told += f" ({episode['axis']} {episode['strength']})"
     style = "" if episode["success"] else ' class="failed"'
     return (
         f'<tr><td>{html.escape(episode["task"])}</td><td class="number">{episode["seed"]}</td>'

@@ -23,6 +23,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder
 from ideomotor.eval.measures import smoothness
 from ideomotor.eval.rollout import rollout
+from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
 
@@ -74,7 +75,10 @@ class EpisodeRow:
         fields = dataclasses.asdict(self)
         if not self.confidences:
             del fields["confidences"]
-        return {**fields.pop("spec"), **fields}
+        spec = fields.pop("spec")
+        if not spec["axis"]:
+            del spec["axis"], spec["strength"]
+        return {**spec, **fields}
 
 
 def evaluate(
@@ -138,7 +142,14 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
     if policy:
         policy.run_without(filter(None, spec.without.split("+")))
     make_world = functools.partial(
-        World, spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment
+        World,
+        spec.task,
+        spec.seed,
+        level=spec.perturbation,
+        split=split,
+        embodiment=embodiment,
+        axis=spec.axis,
+        strength=spec.strength,
     )
     world = make_world()
     try:
@@ -151,7 +162,14 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
             world.close()
             world = make_world(instruction=told)
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
-        result = rollout(world, policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told)
+        result = rollout(
+            world,
+            policy,
+            delay_ticks=delay_ticks,
+            handover=spec.handover,
+            instruction=told,
+            sensors=sensors_for(spec),
+        )
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
         return EpisodeRow(
             spec=spec,

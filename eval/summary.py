@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ideomotor.eval import confidence
+from ideomotor.eval import confidence, generalization
 from ideomotor.eval.measures import aggregate, paired
 from ideomotor.eval.plans import figures
 from ideomotor.eval.run import EpisodeRow
@@ -19,15 +19,18 @@ SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, Any]:
     """The `eval` JSON object: rows, one rate per task, and one over all episodes.
 
-    Rates and the like are of the episodes with all senses; those without some are compared with them in
-    `without`. `confidence` is there where it was asked for.
+    Rates and the like are of the episodes with all senses, as they are in training; those without some are
+    compared with them in `without`, those along an axis in `generalization`. `confidence` is there where it
+    was asked for.
     """
-    every, rows = rows, [row for row in rows if not row.spec.without]
+    every, rows = rows, [row for row in rows if not row.spec.without and not row.spec.axis]
     by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
     over_all = dataclasses.asdict(mean)
     more: dict[str, Any] = {}
-    if len(rows) < len(every):
+    if any(row.spec.without for row in every):
         more["without"] = _without(rows, every)
+    if along := generalization.figures(every):
+        more["generalization"] = along
     if judged := [judged_episode(row) for row in rows if row.confidences]:
         more["confidence"] = confidence.figures(judged)
     return {
