@@ -16,11 +16,14 @@ from ideomotor.sim.axes import AXES
 if TYPE_CHECKING:
     from ideomotor.eval.run import EpisodeRow
 
-HEADINGS = ("axis", "strength", "solved", "rate", "95 % interval", "strength 0", "difference", "lost", "gained", "p")
+HEADINGS = (
+    *("axis", "strength", "solved", "rate", "95 % interval"),
+    *("strength 0", "difference", "lost", "gained", "p"),
+)
 NOTE = (
-    "Strength 0 is the share of the same episodes that is solved as they are in training. Lost and gained: episodes "
-    "that are solved only so, and only with the change; p by McNemar's exact test, of each row alone."
-)  # fmt: skip
+    "Strength 0 is the share of the same episodes that is solved as they are in training. Lost and gained: "
+    "episodes that are solved only so, and only with the change; p by McNemar's exact test, each row alone."
+)
 WIDTH, HEIGHT, TOP, BOTTOM = 180, 118, 22, 96  # of a plot and of its 100 % and 0 % lines [SVG units]
 
 
@@ -77,8 +80,8 @@ def section(found: dict[str, Any]) -> str:
         for row in cells(found)
     )
     return f"""<h2>Generalisation</h2>
-<p>Share of episodes solved against the strength of one change at a time, with 95 % Wilson intervals; rings are the
-same episodes without the change.</p>
+<p>Share of episodes solved against the strength of one change at a time, with 95 % Wilson intervals; rings
+are the same episodes without the change.</p>
 <div style="display: flex; flex-wrap: wrap; gap: .5rem">
 {plots}
 </div>
@@ -123,17 +126,17 @@ def _plot(axis: str, entry: dict[str, Any]) -> str:
         x = WIDTH * (row["strength"] - 0.5) / max(row["strength"] for row in rows)
         low, middle, high, before = (_y(row[key]) for key in ("low", "rate", "high", "before"))
         marks += [
-            f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="#3b78c4" stroke-width="5" stroke-opacity=".45"/>',
+            f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="#3b78c488" stroke-width="5"/>',
             f'<circle cx="{x:.1f}" cy="{before:.1f}" r="3.5" fill="none" stroke="currentColor"/>',
             f'<circle cx="{x:.1f}" cy="{middle:.1f}" r="3" fill="#3b78c4"/>',
             f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{row["strength"]}</text>',
         ]
     lines = "".join(f'<path d="M0 {_y(share):.1f}H{WIDTH}" stroke="#8886"/>' for share in (0, 0.5, 1))
     style = f"width: {WIDTH}px; height: {HEIGHT}px; font-size: 11px"
+    label, title = html.escape(f"{axis}: {words}"), html.escape(f"{entry['what']}: {words}")
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" style="{style}" fill="currentColor" role="img" '
-        f'aria-label="{html.escape(f"{axis}: {words}")}">'
-        f'<title>{html.escape(f"{entry["what"]}: {words}")}</title>'
+        f'aria-label="{label}"><title>{title}</title>'
         f'<text x="0" y="12" font-weight="600">{html.escape(axis)}</text>{lines}{"".join(marks)}</svg>'
     )
 

@@ -1,7 +1,7 @@
 """Sensors with something wrong between the world and the policy: lost camera frames, noisy joint positions.
 
-Only what the policy sees is affected; the controller and the safety filter read the true state. All randomness
-follows from the episode.
+Only what the policy sees is affected; the controller and the safety filter read the true state. All
+randomness follows from the episode.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Sensors:
     """Cameras that lose frames, each on its own, and encoders with white noise.
 
     A lost frame leaves the one before it in place, as a driver that keeps the newest frame does; the first
-    frame of each camera always arrives, since nobody starts without. Times are the present's: the policy is not
-    told that a picture is old.
+    frame of each camera always arrives, since nobody starts without. Times are the present's: the policy
+    is not told that a picture is old.
 
     Args:
         lost: probability of each frame to be lost.

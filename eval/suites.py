@@ -69,8 +69,8 @@ def suite(
         axes: keys of `sim.axes.AXES`.
 
     Raises:
-        UserError: unknown suite, hand-over or axis, fewer than one episode, or a task whose scenes hold nothing
-            to swap.
+        UserError: unknown suite, hand-over or axis, fewer than one episode, or a task whose scenes hold
+            nothing to swap.
     """
     if name not in SUITES:
         raise unknown_name("suite", name, SUITES)

@@ -124,7 +124,7 @@ def evaluate(options: EvalOptions) -> int:
         options.handover,
         options.randomize,
         without,
-        _axes(options),
+        _axes(options, tasks),
     )
     told = "agreement" if options.calibrate else "told" if options.confidence else ""
     with output.progress() as progress:
@@ -191,7 +191,7 @@ def _check(options: EvalOptions) -> list[str]:
     return names
 
 
-def _axes(options: EvalOptions) -> list[str]:
+def _axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
     """Of suite generalization; UserError for what cannot be varied here."""
     if options.suite != GENERALIZATION:
         if options.axes is not None:
@@ -204,14 +204,19 @@ def _axes(options: EvalOptions) -> list[str]:
         )
     from ideomotor.sim.axes import AXES
 
+    fit = [
+        name for name, axis in AXES.items() if any(axis.concerns(t, k) for t in tasks for k in axis.strengths)
+    ]
     if options.axes is None:
-        return [name for name, axis in AXES.items() if axis.bodily or not options.expert]
+        return [name for name in fit if AXES[name].bodily or not options.expert]
     names = list(dict.fromkeys(name.strip() for name in options.axes.split(",")))
     for name in names:
         if name not in AXES:
             raise unknown_name("axis", name, AXES)
+        if name not in fit:
+            raise UserError(f"axes: {name!r} means nothing to {', '.join(tasks)}")
         if options.expert and AXES[name].vary is None:
-            raise UserError(f"axes: the expert knows the truth at once, {name!r} is nothing to it")
+            raise UserError(f"axes: {name!r} is about what a policy senses; the expert knows the truth")
     return names
 
 

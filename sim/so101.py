@@ -88,9 +88,7 @@ _MATERIALS = {
 }
 
 
-def add_so101(
-    spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, grip: float = 1.0
-) -> None:
+def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, grip: float = 1.0) -> None:
     """Adds the arm, its position actuators and its cameras to `spec`, its base at the world's origin.
 
     Args:

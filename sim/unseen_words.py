@@ -1,7 +1,7 @@
 """Instructions that are farther from training's than its held-out phrasings, in three steps.
 
-1: new sentences of words that training's instructions have. 2: a verb that none of them has. 3: such sentences,
-and the things themselves have other names.
+1: new sentences of words that training's instructions have. 2: with words, mostly verbs, that no text of
+training has. 3: such sentences, and the things themselves have other names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from collections.abc import Mapping
 
 TEMPLATES: dict[str, tuple[tuple[str, ...], ...]] = {  # {task: of each step}; 3 takes the sentences of 2
     "reach": (
-        ("please bring the hand over to the {target}", "the gripper should go to the {target} and stay there"),
+        (
+            "please bring the hand over to the {target}",
+            "the gripper should go to the {target} and stay there",
+        ),
         ("stretch out towards the {target}", "aim at the {target}"),
     ),
     "push": (
@@ -23,7 +26,10 @@ TEMPLATES: dict[str, tuple[tuple[str, ...], ...]] = {  # {task: of each step}; 3
         ("elevate the {target}", "hoist the {target} above the tabletop"),
     ),
     "place": (
-        ("i need you to get the {target} and put it {where}", "take the {target} and leave it {where} please"),
+        (
+            "i need you to get the {target} and put it {where}",
+            "take the {target} and leave it {where} please",
+        ),
         ("deposit the {target} {where}", "transfer the {target} so that it rests {where}"),
     ),
     "stack": (
@@ -39,14 +45,20 @@ TEMPLATES: dict[str, tuple[tuple[str, ...], ...]] = {  # {task: of each step}; 3
         ("depress the {target}", "trigger the {target} by poking it"),
     ),
     "sort": (
-        ("i need the {target} {where} and the {other} {there}", "get the {target} {where} and get the {other} {there}"),
-        ("deposit the {target} {where} plus the {other} {there}", "arrange the {target} {where} while the {other} rests {there}"),
+        (
+            "i need the {target} {where} and the {other} {there}",
+            "get the {target} {where} and get the {other} {there}",
+        ),
+        (
+            "deposit the {target} {where} plus the {other} {there}",
+            "arrange the {target} {where} while the {other} rests {there}",
+        ),
     ),
-}  # fmt: skip
+}
 
 SYNONYMS = {
-    "cube": "block", "cylinder": "can", "ball": "sphere", "bowl": "dish", "plate": "saucer", "zone": "circle",
-    "button": "switch", "drawer": "compartment", "small": "little", "large": "big",
+    "cube": "block", "cylinder": "tube", "ball": "sphere", "bowl": "dish", "plate": "saucer",
+    "zone": "circle", "button": "switch", "drawer": "compartment", "small": "little", "large": "big",
 }  # fmt: skip
 
 

@@ -52,6 +52,19 @@ def test_the_table_and_the_page_show_the_same_rates(ideomotor, tmp_path):
     assert results["episodes"][0]["told"] in page
 
 
+def test_generalization_is_builtin_and_then_each_axis(results, ideomotor, tmp_path):
+    arguments = ["--expert", "--tasks", "reach", "--episodes", 2, "--suite", "generalization"]
+    shown = ideomotor("eval", *arguments, "--axes", "gain,shapes", "--out", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["episodes"][:2] == results["episodes"][:2]
+    assert list(found["generalization"]) == ["gain", "shapes"]
+    capsule = found["generalization"]["shapes"]["strengths"][2]
+    assert capsule["value"] == "capsule" and "3: capsule" in shown.stdout
+    for text in (shown.stdout, (tmp_path / "report.html").read_text()):
+        assert f"{capsule['successes']}/2" in text
+        assert f"{capsule['low']:.1%} to {capsule['high']:.1%}" in text
+
+
 def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
     (tmp_path / "notes").write_text("mine")
     arguments = ["eval", "--expert", "--tasks", "reach", "--episodes", 1]
@@ -77,6 +90,11 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--without", "visoin"], ["without", "did you mean 'vision'?"]),
         (["--sampler", "ddim"], ["sampler", "'ddim'", "euler"]),
         (["--calibrate"], ["calibrate", "--policy"]),
+        (["--axes", "camera"], ["axes", "generalization", "builtin"]),
+        (["--suite", "generalization", "--axes", "camra"], ["axis", "did you mean 'camera'?"]),
+        (["--suite", "generalization", "--tasks", "press", "--axes", "sizes"], ["axes", "sizes", "press"]),
+        (["--suite", "generalization", "--expert", "--axes", "delay"], ["axes", "delay", "expert"]),
+        (["--suite", "generalization", "--without", "front"], ["generalization", "--without"]),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):
