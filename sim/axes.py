@@ -131,7 +131,7 @@ AXES: dict[str, Axis] = {
     ),
     "gain": Axis(
         "stiffness and damping of the servos [factor]", "÷{}",
-        ((2,), (4,), (8,)), change.gain, bodily=True,
+        ((4,), (16,), (64,)), change.gain, bodily=True,
     ),
     "delay": Axis("inference time [ms]", "{} ms", ((50,), (100,), (200,)), None),
     "frames": Axis("camera frames lost [share]", "{:.0%}", ((0.5,), (0.8,), (0.9,)), None),

@@ -120,7 +120,7 @@ def test_a_stronger_change_is_more_of_the_same() -> None:
         contacts = [abs(np.log(look.contact)) for look in looks("friction", seed)]
         assert contacts == sorted(contacts) and contacts[3] == pytest.approx(np.log(3))
         gains = [look.gain for look in looks("gain", seed)]
-        np.testing.assert_allclose(gains, np.divide(gains[0], (1, 2, 4, 8)))
+        np.testing.assert_allclose(gains, np.divide(gains[0], (1, 4, 16, 64)))
 
 
 def test_training_has_nothing_of_what_is_called_unseen() -> None:
