@@ -1,11 +1,11 @@
 """Temporal localisation: between which seconds of an episode's video something is so.
 
-Two kinds: "held" (between which seconds is the red cube in the hand?) and "subtask" (between which seconds is
-"grasp the red cube" to be done?). An interpreter sees one moment at a time, so it is asked about every
-picture, in held-out phrasings, and its interval is the longest run of pictures of which it says so. Right is an
-intersection over union with the true interval of at least 0.5, as in the R@1, IoU=0.5 of Charades-STA (Gao et
-al. 2017). Two who do not see are asked too: the same interpreter without pictures, and whoever always says the
-median interval of these very answers, as shares of the video.
+Two kinds: "held" (between which seconds is the red cube in the hand?) and "subtask" (between which seconds
+is "grasp the red cube" to be done?). An interpreter sees one moment at a time, so it is asked about every
+picture, in held-out phrasings, and its interval is the longest run of pictures of which it says so. Right
+is an intersection over union with the true interval of at least 0.5, as in the R@1, IoU=0.5 of Charades-STA
+(Gao et al. 2017). Two who do not see are asked too: the same interpreter without pictures, and whoever
+always says the median interval of these very answers, as shares of the video.
 """
 
 from __future__ import annotations
