@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 HEADINGS = (
     *("axis", "strength", "solved", "rate", "95 % interval"),
-    *("strength 0", "difference", "lost", "gained", "p"),
+    *("strength 0", "points", "lost", "gained", "p"),
 )
+BRIEF = ("axis", "strength", "solved", "95 % interval", "points", "p")  # of them, in a terminal
 NOTE = (
-    "Strength 0 is the share of the same episodes that is solved as they are in training. Lost and gained: "
-    "episodes that are solved only so, and only with the change; p by McNemar's exact test, each row alone."
+    "Points: difference of the rate, in percent, from the same episodes at strength 0, as they are in training; "
+    "p by McNemar's exact test, each row alone."
 )
 WIDTH, HEIGHT, TOP, BOTTOM = 180, 118, 22, 96  # of a plot and of its 100 % and 0 % lines [SVG units]
 
@@ -85,7 +86,7 @@ are the same episodes without the change.</p>
 <div style="display: flex; flex-wrap: wrap; gap: .5rem">
 {plots}
 </div>
-<p>{NOTE}</p>
+<p>{NOTE} Lost and gained: episodes that are solved only without the change, and only with it.</p>
 <div class="wide"><table>
 <thead><tr>{head}</tr></thead>
 <tbody>

@@ -304,13 +304,13 @@ def _without_table(results: dict[str, Any]) -> Table:
 
 
 def _show_generalization(console: Console, found: dict[str, Any]) -> None:
-    from ideomotor.eval.generalization import HEADINGS, NOTE, cells
+    from ideomotor.eval.generalization import BRIEF, HEADINGS, NOTE, cells
 
     table = Table(box=None, pad_edge=False)
-    for index, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if index < 2 else "right", no_wrap=True)
+    for heading in BRIEF:
+        table.add_column(heading, justify="left" if heading in BRIEF[:2] else "right", no_wrap=True)
     for row in cells(found):
-        table.add_row(*row)
+        table.add_row(*(row[HEADINGS.index(heading)] for heading in BRIEF))
     console.print(table)
     console.print(NOTE, highlight=False)
 

@@ -126,7 +126,7 @@ AXES: dict[str, Axis] = {
         ((1,), (2,)), change.combination, bodily=True, tasks=(("place", "sort", "stack"), ("sort", "stack")),
     ),
     "friction": Axis(
-        "friction of all contacts, mass of objects [factors]", "friction ×÷{}, mass ×÷{}",
+        "friction of all contacts, mass of objects [factors]", "×÷{}, mass ×÷{}",
         ((1.5, 2), (2, 4), (3, 6)), change.friction, bodily=True,
     ),
     "gain": Axis(
