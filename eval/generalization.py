@@ -22,7 +22,7 @@ HEADINGS = (
 )
 BRIEF = ("axis", "strength", "solved", "95 % interval", "points", "p")  # of them, in a terminal
 NOTE = (
-    "Points: difference of the rate, in percent, from the same episodes at strength 0, as they are in "
+    "Points: percentage points from the same episodes at strength 0, as they are in "
     "training; p by McNemar's exact test, each row alone."
 )
 WIDTH, HEIGHT, TOP, BOTTOM = 180, 118, 22, 96  # of a plot and of its 100 % and 0 % lines [SVG units]
