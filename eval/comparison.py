@@ -158,7 +158,7 @@ def _compared(
 
 
 def _episodes(results: Mapping[str, Any], name: str) -> dict[EpisodeSpec, Mapping[str, Any]]:
-    """The episodes with all senses, by what they are keyed by."""
+    """The episodes with all senses and along no axis, by what they are keyed by."""
     if "stopping" in results:
         raise UserError(
             f"compare: {name} was stopped early (--stop-at), expected all episodes of a list: which of them "
@@ -169,7 +169,7 @@ def _episodes(results: Mapping[str, Any], name: str) -> dict[EpisodeSpec, Mappin
         spec = spec_of(episode)
         if spec in found:
             raise UserError(f"compare: {name} holds {_in_words(spec)} twice, expected each episode once")
-        if not spec.without:
+        if not spec.without and not spec.axis:
             found[spec] = episode
     if not found:
         raise UserError(f"compare: {name} holds no episodes with all senses")

@@ -72,7 +72,7 @@ class Strips:
 
     def keep(self, row: EpisodeRow) -> None:
         """Takes a finished episode, in the list's order; writes its strip if it is one to be shown."""
-        if row.success or row.spec.without or len(self._kept) == IN_ALL:
+        if row.success or row.spec.without or row.spec.axis or len(self._kept) == IN_ALL:
             return
         group = row.spec.task, subtask_kind(row.failed_at, row.progress)
         self._counts[group] = self._counts.get(group, 0) + 1

@@ -9,7 +9,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from ideomotor.eval import confidence, plans, sequential
+from ideomotor.eval import confidence, generalization, plans, sequential
 from ideomotor.eval.report_failures import failures_section
 from ideomotor.eval.report_parts import Bar, page, paragraph, table
 from ideomotor.eval.suites import EpisodeSpec
@@ -29,6 +29,7 @@ def render_html(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes] | N
         rates_section(results),
         figures_section(results),
         without_section(results),
+        generalization.section(along) if (along := results.get("generalization")) else "",
         failures_section(results, strips or {}),
         episodes_section(results),
     ]
@@ -195,4 +196,8 @@ def _conditions(results: dict[str, Any]) -> str:
 
 def _told(episode: dict[str, Any]) -> str:
     told = episode.get("told", episode["instruction"])
-    return f"{told} (without {episode['without']})" if episode.get("without") else told
+    if episode.get("without"):
+        told += f" (without {episode['without']})"
+    if episode.get("axis"):
+        told += f" ({episode['axis']} {episode['strength']})"
+    return told

@@ -13,10 +13,10 @@ from ideomotor.eval.suites import EpisodeSpec, spec_of
 
 
 def failures_section(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes]) -> str:
-    """Where episodes with all senses failed: a table, and under it what the policy saw in some of them."""
+    """Where episodes of the suite itself failed (all senses, no axis): a table, and under it what the policy saw in some of them."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for episode in results["episodes"]:
-        if not episode["success"] and not episode.get("without"):
+        if not (episode["success"] or episode.get("without") or episode.get("axis")):
             kind = subtask_kind(episode.get("failed_at", ""), episode["progress"])
             groups.setdefault((episode["task"], kind), []).append(episode)
     if not groups:

@@ -18,6 +18,7 @@ from ideomotor.control.controller import Controller
 from ideomotor.control.handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
+from ideomotor.eval.sensors import Sensors
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -74,6 +75,7 @@ def rollout(
     expert_from: int | None = None,
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
+    sensors: Sensors | None = None,
 ) -> EpisodeResult:
     """Runs one episode from the world's present state to success or to its time limit.
 
@@ -91,6 +93,7 @@ def rollout(
             limit then counts from there.
         on_frame: called once for each camera frame, after the frame's four commands were executed.
         clock: paces the ticks, where the wall clock should; None runs as fast as it can.
+        sensors: between the world and the policy, where something is wrong with them.
 
     Raises:
         Whatever the world or the policy raises: an error is never counted as a failed task.
@@ -126,8 +129,11 @@ def rollout(
             if world.success:
                 break
             observation = None
+            if sensors:
+                sensors.expose(world)
             if on_frame or pilot.looks_at(tick):
-                observation = dataclasses.replace(world.observe(), instruction=told)
+                seen = sensors.observe(world) if sensors else world.observe()
+                observation = dataclasses.replace(seen, instruction=told)
             seam = pilot.drive(tick, observation, controller)
             if seam is not None:
                 boundaries.append(seam)

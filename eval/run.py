@@ -23,6 +23,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.measures import smoothness
 from ideomotor.eval.rollout import rollout
+from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.sequential import Stopping
 from ideomotor.eval.stored import LIST_FILE, ROWS_FILE
 from ideomotor.eval.suites import EpisodeSpec
@@ -76,7 +77,10 @@ class EpisodeRow:
         del fields["film"]
         if not self.confidences:
             del fields["confidences"]
-        return {**fields.pop("spec"), **fields}
+        spec = fields.pop("spec")
+        if not spec["axis"]:
+            del spec["axis"], spec["strength"]
+        return {**spec, **fields}
 
 
 def evaluate(
@@ -163,7 +167,14 @@ def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
         policy.run_without(filter(None, spec.without.split("+")))
     filmed = Filmed(policy) if policy and film else None
     make_world = functools.partial(
-        World, spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment
+        World,
+        spec.task,
+        spec.seed,
+        level=spec.perturbation,
+        split=split,
+        embodiment=embodiment,
+        axis=spec.axis,
+        strength=spec.strength,
     )
     world = make_world()
     try:
@@ -177,7 +188,12 @@ def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
             world = make_world(instruction=told)
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
         result = rollout(
-            world, filmed or policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told
+            world,
+            filmed or policy,
+            delay_ticks=delay_ticks,
+            handover=spec.handover,
+            instruction=told,
+            sensors=sensors_for(spec),
         )
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
         return EpisodeRow(

@@ -23,6 +23,8 @@ SUITES: dict[str, Phrasing] = {
     "swap": "swapped",
     # The same instructions in the same scenes, and success is judged by what the policy is told.
     "named": "named",
+    # As builtin, then the same episodes again with one thing that is not as in training (`sim/axes.py`).
+    "generalization": "heldout",
 }
 
 
@@ -37,6 +39,8 @@ class EpisodeSpec:
     delay_ms: int = 0  # simulated inference time [ms]
     handover: str = DEFAULT  # a key of `control.handover.HANDOVERS`
     without: str = ""  # senses that the policy is run without, joined by "+", see `vla.policy.SENSES`
+    axis: str = ""  # along which the episode differs from training, a key of `sim.axes.AXES`
+    strength: int = 0  # by how much; 0 without an axis
 
 
 def spec_of(episode: Mapping[str, Any]) -> EpisodeSpec:
@@ -55,8 +59,10 @@ def suite(
     handover: str = DEFAULT,
     level: str = "light",
     without: Sequence[str] = (),
+    axes: Sequence[str] = (),
 ) -> list[EpisodeSpec]:
-    """The episodes of a suite, task by task; after them the same ones again without each of some senses.
+    """The episodes of a suite, task by task; after them the same ones again without each of some senses,
+    and then with all senses at each strength of some axes of generalisation.
 
     Args:
         name: a key of `SUITES`.
@@ -67,10 +73,11 @@ def suite(
         handover: how a chunk takes over from the one before.
         level: how much of the scenes' look and physics varies.
         without: values of `EpisodeSpec.without`.
+        axes: keys of `sim.axes.AXES`.
 
     Raises:
-        UserError: unknown suite or hand-over, fewer than one episode, or a task whose scenes hold nothing
-            to swap.
+        UserError: unknown suite, hand-over or axis, fewer than one episode, or a task whose scenes hold
+            nothing to swap.
     """
     if name not in SUITES:
         raise unknown_name("suite", name, SUITES)
@@ -87,7 +94,22 @@ def suite(
             EpisodeSpec(task, seed, phrasing, level, delay_ms, handover)
             for seed in itertools.islice(seeds, episodes)
         ]
-    return [replace(spec, without=lack) for lack in dict.fromkeys(("", *without)) for spec in specs]
+    lacking = [replace(spec, without=lack) for lack in dict.fromkeys(("", *without)) for spec in specs]
+    return lacking + [harder for axis in dict.fromkeys(axes) for harder in _along(axis, specs)]
+
+
+def _along(name: str, specs: Sequence[EpisodeSpec]) -> Iterator[EpisodeSpec]:
+    """The same episodes at every strength of an axis, where their tasks can have it."""
+    from ideomotor.sim.axes import AXES
+
+    if name not in AXES:
+        raise unknown_name("axis", name, AXES)
+    axis = AXES[name]
+    for strength in axis.strengths:
+        for spec in specs:
+            if axis.concerns(spec.task, strength):
+                delay = axis.values[strength - 1][0] if name == "delay" else spec.delay_ms
+                yield replace(spec, axis=name, strength=strength, delay_ms=delay)
 
 
 def _swappable(task: str, suite: str, level: str, seed_start: int) -> Iterator[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ideomotor.eval import confidence, plans
+from ideomotor.eval import confidence, generalization, plans
 from ideomotor.eval.measures import aggregate, paired
 from ideomotor.eval.run import EpisodeRow
 
@@ -20,14 +20,15 @@ def summary(
 ) -> dict[str, Any]:
     """The `eval` JSON object: rows, one rate per task, and one over all episodes (docs/evaluation.md).
 
-    Rates and the like are of the episodes with all senses; those without some are compared with them in
-    `without`. `confidence` is there where it was asked for.
+    Rates and the like are of the episodes with all senses, as they are in training; those without some are
+    compared with them in `without`, those along an axis in `generalization`. `confidence` is there where it
+    was asked for.
 
     Args:
         stopping: `sequential.figures` of an evaluation that was stopped early, whose intervals then replace
             Wilson's, which do not hold there.
     """
-    every, rows = rows, [row for row in rows if not row.spec.without]
+    every, rows = rows, [row for row in rows if not row.spec.without and not row.spec.axis]
     by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
     tasks = {
         task: {**dataclasses.asdict(rate), **figures([row for row in rows if row.spec.task == task])}
@@ -40,8 +41,10 @@ def summary(
         over_all = stopping["mean"]
         for task, found in stopping["tasks"].items():
             tasks[task] |= {"low": found["low"], "high": found["high"]}
-    if len(rows) < len(every):
+    if any(row.spec.without for row in every):
         more["without"] = _without(rows, every)
+    if along := generalization.figures(every):
+        more["generalization"] = along
     if judged := [judged_episode(row) for row in rows if row.confidences]:
         more["confidence"] = confidence.figures(judged)
     return {

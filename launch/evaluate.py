@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ideomotor.eval.suites import EpisodeSpec
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
+GENERALIZATION = "generalization"
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
 
@@ -41,7 +42,8 @@ class EvalOptions:
     suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = "builtin"
     """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
     swap: told to use another object than success is judged by; named: told to use another object, which
-    success is judged by; questions: the interpreter alone is asked about 8 still scenes for each of
+    success is judged by; generalization: builtin, then the same with one thing at a time not as in training
+    (--axes); questions: the interpreter alone is asked about 8 still scenes for each of
     --episodes"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
@@ -66,6 +68,10 @@ class EvalOptions:
     """run every episode again without each of these: a camera (front, wrist), language, state, or a place
     where they come together: early (the interpreter's pictures), plan, vision (the decoder's own pictures);
     A+B: without both"""
+
+    axes: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
+    """of suite generalization: only these; all by default, or with --expert those that change what the body
+    has to do (docs/generalization.md lists them)"""
 
     steps: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """steps of the sampler; by default the checkpoint's"""
@@ -135,6 +141,7 @@ def evaluate(options: EvalOptions) -> int:
         options.handover,
         options.randomize,
         without,
+        _axes(options, tasks),
     )
     told = "agreement" if options.calibrate else "told" if options.confidence else ""
     if options.stop_at is not None:
@@ -229,6 +236,35 @@ def _check(options: EvalOptions) -> list[str]:
     return names
 
 
+def _axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
+    """Of suite generalization; UserError for what cannot be varied here."""
+    if options.suite != GENERALIZATION:
+        if options.axes is not None:
+            raise UserError(f"axes: belong to suite {GENERALIZATION!r}, got suite {options.suite!r}")
+        return []
+    if options.without or options.delay_ms or options.calibrate:
+        raise UserError(
+            f"suite: {GENERALIZATION!r} changes one thing at a time, so not with --without, --delay-ms or "
+            "--calibrate (delay is one of its axes)"
+        )
+    from ideomotor.sim.axes import AXES
+
+    fit = [
+        name for name, axis in AXES.items() if any(axis.concerns(t, k) for t in tasks for k in axis.strengths)
+    ]
+    if options.axes is None:
+        return [name for name in fit if AXES[name].bodily or not options.expert]
+    names = list(dict.fromkeys(name.strip() for name in options.axes.split(",")))
+    for name in names:
+        if name not in AXES:
+            raise unknown_name("axis", name, AXES)
+        if name not in fit:
+            raise UserError(f"axes: {name!r} means nothing to {', '.join(tasks)}")
+        if options.expert and AXES[name].vary is None:
+            raise UserError(f"axes: {name!r} is about what a policy senses; the expert knows the truth")
+    return names
+
+
 def _check_calibration(options: EvalOptions) -> None:
     """Raises UserError unless there is a checkpoint of the user's to write to, and episodes to fit on."""
     from ideomotor.eval.suites import HELD_OUT_SEEDS
@@ -290,6 +326,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         console.print(sequential.sentence(results), highlight=False)
     if results.get("without"):
         console.print(_without_table(results))
+    if results.get("generalization"):
+        _show_generalization(console, results["generalization"])
     if results.get("confidence"):
         console.print(confidence.sentence(results["confidence"]), highlight=False)
 
@@ -310,6 +348,18 @@ def _without_table(results: dict[str, Any]) -> Table:
             f"{found['p']:.2g}",
         )
     return table
+
+
+def _show_generalization(console: Console, found: dict[str, Any]) -> None:
+    from ideomotor.eval.generalization import BRIEF, HEADINGS, NOTE, cells
+
+    table = Table(box=None, pad_edge=False)
+    for heading in BRIEF:
+        table.add_column(heading, justify="left" if heading in BRIEF[:2] else "right", no_wrap=True)
+    for row in cells(found):
+        table.add_row(*(row[HEADINGS.index(heading)] for heading in BRIEF))
+    console.print(table)
+    console.print(NOTE, highlight=False)
 
 
 def _bar(low: float, rate: float, high: float, width: int = 24) -> str:

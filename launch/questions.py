@@ -25,7 +25,7 @@ def evaluate_questions(options: EvalOptions) -> int:
 
     import torch
 
-    from ideomotor.eval import questions
+    from ideomotor.eval import localisation, questions
     from ideomotor.eval.suites import HELD_OUT_SEEDS
     from ideomotor.launch.policy import policy_folder, policy_name
     from ideomotor.vla.checkpoint import load_interpreter
@@ -35,11 +35,20 @@ def evaluate_questions(options: EvalOptions) -> int:
     seed = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
     count = SCENES * options.episodes
     with output.progress() as progress:
-        bar = progress.add_task("asking", total=count)
-        found = questions.evaluate_questions(
-            interpreter, count, seed, told=lambda: progress.update(bar, advance=1)
-        )
-    results = {"suite": questions.SUITE, "policy": policy_name(options.policy), "seed_start": seed, **found}
+        bar = progress.add_task("asking", total=count + options.episodes)
+
+        def told() -> None:
+            progress.update(bar, advance=1)
+
+        found = questions.evaluate_questions(interpreter, count, seed, told=told)
+        when = localisation.evaluate_localisation(interpreter, options.episodes, seed, told=told)
+    results = {
+        "suite": questions.SUITE,
+        "policy": policy_name(options.policy),
+        "seed_start": seed,
+        **found,
+        "localisation": when,
+    }
     _show(output.text, results)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -90,6 +99,12 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         console.print(
             f"Retrieval: a picture's own description first among {found['among']} in "
             f"{found['rate']:.1%} of {found['questions']} ({found['low']:.1%} to {found['high']:.1%})."
+        )
+    for kind, row in results["localisation"]["kinds"].items():
+        console.print(
+            f"When ({kind}): {row['right']}/{row['questions']} intervals with IoU of at least 0.5 "
+            f"({row['low']:.1%} to {row['high']:.1%}), mean IoU {row['iou']:.2f}; always the usual interval "
+            f"{row['majority']:.1%}, without pictures {row['blind']:.1%}."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,17 @@ from ideomotor.sim.scene import Scene, with_look
 from ideomotor.sim.task import Goal, Task
 
 
-def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, Goal, str, np.ndarray]:
-    """Returns scene, goal, instruction template and offset of the home pose (A,) that a seed stands for."""
+class Episode(NamedTuple):
+    """Everything about an episode that is random."""
+
+    scene: Scene
+    goal: Goal
+    phrasing: str  # instruction template
+    home_offset: np.ndarray  # (A,) added to the home pose at the start [rad]
+
+
+def draw_episode(task: Task, seed: int, level: str, split: str) -> Episode:
+    """Returns the episode that a seed stands for."""
     root = [seed, zlib.crc32(task.name.encode())]
     look = draw_look(np.random.default_rng([*root, 1]), level)
     generator = np.random.default_rng([*root, 2])
@@ -35,7 +45,7 @@ def draw_episode(task: Task, seed: int, level: str, split: str) -> tuple[Scene, 
         goal = goals[generator.integers(len(goals))]
         phrasings = task.phrasings(split)
         home = np.array(look.home_offset) if look.home_offset else np.zeros(6)
-        return scene, goal, phrasings[generator.integers(len(phrasings))], home
+        return Episode(scene, goal, phrasings[generator.integers(len(phrasings))], home)
 
 
 def phrase(goal: Goal, template: str) -> str:

@@ -47,7 +47,7 @@ def free(thing: Thing, others: Sequence[Thing], gap: float = GAP) -> bool:
 
 def scatter(
     generator: np.random.Generator, wanted: Sequence[tuple[str, str, str]], placed: Sequence[Thing] = (),
-    radii: tuple[float, float] = RADII, gap: float = GAP,
+    radii: tuple[float, float] = RADII, gap: float = GAP, bearings: tuple[float, float] = BEARINGS,
 ) -> tuple[Thing, ...] | None:  # fmt: skip
     """Stands things at random free spots.
 
@@ -57,6 +57,7 @@ def scatter(
         placed: things that are there already; the result begins with them.
         radii: range of distances from the shoulder [m].
         gap: room between two things [m].
+        bearings: range of directions from the shoulder [rad].
 
     Returns:
         All things, named thing0, thing1, …, or None if there was no room.
@@ -69,7 +70,7 @@ def scatter(
                 kind=kind,
                 colour=colour,
                 size=size,
-                position=draw_spot(generator, radii),
+                position=draw_spot(generator, radii, bearings),
                 yaw=float(generator.uniform(-np.pi / 4, np.pi / 4)) if kind in GRASPABLE else 0.0,
                 half=SIZES[size],
             )

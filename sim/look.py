@@ -23,7 +23,7 @@ class Look:
     light_intensity: float = 0.65
     ambient: float = 0.42
     table_colours: tuple[Colour, Colour] = ((0.62, 0.56, 0.50), (0.50, 0.45, 0.40))
-    table_texture: str = "plain"  # plain, checker or gradient
+    table_texture: str = "plain"  # plain, checker, gradient or stripes
     floor_colours: tuple[Colour, Colour] = ((0.35, 0.37, 0.40), (0.25, 0.26, 0.28))
     floor_texture: str = "plain"
     cameras: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(
@@ -32,7 +32,8 @@ class Look:
     tints: tuple[Colour, ...] = ()  # added to the colours of the things, in their order
     size: float = 1.0  # factors on nominal values
     mass: float = 1.0
-    friction: float = 1.0
+    friction: float = 1.0  # of objects
+    contact: float = 1.0  # on the friction of all that touches: objects, table and fingers
     gain: float = 1.0  # of the servos
     home_offset: tuple[float, ...] = ()  # added to the home pose at the start [rad]
     distractors: int = 0

@@ -15,6 +15,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.sim.look import Look
 from ideomotor.sim.so101 import BOX, CYLINDER, add_so101
+from ideomotor.sim.unseen import UNSEEN_COLOURS, UNSEEN_SHAPES
 
 COLOURS = {
     "red": (0.82, 0.08, 0.10),
@@ -44,7 +45,7 @@ class Thing:
     """One object on the table."""
 
     name: str  # of its MuJoCo body
-    kind: str  # cube, cylinder, ball, bowl, plate, zone, button or drawer
+    kind: str  # cube, cylinder, ball, bowl, plate, zone, button, drawer or one of `UNSEEN_SHAPES`
     colour: str
     position: tuple[float, float]  # x, y [m]
     size: str = "large"  # small or large; graspable objects only
@@ -58,6 +59,8 @@ class Thing:
         extents = {"bowl": BOWL_RADIUS, "plate": PLATE_RADIUS, "zone": ZONE_RADIUS, "button": BUTTON_RADIUS}
         if self.kind == "drawer":
             return DRAWER_HALF[0] + HANDLE_REACH  # what stands before it would be in the way
+        if shape := UNSEEN_SHAPES.get(self.kind):
+            return self.half * shape.radius
         return extents.get(self.kind, self.half * (1.42 if self.kind == "cube" else 1.0))
 
     @property
@@ -71,6 +74,11 @@ class Thing:
             "drawer": 2 * DRAWER_HALF[2],
         }
         return tops.get(self.kind, 2 * self.half)
+
+    @property
+    def graspable(self) -> bool:
+        """Whether it is an object that fits between the fingers."""
+        return self.kind in GRASPABLE or self.kind in UNSEEN_SHAPES
 
 
 @dataclass(frozen=True)
@@ -118,15 +126,16 @@ def build_model(scene: Scene, embodiment: Embodiment) -> mujoco.MjModel:
     _add_surface(spec, "floor", look.floor_colours, look.floor_texture)
     spec.worldbody.add_geom(
         name="table", type=BOX, pos=(0.2, 0, -0.02), size=(0.32, 0.40, 0.02), material="table",
-        friction=(0.8, 0.005, 0.0001),
+        friction=(0.8 * look.contact, 0.005, 0.0001),
     )  # fmt: skip
     spec.worldbody.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.5), size=(3, 3, 0.1), material="floor",
         contype=0, conaffinity=0,
     )  # fmt: skip
-    add_so101(spec, embodiment, gain=look.gain)
+    add_so101(spec, embodiment, gain=look.gain, grip=look.contact)
+    colours = COLOURS | UNSEEN_COLOURS
     for index, thing in enumerate(scene.things):
-        _BUILDERS.get(thing.kind, _add_graspable)(spec, thing, look.tint(COLOURS[thing.colour], index), look)
+        _BUILDERS.get(thing.kind, _add_graspable)(spec, thing, look.tint(colours[thing.colour], index), look)
     model = spec.compile()
     for camera, (offset, turn) in look.cameras.items():
         index = model.camera(camera).id
@@ -139,7 +148,7 @@ def build_model(scene: Scene, embodiment: Embodiment) -> mujoco.MjModel:
 
 
 def _add_surface(spec: mujoco.MjSpec, name: str, colours: tuple, pattern: str) -> None:
-    """Adds a material called `name`: plain, checkered or a gradient between two colours."""
+    """Adds a material called `name`: plain, checkered, striped or a gradient between two colours."""
     material = spec.add_material(name=name, rgba=(*colours[0], 1.0), specular=0.05, reflectance=0.05)
     if pattern == "plain":
         return
@@ -147,10 +156,12 @@ def _add_surface(spec: mujoco.MjSpec, name: str, colours: tuple, pattern: str) -
         "checker": mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
         "gradient": mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
     }
-    spec.add_texture(
-        name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, builtin=builtins[pattern], width=64, height=64,
-        rgb1=colours[0], rgb2=colours[1],
-    )  # fmt: skip
+    texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=64, height=64)
+    if pattern == "stripes":
+        pixels = np.repeat((255 * np.array(colours)).astype(np.uint8), 32, axis=0)  # (64, 3)
+        texture.nchannel, texture.data = 3, np.broadcast_to(pixels, (64, 64, 3)).tobytes()
+    else:
+        texture.builtin, texture.rgb1, texture.rgb2 = builtins[pattern], *colours
     material.rgba = (1, 1, 1, 1)
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
     material.texrepeat = (4, 4)
@@ -169,6 +180,11 @@ def _free_body(spec: mujoco.MjSpec, thing: Thing, height: float) -> mujoco.MjsBo
 
 def _add_graspable(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
     half = thing.half
+    slides = 0.9 * look.friction * look.contact
+    if shape := UNSEEN_SHAPES.get(thing.kind):
+        body, density = _free_body(spec, thing, half + 0.0002), DENSITY * look.mass
+        shape.add(body, half, density=density, rgba=(*rgb, 1), friction=(slides, 0.01, 0.0001))
+        return
     kind, size, volume = {
         "cube": (BOX, (half, half, half), 8 * half**3),
         "cylinder": (CYLINDER, (half, half, 0), 2 * np.pi * half**3),
@@ -177,7 +193,7 @@ def _add_graspable(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) ->
     rolls = thing.kind == "ball"
     _free_body(spec, thing, half + 0.0002).add_geom(
         type=kind, size=size, rgba=(*rgb, 1), mass=float(DENSITY * volume * look.mass),
-        friction=(0.9 * look.friction, 0.01, 0.002 if rolls else 0.0001), condim=6 if rolls else 4,
+        friction=(slides, 0.01, 0.002 if rolls else 0.0001), condim=6 if rolls else 4,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ideomotor.sim.layout import bearing_of
 from ideomotor.sim.motion import OPEN, SHUT, Arm
-from ideomotor.sim.scene import GRASPABLE
+from ideomotor.sim.unseen import UNSEEN_SHAPES
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -111,6 +111,9 @@ def grasp_roll(world: World, name: str) -> float:
     if thing.kind == "cube":
         face = _wrap(world.yaw(name) - bearing, np.pi / 2)
         options = [face, face - np.pi / 2, face + np.pi / 2]
+    elif shape := UNSEEN_SHAPES.get(thing.kind):
+        face = _wrap(world.yaw(name) + shape.grasp - bearing, shape.symmetry)
+        options = [face, face - shape.symmetry, face + shape.symmetry]
     else:
         options = [0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5]
 
@@ -121,7 +124,7 @@ def grasp_roll(world: World, name: str) -> float:
         for other in world.scene.things:
             if other.name == name or other.height < 0.004:
                 continue
-            spot = world.position(other.name)[:2] if other.kind in GRASPABLE else np.array(other.position)
+            spot = world.position(other.name)[:2] if other.graspable else np.array(other.position)
             gaps = [float(np.linalg.norm(spot - finger)) - other.radius - CLEARANCE for finger in fingers]
             crowd += max(0.0, -min(gaps))
         return abs(roll) + 200.0 * crowd

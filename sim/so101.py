@@ -88,13 +88,14 @@ _MATERIALS = {
 }
 
 
-def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0) -> None:
+def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, grip: float = 1.0) -> None:
     """Adds the arm, its position actuators and its cameras to `spec`, its base at the world's origin.
 
     Args:
         spec: receives bodies, joints, actuators (in the embodiment's joint order) and cameras.
         embodiment: the SO-101's; ranges, torque limits and cameras are taken from it.
         gain: factor on the servos' stiffness and damping (randomisation).
+        grip: factor on the friction of the fingers.
     """
     spec.compiler.degree = False
     for name, rgba in _MATERIALS.items():
@@ -137,7 +138,7 @@ def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0) ->
             contype=2,
             conaffinity=1,
             condim=4 if finger else 3,
-            friction=(1.6, 0.02, 0.0005) if finger else (0.6, 0.005, 0.0001),
+            friction=(1.6 * grip, 0.02, 0.0005) if finger else (0.6, 0.005, 0.0001),
             priority=1 if finger else 0,
         )
     bodies["gripper"].add_site(name="gripper", pos=GRIPPER_SITE, size=(0.003,) * 3, group=4)

@@ -15,6 +15,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
+from ideomotor.sim.axes import varied
 from ideomotor.sim.episode import draw_episode, find_goal, phrase, plan_text, refer
 from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import Arm
@@ -39,9 +40,11 @@ class World:
         instruction: what to do instead of the seed's own choice; it must fit the scene.
         split: phrasings to choose from: train or heldout.
         embodiment: the SO-101 by default.
+        axis: of generalisation along which the episode differs, a key of `sim.axes.AXES`.
+        strength: by how much; 0 for not at all.
 
     Raises:
-        UserError: for an unknown name, or an instruction that names nothing in this scene.
+        UserError: for an unknown name or strength, or an instruction that names nothing in this scene.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class World:
         instruction: str | None = None,
         split: str = "train",
         embodiment: Embodiment | None = None,
+        axis: str = "",
+        strength: int = 0,
     ):
         for kind, name, valid in (("task", task, TASKS), ("level", level, LEVELS), ("split", split, SPLITS)):
             if name not in valid:
@@ -62,7 +67,8 @@ class World:
         self.level = level
         self.quality = quality
         self.embodiment = embodiment or load_embodiment("so101")
-        self.scene, self.goal, phrasing, home_noise = draw_episode(self.task, seed, level, split)
+        drawn = draw_episode(self.task, seed, level, split)
+        self.scene, self.goal, phrasing, home_noise = varied(drawn, self.task, seed, axis, strength)
         self.instruction = phrase(self.goal, phrasing)
         self._phrasing = phrasing
         if instruction is not None:

@@ -98,6 +98,17 @@ def test_an_interrupted_evaluation_says_how_many_episodes_are_missing(in_process
     whole = in_process(*arguments, "--resume", "--json", "-").json
     assert whole["episodes"] == stopping["episodes"]
     assert whole["tasks"]["reach"]["low"] > stopping["tasks"]["reach"]["low"]
+def test_generalization_is_builtin_and_then_each_axis(results, ideomotor, tmp_path):
+    arguments = ["--expert", "--tasks", "reach", "--episodes", 2, "--suite", "generalization"]
+    shown = ideomotor("eval", *arguments, "--axes", "gain,shapes", "--out", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["episodes"][:2] == results["episodes"][:2]
+    assert list(found["generalization"]) == ["gain", "shapes"]
+    capsule = found["generalization"]["shapes"]["strengths"][2]
+    assert capsule["value"] == "capsule" and "3: capsule" in shown.stdout
+    for text in (shown.stdout, (tmp_path / "report.html").read_text()):
+        assert f"{capsule['successes']}/2" in text
+        assert f"{capsule['low']:.1%} to {capsule['high']:.1%}" in text
 
 
 def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
@@ -128,6 +139,11 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--expert", "--stop-at", "80"], ["stop-at", "80"]),
         (["--stop-at", "0.8", "--without", "front"], ["stop-at", "pairs"]),
         (["--compare", "a.json", "b.json"], ["compare", "a.json"]),
+        (["--axes", "camera"], ["axes", "generalization", "builtin"]),
+        (["--suite", "generalization", "--axes", "camra"], ["axis", "did you mean 'camera'?"]),
+        (["--suite", "generalization", "--tasks", "press", "--axes", "sizes"], ["axes", "sizes", "press"]),
+        (["--suite", "generalization", "--expert", "--axes", "delay"], ["axes", "delay", "expert"]),
+        (["--suite", "generalization", "--without", "front"], ["generalization", "--without"]),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):
