@@ -39,7 +39,7 @@ class Controller:
     def reset(self, state: RobotState) -> None:
         """Starts an episode at rest at `state.position`: no chunks, counters at zero.
 
-        Where commands are deltas, to rest is to command `home`, wherever the robot is.
+        Where commands are deltas, to rest is to command zero, wherever the robot is.
         """
         self._start(state.position if self.embodiment.targets else self.embodiment.home_position)
 

@@ -5,9 +5,9 @@ robot, imitate `so101.yaml`; to add somebody's Gymnasium environment, `reacher.y
 hard-coded elsewhere. Loading checks every field, so that the rest of the stack can rely on finite numbers,
 limits above zero and a home pose in range.
 
-Commands are joint targets, or `deltas`: what an environment takes as a movement for one tick, or as a velocity
-or a torque. Deltas have a range and nothing else: no rate limits, no unit, no relation to the state, and to
-stop is to command `home` (the grippers stay as they are).
+Commands are joint targets, or `deltas`: what an environment takes as a movement for one tick, or as a
+velocity or a torque. Deltas have a range and nothing else: no rate limits, no unit, no relation to the state,
+and to stop is to command zero (grippers stay as they are).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Embodiment:
     joints: tuple[Joint, ...]
     grippers: tuple[str, ...]  # names of the joints that are grippers
     cameras: tuple[CameraSpec, ...]
-    home: tuple[float, ...]  # (A,) [rad or m]
+    home: tuple[float, ...]  # (A,) [rad or m]; zero where commands are deltas
     workspace_lower: tuple[float, ...]  # (3,) [m], base frame
     workspace_upper: tuple[float, ...]  # (3,) [m], base frame
     bus: ServoBus | None = None  # of the real robot's servos
@@ -174,10 +174,13 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
 
 def _embodiment(top: Field) -> Embodiment:
     required = ["name", "description", "joints", "grippers", "cameras"]
-    optional = ["control_hz", "bus", "commands", "state", "environment"]
+    optional = ["control_hz", "bus", "commands", "environment"]
     value = top.value if isinstance(top.value, dict) else {}
     free = value.get("commands") == "deltas"
-    (optional if free else required).extend(["home", "workspace"])
+    if free:
+        optional += ["state", "workspace"]
+    else:
+        required += ["home", "workspace"]
     fields = top.record(required, optional)
     if "commands" in fields and fields["commands"].value not in COMMANDS:
         raise fields["commands"].fail("one of " + ", ".join(COMMANDS))

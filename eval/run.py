@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder
-from ideomotor.eval.measures import smoothness
+from ideomotor.eval.measures import Smoothness, smoothness
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.suites import EpisodeSpec
 from ideomotor.eval.workers import in_order
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
 
 ROWS_FILE = "episodes.jsonl"
+UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def evaluate(
 
 def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
     """Runs one episode of a suite in this process."""
-    from ideomotor.sim.world import World
+    from ideomotor.sim.external import open_world
 
     embodiment = load_embodiment(pilot.robot)
     split = "train" if spec.phrasing == "train" else "heldout"
@@ -138,7 +139,7 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
     if policy:
         policy.run_without(filter(None, spec.without.split("+")))
     make_world = functools.partial(
-        World, spec.task, spec.seed, level=spec.perturbation, split=split, embodiment=embodiment
+        open_world, embodiment, spec.task, spec.seed, level=spec.perturbation, split=split
     )
     world = make_world()
     try:
@@ -153,6 +154,8 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot) -> EpisodeRow:
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
         result = rollout(world, policy, delay_ticks=delay_ticks, handover=spec.handover, instruction=told)
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
+        if not embodiment.targets:
+            smooth = UNKNOWN  # differences of deltas are not a motion
         return EpisodeRow(
             spec=spec,
             instruction=world.instruction,

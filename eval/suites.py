@@ -23,6 +23,7 @@ SUITES: dict[str, Phrasing] = {
     "swap": "swapped",
     # The same instructions in the same scenes, and success is judged by what the policy is told.
     "named": "named",
+    "mt50": "train",  # Meta-World's tasks from starts that no demonstration had; each has one phrasing
 }
 
 

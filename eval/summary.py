@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,13 @@ from ideomotor.eval.run import EpisodeRow
 SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 
 
-def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, Any]:
+def summary(
+    suite: str, policy: str, rows: Sequence[EpisodeRow], levels: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """The `eval` JSON object: rows, one rate per task, and one over all episodes.
+
+    Where tasks have `levels` of difficulty ({task: level}), also one rate per level, and `level_average`, the
+    mean of the levels' rates however many tasks each has, which is what VLA papers report of Meta-World.
 
     Rates and the like are of the episodes with all senses; those without some are compared with them in
     `without`. `confidence` is there where it was asked for.
@@ -30,6 +36,10 @@ def summary(suite: str, policy: str, rows: Sequence[EpisodeRow]) -> dict[str, An
         more["without"] = _without(rows, every)
     if judged := [judged_episode(row) for row in rows if row.confidences]:
         more["confidence"] = confidence.figures(judged)
+    if levels:
+        by_level, _ = aggregate((levels[row.spec.task], row.success) for row in rows)
+        more["levels"] = {level: dataclasses.asdict(rate) for level, rate in by_level.items()}
+        more["level_average"] = float(np.mean([rate.rate for rate in by_level.values()]))
     return {
         "suite": suite,
         "policy": policy,

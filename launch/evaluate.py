@@ -12,15 +12,20 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.environments import checked_tasks, levels_of, robot_of
 from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
     from ideomotor.eval.run import EpisodeRow
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
+MT50, METAWORLD, MT50_EPISODES = "mt50", "metaworld", 10  # a suite, its environment, episodes of each task
+DEFAULT_EPISODES = 50
+NO_LEVEL = "none"  # of randomisation: environments draw what they draw
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
 
@@ -38,13 +43,13 @@ class EvalOptions:
     """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
     swap: told to use another object than success is judged by; named: told to use another object, which
     success is judged by; questions: the interpreter alone is asked about 8 still scenes for each of
-    --episodes"""
+    --episodes; mt50: Meta-World's 50 tasks by the published protocol (docs/metaworld.md)"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
     """only these tasks"""
 
-    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 50
-    """episodes of each task"""
+    episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """episodes of each task; by default 50, of mt50 10"""
 
     seed_start: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """first seed of each task; by default one that demonstrations do not reach"""
@@ -79,6 +84,9 @@ class EvalOptions:
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""
 
+    env: Annotated[str, tyro.conf.arg(metavar="NAME|FILE|MODULE:ID")] = ""
+    """tasks of a Gymnasium environment that an embodiment file maps, from starts that no demonstration had"""
+
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """processes to run with; does not change the results"""
 
@@ -97,7 +105,9 @@ def evaluate(options: EvalOptions) -> int:
     if options.suite == QUESTIONS:
         return evaluate_questions(options)
     output = Output(options.json)
-    tasks = _check(options)
+    options = _resolved(options)
+    embodiment = load_embodiment(options.robot)
+    tasks = _check(options, embodiment)
 
     from ideomotor.eval.report import render_html
     from ideomotor.eval.run import Pilot
@@ -116,7 +126,7 @@ def evaluate(options: EvalOptions) -> int:
         first,
         options.delay_ms,
         options.handover,
-        options.randomize,
+        NO_LEVEL if embodiment.environment else options.randomize,
         without,
     )
     told = "agreement" if options.calibrate else "told" if options.confidence else ""
@@ -134,7 +144,7 @@ def evaluate(options: EvalOptions) -> int:
         _calibrate(folder, rows)
         output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
     name = "expert" if options.expert else policy_name(options.policy)
-    results = summary(options.suite, name, rows)
+    results = summary(options.suite, name, rows, levels_of(embodiment))
     _show(output.text, results)
     if options.out:
         write_whole(options.out / "results.json", json_text.dumps(results, indent=1) + "\n")
@@ -144,10 +154,21 @@ def evaluate(options: EvalOptions) -> int:
     return 0
 
 
-def _check(options: EvalOptions) -> list[str]:
+def _resolved(options: EvalOptions) -> EvalOptions:
+    """What is left open, decided: the robot, the suite and the number of episodes."""
+    if options.suite == MT50:
+        if options.env not in ("", METAWORLD):
+            raise UserError(
+                f"env: got {options.env!r}, expected {METAWORLD}, which suite {MT50!r} is made of"
+            )
+        options = replace(options, env=METAWORLD, episodes=options.episodes or MT50_EPISODES)
+    episodes = DEFAULT_EPISODES if options.episodes is None else options.episodes
+    return replace(options, robot=robot_of(options.env, options.robot), episodes=episodes)
+
+
+def _check(options: EvalOptions, embodiment: Embodiment) -> list[str]:
     """The tasks to evaluate, in their listed order."""
     from ideomotor.eval.suites import SUITES
-    from ideomotor.sim.tasks import TASKS
 
     if options.suite not in SUITES:
         raise unknown_name("suite", options.suite, (*SUITES, QUESTIONS))
@@ -168,20 +189,25 @@ def _check(options: EvalOptions) -> list[str]:
     if options.resume and not options.out:
         raise UserError("resume: needs --out, the folder of the interrupted evaluation")
     for name, value, least in (
-        ("episodes", options.episodes, 1),
+        ("episodes", options.episodes or 0, 1),
         ("workers", options.workers, 1),
         ("steps", options.steps, 0),
         ("seed-start", options.seed_start or 0, 0),
     ):
         if value < least:
             raise UserError(f"{name}: got {value}, expected at least {least}")
-    if options.tasks is None:
-        return list(TASKS)
-    names = list(dict.fromkeys(name.strip() for name in options.tasks.split(",")))
-    for name in names:
-        if name not in TASKS:
-            raise unknown_name("task", name, TASKS)
-    return names
+    names = [name.strip() for name in options.tasks.split(",")] if options.tasks is not None else []
+    tasks = checked_tasks(embodiment, names)
+    if embodiment.environment is not None:
+        if SUITES[options.suite] in ("swapped", "named"):
+            raise UserError(
+                f"suite: {options.suite!r} names other objects, which {embodiment.name} knows not"
+            )
+        from ideomotor.sim.external import check_seeding
+
+        for task in tasks:
+            check_seeding(embodiment, task)
+    return tasks
 
 
 def _check_calibration(options: EvalOptions) -> None:
@@ -223,7 +249,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         "successes": sum(successes for successes, _ in counts),
         "episodes": sum(episodes for _, episodes in counts),
     }
-    for name, rate in [*results["tasks"].items(), ("[bold]all[/bold]", overall)]:
+    levels = [(f"[bold]{name}[/bold]", found) for name, found in results.get("levels", {}).items()]
+    for name, rate in [*results["tasks"].items(), *levels, ("[bold]all[/bold]", overall)]:
         table.add_row(
             name,
             f"{rate['successes']}/{rate['episodes']}",
@@ -232,6 +259,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
             _bar(rate["low"], rate["rate"], rate["high"]),
         )
     console.print(table)
+    if "level_average" in results:
+        console.print(f"mean of the {len(levels)} levels: {results['level_average']:.1%}")
     smooth = results["smoothness"]
     if smooth["jerk_ratio"] is not None:
         console.print(

@@ -20,6 +20,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.environment import RENDER, Environment, EnvironmentTask
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
+from ideomotor.sim.render import backend
 from ideomotor.sim.world import World
 
 Act = Callable[[Any], np.ndarray]  # observation of the environment -> (A,) command
@@ -115,7 +116,9 @@ class ExternalWorld:
         if not self.where.expert:
             raise UserError(f"expert: {self.embodiment.name} has none, its file names no environment.expert")
         if noise:
-            raise UserError(f"noise: got {noise}, expected 0: experts of {self.embodiment.name} go no detours")
+            raise UserError(
+                f"noise: got {noise}, expected 0: experts of {self.embodiment.name} go no detours"
+            )
         act = expert_of(self.where)(self.env.unwrapped)
         while True:
             yield np.asarray(act(self._seen), dtype=np.float64)
@@ -199,6 +202,7 @@ def make_environment(embodiment: Embodiment, task: str) -> gymnasium.Env[Any, An
     options = dict(where.options)
     if where.task_option:
         options[where.task_option] = where.task(task).name
+    backend()  # tells mujoco how to draw, before an environment asks it to
     try:
         env = gymnasium.make(where.make, disable_env_checker=True, **options)
     except ModuleNotFoundError as error:
@@ -213,7 +217,9 @@ def make_environment(embodiment: Embodiment, task: str) -> gymnasium.Env[Any, An
         raise UserError(f"environment: actions are {space}, expected a box of {', '.join(names)}")
     if not (np.all(space.low <= embodiment.lower + 1e-6) and np.all(space.high >= embodiment.upper - 1e-6)):
         env.close()
-        raise UserError(f"environment: actions are {space}, expected the ranges of {embodiment.name}'s joints")
+        raise UserError(
+            f"environment: actions are {space}, expected the ranges of {embodiment.name}'s joints"
+        )
     return env
 
 
@@ -223,7 +229,9 @@ def check_seeding(embodiment: Embodiment, task: str) -> None:
     An environment that ignores its seed gives results that nobody can repeat, and one that starts always
     the same is tested on what it was trained on.
     """
-    first, again, other = (_beginning(embodiment, task, seed) for seed in (*CHECKED_SEEDS[:1] * 2, CHECKED_SEEDS[1]))
+    first, again, other = (
+        _beginning(embodiment, task, seed) for seed in (*CHECKED_SEEDS[:1] * 2, CHECKED_SEEDS[1])
+    )
     if first != again:
         raise UserError(f"environment: {task!r} starts differently with the same seed: reset() ignores it")
     if first == other:

@@ -6,16 +6,16 @@
 Protocol (SmolVLA, arXiv 2506.01844; LeRobot's lerobot/envs/metaworld.py): camera `corner2` moved to
 (0.75, 0.075, 0.7) m, its picture turned by 180 degrees; state and action of four: the hand's position [m] and
 the gripper's opening in [0, 1]; shares of a centimetre that the hand's goal moves by in a step, and the
-gripper's effort; 80 steps a second. Goals and objects are drawn anew at every reset from the seed given there:
-Meta-World's own `reset` ignores its seed, and its benchmarks freeze the draw.
+gripper's effort; 80 steps a second. Goals and objects are drawn anew at every reset from the seed given
+there: Meta-World's own `reset` ignores its seed, and its benchmarks freeze the draw.
 
-metaworld 3.1.1 pins mujoco 3.3.0; `make metaworld` installs it beside ours. Two repairs make it work: the weld
-that drags the hand has 12 numbers from mujoco 3.17 on, and 11 are written there; and gymnasium's renderer, which
-costs about twelve times as much as ours at the same size, is asked only for `pictures="reference"`.
+metaworld 3.1.1 pins mujoco 3.3.0; `make metaworld` installs it beside ours. One thing breaks there and is
+mended here: the weld that drags the hand has 12 numbers from mujoco 3.17 on, and metaworld writes 11.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +32,7 @@ WELD = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 5.0)  # as metaworld 
 PICTURES = ("fast", "reference")
 STATE = 4  # the first entries of an observation: hand and gripper
 STEP_HZ = 80
+NO_END = 10**9  # [steps]
 
 
 class MetaWorldEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
@@ -56,7 +57,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             raise unknown_name("task", task, classes)
         if pictures not in PICTURES:
             raise unknown_name("pictures", pictures, PICTURES)
-        backend()  # says to mujoco how to draw, before gymnasium asks it
+        backend()  # tells mujoco how to draw, before gymnasium asks it
         self.task, self.render_mode, self._size = task, "rgb_array", size
         kind = _repaired(classes[task])
         self.inner: Any = kind(render_mode="rgb_array", camera_name=CAMERA, width=size, height=size)
@@ -67,6 +68,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.inner._set_task_called = True
         self.inner._freeze_rand_vec = False
         self.inner.seeded_rand_vec = True
+        self.inner.max_path_length = NO_END  # when an episode ends is for who runs it
         model: mujoco.MjModel = self.inner.model
         model.cam_pos[model.camera(CAMERA).id] = CAMERA_POSITION
         self._renderer: Renderer | None = None
@@ -114,7 +116,9 @@ def expert(env: MetaWorldEnv) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
     policy: Any = ENV_POLICY_MAP[env.task]()
 
     def act(observation: dict[str, np.ndarray]) -> np.ndarray:
-        return np.clip(policy.get_action(observation["everything"]), -1.0, 1.0)
+        with warnings.catch_warnings():  # "Constant(s) may be too high": it is clipped, as there
+            warnings.simplefilter("ignore", UserWarning)
+            return np.clip(policy.get_action(observation["everything"]), -1.0, 1.0)
 
     return act
 

@@ -1,7 +1,6 @@
 """A scripted expert for Gymnasium's `Reacher-v5`: the joints of the two-link arm are led to the target.
 
-Geometry and gears: gymnasium/envs/mujoco/assets/reacher.xml (links of 0.1 and 0.11 m to the fingertip, a torque
-of 1 is 200 N m on joints of which each turn is damped by 1).
+Geometry: gymnasium/envs/mujoco/assets/reacher.xml (0.1 m from shoulder to elbow, 0.11 m to the fingertip).
 """
 
 from __future__ import annotations
