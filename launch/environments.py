@@ -7,6 +7,7 @@ from ideomotor.control.environment import EnvironmentTask
 from ideomotor.control.errors import UserError, unknown_name
 
 ROBOT = "so101"  # of our own tasks
+NO_LEVEL = "none"  # of randomisation: environments draw what they draw
 
 
 def robot_of(env: str, robot: str) -> str:

@@ -16,7 +16,7 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.console import Output, write_whole
-from ideomotor.launch.environments import checked_tasks, levels_of, robot_of
+from ideomotor.launch.environments import NO_LEVEL, checked_tasks, levels_of, robot_of
 from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
 MT50, METAWORLD, MT50_EPISODES = "mt50", "metaworld", 10  # a suite, its environment, episodes of each task
-DEFAULT_EPISODES = 50
-NO_LEVEL = "none"  # of randomisation: environments draw what they draw
+DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
 
@@ -39,7 +38,7 @@ class EvalOptions:
     expert: bool = False
     """evaluate the scripted experts instead of a policy"""
 
-    suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = "builtin"
+    suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT_SUITE
     """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
     swap: told to use another object than success is judged by; named: told to use another object, which
     success is judged by; questions: the interpreter alone is asked about 8 still scenes for each of
@@ -99,6 +98,12 @@ class EvalOptions:
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the results as JSON; - is standard output"""
 
+    @property
+    def count(self) -> int:
+        """Episodes of each task."""
+        by_default = MT50_EPISODES if self.suite == MT50 else DEFAULT_EPISODES
+        return by_default if self.episodes is None else self.episodes
+
 
 def evaluate(options: EvalOptions) -> int:
     """Runs the suite and reports every task's share of solved episodes with its interval."""
@@ -122,7 +127,7 @@ def evaluate(options: EvalOptions) -> int:
     specs = suite(
         options.suite,
         tasks,
-        options.episodes,
+        options.count,
         first,
         options.delay_ms,
         options.handover,
@@ -144,7 +149,9 @@ def evaluate(options: EvalOptions) -> int:
         _calibrate(folder, rows)
         output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
     name = "expert" if options.expert else policy_name(options.policy)
-    results = summary(options.suite, name, rows, levels_of(embodiment))
+    external = embodiment.environment is not None and options.suite == DEFAULT_SUITE
+    title = embodiment.name if external else options.suite
+    results = summary(title, name, rows, levels_of(embodiment))
     _show(output.text, results)
     if options.out:
         write_whole(options.out / "results.json", json_text.dumps(results, indent=1) + "\n")
@@ -155,15 +162,14 @@ def evaluate(options: EvalOptions) -> int:
 
 
 def _resolved(options: EvalOptions) -> EvalOptions:
-    """What is left open, decided: the robot, the suite and the number of episodes."""
+    """With the environment that the suite is made of, and the robot that lives in it."""
     if options.suite == MT50:
         if options.env not in ("", METAWORLD):
             raise UserError(
                 f"env: got {options.env!r}, expected {METAWORLD}, which suite {MT50!r} is made of"
             )
-        options = replace(options, env=METAWORLD, episodes=options.episodes or MT50_EPISODES)
-    episodes = DEFAULT_EPISODES if options.episodes is None else options.episodes
-    return replace(options, robot=robot_of(options.env, options.robot), episodes=episodes)
+        options = replace(options, env=METAWORLD)
+    return replace(options, robot=robot_of(options.env, options.robot))
 
 
 def _check(options: EvalOptions, embodiment: Embodiment) -> list[str]:
@@ -189,7 +195,7 @@ def _check(options: EvalOptions, embodiment: Embodiment) -> list[str]:
     if options.resume and not options.out:
         raise UserError("resume: needs --out, the folder of the interrupted evaluation")
     for name, value, least in (
-        ("episodes", options.episodes or 0, 1),
+        ("episodes", options.count, 1),
         ("workers", options.workers, 1),
         ("steps", options.steps, 0),
         ("seed-start", options.seed_start or 0, 0),
@@ -216,7 +222,7 @@ def _check_calibration(options: EvalOptions) -> None:
 
     if options.policy is None:
         raise UserError("calibrate: needs --policy, the checkpoint to write to")
-    if options.seed_start is None or options.seed_start + options.episodes > HELD_OUT_SEEDS:
+    if options.seed_start is None or options.seed_start + options.count > HELD_OUT_SEEDS:
         raise UserError(
             f"calibrate: needs --seed-start, of seeds before {HELD_OUT_SEEDS}: what is fitted on the suites' "
             "own seeds cannot be tested on them"

@@ -58,3 +58,12 @@ def test_the_page_shows_what_is_missing_and_what_confidence_is_worth() -> None:
     assert "ROC curve against failure: 1.00" in page
     plain = render_html(summary("builtin", "x", rows[:2]))
     assert "without" not in plain
+
+
+def test_levels_weigh_the_same_however_many_tasks_they_have() -> None:
+    specs = suite("mt50", ["a", "b", "c"], 2, 0)
+    rows = [row(spec, spec.task != "c") for spec in specs]
+    results = summary("mt50", "x", rows, {"a": "easy", "b": "easy", "c": "hard"})
+    assert results["levels"]["easy"]["successes"] == 4 and results["levels"]["hard"]["successes"] == 0
+    assert results["level_average"] == 0.5 and results["mean"]["rate"] == 4 / 6
+    assert "level_average" not in summary("mt50", "x", rows)
