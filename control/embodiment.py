@@ -176,14 +176,15 @@ def _embodiment(top: Field) -> Embodiment:
     required = ["name", "description", "joints", "grippers", "cameras"]
     optional = ["control_hz", "bus", "commands", "environment"]
     value = top.value if isinstance(top.value, dict) else {}
-    free = value.get("commands") == "deltas"
+    kind = value.get("commands", COMMANDS[0])
+    if kind not in COMMANDS:
+        raise Field(kind, "commands", top.file).fail("one of " + ", ".join(COMMANDS))
+    free = kind == "deltas"
     if free:
         optional += ["state", "workspace"]
     else:
         required += ["home", "workspace"]
     fields = top.record(required, optional)
-    if "commands" in fields and fields["commands"].value not in COMMANDS:
-        raise fields["commands"].fail("one of " + ", ".join(COMMANDS))
     joints = fields["joints"].named(_component if free else _joint)
     if not joints:
         raise fields["joints"].fail("at least one joint")
@@ -210,7 +211,7 @@ def _embodiment(top: Field) -> Embodiment:
         workspace_lower=lower,
         workspace_upper=upper,
         bus=_bus(fields["bus"], joints) if "bus" in fields else None,
-        commands="deltas" if free else "targets",
+        commands=kind,
         sensors=tuple(item.text() for item in fields["state"].items()) if "state" in fields else (),
         environment=environment,
     )
