@@ -35,7 +35,7 @@ STEP_HZ = 80
 NO_END = 10**9  # [steps]
 
 
-class MetaWorldEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     """One task. Observations are {"agent_pos": (4,), "everything": (39,)}, `info["success"]` is 0 or 1.
 
     "everything" is Meta-World's own observation, with the goal in it, which only experts may look at.

@@ -94,7 +94,7 @@ def test_experts_answer_to_what_they_see_at_every_step(dot):
         action = dot_env.expert(env)(seen).astype(np.float32)
         assert np.array_equal(command, action)
         seen, *_ = env.step(action)
-    assert len(np.unique(commands)) > 10
+    assert len(np.unique(commands)) > 5
 
 
 class Pusher:
