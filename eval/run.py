@@ -208,8 +208,11 @@ def load_policy(
 
 
 def _fingerprint(pilot: Pilot) -> str:
-    """What the rows of one run have in common: the robot, and the bytes of the checkpoint."""
-    digest = hashlib.sha256(load_embodiment(pilot.robot).fingerprint.encode())
+    """What the rows of one run have in common: the robot, where it lives, and the bytes of the checkpoint."""
+    body = load_embodiment(pilot.robot)
+    digest = hashlib.sha256(body.fingerprint.encode())
+    if body.environment is not None:
+        digest.update(repr(body.environment).encode())
     if pilot.policy is not None:
         from ideomotor.vla.glance import CONFIG, PROCESSOR, WEIGHTS
 
