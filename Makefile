@@ -5,6 +5,7 @@
 #   make lint     check style and types
 #   make interop  compare with the real lerobot, in an environment of its own (.interop)
 #   make bench    measure loop, rendering, loader, inference and training, the last three against lerobot
+#   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
 #   make setup    only make the environment, in .venv
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo test interop lint bench
+.PHONY: setup demo test interop lint bench metaworld
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -53,6 +54,15 @@ bench: $(READY)
 	  IDEOMOTOR_LEROBOT_PYTHON=$$(test -e $(INTEROP)/.ready && echo $(abspath $(INTEROP))/bin/python) \
 	  $(BIN)/ideomotor bench $$what || exit; \
 	done
+
+# metaworld pins mujoco 3.3.0 and does not say that it needs packaging; the others it needs are installed here.
+METAWORLD := metaworld==3.1.1 packaging scipy imageio
+
+metaworld: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(METAWORLD)
+	@$(BIN)/python -c 'import gymnasium as g; \
+	  e = g.make("ideomotor.sim.metaworld:ideomotor/MetaWorld-v0", task="reach-v3"); e.reset(seed=0); e.close()'
+	@echo "Meta-World works here: $(BIN)/ideomotor tasks --env metaworld"
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
 $(READY): pyproject.toml constraints.txt

@@ -12,7 +12,7 @@ import numpy as np
 from ideomotor.control.chunks import ChunkBuffer
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
-from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.ranges import command_filter
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
 
@@ -32,13 +32,16 @@ class Controller:
 
     def __init__(self, embodiment: Embodiment, handover: Handover = HANDOVERS[DEFAULT]) -> None:
         self.embodiment = embodiment
-        self._filter = SafetyFilter(embodiment)
+        self._filter = command_filter(embodiment)
         self._chunks = ChunkBuffer(embodiment.control_hz, handover)
         self._start(embodiment.home_position)
 
     def reset(self, state: RobotState) -> None:
-        """Starts an episode at rest at `state.position`: no chunks, counters at zero."""
-        self._start(state.position)
+        """Starts an episode at rest at `state.position`: no chunks, counters at zero.
+
+        Where commands are deltas, to rest is to command zero, wherever the robot is.
+        """
+        self._start(state.position if self.embodiment.targets else self.embodiment.home_position)
 
     def submit(self, chunk: ActionChunk, available_at: int | None = None) -> None:
         """Adds a chunk that may be executed from tick `available_at` on (None: at once).

@@ -1,8 +1,13 @@
 """A robot as data: joints with their limits, grippers, cameras, home pose and workspace.
 
 An embodiment is one YAML file (`control/embodiments/*.yaml`, or the user's own by its path): to add a
-robot, imitate `so101.yaml`. Nothing about a robot is hard-coded elsewhere. Loading checks every field,
-so that the rest of the stack can rely on finite numbers, limits above zero and a home pose in range.
+robot, imitate `so101.yaml`; to add somebody's Gymnasium environment, `reacher.yaml`. Nothing about a robot is
+hard-coded elsewhere. Loading checks every field, so that the rest of the stack can rely on finite numbers,
+limits above zero and a home pose in range.
+
+Commands are joint targets, or `deltas`: what an environment takes as a movement for one tick, or as a
+velocity or a torque. Deltas have a range and nothing else: no rate limits, no unit, no relation to the state,
+and to stop is to command zero (grippers stay as they are).
 """
 
 from __future__ import annotations
@@ -14,23 +19,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ideomotor.control.environment import Environment, parse_environment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
 from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
 
 EMBODIMENTS = Path(__file__).parent / "embodiments"
 UNITS = ("rad", "m")
+COMMANDS = ("targets", "deltas")
+RATES = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
+NOWHERE, EVERYWHERE = (-math.inf,) * 3, (math.inf,) * 3  # corners of a workspace without bounds
+FRAME_TICKS = 4  # commands to a camera frame of a robot whose file names no camera
 
 
 @dataclass(frozen=True)
 class Joint:
-    """One joint; rates are in `unit` per second, second² and second³, effort in N m (or N for `m`)."""
+    """One joint; rates are in `unit` per second, second² and second³, effort in N m (or N for `m`).
+
+    Where commands are deltas it is one component of a command: `unit` is "1", rates are infinite.
+    """
 
     name: str
-    unit: str  # "rad" or "m"
+    unit: str  # "rad", "m" or "1"
     lower: float
     upper: float
     max_velocity: float
@@ -63,10 +77,28 @@ class Embodiment:
     joints: tuple[Joint, ...]
     grippers: tuple[str, ...]  # names of the joints that are grippers
     cameras: tuple[CameraSpec, ...]
-    home: tuple[float, ...]  # (A,) [rad or m]
+    home: tuple[float, ...]  # (A,) [rad or m]; zero where commands are deltas
     workspace_lower: tuple[float, ...]  # (3,) [m], base frame
     workspace_upper: tuple[float, ...]  # (3,) [m], base frame
     bus: ServoBus | None = None  # of the real robot's servos
+    commands: str = "targets"  # or "deltas", see above
+    sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
+    environment: Environment | None = None  # that it lives in, where that is not ours
+
+    @property
+    def targets(self) -> bool:
+        """Whether commands are joint targets, comparable with the state."""
+        return self.commands == "targets"
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Components of the state, (D,)."""
+        return self.sensors or self.joint_names
+
+    @property
+    def frame_ticks(self) -> int:
+        """Commands to a camera frame."""
+        return max(1, round(self.control_hz / self.cameras[0].hz)) if self.cameras else FRAME_TICKS
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -111,7 +143,10 @@ class Embodiment:
     def fingerprint(self) -> str:
         """16 hex digits that are equal when commands mean the same: names, units, ranges and rate."""
         joints = [(joint.name, joint.unit, joint.lower, joint.upper) for joint in self.joints]
-        text = json.dumps([self.name, self.control_hz, joints])
+        facts: list[object] = [self.name, self.control_hz, joints]
+        if not self.targets or self.sensors:
+            facts += [self.commands, self.sensors]
+        text = json.dumps(facts)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -138,36 +173,68 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
 
 
 def _embodiment(top: Field) -> Embodiment:
-    required = ("name", "description", "joints", "grippers", "cameras", "home", "workspace")
-    fields = top.record(required, optional=("control_hz", "bus"))
-    joints = fields["joints"].named(_joint)
+    required = ["name", "description", "joints", "grippers", "cameras"]
+    optional = ["control_hz", "bus", "commands", "environment"]
+    value = top.value if isinstance(top.value, dict) else {}
+    kind = value.get("commands", COMMANDS[0])
+    if kind not in COMMANDS:
+        raise Field(kind, "commands", top.file).fail("one of " + ", ".join(COMMANDS))
+    free = kind == "deltas"
+    if free:
+        optional += ["state", "workspace"]
+    else:
+        required += ["home", "workspace"]
+    fields = top.record(required, optional)
+    joints = fields["joints"].named(_component if free else _joint)
     if not joints:
         raise fields["joints"].fail("at least one joint")
     for item in fields["grippers"].items():
         if item.value not in [joint.name for joint in joints]:
             raise item.fail("the name of one of the joints")
-    home = fields["home"].vector(len(joints))
-    for joint, value, item in zip(joints, home, fields["home"].items(), strict=True):
-        if not joint.lower <= value <= joint.upper:
-            raise item.fail(f"a value in {joint.name}'s range [{joint.lower:g}, {joint.upper:g}]")
-    box = fields["workspace"].record(("lower", "upper"))
-    lower, upper = box["lower"].vector(3), box["upper"].vector(3)
-    if any(low >= high for low, high in zip(lower, upper, strict=True)):
-        raise box["upper"].fail(f"each above workspace.lower {list(lower)}")
-    control_hz = fields.get("control_hz")
-    ranges = tuple((joint.name, joint.lower, joint.upper) for joint in joints)
+    control_hz = fields["control_hz"].integer(0, 10_001) if "control_hz" in fields else 120
+    cameras = fields["cameras"].named(_view if "environment" in fields else _camera)
+    lower, upper = _workspace(fields["workspace"]) if "workspace" in fields else (NOWHERE, EVERYWHERE)
+    environment = None
+    if "environment" in fields:
+        environment = parse_environment(fields["environment"], tuple(camera.name for camera in cameras))
+        for camera, item in zip(cameras, fields["cameras"].items(), strict=True):
+            if control_hz % camera.hz or camera.hz != cameras[0].hz:
+                raise item.fail(f"hz to be the same divisor of control_hz {control_hz} for all cameras")
     return Embodiment(
         name=fields["name"].text(),
         description=fields["description"].text(),
-        control_hz=120 if control_hz is None else control_hz.integer(0, 10_001),
+        control_hz=control_hz,
         joints=joints,
         grippers=tuple(item.text() for item in fields["grippers"].items()),
-        cameras=fields["cameras"].named(_camera),
-        home=home,
+        cameras=cameras,
+        home=_home(fields["home"], joints) if "home" in fields else (0.0,) * len(joints),
         workspace_lower=lower,
         workspace_upper=upper,
-        bus=parse_servo_bus(fields["bus"], ranges) if "bus" in fields else None,
+        bus=_bus(fields["bus"], joints) if "bus" in fields else None,
+        commands=kind,
+        sensors=tuple(item.text() for item in fields["state"].items()) if "state" in fields else (),
+        environment=environment,
     )
+
+
+def _home(field: Field, joints: tuple[Joint, ...]) -> tuple[float, ...]:
+    home = field.vector(len(joints))
+    for joint, value, item in zip(joints, home, field.items(), strict=True):
+        if not joint.lower <= value <= joint.upper:
+            raise item.fail(f"a value in {joint.name}'s range [{joint.lower:g}, {joint.upper:g}]")
+    return home
+
+
+def _workspace(field: Field) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    box = field.record(("lower", "upper"))
+    lower, upper = box["lower"].vector(3), box["upper"].vector(3)
+    if any(low >= high for low, high in zip(lower, upper, strict=True)):
+        raise box["upper"].fail(f"each above workspace.lower {list(lower)}")
+    return lower, upper
+
+
+def _bus(field: Field, joints: tuple[Joint, ...]) -> ServoBus:
+    return parse_servo_bus(field, tuple((joint.name, joint.lower, joint.upper) for joint in joints))
 
 
 def _joint(item: Field) -> Joint:
@@ -175,14 +242,23 @@ def _joint(item: Field) -> Joint:
     if fields["unit"].value not in UNITS:
         raise fields["unit"].fail("one of " + ", ".join(UNITS))
     lower = fields["lower"].number()
-    rates = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
     return Joint(
         name=fields["name"].text(),
         unit=fields["unit"].value,
         lower=lower,
         upper=fields["upper"].number(above=lower),
-        **{rate: fields[rate].number(above=0.0) for rate in rates},
+        **{rate: fields[rate].number(above=0.0) for rate in RATES},
     )
+
+
+def _component(item: Field) -> Joint:
+    """One component of a command that is a delta."""
+    fields = item.record(("name", "lower", "upper"))
+    lower = fields["lower"].number()
+    upper = fields["upper"].number(above=lower)
+    if not lower <= 0.0 <= upper:
+        raise item.fail("a range with 0 in it, the command to stop")
+    return Joint(fields["name"].text(), "1", lower, upper, **dict.fromkeys(RATES, math.inf))
 
 
 def _camera(item: Field) -> CameraSpec:
@@ -191,15 +267,29 @@ def _camera(item: Field) -> CameraSpec:
     if not abs(math.hypot(*quaternion) - 1.0) < 1e-3:
         raise fields["quaternion"].fail("a unit quaternion (wxyz)")
     return CameraSpec(
-        name=fields["name"].text(),
-        height=fields["height"].integer(0, 8193),
-        width=fields["width"].integer(0, 8193),
-        hz=fields["hz"].number(above=0.0),
+        **_picture(fields),
         mount=fields["mount"].text(),
         position=fields["position"].vector(3),
         quaternion=quaternion,
         fovy=fields["fovy"].number(above=0.0, below=math.pi),
     )
+
+
+def _view(item: Field) -> CameraSpec:
+    """A camera of somebody's environment, who knows where it hangs."""
+    fields = item.record(("name", "height", "width", "hz"))
+    return CameraSpec(
+        **_picture(fields), mount="world", position=(0.0,) * 3, quaternion=(1.0, 0.0, 0.0, 0.0), fovy=1.0
+    )
+
+
+def _picture(fields: dict[str, Field]) -> dict[str, Any]:
+    return {
+        "name": fields["name"].text(),
+        "height": fields["height"].integer(0, 8193),
+        "width": fields["width"].integer(0, 8193),
+        "hz": fields["hz"].number(above=0.0),
+    }
 
 
 def _frozen(values: Iterable[float]) -> np.ndarray:

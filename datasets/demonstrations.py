@@ -109,13 +109,11 @@ def _features(first: Demonstration, source: Source, fps: int) -> Features:
 
 
 def _check_joints(features: Features, embodiment: Embodiment) -> None:
-    for name in (layout.STATE, layout.ACTION):
+    for name, names in ((layout.STATE, embodiment.state_names), (layout.ACTION, embodiment.joint_names)):
         found = features.get(name, {}).get("shape")
-        if found != [len(embodiment.joints)]:
-            raise UserError(
-                f"{name}: shape {found}, expected the {len(embodiment.joints)} joints of {embodiment.name}"
-            )
-        features[name]["names"] = list(embodiment.joint_names)
+        if found != [len(names)]:
+            raise UserError(f"{name}: shape {found}, expected the {len(names)} joints of {embodiment.name}")
+        features[name]["names"] = list(names)
 
 
 def _prepared(found: Demonstration, features: Features, fps: int, where: str) -> PreparedEpisode:

@@ -49,7 +49,7 @@ def check_episode(episode: Episode, embodiment: Embodiment, fps: int) -> None:
     if not episode.task.strip():
         raise UserError(f"{where}: task: empty, expected an instruction")
     widths = {
-        "state": joints,
+        "state": len(embodiment.state_names),
         "action": joints,
         "action_high_rate": ticks * joints,
         "referred": 6,

@@ -49,7 +49,7 @@ def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
     """Returns the `features` of info.json for demonstrations of an embodiment recorded at `fps`."""
     if fps <= 0 or embodiment.control_hz % fps:
         raise UserError(f"fps: got {fps}, expected a divisor of {embodiment.control_hz} (control_hz)")
-    joints = list(embodiment.joint_names)
+    joints, state = list(embodiment.joint_names), list(embodiment.state_names)
     ticks = range(embodiment.control_hz // fps)
     places = [f"{what}.{axis}" for what in ("target", "place") for axis in "xyz"]
     keypoints = [f"{what}.{part}" for what in ("target", "place") for part in ("u", "v", "visible")]
@@ -58,7 +58,7 @@ def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
         for camera in embodiment.cameras
     }
     features |= {
-        STATE: vector_feature(joints),
+        STATE: vector_feature(state),
         ACTION: vector_feature(joints),
         HIGH_RATE: vector_feature([f"t{tick}.{joint}" for tick in ticks for joint in joints]),
         REFERRED: vector_feature(places),

@@ -108,7 +108,7 @@ class WindowLoader:
         state, plan_state: (B, D) float32 [rad or m]
         actions: (B, H, A) float32, the commands from this tick on; the last repeats after the end
         action_mask: (B, H) bool, false after the end
-        previous: (B, P, A) float32, the commands before this tick; the first state before the start
+        previous: (B, P, A) float32, the commands before this tick; to rest, before the start
         instruction, subtask, text: B texts, at `index`; plan_text: the text at `plan_index`
         referred (B, 6), keypoints (B, 6), progress (B, 1): float32 at `index`, NaN where not recorded;
         plan_keypoints, plan_progress: the same at `plan_index`
@@ -227,7 +227,7 @@ class _Source:
     """One dataset's commands at the embodiment's rate."""
 
     def __init__(self, cache: Cache, embodiment: Embodiment, horizon: int):
-        self.cache, self.horizon, self.fps = cache, horizon, cache.meta.fps
+        self.cache, self.horizon, self.fps, self._targets = cache, horizon, cache.meta.fps, embodiment.targets
         joints = len(embodiment.joints)
         self._ticks = int(embodiment.control_hz / self.fps)  # a frame, where it is a whole number
         self._how: Resampler | None = None
@@ -252,8 +252,11 @@ class _Source:
             previous, actions = values[:, :PREVIOUS_TICKS], values[:, PREVIOUS_TICKS:]
             mask = times[:, PREVIOUS_TICKS:] < ends[:, None] - 1 + 1e-6
             early = times[:, :PREVIOUS_TICKS] < starts[:, None] - 1e-6
-        state = self.cache.columns[layout.STATE][starts][:, None]
-        previous[early] = np.broadcast_to(state, previous.shape)[early]
+        if self._targets:
+            state = self.cache.columns[layout.STATE][starts][:, None]
+            previous[early] = np.broadcast_to(state, previous.shape)[early]
+        else:
+            previous[early] = 0.0
         return {"actions": actions, "action_mask": mask, "previous": previous}
 
 
@@ -266,6 +269,11 @@ def check_trainable(meta: Metadata, embodiment: Embodiment) -> None:
     name, width = layout.ACTION, len(embodiment.joints)
     if layout.HIGH_RATE in meta.features:
         name, width = layout.HIGH_RATE, int(embodiment.control_hz / meta.fps) * width
+    elif not embodiment.targets and meta.fps != embodiment.control_hz:
+        raise UserError(
+            f"{meta.root}: fps: got {meta.fps:g}, expected the {embodiment.control_hz} of {embodiment.name}, "
+            f"or a column {layout.HIGH_RATE}: deltas of another rate are other movements"
+        )
     found = meta.features.get(name, {}).get("shape")
     if found != [width]:
         raise UserError(f"{meta.root}: {name}: shape {found}, expected {[width]}")

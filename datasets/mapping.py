@@ -76,7 +76,7 @@ def mapped(meta: Metadata, embodiment: Embodiment, pairs: Sequence[Pair]) -> Met
     vectors = {group: _vector(meta, sources, group, embodiment, chosen) for group in GROUPS}
     features = {name: f for name, f in meta.features.items() if name not in cameras.values()}
     features |= {key: meta.features[source] for key, source in cameras.items()}
-    features |= {group: layout.vector_feature(list(embodiment.joint_names)) for group in GROUPS}
+    features |= {group: layout.vector_feature(list(_names(embodiment, group))) for group in GROUPS}
     features.setdefault(
         "task_index", {"dtype": "int64", "shape": [1], "names": None}
     )  # made up where missing
@@ -149,9 +149,15 @@ def _joint_of(pair: Pair, group: str, embodiment: Embodiment) -> tuple[str, str]
     for whole in GROUPS:
         if name.startswith(f"{whole}."):
             group, name = whole, name.removeprefix(f"{whole}.")
-    if name not in embodiment.joint_names:
-        raise unknown_name(f"map {str(pair)!r}: joint of {embodiment.name}", name, embodiment.joint_names)
+    names = _names(embodiment, group)
+    if name not in names:
+        raise unknown_name(f"map {str(pair)!r}: joint of {embodiment.name}", name, names)
     return group, name
+
+
+def _names(embodiment: Embodiment, group: str) -> tuple[str, ...]:
+    """Components of the state or of the action."""
+    return embodiment.state_names if group == layout.STATE else embodiment.joint_names
 
 
 def _in_units(item: Component, pair: Pair, joint_name: str, embodiment: Embodiment) -> Component:
@@ -159,6 +165,10 @@ def _in_units(item: Component, pair: Pair, joint_name: str, embodiment: Embodime
 
     Percent is LeRobot's: -100 to 100 for the travel of a joint, 0 to 100 for that of a gripper.
     """
+    if joint_name not in embodiment.joint_names:
+        if pair.unit:
+            raise pair.fail(f"{joint_name} is not a joint, {pair.unit!r} says nothing about it")
+        return item
     joint = embodiment.joints[embodiment.joint_names.index(joint_name)]
     travel = joint.upper - joint.lower
     scale, offset = 1.0, 0.0
@@ -182,15 +192,15 @@ def _vector(
     items = {
         label.removesuffix(".pos"): item for label, item in zip(whole.labels, whole.items, strict=True)
     }  # fmt: skip
-    joints = embodiment.joint_names
+    joints = _names(embodiment, group)
     missing = [name for name in joints if name not in items and (group, name) not in chosen.joints]
     if missing and pair is not None:
-        if len(whole.items) != len(embodiment.joints):
+        if len(whole.items) != len(joints):
             raise pair.fail(
-                f"{whole.name} has {len(whole.items)} components, expected the {len(embodiment.joints)}"
+                f"{whole.name} has {len(whole.items)} components, expected the {len(joints)}"
                 f" joints of {embodiment.name} in order; map {whole.name}.NAME=JOINT instead"
             )
-        items = dict(zip(embodiment.joint_names, whole.items, strict=True))
+        items = dict(zip(joints, whole.items, strict=True))
     elif missing:
         names = [s.name for s in sources if s.kind == "component" and s.group == group]
         example = f"; e.g. --map {names[0]}={missing[0]}" if names else ""
@@ -198,7 +208,7 @@ def _vector(
             f"{meta.root}: {group}: no joint {missing[0]!r} (candidates: {listed(names)}){example}"
         )
     parts = []
-    for name in embodiment.joint_names:
+    for name in joints:
         if (group, name) in chosen.joints:
             parts.append(chosen.joints[group, name])
         else:
@@ -237,7 +247,7 @@ def _check_units(dataset: Dataset, embodiment: Embodiment) -> None:
         return
     columns = dataset.columns(0, GROUPS)
     travel = embodiment.upper - embodiment.lower
-    for group in GROUPS:
+    for group in GROUPS if embodiment.targets else (layout.ACTION,):
         low, high = columns[group].min(axis=0), columns[group].max(axis=0)
         far = (low < embodiment.lower - travel) | (high > embodiment.upper + travel)
         for i in np.flatnonzero(far):

@@ -179,8 +179,11 @@ def check_embodiment(dataset: Metadata, embodiment: Embodiment) -> None:
     if layout.STATE not in dataset.features or layout.ACTION not in dataset.features:
         names = ", ".join(sorted(dataset.features))
         raise UserError(f"{dataset.root}: no {layout.STATE} and {layout.ACTION} among its features ({names})")
-    joints = list(embodiment.joint_names)
-    for feature in (layout.STATE, layout.ACTION):
+    for feature, expected in (
+        (layout.STATE, embodiment.state_names),
+        (layout.ACTION, embodiment.joint_names),
+    ):
+        joints = list(expected)
         names = [name.removesuffix(".pos") for name in layout.component_names(dataset.features[feature])]
         if names != joints:
             raise UserError(

@@ -13,7 +13,7 @@ from ideomotor.eval.suites import EpisodeSpec, spec_of
 
 
 def failures_section(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes]) -> str:
-    """Where episodes of the suite itself failed (all senses, no axis): a table, and under it what the policy saw in some of them."""
+    """Where episodes with all senses and along no axis failed: a table, and what the policy saw in some."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for episode in results["episodes"]:
         if not (episode["success"] or episode.get("without") or episode.get("axis")):

@@ -21,11 +21,11 @@ from ideomotor.eval.plans import PlanScore
 from ideomotor.eval.sensors import Sensors
 
 if TYPE_CHECKING:
+    from ideomotor.sim.external import ExternalWorld
     from ideomotor.sim.world import World
 
-FRAME_TICKS = 4  # one camera frame: 120 Hz commands, 30 Hz cameras
-PLAN_TICKS = 12  # the interpreter plans at 10 Hz
-ACT_TICKS = 16  # the decoder acts at 7.5 Hz
+PLAN_FRAMES = 3  # camera frames between plans: 10 Hz where cameras have 30
+ACT_FRAMES = 4  # camera frames between chunks
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Frame:
     """One camera frame and what was done until the next one: a row of a dataset, a picture of a video."""
 
     observation: Observation
-    commands: np.ndarray  # (4, A) float64 [rad or m], executed at the frame's tick and the three after it
+    commands: np.ndarray  # (K, A) float64 [rad or m], executed from the frame's tick on until the next one
     plan_text: str  # readable plan in force; the ground truth where the expert drives
     subtask: str  # ground truth, as are the fields below, all at the frame's tick
     referred: dict[str, np.ndarray]  # {"target" or "place": (3,) [m]}
@@ -63,13 +63,13 @@ class EpisodeResult:
 
 
 def rollout(
-    world: World,
+    world: World | ExternalWorld,
     policy: Policy | None,
     *,
     delay_ticks: int = 0,
     handover: str = DEFAULT,
-    plan_every: int = PLAN_TICKS,
-    act_every: int = ACT_TICKS,
+    plan_every: int | None = None,
+    act_every: int | None = None,
     instruction: str | None = None,
     expert_noise: float = 0.0,
     expert_from: int | None = None,
@@ -81,35 +81,40 @@ def rollout(
 
     Args:
         world: a fresh world; its seed also seeds the policy.
-        policy: who drives; None is the task's scripted expert, fed to the controller as 30 Hz chunks.
+        policy: who drives; None is the task's scripted expert, fed to the controller frame by frame; or
+            tick by tick in an environment, where experts answer to what they see.
         delay_ticks: simulated inference time. A plan or chunk made from the observation of tick t is
             used from tick t + delay_ticks on, and the next one is not begun before.
         handover: how a chunk takes over from the one before, a key of `control.handover.HANDOVERS`.
-        plan_every: ticks between plans, a multiple of 4.
-        act_every: ticks between chunks, a multiple of 4.
+        plan_every: ticks between plans, a multiple of a frame's; by default three frames.
+        act_every: ticks between chunks, a multiple of a frame's; by default four frames.
         instruction: what the policy is told, where that differs from what success is judged by.
         expert_noise: disturbance of the expert, passed to `World.expert`.
-        expert_from: tick, a multiple of 4, from which the expert takes over from the policy; the time
+        expert_from: tick, a multiple of a frame's, from which the expert takes over from the policy; the time
             limit then counts from there.
-        on_frame: called once for each camera frame, after the frame's four commands were executed.
+        on_frame: called once for each camera frame, after the frame's commands were executed.
         clock: paces the ticks, where the wall clock should; None runs as fast as it can.
         sensors: between the world and the policy, where something is wrong with them.
 
     Raises:
         Whatever the world or the policy raises: an error is never counted as a failed task.
     """
-    if plan_every % FRAME_TICKS or act_every % FRAME_TICKS:
-        raise ValueError(f"plan_every and act_every must be multiples of {FRAME_TICKS} ticks")
+    frame_ticks = world.embodiment.frame_ticks
+    plan_every = PLAN_FRAMES * frame_ticks if plan_every is None else plan_every
+    act_every = ACT_FRAMES * frame_ticks if act_every is None else act_every
+    if plan_every % frame_ticks or act_every % frame_ticks:
+        raise ValueError(f"plan_every and act_every must be multiples of {frame_ticks} ticks")
+    ahead = 1 if world.embodiment.environment else frame_ticks  # targets that an expert gives at a time
     hz = float(world.embodiment.control_hz)
     told = world.instruction if instruction is None else instruction
     method = HANDOVERS[handover]
     controller = Controller(world.embodiment, method)
     controller.reset(world.state())
     if policy is None:
-        pilot: _Pilot = _Expert(world.expert(expert_noise), hz, world.plan_text)
+        pilot: _Pilot = _Expert(world.expert(expert_noise), hz, world.plan_text, ahead)
     else:
         policy.reset(world.seed)
-        busy = -(-delay_ticks // FRAME_TICKS) * FRAME_TICKS  # a half of the policy does one thing at a time
+        busy = -(-delay_ticks // frame_ticks) * frame_ticks  # a half of the policy does one thing at a time
         act_every = max(act_every, SYNC_TICKS) + busy if method.waits and busy else max(act_every, busy)
         pilot = _PolicyPilot(policy, method, world.seed, delay_ticks, max(plan_every, busy), act_every)
 
@@ -124,8 +129,8 @@ def rollout(
         if clock:
             clock.sleep_until(started + tick / hz)
         if tick == expert_from:
-            pilot = _Expert(world.expert(), hz, world.plan_text)
-        if tick % FRAME_TICKS == 0:
+            pilot = _Expert(world.expert(), hz, world.plan_text, ahead)
+        if tick % frame_ticks == 0:
             if world.success:
                 break
             observation = None
@@ -147,11 +152,13 @@ def rollout(
             if on_frame and observation:
                 straying = world.detouring or (expert_from is not None and tick < expert_from)
                 frame = _frame(world, observation, text, straying)
+        elif isinstance(pilot, _Expert) and ahead == 1:
+            pilot.drive(tick, None, controller)
         command: Command = controller.step(tick, world.state())
         world.step(command)
         commands.append(np.array(command.position, dtype=np.float64))
-        if frame and on_frame and tick % FRAME_TICKS == FRAME_TICKS - 1:
-            on_frame(dataclasses.replace(frame, commands=np.stack(commands[-FRAME_TICKS:])))
+        if frame and on_frame and tick % frame_ticks == frame_ticks - 1:
+            on_frame(dataclasses.replace(frame, commands=np.stack(commands[-frame_ticks:])))
     return EpisodeResult(
         success=bool(world.success),
         seconds=len(commands) / hz,
@@ -167,10 +174,11 @@ def rollout(
 
 
 class _Expert:
-    """Feeds the expert's 120 Hz targets to the controller, one camera frame's worth at a time."""
+    """Feeds the expert's targets to the controller, `ahead` at a time."""
 
-    def __init__(self, targets: Iterator[np.ndarray], hz: float, plan_text: Callable[[], str]):
+    def __init__(self, targets: Iterator[np.ndarray], hz: float, plan_text: Callable[[], str], ahead: int):
         self._targets = targets
+        self._ahead = ahead
         self._hz = hz
         self.plan_text = plan_text
         self.confidence = math.nan
@@ -180,7 +188,7 @@ class _Expert:
         return False
 
     def drive(self, tick: int, observation: Observation | None, controller: Controller) -> int | None:
-        actions = [self._next() for _ in range(FRAME_TICKS)]
+        actions = [self._next() for _ in range(self._ahead)]
         time = tick / self._hz
         controller.submit(ActionChunk(np.array(actions, dtype=np.float32), self._hz, tick, time, time))
         return None  # consecutive pieces of one trajectory, not hand-overs
@@ -242,14 +250,16 @@ class _PolicyPilot:
         chunk = self._policy.act(observation, plan, controller.committed(tick, 0))
         self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
-        actions = np.concatenate([executed, np.repeat(executed[-1:], self._delay, axis=0)])
+        body = controller.embodiment
+        stand = executed[-1:] if body.targets else body.home_position[None].astype(executed.dtype)
+        actions = np.concatenate([executed, np.repeat(stand, self._delay, axis=0)])
         controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))
 
 
 _Pilot = _Expert | _PolicyPilot
 
 
-def _frame(world: World, observation: Observation, plan_text: str, detouring: bool) -> Frame:
+def _frame(world: World | ExternalWorld, observation: Observation, plan_text: str, detouring: bool) -> Frame:
     """A frame as it stands at its tick; its commands follow once they have been executed."""
     return Frame(
         observation=observation,

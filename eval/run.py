@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
-from ideomotor.eval.measures import smoothness
+from ideomotor.eval.measures import Smoothness, smoothness
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.sequential import Stopping
@@ -31,6 +31,8 @@ from ideomotor.eval.workers import in_order
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
+
+UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool = False) -> EpisodeR
 
 def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
     from ideomotor.eval.film import Filmed
-    from ideomotor.sim.world import World
+    from ideomotor.sim.external import open_world
 
     embodiment = load_embodiment(pilot.robot)
     split = "train" if spec.phrasing == "train" else "heldout"
@@ -167,12 +169,12 @@ def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
         policy.run_without(filter(None, spec.without.split("+")))
     filmed = Filmed(policy) if policy and film else None
     make_world = functools.partial(
-        World,
+        open_world,
+        embodiment,
         spec.task,
         spec.seed,
         level=spec.perturbation,
         split=split,
-        embodiment=embodiment,
         axis=spec.axis,
         strength=spec.strength,
     )
@@ -196,6 +198,8 @@ def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
             sensors=sensors_for(spec),
         )
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
+        if not embodiment.targets:
+            smooth = UNKNOWN  # differences of deltas are not a motion
         return EpisodeRow(
             spec=spec,
             instruction=world.instruction,
@@ -249,8 +253,11 @@ def load_policy(
 
 
 def _fingerprint(pilot: Pilot) -> str:
-    """What the rows of one run have in common: the robot, and the bytes of the checkpoint."""
-    digest = hashlib.sha256(load_embodiment(pilot.robot).fingerprint.encode())
+    """What the rows of one run have in common: the robot, where it lives, and the bytes of the checkpoint."""
+    body = load_embodiment(pilot.robot)
+    digest = hashlib.sha256(body.fingerprint.encode())
+    if body.environment is not None:
+        digest.update(repr(body.environment).encode())
     if pilot.policy is not None:
         from ideomotor.vla.glance import CONFIG, PROCESSOR, WEIGHTS
 

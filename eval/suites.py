@@ -25,6 +25,7 @@ SUITES: dict[str, Phrasing] = {
     "named": "named",
     # As builtin, then the same episodes again with one thing that is not as in training (`sim/axes.py`).
     "generalization": "heldout",
+    "mt50": "train",  # Meta-World's tasks from starts that no demonstration had; each has one phrasing
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,11 @@ SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 
 
 def summary(
-    suite: str, policy: str, rows: Sequence[EpisodeRow], stopping: dict[str, Any] | None = None
+    suite: str,
+    policy: str,
+    rows: Sequence[EpisodeRow],
+    stopping: dict[str, Any] | None = None,
+    levels: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The `eval` JSON object: rows, one rate per task, and one over all episodes (docs/evaluation.md).
 
@@ -27,6 +32,9 @@ def summary(
     Args:
         stopping: `sequential.figures` of an evaluation that was stopped early, whose intervals then replace
             Wilson's, which do not hold there.
+        levels: {task: level of difficulty}; where there are any, also one rate per level, and
+            `level_average`, the mean of the levels' rates however many tasks each has, which is what VLA
+            papers report of Meta-World.
     """
     every, rows = rows, [row for row in rows if not row.spec.without and not row.spec.axis]
     by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
@@ -47,6 +55,10 @@ def summary(
         more["generalization"] = along
     if judged := [judged_episode(row) for row in rows if row.confidences]:
         more["confidence"] = confidence.figures(judged)
+    if levels:
+        by_level, _ = aggregate((levels[row.spec.task], row.success) for row in rows)
+        more["levels"] = {level: dataclasses.asdict(rate) for level, rate in by_level.items()}
+        more["level_average"] = float(np.mean([rate.rate for rate in by_level.values()]))
     return {
         "suite": suite,
         "policy": policy,

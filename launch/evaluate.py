@@ -14,10 +14,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.compare import compare_evaluations
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.environments import NO_LEVEL, checked_tasks, levels_of, robot_of
 from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/questions.py`
 GENERALIZATION = "generalization"
+MT50, METAWORLD, MT50_EPISODES = "mt50", "metaworld", 10  # a suite, its environment, episodes of each task
+DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
 MAX_DELAY_MS = 250  # the longest prefix that decoders are trained with is 30 ticks
 
 
@@ -39,18 +43,18 @@ class EvalOptions:
     expert: bool = False
     """evaluate the scripted experts instead of a policy"""
 
-    suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = "builtin"
+    suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT_SUITE
     """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
     swap: told to use another object than success is judged by; named: told to use another object, which
     success is judged by; generalization: builtin, then the same with one thing at a time not as in training
-    (--axes); questions: the interpreter alone is asked about 8 still scenes for each of
-    --episodes"""
+    (--axes); questions: the interpreter alone is asked about 8 still scenes for each of --episodes;
+    mt50: Meta-World's 50 tasks by the published protocol (docs/metaworld.md)"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
     """only these tasks"""
 
-    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 50
-    """episodes of each task"""
+    episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """episodes of each task; by default 50, of mt50 10"""
 
     seed_start: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """first seed of each task; by default one that demonstrations do not reach"""
@@ -89,6 +93,9 @@ class EvalOptions:
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""
 
+    env: Annotated[str, tyro.conf.arg(metavar="NAME|FILE|MODULE:ID")] = ""
+    """tasks of a Gymnasium environment that an embodiment file maps, from starts that no demonstration had"""
+
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """processes to run with; does not change the results"""
 
@@ -109,6 +116,12 @@ class EvalOptions:
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the results as JSON; - is standard output"""
 
+    @property
+    def count(self) -> int:
+        """Episodes of each task."""
+        by_default = MT50_EPISODES if self.suite == MT50 else DEFAULT_EPISODES
+        return by_default if self.episodes is None else self.episodes
+
 
 def evaluate(options: EvalOptions) -> int:
     """Runs the suite and reports every task's share of solved episodes with its interval."""
@@ -117,7 +130,9 @@ def evaluate(options: EvalOptions) -> int:
     if options.suite == QUESTIONS:
         return evaluate_questions(options)
     output = Output(options.json)
-    tasks = _check(options)
+    options = _resolved(options)
+    embodiment = load_embodiment(options.robot)
+    tasks = _check(options, embodiment)
 
     from ideomotor.eval import sequential
     from ideomotor.eval.film import Strips
@@ -135,11 +150,11 @@ def evaluate(options: EvalOptions) -> int:
     specs = suite(
         options.suite,
         tasks,
-        options.episodes,
+        options.count,
         first,
         options.delay_ms,
         options.handover,
-        options.randomize,
+        NO_LEVEL if embodiment.environment else options.randomize,
         without,
         _axes(options, tasks),
     )
@@ -170,8 +185,10 @@ def evaluate(options: EvalOptions) -> int:
         _calibrate(folder, rows)
         output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
     name = "expert" if options.expert else policy_name(options.policy)
+    external = embodiment.environment is not None and options.suite == DEFAULT_SUITE
+    title = embodiment.name if external else options.suite
     stopping = None if options.stop_at is None else sequential.figures(specs, rows, options.stop_at)
-    results = summary(options.suite, name, rows, stopping)
+    results = summary(title, name, rows, stopping, levels_of(embodiment))
     _show(output.text, results)
     if options.out and strips:
         write_whole(options.out / RESULTS_FILE, json_text.dumps(results, indent=1) + "\n")
@@ -196,10 +213,20 @@ def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[lis
         raise
 
 
-def _check(options: EvalOptions) -> list[str]:
+def _resolved(options: EvalOptions) -> EvalOptions:
+    """With the environment that the suite is made of, and the robot that lives in it."""
+    if options.suite == MT50:
+        if options.env not in ("", METAWORLD):
+            raise UserError(
+                f"env: got {options.env!r}, expected {METAWORLD}, which suite {MT50!r} is made of"
+            )
+        options = replace(options, env=METAWORLD)
+    return replace(options, robot=robot_of(options.env, options.robot))
+
+
+def _check(options: EvalOptions, embodiment: Embodiment) -> list[str]:
     """The tasks to evaluate, in their listed order."""
     from ideomotor.eval.suites import SUITES
-    from ideomotor.sim.tasks import TASKS
 
     if options.suite not in SUITES:
         raise unknown_name("suite", options.suite, (*SUITES, QUESTIONS))
@@ -220,20 +247,25 @@ def _check(options: EvalOptions) -> list[str]:
     if options.resume and not options.out:
         raise UserError("resume: needs --out, the folder of the interrupted evaluation")
     for name, value, least in (
-        ("episodes", options.episodes, 1),
+        ("episodes", options.count, 1),
         ("workers", options.workers, 1),
         ("steps", options.steps, 0),
         ("seed-start", options.seed_start or 0, 0),
     ):
         if value < least:
             raise UserError(f"{name}: got {value}, expected at least {least}")
-    if options.tasks is None:
-        return list(TASKS)
-    names = list(dict.fromkeys(name.strip() for name in options.tasks.split(",")))
-    for name in names:
-        if name not in TASKS:
-            raise unknown_name("task", name, TASKS)
-    return names
+    names = [name.strip() for name in options.tasks.split(",")] if options.tasks is not None else []
+    tasks = checked_tasks(embodiment, names)
+    if embodiment.environment is not None:
+        if SUITES[options.suite] in ("swapped", "named"):
+            raise UserError(
+                f"suite: {options.suite!r} names other objects, which {embodiment.name} knows not"
+            )
+        from ideomotor.sim.external import check_seeding
+
+        for task in tasks:
+            check_seeding(embodiment, task)
+    return tasks
 
 
 def _axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
@@ -271,7 +303,7 @@ def _check_calibration(options: EvalOptions) -> None:
 
     if options.policy is None:
         raise UserError("calibrate: needs --policy, the checkpoint to write to")
-    if options.seed_start is None or options.seed_start + options.episodes > HELD_OUT_SEEDS:
+    if options.seed_start is None or options.seed_start + options.count > HELD_OUT_SEEDS:
         raise UserError(
             f"calibrate: needs --seed-start, of seeds before {HELD_OUT_SEEDS}: what is fitted on the suites' "
             "own seeds cannot be tested on them"
@@ -304,7 +336,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
         "successes": sum(successes for successes, _ in counts),
         "episodes": sum(episodes for _, episodes in counts),
     }
-    for name, rate in [*results["tasks"].items(), ("[bold]all[/bold]", overall)]:
+    levels = [(f"[bold]{name}[/bold]", found) for name, found in results.get("levels", {}).items()]
+    for name, rate in [*results["tasks"].items(), *levels, ("[bold]all[/bold]", overall)]:
         table.add_row(
             name,
             f"{rate['successes']}/{rate['episodes']}",
@@ -313,6 +346,8 @@ def _show(console: Console, results: dict[str, Any]) -> None:
             _bar(rate["low"], rate["rate"], rate["high"]),
         )
     console.print(table)
+    if "level_average" in results:
+        console.print(f"mean of the {len(levels)} levels: {results['level_average']:.1%}")
     smooth = results["smoothness"]
     if smooth["jerk_ratio"] is not None:
         console.print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +11,17 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
+from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.launch.console import Output
+from ideomotor.launch.environments import ROBOT, robot_of
 
 
 @dataclass(frozen=True)
 class TasksOptions:
     """Lists the tasks, the objects they use and the instructions they come with."""
+
+    env: Annotated[str, tyro.conf.arg(metavar="NAME|FILE|MODULE:ID")] = ""
+    """those of a Gymnasium environment that an embodiment file maps, such as metaworld"""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the list as JSON; - is standard output"""
@@ -34,40 +40,56 @@ class RobotsOptions:
 
 def tasks(options: TasksOptions) -> int:
     """Prints the tasks."""
+    output = Output(options.json)
+    found = _tasks_of(options.env) if options.env else _own_tasks()
+    table = Table("task", "objects", "seconds", "instructions", box=None, pad_edge=False)
+    for task in found:
+        examples = "\n".join(task["instructions"][:2])
+        table.add_row(task["name"], ", ".join(task["objects"]), f"{task['max_seconds']:g}", examples)
+    output.text.print(table)
+    output.result({"tasks": found})
+    return 0
+
+
+def _own_tasks() -> list[dict[str, Any]]:
     from ideomotor.sim.tasks import TASKS
 
-    output = Output(options.json)
-    table = Table("task", "objects", "seconds", "instructions", box=None, pad_edge=False)
-    for task in TASKS.values():
-        examples = "\n".join(task.instructions[:2])
-        table.add_row(task.name, ", ".join(task.objects), f"{task.max_seconds:g}", examples)
-    output.text.print(table)
-    output.result(
+    return [
         {
-            "tasks": [
-                {
-                    "name": task.name,
-                    "instructions": list(task.instructions),
-                    "objects": list(task.objects),
-                    "max_seconds": task.max_seconds,
-                }
-                for task in TASKS.values()
-            ]
+            "name": task.name,
+            "instructions": list(task.instructions),
+            "objects": list(task.objects),
+            "max_seconds": task.max_seconds,
         }
-    )
-    return 0
+        for task in TASKS.values()
+    ]
+
+
+def _tasks_of(env: str) -> list[dict[str, Any]]:
+    """Nobody tells what objects an environment's tasks are about; but some are of a level of difficulty."""
+    embodiment = load_embodiment(robot_of(env, ROBOT))
+    where = embodiment.environment
+    assert where is not None  # `robot_of` saw to it
+    seconds = where.max_steps / embodiment.control_hz
+    return [
+        {"name": task.name, "instructions": [task.instruction], "objects": [], "max_seconds": seconds}
+        | ({"level": task.level} if task.level else {})
+        for task in where.tasks
+    ]
 
 
 def robots(options: RobotsOptions) -> int:
     """Prints the robots, each joint with its limits."""
-    from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 
     def described(robot: Embodiment) -> dict[str, Any]:
         return {
             "name": robot.name,
             "description": robot.description,
             "control_hz": robot.control_hz,
-            "joints": [dataclasses.asdict(joint) for joint in robot.joints],
+            "joints": [
+                {name: value for name, value in dataclasses.asdict(joint).items() if value != math.inf}
+                for joint in robot.joints
+            ],
             "grippers": list(robot.grippers),
             "cameras": [
                 {"name": c.name, "height": c.height, "width": c.width, "hz": c.hz} for c in robot.cameras

@@ -33,7 +33,7 @@ def evaluate_questions(options: EvalOptions) -> int:
     torch.set_num_threads(1)
     interpreter = load_interpreter(policy_folder(options.policy))
     seed = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
-    count = SCENES * options.episodes
+    count = SCENES * options.count
     with output.progress() as progress:
         bar = progress.add_task("asking", total=count + options.episodes)
 
@@ -69,7 +69,7 @@ def _check(options: EvalOptions) -> None:
     ):
         if given:
             raise UserError(f"{name}: has no meaning in suite 'questions', where an interpreter is asked")
-    for name, value, least in (("episodes", options.episodes, 1), ("seed-start", options.seed_start or 0, 0)):
+    for name, value, least in (("episodes", options.count, 1), ("seed-start", options.seed_start or 0, 0)):
         if value < least:
             raise UserError(f"{name}: got {value}, expected at least {least}")
 

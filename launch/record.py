@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
+from ideomotor.launch.environments import checked_tasks, robot_of, task_names
 
 if TYPE_CHECKING:
+    from ideomotor.control.embodiment import Embodiment
     from ideomotor.datasets.episode import Episode
     from ideomotor.datasets.prepare import PreparedEpisode
     from ideomotor.eval.rollout import Frame
 
+ALL = "all"  # tasks there are
 MAX_FAILURES = 20  # give up when a task has failed this often, and more often than it was solved
 OPTIONS_FILE = "record.json"  # what the episodes of a dataset folder were recorded with
 
@@ -37,7 +40,7 @@ class RecordOptions:
     """Records demonstrations of the scripted experts to a LeRobot v3 dataset."""
 
     tasks: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TASK...")]
-    """tasks to record, of `ideomotor tasks`"""
+    """tasks to record, of `ideomotor tasks`; `all` of them"""
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """folder of the dataset"""
@@ -59,6 +62,9 @@ class RecordOptions:
 
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""
+
+    env: Annotated[str, tyro.conf.arg(metavar="NAME|FILE|MODULE:ID")] = ""
+    """tasks of a Gymnasium environment that an embodiment file maps, such as metaworld (docs/metaworld.md)"""
 
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """processes to record with; does not change what is recorded"""
@@ -84,21 +90,30 @@ class Attempt:
 
 def record(options: RecordOptions) -> int:
     """Records until every task has its episodes. On Ctrl-C whole episodes stay, for `--resume`."""
-    output = Output(options.json)
-    _check(options)
-
     from ideomotor.control.embodiment import load_embodiment
+
+    output = Output(options.json)
+    options = dataclasses.replace(options, robot=robot_of(options.env, options.robot), env="")
+    embodiment = load_embodiment(options.robot)
+    if options.tasks == (ALL,):
+        options = dataclasses.replace(options, tasks=tuple(task_names(embodiment)))
+    _check(options, embodiment)
+
     from ideomotor.datasets.files import replace_files
     from ideomotor.datasets.writer import DatasetWriter
     from ideomotor.eval.workers import in_order
 
-    embodiment = load_embodiment(options.robot)
     stored = _stored(options) if options.resume else set()
     wanted = dict.fromkeys(options.tasks, options.episodes)
     next_seed = dict.fromkeys(options.tasks, options.seed_start)
     failures = dict.fromkeys(options.tasks, 0)
     with (
-        DatasetWriter(options.out, embodiment, resume=options.resume) as writer,
+        DatasetWriter(
+            options.out,
+            embodiment,
+            fps=embodiment.control_hz // embodiment.frame_ticks,
+            resume=options.resume,
+        ) as writer,
         output.progress() as progress,
     ):
         bar = progress.add_task("recording", total=sum(wanted.values()))
@@ -171,20 +186,21 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
     """
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.datasets.prepare import prepare
-    from ideomotor.eval.rollout import FRAME_TICKS, rollout
+    from ideomotor.eval.rollout import rollout
     from ideomotor.eval.run import load_policy
+    from ideomotor.sim.external import open_world
     from ideomotor.sim.motion import Unreachable
-    from ideomotor.sim.world import World
 
     frames: list[Frame] = []
     embodiment = load_embodiment(attempt.robot)
-    world = World(attempt.task, attempt.seed, level=attempt.level, embodiment=embodiment)
+    ticks = embodiment.frame_ticks
+    world = open_world(embodiment, attempt.task, attempt.seed, attempt.level)
     try:
         if attempt.policy is None:
             result = rollout(world, None, expert_noise=attempt.noise, on_frame=frames.append)
         else:
             chance = np.random.default_rng([attempt.seed, zlib.crc32(attempt.task.encode()), 11])
-            takeover = FRAME_TICKS * int(chance.integers(world.max_ticks // (2 * FRAME_TICKS)))
+            takeover = ticks * int(chance.integers(world.max_ticks // (2 * ticks)))
             policy = load_policy(attempt.policy, attempt.robot)
             result = rollout(world, policy, expert_from=takeover, on_frame=frames.append)
     except Unreachable:
@@ -196,17 +212,15 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
     shown = [frame for frame in frames if not frame.detouring]  # an episode begins where the detour ends
     if not result.success or not shown:
         return None
-    return prepare(
-        _episode(shown, world.instruction, attempt), embodiment, embodiment.control_hz // FRAME_TICKS
-    )
+    return prepare(_episode(shown, world.instruction, attempt), embodiment, embodiment.control_hz // ticks)
 
 
 def _episode(frames: Sequence[Frame], instruction: str, attempt: Attempt) -> Episode:
     """The rows of a solved episode. `action` is the command of the frame's own tick, after the safety
-    filter: the first of the four in `action_high_rate`."""
+    filter: the first of the frame's in `action_high_rate`."""
     from ideomotor.datasets.episode import Episode
 
-    commands = np.stack([frame.commands for frame in frames]).astype(np.float32)  # (T, 4, A)
+    commands = np.stack([frame.commands for frame in frames]).astype(np.float32)  # (T, K, A)
     names = ("target", "place")
     return Episode(
         images={
@@ -242,12 +256,8 @@ def _keypoint(frame: Frame, name: str) -> tuple[float, float, float]:
     return (u, v, 1.0) if 0 <= u <= 1 and 0 <= v <= 1 else (0.0, 0.0, 0.0)
 
 
-def _check(options: RecordOptions) -> None:
-    from ideomotor.sim.tasks import TASKS
-
-    for task in options.tasks:
-        if task not in TASKS:
-            raise unknown_name("task", task, TASKS)
+def _check(options: RecordOptions, embodiment: Embodiment) -> None:
+    checked_tasks(embodiment, options.tasks)
     if not options.tasks or len(set(options.tasks)) != len(options.tasks):
         raise UserError(
             f"tasks: got {' '.join(options.tasks) or 'none'}, expected each task once, at least one"
@@ -265,6 +275,11 @@ def _check(options: RecordOptions) -> None:
         load_policy(options.policy, options.robot)  # a bad one is refused here, before any process starts
     if not 0 <= options.noise <= 1:
         raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
+    if embodiment.environment is not None:
+        from ideomotor.sim.external import check_seeding
+
+        for task in options.tasks:
+            check_seeding(embodiment, task)
 
 
 def _reproducible(options: RecordOptions) -> bytes:

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,9 +15,11 @@ import tyro
 
 from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
+from ideomotor.launch.environments import checked_tasks, robot_of
 
 if TYPE_CHECKING:
     from ideomotor.eval.rollout import EpisodeResult, Frame
+    from ideomotor.sim.external import ExternalWorld
     from ideomotor.sim.world import World
 
 MAX_DELAY_MS = 1000
@@ -43,6 +45,9 @@ class RunOptions:
 
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""
+
+    env: Annotated[str, tyro.conf.arg(metavar="NAME|FILE|MODULE:ID")] = ""
+    """task of a Gymnasium environment that an embodiment file maps, such as metaworld"""
 
     seed: int = 0
     """scene; the same seed always gives the same episode"""
@@ -75,23 +80,22 @@ def run(options: RunOptions) -> int:
     from ideomotor.eval.rollout import rollout
     from ideomotor.eval.run import load_policy
     from ideomotor.launch.policy import policy_folder, policy_name
+    from ideomotor.sim.external import open_world
     from ideomotor.sim.render import backend_report
-    from ideomotor.sim.world import World
 
+    options = replace(options, robot=robot_of(options.env, options.robot))
     embodiment = load_embodiment(options.robot)
+    checked_tasks(embodiment, [options.task])
     policy = None if options.expert else load_policy(policy_folder(options.policy), options.robot)
     driver = "expert" if options.expert else policy_name(options.policy)
     say = functools.partial(output.text.print, markup=False)
     with ExitStack() as cleanup:
-        world = World(
-            options.task,
-            options.seed,
-            level=options.randomize,
-            instruction=options.instruction,
-            embodiment=embodiment,
+        world = open_world(
+            embodiment, options.task, options.seed, options.randomize, instruction=options.instruction
         )
         cleanup.callback(world.close)
-        say(f"task         {options.task}, seed {options.seed}, {options.randomize} randomisation")
+        look = embodiment.name if embodiment.environment else f"{options.randomize} randomisation"
+        say(f"task         {options.task}, seed {options.seed}, {look}")
         say(f"instruction  {world.instruction}")
         say(f"driver       {driver}")
         say(f"rendering    {backend_report()}")
@@ -108,7 +112,7 @@ def run(options: RunOptions) -> int:
         )
         wall_s = monotonic() - started
 
-    figures = _figures(result, wall_s)
+    figures = _figures(result, wall_s, embodiment.targets)
     for seconds, text in result.plan_texts:
         say(f"plan {seconds:5.1f} s  {text}")
     say(f"result       {'solved' if result.success else 'NOT solved'} in {result.seconds:.2f} s", end="")
@@ -145,31 +149,37 @@ class WallClock:
 
 
 @contextmanager
-def _film(path: Path, world: World, quality: str) -> Generator[Callable[[Frame], None]]:
-    """Gives an `on_frame` that films the world; the file appears when the episode is whole."""
-    from ideomotor.eval.rollout import FRAME_TICKS
+def _film(path: Path, world: World | ExternalWorld, quality: str) -> Generator[Callable[[Frame], None]]:
+    """Gives an `on_frame` that films the world; the file appears when the episode is whole.
+
+    An environment of others is filmed as the policy sees it.
+    """
     from ideomotor.launch.video import compose_frame, film
     from ideomotor.sim.render import make_renderer
+    from ideomotor.sim.world import World
 
-    cameras = [camera.name for camera in world.embodiment.cameras]
-    renderer = make_renderer(world.model, FILM_HEIGHT, FILM_HEIGHT, quality)
+    body = world.embodiment
+    ours = make_renderer(world.model, FILM_HEIGHT, FILM_HEIGHT, quality) if isinstance(world, World) else None
     try:
-        with film(path, world.embodiment.control_hz // FRAME_TICKS) as write:
+        with film(path, body.control_hz // body.frame_ticks) as write:
 
             def on_frame(frame: Frame) -> None:
-                images = {camera: renderer.render(world.data, camera) for camera in cameras}
+                images = dict(frame.observation.images)
+                if ours is not None and isinstance(world, World):
+                    images = {camera.name: ours.render(world.data, camera.name) for camera in body.cameras}
                 write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
 
             yield on_frame
     finally:
-        renderer.close()
+        if ours is not None:
+            ours.close()
 
 
-def _figures(result: EpisodeResult, wall_s: float) -> dict[str, Any]:
-    """What the JSON object says about the episode."""
+def _figures(result: EpisodeResult, wall_s: float, targets: bool) -> dict[str, Any]:
+    """What the JSON object says about the episode; `targets` is whether commands are joint targets."""
     from ideomotor.eval.measures import jerk_ratio
 
-    ratio = jerk_ratio(result.commands, result.boundaries)
+    ratio = jerk_ratio(result.commands, result.boundaries) if targets else math.nan
     return {
         "success": result.success,
         "seconds": result.seconds,

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.eval.run import Pilot, evaluate
 from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
-from ideomotor.sim.tasks import TASKS
+from ideomotor.launch.environments import NO_LEVEL, task_names
 from ideomotor.train.selection import Drive, Driven, SelectionSettings
 
 
 def driver(settings: SelectionSettings, robot: str) -> Drive:
     """What has a checkpoint drive the episodes of these settings. It keeps finished ones in the folder."""
+    level = NO_LEVEL if load_embodiment(robot).environment else "light"
 
     def drive(checkpoint: Path) -> Driven:
-        specs = suite("familiar", settings.tasks, settings.episodes, settings.seed_start)
+        specs = suite("familiar", settings.tasks, settings.episodes, settings.seed_start, level=level)
         pilot = Pilot(checkpoint, robot)
         rows = evaluate(specs, pilot, workers=settings.workers, out=checkpoint, resume=True)
         progress = float(np.mean([row.progress for row in rows]))
@@ -29,11 +31,12 @@ def driver(settings: SelectionSettings, robot: str) -> Drive:
     return drive
 
 
-def check_selection(settings: SelectionSettings) -> None:
+def check_selection(settings: SelectionSettings, embodiment: Embodiment) -> None:
     """Raises UserError for what cannot be driven, or must not be selected by."""
+    valid = task_names(embodiment)
     for name in settings.tasks:
-        if name not in TASKS:
-            raise unknown_name("policy.select.tasks", name, TASKS)
+        if name not in valid:
+            raise unknown_name("policy.select.tasks", name, valid)
     for name, value in (("episodes", settings.episodes), ("workers", settings.workers)):
         if value < 1:
             raise UserError(f"policy.select.{name}: got {value}, expected at least 1")

@@ -62,7 +62,7 @@ def train(options: TrainOptions) -> int:
     overrides = [*_given(options.interpreter), *options.set]
     recipe = resolve(options.config, overrides)
     embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
-    check_selection(recipe.policy.select)
+    check_selection(recipe.policy.select, embodiment)
     open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
     if stage.base and not recipe.interpreter:
         check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)

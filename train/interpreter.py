@@ -1,4 +1,9 @@
-"""Stage 1: the interpreter, on rendered still scenes mixed with frames of recorded data."""
+"""Stage 1: the interpreter, on rendered still scenes mixed with frames of recorded data.
+
+Of an environment that is not ours there are no still scenes (`scenes.pool.scenes=0`). The interpreter then
+learns from recorded frames alone to tell what is to be done, which is how the decoder hears of the
+instruction; where things are it is not shown, and the decoder finds them with its own eyes.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
+from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
@@ -55,26 +61,33 @@ def train_interpreter(
         told: called with lines about what is going on.
     """
     stage, state = recipe.scenes, PartialState()
-    cameras = checked_cameras(stage)
-    with state.main_process_first():
-        pool, held_out = make_pool(
-            store.default_root().parent / "scenes",
-            stage.pool,
-            recipe.workers,
-            lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
-            cameras,
+    cameras = checked_cameras(stage, recipe.robot)
+    rows = annotated(recorded)
+    pool = held_out = None
+    if stage.pool.scenes:
+        with state.main_process_first():
+            pool, held_out = make_pool(
+                store.default_root().parent / "scenes",
+                stage.pool,
+                recipe.workers,
+                lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
+                cameras,
+            )
+    elif not rows:
+        raise UserError(
+            "set: scenes.pool.scenes: got 0, expected more, or data recorded by `ideomotor record`: "
+            "there is nothing for the interpreter to learn from"
         )
     torch.manual_seed(stage.train.seed)
     if stage.start:
         interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim)
     else:
-        interpreter = new_interpreter(stage, pool, recorded)
+        interpreter = new_interpreter(stage, pool, recorded, cameras)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
     if recipe.compile:
         interpreter.family.language(interpreter.vlm).compile(dynamic=True)
         interpreter.family.vision(interpreter.vlm).compile()
 
-    rows = annotated(recorded)
     answered = replace(stage.mixture, description=0.0)  # of batches in which nothing long is written
 
     def batch_at(step: int) -> SceneBatch:
@@ -83,9 +96,11 @@ def train_interpreter(
         write = bool(chance.random() < stage.write_share)
         pictures = max(state.num_processes, stage.pictures)
         there = None
-        if recorded is not None and rows and chance.random() < stage.recorded_share:
+        shown = recorded is not None and bool(rows) and chance.random() < stage.recorded_share
+        if recorded is not None and (shown or pool is None):
             images, there, questions = recorded_questions(recorded, rows, rng, 2 * pictures, cameras)
         else:
+            assert pool is not None
             images, questions = pool.draw(rng, pictures, stage.group, stage.mixture if write else answered)
         seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
         questions = [rephrased(question, rng, stage.unknown_words) for question in questions]
@@ -109,15 +124,20 @@ def train_interpreter(
         stage.train,
         out,
         resume,
-        lambda: examine(interpreter, held_out),
+        lambda: examine(interpreter, held_out) if held_out else {},
     )
     interpreter.plan_head.requires_grad_(True)
     return interpreter, metrics
 
 
-def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowLoader | None) -> Interpreter:
+def new_interpreter(
+    stage: InterpreterRecipe,
+    pool: ScenePool | None,
+    recorded: WindowLoader | None,
+    cameras: tuple[str, ...] = CAMERAS[:1],
+) -> Interpreter:
     """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
-    texts, cameras = pool.texts(), checked_cameras(stage)
+    texts = pool.texts() if pool else []
     corpus = texts[:: 1 + len(texts) // 80000]
     if recorded is not None:
         for cache in recorded.caches:
@@ -134,11 +154,16 @@ def new_interpreter(stage: InterpreterRecipe, pool: ScenePool, recorded: WindowL
     return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=cameras, align_dim=stage.align_dim))
 
 
-def checked_cameras(stage: InterpreterRecipe) -> tuple[str, ...]:
+def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str, ...]:
     """The recipe's cameras; UserError unless they are some that scenes are seen with, front first.
 
-    The mixture is checked with them: both say what is drawn from a pool.
+    Without scenes it is the robot's first camera. The mixture is checked too: it is drawn from a pool.
     """
+    if not stage.pool.scenes:
+        first = load_embodiment(robot).cameras[:1]
+        if stage.cameras not in ("front", *(camera.name for camera in first)):
+            raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected the first one of {robot}")
+        return tuple(camera.name for camera in first)
     cameras = tuple(name.strip() for name in stage.cameras.split(","))
     if cameras not in (CAMERAS, CAMERAS[:1]):
         raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")

@@ -63,6 +63,7 @@ def train_policy(
     torch.manual_seed(recipe.train.seed)
     config = DecoderConfig(
         embodiments=((body.name, len(body.joints)),),
+        states=() if body.targets else (len(body.state_names),),
         cameras=tuple(camera.name for camera in body.cameras),
         image_size=body.cameras[0].height,
         horizon=loader.horizon,
@@ -102,7 +103,7 @@ def train_policy(
         objective=recipe.objective.predict,
         sampler=sampler_of(recipe.objective.predict, recipe.sampler),
         noise_knots=recipe.objective.noise_knots,
-        smoothing=recipe.smoothing,
+        smoothing=recipe.smoothing if body.targets else 0.0,
         history=recipe.objective.drop_history < 1.0,
     )
     policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
@@ -161,17 +162,21 @@ def action_batch(
     whole = len(state) * processes()[1]
     delay = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
     horizon, joints = actions.shape[1:]
-    offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
-    state = state + offset[:, now]
-    past, actions = past + offset[:, :now], actions + offset[:, now:]
+    if processor.targets:
+        offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
+        state = state + offset[:, now]
+        past, actions = past + offset[:, :now], actions + offset[:, now:]
+        # After its end an episode goes on with its last command: a policy that is done holds still.
+        counted = torch.ones(actions.shape[:2])
+    else:  # beside its demonstration a robot would have to be moved otherwise, and nobody knows how
+        counted = torch.from_numpy(batch["action_mask"].astype(np.float32))
     return ActionBatch(
         read=read,
         pixels=torch.stack(pixels, dim=1),
         state=torch.from_numpy(processor.state(state)),
         history=torch.from_numpy(processor.history(past, state)),
         actions=torch.from_numpy(processor.relative(actions, state)),
-        # After its end an episode goes on with its last command: a policy that is done holds still.
-        counted=torch.ones(actions.shape[:2]),
+        counted=counted,
         delay=torch.from_numpy(delay),
         progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
     )
@@ -230,7 +235,10 @@ def examine(
     processor: Processor,
     sampling: SamplingConfig,
 ) -> dict[str, float]:
-    """How far sampled chunks are from the demonstrated ones, without a committed prefix [mrad]."""
+    """How far sampled chunks are from the demonstrated ones, without a committed prefix [mrad].
+
+    Of deltas, in thousandths of their own unit.
+    """
     decoder, read = objective.decoder, batch.read
     assert read is not None
     device = next(decoder.parameters()).device

@@ -105,6 +105,15 @@ _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
 
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(),
+    # Of an environment whose commands are deltas, with no scenes of ours (docs/metaworld.md). Experts there
+    # answer to what they see, not to what they did: past commands would teach a policy to copy itself.
+    "metaworld": Recipe(
+        robot="metaworld",
+        scenes=InterpreterRecipe(
+            pool=PoolSettings(scenes=0), align_dim=0, train=Settings(steps=1500, learning_rate=1.2e-3)
+        ),
+        policy=PolicyRecipe(objective=ActionSettings(drop_history=1.0)),
+    ),
     "smoke": Recipe(  # seconds: to see that everything fits together
         workers=1,
         scenes=InterpreterRecipe(

@@ -28,6 +28,7 @@ class DecoderConfig:
     """Shape of the decoder."""
 
     embodiments: tuple[tuple[str, int], ...] = (("so101", 6),)  # (name, joints)
+    states: tuple[int, ...] = ()  # numbers of each one's state; as many as joints if empty
     cameras: tuple[str, ...] = ("front", "wrist")
     image_size: int = 96  # [pixels]
     horizon: int = 96  # H [ticks]
@@ -82,8 +83,12 @@ class Decoder(nn.Module):
         self.no_plan = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
         self.no_state = nn.Parameter(0.02 * torch.randn(width))
         self.no_history = nn.Parameter(0.02 * torch.randn(width))
+        states = config.states or tuple(joints for _, joints in config.embodiments)
         self.bodies: Any = nn.ModuleDict(
-            {name: Body(joints, width, per, config.history) for name, joints in config.embodiments}
+            {
+                name: Body(joints, state, width, per, config.history)
+                for (name, joints), state in zip(config.embodiments, states, strict=True)
+            }
         )
         self.token_at = nn.Parameter(0.02 * torch.randn(self.tokens, width))
         self.context_norm = nn.LayerNorm(width)
@@ -157,11 +162,11 @@ class Decoder(nn.Module):
 
 
 class Body(nn.Module):
-    """What is particular to one embodiment: its joints in and its commands out."""
+    """What is particular to one embodiment: its state in and its commands out."""
 
-    def __init__(self, joints: int, width: int, per_token: int, history: int):
+    def __init__(self, joints: int, state: int, width: int, per_token: int, history: int):
         super().__init__()
-        self.state = nn.Sequential(nn.Linear(joints, width), nn.GELU(), nn.Linear(width, width))
+        self.state = nn.Sequential(nn.Linear(state, width), nn.GELU(), nn.Linear(width, width))
         self.history = nn.Sequential(nn.Linear(history * joints, width), nn.GELU(), nn.Linear(width, width))
         self.commands_in = nn.Linear(per_token * (joints + 1), width)
         self.commands_out = nn.Linear(width, per_token * joints)

@@ -149,7 +149,7 @@ class IdeomotorPolicy:
             observation = replace(observation, images={})
         state = np.asarray(observation.state, float)
         normal = torch.from_numpy(self.processor.state(state)).unsqueeze(0)
-        prefix = np.asarray(prefix, np.float32).reshape(-1, state.shape[-1])
+        prefix = np.asarray(prefix, np.float32).reshape(-1, len(self.processor.joints))
         if len(prefix) >= config.horizon:
             raise UserError(
                 f"prefix: {len(prefix)} commands, expected fewer than the chunk's {config.horizon}"
@@ -174,7 +174,7 @@ class IdeomotorPolicy:
         chunk = self.processor.absolute(sampled[0].numpy(), state)
         free = chunk[len(prefix) :]
         if self.sampling.smoothing > 0:
-            before = np.concatenate([history if known else np.repeat(state[None], ORDER, 0), prefix])[-ORDER:]
+            before = np.concatenate([history if known else self._still(state, ORDER), prefix])[-ORDER:]
             free = smooth(free, before, self.sampling.smoothing)
         actions = np.concatenate([prefix, free.astype(np.float32)])
         self._remember(tick, history, actions)
@@ -209,16 +209,22 @@ class IdeomotorPolicy:
         return replace(observation, images=images, instruction=words)
 
     def _history(self, tick: int, state: np.ndarray) -> tuple[np.ndarray, bool]:
-        """(P, A) commands of the ticks before, and whether they are known. At the start: the state."""
+        """(P, A) commands of the ticks before, and whether they are known. At the start: to rest."""
         length = self.decoder.config.history
-        still = np.repeat(state[None], length, axis=0)
+        still = self._still(state, length)
         if len(self._sent) == 0:
             return still, True
         first = self._sent_until - len(self._sent)
         if not first + length <= tick <= self._sent_until:
             return still, False
         sent = self._sent[tick - length - first : tick - first]
-        return sent, bool(np.abs(sent[-1] - state).max() < LOST)
+        return sent, not self.processor.targets or bool(np.abs(sent[-1] - state).max() < LOST)
+
+    def _still(self, state: np.ndarray, ticks: int) -> np.ndarray:
+        """(ticks, A) commands that leave a robot in its state where it is."""
+        if self.processor.targets:
+            return np.repeat(state[None], ticks, axis=0)
+        return np.zeros((ticks, len(self.processor.joints)))
 
     def _remember(self, tick: int, history: np.ndarray, actions: np.ndarray) -> None:
         self._sent = np.concatenate([history, actions])

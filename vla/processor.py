@@ -1,8 +1,8 @@
 """Numbers in and out of the decoder: normalisation that is saved with the checkpoint and fingerprinted.
 
-Commands are learned relative to the measured state of the moment, with a mean and a spread for each tick
+Joint targets are learned relative to the measured state of the moment, with a mean and a spread for each tick
 of the chunk: what comes next is then known finely, what comes later coarsely, and the same motion looks
-the same wherever the arm is.
+the same wherever the arm is. Deltas are that already, and are learned as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPREAD_FLOOR = 0.01  # [rad or m]: smaller spreads are noise, and dividing by th
 
 @dataclass(frozen=True)
 class Processor:
-    """Statistics of the training data; H ticks, A = D joints."""
+    """Statistics of the training data; H ticks, A joints, D numbers of the state."""
 
     embodiment: str
     fingerprint: str  # of the embodiment: what makes its commands comparable
@@ -34,6 +34,7 @@ class Processor:
     state_std: tuple[float, ...]  # (D,)
     action_mean: tuple[tuple[float, ...], ...]  # (H, A) relative to the state [rad or m]
     action_std: tuple[tuple[float, ...], ...]  # (H, A)
+    targets: bool = True  # whether commands are joint targets (D = A); else deltas, unrelated to the state
 
     def check(self, embodiment: Embodiment) -> None:
         """Raises UserError unless this checkpoint was trained for that robot."""
@@ -46,27 +47,31 @@ class Processor:
 
     def state(self, state: np.ndarray) -> np.ndarray:
         """(…, D) measured -> normalised float32. UserError for another number of joints."""
-        if state.shape[-1] != len(self.joints):
-            joints = ", ".join(self.joints)
+        if state.shape[-1] != len(self.state_mean):
+            joints = f" ({', '.join(self.joints)})" if self.targets else ""
             raise UserError(
-                f"observation.state: {state.shape[-1]} values, expected {len(self.joints)} ({joints})"
+                f"observation.state: {state.shape[-1]} values, expected {len(self.state_mean)}{joints}"
             )
         mean, std = self._state
         return ((state - mean) / std).astype(np.float32)
 
     def history(self, commands: np.ndarray, state: np.ndarray) -> np.ndarray:
         """(…, P, A) past commands, (…, D) state -> relative, normalised by the first tick's spread."""
-        return ((commands - state[..., None, :]) / self._action[1][0]).astype(np.float32)
+        return ((commands - self._origin(state)) / self._action[1][0]).astype(np.float32)
 
     def relative(self, actions: np.ndarray, state: np.ndarray) -> np.ndarray:
         """(…, n, A) commands from the chunk's first tick on, (…, D) state -> normalised float32."""
         mean, std = (part[: actions.shape[-2]] for part in self._action)
-        return ((actions - state[..., None, :] - mean) / std).astype(np.float32)
+        return ((actions - self._origin(state) - mean) / std).astype(np.float32)
 
     def absolute(self, actions: np.ndarray, state: np.ndarray) -> np.ndarray:
         """The inverse of `relative`, float64."""
         mean, std = (part[: actions.shape[-2]] for part in self._action)
-        return actions.astype(float) * std + mean + state[..., None, :]
+        return actions.astype(float) * std + mean + self._origin(state)
+
+    def _origin(self, state: np.ndarray) -> np.ndarray | float:
+        """What commands are relative to, (…, 1, A)."""
+        return state[..., None, :] if self.targets else 0.0
 
     def save(self, path: Path) -> None:
         """Writes JSON."""
@@ -89,7 +94,7 @@ def fit_processor(
     Args:
         states: (N, D); actions: (N, H, A) absolute; counted: (N, H) false where padded.
     """
-    offsets = actions - states[:, None, :]
+    offsets = actions - states[:, None, :] if embodiment.targets else actions
     weight = counted[..., None].astype(float)
     total = weight.sum(0).clip(1.0)
     mean = (offsets * weight).sum(0) / total
@@ -104,6 +109,7 @@ def fit_processor(
         state_std=_floats(states.std(0).clip(SPREAD_FLOOR)),
         action_mean=tuple(map(_floats, mean)),
         action_std=tuple(map(_floats, std)),
+        targets=embodiment.targets,
     )
 
 
@@ -116,11 +122,15 @@ def load_processor(path: Path) -> Processor:
         for name in ("action_mean", "action_std"):
             values[name] = tuple(tuple(row) for row in values[name])
         processor = Processor(**values)
-        joints = len(processor.joints)
+        joints, width = len(processor.joints), len(processor.state_mean)
         spreads = np.concatenate([np.ravel(processor.state_std), np.ravel(processor.action_std)])
-        fits = len(processor.state_mean) == len(processor.state_std) == joints and all(
-            np.shape(rows) == (len(processor.action_mean), joints)
-            for rows in (processor.action_mean, processor.action_std)
+        fits = (
+            width == len(processor.state_std)
+            and (width == joints or not processor.targets)
+            and all(
+                np.shape(rows) == (len(processor.action_mean), joints)
+                for rows in (processor.action_mean, processor.action_std)
+            )
         )
         if not fits or not np.isfinite(spreads).all() or spreads.min() <= 0:
             raise ValueError("statistics of the wrong shape or not above zero")

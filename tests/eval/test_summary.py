@@ -86,3 +86,12 @@ def test_figures_of_tasks_worked_out_by_hand() -> None:
     assert (reach["holds"], lift["holds"], results["holds"]) == (1 / 3, 2 / 3, 3)
     assert reach["jerk_ratio"] == pytest.approx(1.15) and mean["jerk_ratio"] == pytest.approx(1.3)
     json.dumps(results, allow_nan=False)
+
+
+def test_levels_weigh_the_same_however_many_tasks_they_have() -> None:
+    specs = suite("mt50", ["a", "b", "c"], 2, 0)
+    rows = [row(spec, spec.task != "c") for spec in specs]
+    results = summary("mt50", "x", rows, levels={"a": "easy", "b": "easy", "c": "hard"})
+    assert results["levels"]["easy"]["successes"] == 4 and results["levels"]["hard"]["successes"] == 0
+    assert results["level_average"] == 0.5 and results["mean"]["rate"] == 4 / 6
+    assert "level_average" not in summary("mt50", "x", rows)

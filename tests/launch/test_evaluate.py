@@ -98,6 +98,8 @@ def test_an_interrupted_evaluation_says_how_many_episodes_are_missing(in_process
     whole = in_process(*arguments, "--resume", "--json", "-").json
     assert whole["episodes"] == stopping["episodes"]
     assert whole["tasks"]["reach"]["low"] > stopping["tasks"]["reach"]["low"]
+
+
 def test_generalization_is_builtin_and_then_each_axis(results, ideomotor, tmp_path):
     arguments = ["--expert", "--tasks", "reach", "--episodes", 2, "--suite", "generalization"]
     shown = ideomotor("eval", *arguments, "--axes", "gain,shapes", "--out", tmp_path)

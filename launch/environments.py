@@ -1,0 +1,74 @@
+"""Whose tasks a command is about: ours, or those of an environment that an embodiment file maps."""
+
+from __future__ import annotations
+
+from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
+from ideomotor.control.environment import EnvironmentTask
+from ideomotor.control.errors import UserError, unknown_name
+
+ROBOT = "so101"  # of our own tasks
+NO_LEVEL = "none"  # of randomisation: environments draw what they draw
+
+
+def robot_of(env: str, robot: str) -> str:
+    """The embodiment, by name or file, that `--env` and `--robot` mean together.
+
+    Args:
+        env: name of an embodiment with an environment, or its file; or the environment as `gymnasium.make`
+            takes it, "MODULE:ID", of an embodiment that comes with the package or of `robot`; empty: ours.
+        robot: embodiment name or file.
+
+    Raises:
+        UserError: nothing maps that environment.
+    """
+    if not env:
+        return robot
+    known = {name: load_embodiment(name).environment for name in embodiment_names()}
+    mapped = {name: where.make for name, where in known.items() if where is not None}
+    if robot != ROBOT:
+        where = load_embodiment(robot).environment
+        if where is not None and env in (where.make, robot):
+            return robot
+        got = "none" if where is None else repr(where.make)
+        raise UserError(f"env: {env!r}, but {robot} maps {got}; name one of the two")
+    for name, make in mapped.items():
+        if env in (name, make):
+            return name
+    if env.endswith((".yaml", ".yml")):
+        if load_embodiment(env).environment is None:
+            raise UserError(f"env: {env} has no section `environment`")
+        return env
+    if env in known or ":" not in env:
+        raise unknown_name("env", env, mapped)
+    raise UserError(
+        f"env: no file maps {env!r}; say in one what its parts are called (imitate "
+        "control/embodiments/reacher.yaml) and give it as --env FILE.yaml"
+    )
+
+
+def checked_tasks(embodiment: Embodiment, names: tuple[str, ...] | list[str]) -> list[str]:
+    """The tasks of these names, all where there are none; each once.
+
+    Raises:
+        UserError: a name that the embodiment's world does not have.
+    """
+    valid = task_names(embodiment)
+    for name in names:
+        if name not in valid:
+            raise unknown_name("task", name, valid)
+    return list(dict.fromkeys(names)) or valid
+
+
+def task_names(embodiment: Embodiment) -> list[str]:
+    """What can be done in the embodiment's world, in the order in which it is listed."""
+    if embodiment.environment is not None:
+        return [task.name for task in embodiment.environment.tasks]
+    from ideomotor.sim.tasks import TASKS
+
+    return list(TASKS)
+
+
+def levels_of(embodiment: Embodiment) -> dict[str, str]:
+    """{task: its level of difficulty}; empty where tasks have none."""
+    tasks: tuple[EnvironmentTask, ...] = embodiment.environment.tasks if embodiment.environment else ()
+    return {task.name: task.level for task in tasks if task.level}

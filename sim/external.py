@@ -1,0 +1,272 @@
+"""Somebody else's Gymnasium environment as a `World`: what an episode is to record, evaluate and run.
+
+What is called what in it is said by the section `environment` of an embodiment file. An episode gets an
+environment of its own, made anew and reset with the episode's seed, so that nothing of the one before can
+reach it. Pictures are taken when somebody looks, not at every step.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import cv2
+import gymnasium
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.environment import RENDER, Environment, EnvironmentTask
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.types import Command, Observation, RobotState
+from ideomotor.sim.render import backend
+from ideomotor.sim.world import World
+
+Act = Callable[[Any], np.ndarray]  # observation of the environment -> (A,) command
+Expert = Callable[[Any], Act]  # the environment, reset -> how to act in it
+
+
+class ExternalWorld:
+    """An episode of a task in a Gymnasium environment, one of its steps at a time.
+
+    Args:
+        task: name in the embodiment's section `environment`.
+        seed: what `reset` is given.
+        embodiment: one with that section.
+        instruction: what to say instead of the task's own words.
+
+    Raises:
+        UserError: unknown task, an environment that cannot be made, or one that is not as the file says.
+    """
+
+    detouring = False
+
+    def __init__(self, task: str, seed: int, embodiment: Embodiment, instruction: str | None = None):
+        self.embodiment, self.seed = embodiment, seed
+        self.where = section(embodiment)
+        self.task: EnvironmentTask = self.where.task(task)
+        self.instruction = instruction or self.task.instruction
+        self.env = make_environment(embodiment, task)
+        self.tick, self.success = 0, False
+        try:
+            self._seen, _ = self.env.reset(seed=seed)
+            self._state()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def time(self) -> float:
+        """Of the lockstep clock [s]."""
+        return self.tick / self.embodiment.control_hz
+
+    @property
+    def max_ticks(self) -> int:
+        """Ticks after which an episode has failed."""
+        return self.where.max_steps
+
+    def state(self) -> RobotState:
+        """The state; an environment tells neither velocities nor efforts apart from it."""
+        state = self._state()
+        unknown = np.full_like(state, np.nan)
+        return RobotState(self.time, state, unknown, unknown)
+
+    def observe(self) -> Observation:
+        """The pictures, at the sizes that the embodiment says, and the state."""
+        images = {camera.name: self.render(camera.name) for camera in self.embodiment.cameras}
+        return Observation(self.time, images, self._state().astype(np.float32), self.instruction)
+
+    def render(self, camera: str) -> np.ndarray:
+        """What a camera sees, uint8 (H, W, 3) of the size in the embodiment file.
+
+        Raises:
+            UserError: the environment gives something else than a colour picture.
+        """
+        spec, path = self.embodiment.camera(camera), self.where.images[camera]
+        image: Any = self.env.render() if path == RENDER else found(self._seen, path, f"images.{camera}")
+        shape = getattr(image, "shape", None)
+        if shape is None or len(shape) != 3 or shape[2] != 3 or image.dtype != np.uint8:
+            got = type(image).__name__ if shape is None else f"{image.dtype} {shape}"
+            raise UserError(f"environment.images.{camera}: {path!r} gives {got}, expected uint8 (H, W, 3)")
+        if shape[:2] == (spec.height, spec.width):
+            return np.ascontiguousarray(image)
+        return cv2.resize(image, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
+
+    def step(self, command: Command) -> None:
+        """Moves time on by one step of the environment."""
+        self._seen, _, _, _, info = self.env.step(command.position.astype(self._space.dtype))
+        self.tick += 1
+        reached = float(np.asarray(found(info, self.where.success, "success", "info")))
+        self.success = self.success or reached >= self.where.at_least
+
+    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
+        """What the scripted expert does in the present state, (A,), each time anew.
+
+        Raises:
+            UserError: there is none, or it is asked for detours.
+        """
+        if not self.where.expert:
+            raise UserError(f"expert: {self.embodiment.name} has none, its file names no environment.expert")
+        if noise:
+            raise UserError(
+                f"noise: got {noise}, expected 0: experts of {self.embodiment.name} go no detours"
+            )
+        act = expert_of(self.where)(self.env.unwrapped)
+        while True:
+            yield np.asarray(act(self._seen), dtype=np.float64)
+
+    def close(self) -> None:
+        """Frees the environment."""
+        self.env.close()
+
+    # ---- what is known of the task: not more than whether it is done
+
+    def progress(self) -> float:
+        """1 once the task has succeeded."""
+        return float(self.success)
+
+    def subtask(self) -> str:
+        """What is to be done now: all of it."""
+        return "hold still" if self.success else self.instruction
+
+    def plan_text(self) -> str:
+        """The readable plan that a perfect interpreter would write."""
+        return f"now: {self.subtask()}. next: hold still."
+
+    def referred(self) -> dict[str, np.ndarray]:
+        """Nobody tells where things are."""
+        return {}
+
+    def keypoints(self) -> dict[str, tuple[str, float, float]]:
+        """Nor where a camera sees them."""
+        return {}
+
+    def alternative_instruction(self) -> str | None:
+        """Another thing to do in this scene: none is known."""
+        return None
+
+    @cached_property
+    def _space(self) -> gymnasium.spaces.Box:
+        space = self.env.action_space
+        assert isinstance(space, gymnasium.spaces.Box)  # checked where it was made
+        return space
+
+    def _state(self) -> np.ndarray:
+        """(D,) float64."""
+        values = np.asarray(found(self._seen, self.where.state, "state"), dtype=np.float64).ravel()
+        columns = self.where.columns
+        if columns and max(columns) >= len(values):
+            raise UserError(f"environment.columns: got {max(columns)}, expected below {len(values)}")
+        values = values[list(columns)] if columns else values
+        if len(values) != len(self.embodiment.state_names):
+            names = ", ".join(self.embodiment.state_names)
+            raise UserError(f"environment.state: {len(values)} values, expected those of {names}")
+        return values
+
+
+def open_world(
+    embodiment: Embodiment, task: str, seed: int, level: str, instruction: str | None = None, **more: Any
+) -> World | ExternalWorld:
+    """An episode's world: ours, or the environment that the embodiment lives in.
+
+    Args:
+        level, more: of our worlds, see `World`; an environment knows no levels of randomisation.
+    """
+    if embodiment.environment is None:
+        return World(task, seed, level=level, instruction=instruction, embodiment=embodiment, **more)
+    return ExternalWorld(task, seed, embodiment, instruction)
+
+
+def section(embodiment: Embodiment) -> Environment:
+    """The embodiment's environment; UserError where its file has none."""
+    if embodiment.environment is None:
+        raise UserError(f"environment: {embodiment.name} lives in none, its file has no such section")
+    return embodiment.environment
+
+
+def make_environment(embodiment: Embodiment, task: str) -> gymnasium.Env[Any, Any]:
+    """The environment of a task, not reset.
+
+    Raises:
+        UserError: it is not installed, not registered, or its actions are not the embodiment's.
+    """
+    where = section(embodiment)
+    options = dict(where.options)
+    if where.task_option:
+        options[where.task_option] = where.task(task).name
+    backend()  # tells mujoco how to draw, before an environment asks it to
+    try:
+        env = gymnasium.make(where.make, disable_env_checker=True, **options)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"environment: {where.make} needs the module {error.name!r}; {where.needs or 'install it'}"
+        ) from None
+    except (gymnasium.error.Error, TypeError) as error:
+        raise UserError(f"environment.make: {where.make!r} with {options}: {error}") from None
+    space, names = env.action_space, embodiment.joint_names
+    if not isinstance(space, gymnasium.spaces.Box) or space.shape != (len(names),):
+        env.close()
+        raise UserError(f"environment: actions are {space}, expected a box of {', '.join(names)}")
+    if not (np.all(space.low <= embodiment.lower + 1e-6) and np.all(space.high >= embodiment.upper - 1e-6)):
+        env.close()
+        raise UserError(
+            f"environment: actions are {space}, expected the ranges of {embodiment.name}'s joints"
+        )
+    return env
+
+
+def check_seeding(embodiment: Embodiment, task: str) -> None:
+    """Raises UserError unless a seed alone decides how an episode of the task starts.
+
+    An environment that ignores its seed gives results that nobody can repeat, and one that starts always
+    the same is tested on what it was trained on.
+    """
+    first, again, other = (_beginning(embodiment, task, seed) for seed in (0, 0, 1))
+    if first != again:
+        raise UserError(f"environment: {task!r} starts differently with the same seed: reset() ignores it")
+    if first == other:
+        raise UserError(f"environment: {task!r} starts the same with another seed: reset() ignores it")
+
+
+def _beginning(embodiment: Embodiment, task: str, seed: int) -> bytes:
+    """All that the environment tells at its start, or its first picture where that is all."""
+    world = ExternalWorld(task, seed, embodiment)
+    try:
+        told = b"".join(_arrays(world._seen))
+        return told or world.render(embodiment.cameras[0].name).tobytes()
+    finally:
+        world.close()
+
+
+def _arrays(value: Any) -> Iterator[bytes]:
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from _arrays(value[key])
+    elif isinstance(value, np.ndarray):
+        yield value.tobytes()
+
+
+def expert_of(where: Environment) -> Expert:
+    """The function that the file names. UserError where there is no such one."""
+    module, name = where.expert.split(":")
+    try:
+        expert = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"environment.expert: {where.expert!r}: {error}") from None
+    return expert
+
+
+def found(values: Any, path: str, field: str, of: str = "the observation") -> Any:
+    """What lies at a path of keys with dots between; an empty one is everything.
+
+    Raises:
+        UserError: there is no such key, with those that there are.
+    """
+    for key in filter(None, path.split(".")):
+        if not isinstance(values, dict):
+            raise UserError(f"environment.{field}: {key!r} of {of}, which has no keys there")
+        if key not in values:
+            raise unknown_name(f"environment.{field}: key of {of}", key, map(str, values))
+        values = values[key]
+    return values

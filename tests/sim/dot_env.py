@@ -1,0 +1,53 @@
+"""A Gymnasium environment of a few lines: a dot that is pushed to a ring, in pictures that cost nothing.
+
+One of its kinds ignores the seed, one starts always the same, one has no success in its info.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+SIDE = 8  # of the picture [pixels]
+
+
+class DotEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
+    """The dot's place and speed are on a line; an action is the speed's change in a step."""
+
+    def __init__(self, kind: str = "good", actions: int = 1):
+        self.kind = kind
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (actions,), np.float32)
+        self.observation_space = gymnasium.spaces.Dict()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        super().reset(seed=None if self.kind == "deaf" else seed)
+        self.place, self.speed = 0.0, 0.0
+        self.goal = 0.5 if self.kind == "same" else float(self.np_random.uniform(0.4, 1.0))
+        return self._seen(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.speed += 0.1 * float(action[0])
+        self.place += 0.1 * self.speed
+        found = {} if self.kind == "silent" else {"task": {"done": abs(self.place - self.goal) < 0.1}}
+        return self._seen(), 0.0, False, False, found
+
+    def _seen(self) -> dict[str, Any]:
+        picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+        picture[:, int(self.goal * (SIDE - 1))] = 255
+        body = np.array([self.place, self.speed, self.goal])
+        return {"pixels": {"top": picture}, "body": body}
+
+
+def expert(env: DotEnv) -> Any:
+    """Pushes towards the ring and brakes; it needs to see where the dot is at every step."""
+
+    def act(seen: dict[str, Any]) -> np.ndarray:
+        place, speed, goal = seen["body"]
+        return np.clip([5 * (goal - place) - 3 * speed], -1.0, 1.0)
+
+    return act
+
+
+gymnasium.register(id="tests/Dot-v0", entry_point=DotEnv)

@@ -1,0 +1,200 @@
+"""A Gymnasium environment through an embodiment file: same seed same episode, and a wrong file says what."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation
+from ideomotor.eval.rollout import Frame, rollout
+from ideomotor.launch.environments import robot_of
+from ideomotor.sim.external import ExternalWorld, check_seeding
+
+spec = importlib.util.spec_from_file_location("dot_env", Path(__file__).with_name("dot_env.py"))
+assert spec is not None and spec.loader is not None
+sys.modules["dot_env"] = dot_env = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(dot_env)
+
+FILE = """\
+name: dot
+description: a dot on a line
+control_hz: 20
+commands: deltas
+joints: [{name: push, lower: -1, upper: 1}]
+grippers: []
+state: [place, speed]
+cameras: [{name: top, height: 16, width: 16, hz: 10}]
+environment:
+  make: tests/Dot-v0
+  max_steps: 60
+  images: {top: pixels.top}
+  state: body
+  columns: [0, 1]
+  success: task.done
+  expert: dot_env:expert
+  options: {kind: good}
+  tasks: [{name: ring, instruction: push the dot to the ring}]
+"""
+
+
+@pytest.fixture
+def dot(tmp_path):
+    """Loads the file, with changes to the environment's fields."""
+
+    def load(top: dict | None = None, **changes: object) -> Embodiment:
+        values = yaml.safe_load(FILE) | (top or {})
+        values["environment"] |= changes
+        path = tmp_path / "dot.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return load_embodiment(path)
+
+    return load
+
+
+def demonstrated(world: ExternalWorld) -> tuple[list[Frame], np.ndarray]:
+    frames: list[Frame] = []
+    result = rollout(world, None, on_frame=frames.append)
+    assert result.success
+    return frames, result.commands
+
+
+def test_the_same_seed_gives_the_same_episode_and_another_one_another(dot):
+    body = dot()
+    (first, commands), (again, same), (other, _) = (
+        demonstrated(ExternalWorld("ring", seed, body)) for seed in (3, 3, 4)
+    )
+    assert commands.tobytes() == same.tobytes()
+    for frame, twin in zip(first, again, strict=True):
+        assert np.array_equal(frame.observation.images["top"], twin.observation.images["top"])
+        assert np.array_equal(frame.observation.state, twin.observation.state)
+    pictures = [frames[0].observation.images["top"] for frames in (first, other)]
+    assert not np.array_equal(*pictures)
+    assert pictures[0].shape == (16, 16, 3)  # the environment's are 8 x 8
+
+
+def test_a_frame_has_the_commands_up_to_the_next_and_the_state_of_its_columns(dot):
+    frames, commands = demonstrated(ExternalWorld("ring", 0, dot()))
+    assert np.array_equal(np.concatenate([frame.commands for frame in frames]), commands[: 2 * len(frames)])
+    assert all(frame.commands.shape == (2, 1) for frame in frames)
+    assert all(frame.observation.state.shape == (2,) for frame in frames)
+    assert frames[0].plan_text == "now: push the dot to the ring. next: hold still."
+
+
+def test_experts_answer_to_what_they_see_at_every_step(dot):
+    world = ExternalWorld("ring", 0, dot())
+    _, commands = demonstrated(world)
+    env = dot_env.DotEnv()
+    seen, _ = env.reset(seed=0)
+    for command in commands:
+        action = dot_env.expert(env)(seen).astype(np.float32)
+        assert np.array_equal(command, action)
+        seen, *_ = env.step(action)
+    assert len(np.unique(commands)) > 5
+
+
+class Pusher:
+    """A policy that always pushes as hard as the range allows, and harder."""
+
+    def reset(self, seed: int) -> None: ...
+
+    def plan(self, observation: Observation) -> LatentPlan:
+        return LatentPlan(np.zeros((1, 1), np.float32), observation.time)
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * 20)
+        assert np.array_equal(prefix, np.clip(prefix, -1, 1))
+        return ActionChunk(np.full((4, 1), 2.0, np.float32), 20.0, tick, observation.time, observation.time)
+
+
+def test_commands_are_limited_to_their_range_and_stop_where_chunks_run_out(dot):
+    world = ExternalWorld("ring", 0, dot(at_least=2.0))  # never
+    result = rollout(world, Pusher(), act_every=8)
+    commands = result.commands[:56, 0].reshape(7, 8)
+    assert (commands[:, :4] == 1.0).all() and (commands[:, 4:] == 0.0).all()
+    assert result.interventions["position"] > 0 and not result.success and len(result.commands) == 60
+
+
+@pytest.mark.parametrize(("kind", "word"), [("deaf", "differently"), ("same", "the same")])
+def test_environments_that_ignore_their_seed_are_refused(dot, kind, word):
+    check_seeding(dot(), "ring")
+    with pytest.raises(UserError, match=word):
+        check_seeding(dot(options={"kind": kind}), "ring")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"make": "tests/Dot-v7"}, "environment.make"),
+        ({"make": "no_such_module:Dot-v0", "needs": "try a shop"}, "no_such_module.*try a shop"),
+        ({"options": {"colour": 1}}, "colour"),
+        ({"options": {"actions": 2}}, "expected a box of push"),
+        ({"state": "bodies"}, "key of the observation.*did you mean 'body'"),
+        ({"columns": [0]}, "state: 1 values, expected those of place, speed"),
+        ({"columns": [0, 7]}, "columns: got 7"),
+        ({"images": {"top": "pixels"}}, "images.top.*dict"),
+        ({"options": {"kind": "silent"}}, "environment.success: key of info"),
+        ({"expert": "dot_env:experts"}, "environment.expert"),
+        ({"expert": ""}, "expert: got ''"),
+        ({"tasks": []}, "at least one task"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"images": {"side": "pixels.top"}}, "images.*'side'"),
+        ({"sucess": "x"}, "did you mean 'success'"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_field(dot, changes, words):
+    with pytest.raises(UserError, match=words) as refused:
+        demonstrated(ExternalWorld("ring", 0, dot(**changes)))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("top", "words"),
+    [
+        ({"commands": "torques"}, "commands: got 'torques', expected one of targets, deltas"),
+        ({"joints": [{"name": "push", "lower": 0.5, "upper": 1}]}, "0 in it"),
+        ({"cameras": [{"name": "top", "height": 16, "width": 16, "hz": 7}]}, "divisor of control_hz"),
+    ],
+)
+def test_a_wrong_embodiment_is_refused_with_the_field(dot, top, words):
+    with pytest.raises(UserError, match=words):
+        dot(top)
+
+
+def test_tasks_are_known_by_name(dot):
+    with pytest.raises(UserError, match="did you mean 'ring'"):
+        ExternalWorld("rings", 0, dot())
+
+
+def test_environments_are_found_by_name_file_and_id(dot, tmp_path):
+    dot()
+    path = str(tmp_path / "dot.yaml")
+    assert robot_of("", "so101") == "so101"
+    assert robot_of("reacher", "so101") == robot_of("Reacher-v5", "so101") == "reacher"
+    assert robot_of(path, "so101") == path == robot_of("tests/Dot-v0", path)
+    for env, word in (("recher", "did you mean 'reacher'"), ("a:B-v0", "imitate"), ("koch", "unknown")):
+        with pytest.raises(UserError, match=word):
+            robot_of(env, "so101")
+
+
+@pytest.mark.parametrize("name", [name for name in embodiment_names() if load_embodiment(name).environment])
+def test_every_environment_file_says_what_is_done(name):
+    where = load_embodiment(name).environment
+    assert where is not None and where.expert
+    instructions = [task.instruction for task in where.tasks]
+    assert len(set(instructions)) == len(instructions)  # words must tell tasks apart
+    assert all(text == text.strip() and text[0].islower() and text.isascii() for text in instructions)
+
+
+def test_the_expert_of_reacher_reaches_by_torques():
+    body = load_embodiment("reacher")
+    for seed in range(3):
+        world = ExternalWorld("reach", seed, body)
+        while not world.success and world.tick < world.max_ticks:
+            world.step(Command(world.tick, next(world.expert())))
+        world.close()
+        assert world.success, seed
