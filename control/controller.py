@@ -13,6 +13,7 @@ from ideomotor.control.chunks import ChunkBuffer
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.start import check_start
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
 
@@ -37,7 +38,12 @@ class Controller:
         self._start(embodiment.home_position)
 
     def reset(self, state: RobotState) -> None:
-        """Starts an episode at rest at `state.position`: no chunks, counters at zero."""
+        """Starts an episode at rest at `state.position`: no chunks, counters at zero.
+
+        Raises:
+            UserError: no run may start there.
+        """
+        check_start(self.embodiment, state.position)
         self._start(state.position)
 
     def submit(self, chunk: ActionChunk, available_at: int | None = None) -> None:
@@ -68,7 +74,7 @@ class Controller:
         self._chunks.clear()
 
     def step(self, tick: int, state: RobotState) -> Command:
-        """Returns the command for `tick`: within position, velocity, acceleration and jerk limits."""
+        """Returns the command for `tick`: within every limit that the safety filter knows."""
         return self.follow(tick, state, self._chunks.command(tick))
 
     def follow(self, tick: int, state: RobotState, target: np.ndarray | None) -> Command:

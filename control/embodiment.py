@@ -19,6 +19,7 @@ import numpy as np
 
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
+from ideomotor.control.geometry import Geometry, parse_geometry
 from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
 
 EMBODIMENTS = Path(__file__).parent / "embodiments"
@@ -67,6 +68,7 @@ class Embodiment:
     workspace_lower: tuple[float, ...]  # (3,) [m], base frame
     workspace_upper: tuple[float, ...]  # (3,) [m], base frame
     bus: ServoBus | None = None  # of the real robot's servos
+    geometry: Geometry | None = None  # None: neither table, workspace nor self-collision is looked after
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
 
 def _embodiment(top: Field) -> Embodiment:
     required = ("name", "description", "joints", "grippers", "cameras", "home", "workspace")
-    fields = top.record(required, optional=("control_hz", "bus"))
+    fields = top.record(required, optional=("control_hz", "bus", "geometry"))
     joints = fields["joints"].named(_joint)
     if not joints:
         raise fields["joints"].fail("at least one joint")
@@ -167,6 +169,9 @@ def _embodiment(top: Field) -> Embodiment:
         workspace_lower=lower,
         workspace_upper=upper,
         bus=parse_servo_bus(fields["bus"], ranges) if "bus" in fields else None,
+        geometry=parse_geometry(fields["geometry"], [joint.name for joint in joints])
+        if "geometry" in fields
+        else None,
     )
 
 
