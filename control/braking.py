@@ -3,6 +3,13 @@
 The continuous time-optimal stop has at most three phases: jerk towards the braking acceleration, that
 acceleration held where it reaches its limit, jerk back to none. Its velocity, sampled at the ticks, gives
 commands whose finite differences keep the limits, since they are averages of the continuous rates.
+
+The acceleration of the last command, a finite difference, is the average of the tick before, so the jerk has
+half a tick's change to give before the next one: with it the first tick brakes as hard as the limits allow.
+
+A stop that ends at rest with no acceleration left takes more way than braking until the motion turns round,
+which is all that the joint's range is kept by (control/safety.py). Where it would leave the range the joint
+brakes like that first and comes to rest from there.
 """
 
 from __future__ import annotations
@@ -10,6 +17,63 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
+
+def stop_in_range(
+    position: np.ndarray,
+    velocity: np.ndarray,
+    acceleration: np.ndarray,
+    max_acceleration: np.ndarray,
+    max_jerk: np.ndarray,
+    bounds: np.ndarray,
+    dt: float,
+) -> np.ndarray:
+    """Returns the commands (T, A) of the coming ticks, the last of them at rest, all within the bounds.
+
+    Args:
+        position, velocity, acceleration: (A,) of the last command, as finite differences; braking as hard as
+            the limits allow must keep the bounds.
+        max_acceleration, max_jerk: (A,), above 0.
+        bounds: (2, A), the highest position and minus the lowest.
+        dt: one tick [s].
+    """
+    stop = stopping_positions(position, velocity, acceleration, max_acceleration, max_jerk, dt)
+    beyond = np.stack([stop.max(0), -stop.min(0)]) > bounds  # (2, A)
+    if not beyond.any():
+        return stop
+    columns = list(stop.T)
+    for joint in np.flatnonzero(beyond.any(0)):
+        one = slice(joint, joint + 1)
+        columns[joint] = _turn_and_stop(
+            1.0 if beyond[0, joint] else -1.0,
+            position[one],
+            velocity[one],
+            acceleration[one],
+            max_acceleration[one],
+            max_jerk[one],
+            dt,
+        )
+    ticks = max(map(len, columns))
+    return np.stack([np.append(way, np.full(ticks - len(way), way[-1])) for way in columns], axis=1)
+
+
+def _turn_and_stop(
+    side: float, p: np.ndarray, v: np.ndarray, a: np.ndarray, max_a: np.ndarray, max_j: np.ndarray, dt: float
+) -> np.ndarray:
+    """Returns the commands (T,) of one joint that brakes until it no longer moves to `side`, then stops.
+
+    Args:
+        side: 1 for upwards, -1 for downwards.
+        p, v, a, max_a, max_j: (1,) each.
+        dt: one tick [s].
+    """
+    brake: list[np.ndarray] = []
+    while not brake or side * v > 0:
+        a = side * np.maximum(side * a - max_j * dt, -max_a)
+        v = v + dt * a
+        p = p + dt * v
+        brake.append(p)
+    return np.concatenate([*brake, stopping_positions(p, v, a, max_a, max_j, dt)[:, 0]])
 
 
 def stopping_positions(
@@ -20,14 +84,15 @@ def stopping_positions(
     max_jerk: np.ndarray,
     dt: float,
 ) -> np.ndarray:
-    """Returns the commands (T, A) of the coming ticks, the last of them at rest.
+    """Returns the commands (T, A) of the coming ticks, the last of them at rest, wherever that is.
 
-    Args:
-        position, velocity, acceleration: (A,) of the last command, as finite differences.
-        max_acceleration, max_jerk: (A,), above 0.
-        dt: one tick [s].
+    Args: as for `stop_in_range`.
     """
-    v, a, j = velocity, acceleration, max_jerk
+    v, j = velocity, max_jerk
+    half = 0.5 * dt * j
+    ideal = -np.copysign(np.sqrt(2 * j * np.abs(v)), v)  # from here jerk leads straight to rest
+    a = np.minimum(np.maximum(ideal, acceleration - half), acceleration + half)
+    a = np.minimum(np.maximum(a, -max_acceleration), max_acceleration)
     left = v + a * np.abs(a) / (2 * j)  # the velocity if jerk led straight to no acceleration
     side = np.copysign(1.0, -left)  # of the braking acceleration; seen from there v is to be raised to 0
     v_side, a_square = side * v, 0.5 * a * a

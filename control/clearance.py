@@ -18,6 +18,7 @@ from ideomotor.control.geometry import WORLD, Box, Geometry, Link
 from ideomotor.control.kinematics import Kinematics, rotation
 
 REASONS = ("workspace", "table", "self_collision")
+BELIEVED = 1e-3  # [m]: where the quick look at two boxes says at least this much, it is believed
 PARALLEL = 1e-6  # squared sine below which two edges span no axis
 NEXT, AFTER = [1, 2, 0], [2, 0, 1]
 
@@ -30,6 +31,7 @@ class Clearance:
     Attributes:
         names: of the M constraints, for people.
         reasons: (M,) row of REASONS for each.
+        reach: (M, A) [m/rad or 1], by how much each can change at most for what a joint moves.
     """
 
     def __init__(self, embodiment: Embodiment, geometry: Geometry) -> None:
@@ -39,6 +41,8 @@ class Clearance:
         self.names = [
             f"{geometry.tip_link}, {side} wall in {axis}" for side in ("lower", "upper") for axis in "xyz"
         ]
+        tip = float(np.linalg.norm(geometry.tip_position))
+        reach = [kinematics.levers(geometry.tip_link, WORLD, tip)] * 6
 
         low = [(link, box) for link in _movable(geometry) for box in link.boxes]
         low = low if geometry.table_height is not None else []
@@ -50,6 +54,7 @@ class Clearance:
             [(geometry.table_height or 0.0) + _table_margin(geometry, link) for link, _ in low]
         )
         self.names += [f"{link.name}, table" for link, _ in low]
+        reach += [kinematics.levers(link.name, WORLD, _radius(box)) for link, box in low]
 
         pairs = [
             ((one, first), (other, second))
@@ -58,37 +63,61 @@ class Clearance:
             for second in other.boxes
         ]
         self._apart_margin = geometry.apart_margin
-        self._apart = _Capsules(kinematics, pairs, geometry.apart_margin)
+        self._capsules = _Capsules(kinematics, pairs, geometry.apart_margin)
         self._boxes = _Boxes(kinematics, pairs)
         self.names += [f"{one.name}, {other.name}" for (one, _), (other, _) in pairs]
+        reach += [
+            kinematics.levers(one.name, other.name, _radius(first))
+            + kinematics.levers(other.name, one.name, _radius(second))
+            for (one, first), (other, second) in pairs
+        ]
         self.reasons = np.repeat([0, 1, 2], [6, len(low), len(pairs)])
+        self.reach = np.array(reach)
+        self._all = np.arange(len(self.names))
 
-    def __call__(self, positions: np.ndarray, enough: float = 1e-3) -> np.ndarray:
-        """Returns (N, M) [m] for postures (N, A) [rad or m].
+    def __call__(self, positions: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+        """Returns (N, M) [m] for postures (N, A) [rad or m], or (N, K) for K of the constraints.
 
         Args:
             positions: the postures.
-            enough: [m] where the quick look at two boxes says at least this much, it is believed.
+            columns: (K,) rows of `names`, growing; None for all.
         """
         n, table = len(positions), 6 + len(self._low)
         frames = self._kinematics.frames(positions)  # (3, N, F, 4)
         flat = frames.reshape(3, n, -1)
-        tip = (flat @ self._tip).T
-        clearance = np.empty((n, len(self.names)))
-        np.subtract(tip, self._walls[0], out=clearance[:, :3])
-        np.subtract(self._walls[1], tip, out=clearance[:, 3:6])
-        if len(self._low):
-            heights = flat[2] @ self._centres - np.abs(flat[2] @ self._edges).sum(0)
-            np.subtract(heights, self._low, out=clearance[:, 6:table])
-        if table < len(self.names):
-            gaps = clearance[:, table:]
-            gaps[:] = self._apart.gaps(flat)
-            doubtful = gaps < enough
+        some = self._all if columns is None else columns
+        walls, tables = np.searchsorted(some, (6, table))
+        clearance = np.empty((n, len(some)))
+        if walls:
+            tip = flat @ self._tip  # (3, N)
+            both = np.concatenate([tip - self._walls[0][:, None], self._walls[1][:, None] - tip])
+            clearance[:, :walls] = both[some[:walls]].T
+        if tables > walls:
+            low = some[walls:tables] - 6
+            heights = flat[2] @ self._centres[:, low] - np.abs(flat[2] @ self._edges[:, :, low]).sum(0)
+            clearance[:, walls:tables] = heights - self._low[low]
+        if tables < len(some):
+            pairs = some[tables:] - table
+            gaps = clearance[:, tables:]
+            gaps[:] = self._capsules.gaps(flat, pairs)
+            doubtful = gaps < BELIEVED
             if doubtful.any():
                 posture, pair = np.nonzero(doubtful)
-                exact = self._boxes.gaps(frames, posture, pair) - self._apart_margin
+                exact = self._boxes.gaps(frames, posture, pairs[pair]) - self._apart_margin
                 gaps[posture, pair] = np.maximum(gaps[posture, pair], exact)
         return clearance
+
+    def enough(self, clearance: float) -> np.ndarray:
+        """Returns (M,) [m]: what bounds the true clearances from below by this bounds ours by `clearance`.
+
+        The widest gap along the 15 axes is at least the distance of two boxes divided by the root of 3: the
+        axes are the normals of the faces of their Minkowski difference, those that meet in one of its corners
+        lie within one octant, and of three directions there one is within that of any direction they span.
+        """
+        least = np.full(len(self.names), clearance)
+        apart = self._apart_margin + clearance
+        least[self.reasons == REASONS.index("self_collision")] += max((3**0.5 - 1) * apart, 0.0)
+        return least
 
 
 class _Capsules:
@@ -114,11 +143,14 @@ class _Capsules:
         self._lengths = np.reshape(lengths, (-1, 2)).T  # (2, P) [m²]
         self._radii = np.reshape(radii, (-1, 2)).sum(1) + margin
 
-    def gaps(self, flat: np.ndarray) -> np.ndarray:
-        """Returns (N, P) [m] for frames (3, N, 4 F)."""
+    def gaps(self, flat: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        """Returns (N, K) [m] for frames (3, N, 4 F) and K pairs."""
+        weights, lengths, radii = self._weights, self._lengths, self._radii
+        if len(pairs) < len(radii):
+            weights, lengths, radii = weights[..., pairs], lengths[:, pairs], radii[pairs]
         # Nine small products: BLAS would share one large one among threads, which costs milliseconds.
-        one, other, between = flat @ self._weights  # (3, N, P) each
-        return segment_distance(one, other, between, *self._lengths) - self._radii
+        one, other, between = flat @ weights  # (3, N, K) each
+        return segment_distance(one, other, between, *lengths) - radii
 
 
 class _Boxes:
@@ -212,6 +244,12 @@ def _capsule_around(box: Box) -> tuple[np.ndarray, np.ndarray, float]:
     if half[long] ** 2 + across**2 < radius**2:
         radius = float(np.linalg.norm(half))
     return np.array(box.position) - end, np.array(box.position) + end, radius
+
+
+def _radius(box: Box) -> float:
+    """Returns how far the capsule around a box reaches from its link's origin [m]."""
+    start, end, radius = _capsule_around(box)
+    return float(max(np.linalg.norm(start), np.linalg.norm(end))) + radius
 
 
 def _edges(kinematics: Kinematics, link: Link, box: Box) -> list[np.ndarray]:

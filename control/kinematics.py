@@ -29,8 +29,14 @@ class Kinematics:
         self._parents = [self.names.index(link.parent) for link in links]
         joints = {joint.name: (i, joint.unit) for i, joint in enumerate(embodiment.joints)}
         # A fixed link follows a made-up joint, the last one, that never leaves 0.
-        still = (len(joints), "rad")
+        self._count = len(joints)
+        still = (self._count, "rad")
         self._joints = [joints[link.joint] if link.joint else still for link in links]
+        self._offsets = [float(np.linalg.norm(link.position)) for link in links]
+        self._travel = [  # of a link along its joint
+            max(abs(embodiment.lower[i]), abs(embodiment.upper[i])) if link.joint and unit == "m" else 0.0
+            for link, (i, unit) in zip(links, self._joints, strict=True)
+        ]
         self._columns = np.array([column for column, _ in self._joints])
         self._basis = np.zeros((len(links), 4, 16))  # rows: of 1, sin q, 1 - cos q, q
         for basis, link, (_, unit) in zip(self._basis, links, self._joints, strict=True):
@@ -78,6 +84,27 @@ class Kinematics:
         column = np.zeros((len(self.names), 4))
         column[self.names.index(link)] = vector
         return column.ravel()
+
+    def levers(self, link: str, other: str, radius: float) -> np.ndarray:
+        """Returns (A,) [m/rad or 1]: how far a joint can move a point of `link` against `other`, at most.
+
+        Args:
+            link: whose joints, up to what it has in common with `other`, are looked at.
+            other: another link, or "world".
+            radius: of the point from the link's origin [m].
+        """
+        shared, k = {0}, self.names.index(other)
+        while k:
+            shared.add(k)
+            k = self._parents[k - 1]
+        levers = np.zeros(self._count + 1)  # with the made-up joint
+        k, length = self.names.index(link), radius
+        while k not in shared:
+            column, unit = self._joints[k - 1]
+            levers[column] = 1.0 if unit == "m" else length
+            length += self._offsets[k - 1] + self._travel[k - 1]
+            k = self._parents[k - 1]
+        return levers[: self._count]
 
 
 def rotation(quaternion: tuple[float, ...]) -> np.ndarray:

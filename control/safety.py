@@ -145,18 +145,12 @@ class SafetyFilter:
         """Returns the command (A,) instead of `wanted`, and what is in the way of that one."""
         if self._keep_out is None:
             return wanted, ()
-        return self._keep_out.limit(self._p, self._v, self._a, wanted, self._within_limits)
-
-    def _within_limits(self, position: np.ndarray) -> np.ndarray:
-        """Returns the command (A,) nearest to `position` that keeps the joints' limits and the invariant."""
-        wanted = ((position - self._p) / self._dt - self._v) / self._dt
-        a, *_ = self._allowed(wanted)
-        return np.where(np.abs(a - wanted) <= RATE_TOLERANCE * self._max_a, position, self._next(a))
+        return self._keep_out.limit(self._p, self._v, wanted, self._bounds + POSITION_TOLERANCE)
 
     def _start_moving(self) -> None:
         """The motion was set from outside."""
         if self._keep_out:
-            self._keep_out.reset(self._p, self._v, self._a)
+            self._keep_out.reset(self._p, self._v, self._a, self._bounds + POSITION_TOLERANCE)
         self._see_own_motion()
 
     def _move(self, position: np.ndarray) -> None:
