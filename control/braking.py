@@ -38,23 +38,20 @@ def stop_in_range(
         dt: one tick [s].
     """
     stop = stopping_positions(position, velocity, acceleration, max_acceleration, max_jerk, dt)
-    beyond = np.stack([stop.max(0), -stop.min(0)]) > bounds  # (2, A)
+    above = stop.max(0) > bounds[0]
+    beyond = above | (stop.min(0) < -bounds[1])
     if not beyond.any():
         return stop
-    columns = list(stop.T)
-    for joint in np.flatnonzero(beyond.any(0)):
+    for joint in np.flatnonzero(beyond):
         one = slice(joint, joint + 1)
-        columns[joint] = _turn_and_stop(
-            1.0 if beyond[0, joint] else -1.0,
-            position[one],
-            velocity[one],
-            acceleration[one],
-            max_acceleration[one],
-            max_jerk[one],
-            dt,
-        )
-    ticks = max(map(len, columns))
-    return np.stack([np.append(way, np.full(ticks - len(way), way[-1])) for way in columns], axis=1)
+        motion = (array[one] for array in (position, velocity, acceleration, max_acceleration, max_jerk))
+        way = _turn_and_stop(1.0 if above[joint] else -1.0, *motion, dt)
+        longer = len(way) - len(stop)
+        if longer > 0:
+            stop = np.concatenate([stop, np.repeat(stop[-1:], longer, axis=0)])
+        stop[: len(way), joint] = way
+        stop[len(way) :, joint] = way[-1]
+    return stop
 
 
 def _turn_and_stop(
@@ -67,13 +64,16 @@ def _turn_and_stop(
         p, v, a, max_a, max_j: (1,) each.
         dt: one tick [s].
     """
-    brake: list[np.ndarray] = []
-    while not brake or side * v > 0:
-        a = side * np.maximum(side * a - max_j * dt, -max_a)
-        v = v + dt * a
-        p = p + dt * v
-        brake.append(p)
-    return np.concatenate([*brake, stopping_positions(p, v, a, max_a, max_j, dt)[:, 0]])
+    position, velocity, acceleration = float(p[0]), float(v[0]), side * float(a[0])
+    hardest, step = -float(max_a[0]), float(max_j[0]) * dt
+    brake = []
+    while not brake or side * velocity > 0:
+        acceleration = max(acceleration - step, hardest)
+        velocity += dt * side * acceleration
+        position += dt * velocity
+        brake.append(position)
+    last = (np.array([value]) for value in (position, velocity, side * acceleration))
+    return np.concatenate([brake, stopping_positions(*last, max_a, max_j, dt)[:, 0]])
 
 
 def stopping_positions(

@@ -46,10 +46,11 @@ class Clearance:
 
         low = [(link, box) for link in _movable(geometry) for box in link.boxes]
         low = low if geometry.table_height is not None else []
-        centres = [kinematics.weights(link.name, (*box.position, 1.0)) for link, box in low]
-        edges = [_edges(kinematics, link, box) for link, box in low]
-        self._centres = np.reshape(centres, (-1, len(self._tip))).T.copy()  # (4 F, T)
-        self._edges = np.reshape(edges, (-1, 3, len(self._tip))).transpose(1, 2, 0).copy()  # (3, 4 F, T)
+        lines = [
+            (*_edges(kinematics, link, box), kinematics.weights(link.name, (*box.position, 1.0)))
+            for link, box in low
+        ]
+        self._heights = np.reshape(lines, (-1, 4, len(self._tip))).transpose(1, 2, 0).copy()  # (4, 4 F, T)
         self._low = np.array(
             [(geometry.table_height or 0.0) + _table_margin(geometry, link) for link, _ in low]
         )
@@ -89,21 +90,21 @@ class Clearance:
         walls, tables = np.searchsorted(some, (6, table))
         clearance = np.empty((n, len(some)))
         if walls:
-            tip = flat @ self._tip  # (3, N)
-            both = np.concatenate([tip - self._walls[0][:, None], self._walls[1][:, None] - tip])
-            clearance[:, :walls] = both[some[:walls]].T
+            tip = (flat @ self._tip).T  # (N, 3)
+            both = np.concatenate([tip - self._walls[0], self._walls[1] - tip], axis=1)
+            clearance[:, :walls] = both[:, some[:walls]]
         if tables > walls:
-            low = some[walls:tables] - 6
-            heights = flat[2] @ self._centres[:, low] - np.abs(flat[2] @ self._edges[:, :, low]).sum(0)
-            clearance[:, walls:tables] = heights - self._low[low]
+            low = slice(None) if columns is None else some[walls:tables] - 6
+            edges = flat[2] @ self._heights[:, :, low]  # (4, N, K), the last of them the centres
+            clearance[:, walls:tables] = edges[3] - np.abs(edges[:3]).sum(0) - self._low[low]
         if tables < len(some):
             pairs = some[tables:] - table
             gaps = clearance[:, tables:]
             gaps[:] = self._capsules.gaps(flat, pairs)
-            doubtful = gaps < BELIEVED
-            if doubtful.any():
-                posture, pair = np.nonzero(doubtful)
-                exact = self._boxes.gaps(frames, posture, pairs[pair]) - self._apart_margin
+            posture, pair = np.nonzero(gaps < BELIEVED)
+            if len(pair):
+                enough = BELIEVED + self._apart_margin
+                exact = self._boxes.gaps(frames, posture, pairs[pair], enough) - self._apart_margin
                 gaps[posture, pair] = np.maximum(gaps[posture, pair], exact)
         return clearance
 
@@ -172,8 +173,8 @@ class _Boxes:
             sides.append((links, poses, halves))
         self._sides = sides
 
-    def gaps(self, frames: np.ndarray, posture: np.ndarray, pair: np.ndarray) -> np.ndarray:
-        """Returns (K,) [m] for K pairs at postures of frames (3, N, F, 4)."""
+    def gaps(self, frames: np.ndarray, posture: np.ndarray, pair: np.ndarray, enough: float) -> np.ndarray:
+        """Returns (K,) [m] for K pairs at postures of frames (3, N, F, 4); `enough` as for `box_gap`."""
         (one, half_one), (other, half_other) = (
             (
                 (frames[:, posture, links[pair]].swapaxes(0, 1) @ poses[pair]).transpose(1, 2, 0),
@@ -181,7 +182,7 @@ class _Boxes:
             )
             for links, poses, halves in self._sides
         )  # poses (3, 4, K)
-        return box_gap(one[:, :3], half_one, other[:, :3], half_other, other[:, 3] - one[:, 3])
+        return box_gap(one[:, :3], half_one, other[:, :3], half_other, other[:, 3] - one[:, 3], enough)
 
 
 def segment_distance(
@@ -205,7 +206,12 @@ def segment_distance(
 
 
 def box_gap(
-    one: np.ndarray, half_one: np.ndarray, other: np.ndarray, half_other: np.ndarray, between: np.ndarray
+    one: np.ndarray,
+    half_one: np.ndarray,
+    other: np.ndarray,
+    half_other: np.ndarray,
+    between: np.ndarray,
+    enough: float = np.inf,
 ) -> np.ndarray:
     """Returns the widest gaps (K,) along the axes that can separate two boxes; negative if they overlap.
 
@@ -213,18 +219,31 @@ def box_gap(
         one, other: (3, 3, K) rotations, columns in the second place.
         half_one, half_other: (3, K) half extents.
         between: (3, K), from the centre of one to that of the other.
+        enough: where the faces' axes, the first six, give as much, the edges are left out.
     """
     cosine = np.einsum("cik,cjk->ijk", one, other)  # (3, 3, K) between the edges
     size = np.abs(cosine)
     ahead, back = np.einsum("cik,ck->ik", one, between), np.einsum("cik,ck->ik", other, between)
     faces_one = np.abs(ahead) - half_one - (size * half_other).sum(1)
     faces_other = np.abs(back) - half_other - (size * half_one[:, None]).sum(0)
+    gap = np.maximum(faces_one, faces_other).max(0)
+    close = np.flatnonzero(gap < enough)
+    if len(close):
+        part = (array[..., close] for array in (cosine, size, ahead, half_one, half_other))
+        gap[close] = np.maximum(gap[close], _edge_gap(*part))
+    return gap
+
+
+def _edge_gap(
+    cosine: np.ndarray, size: np.ndarray, ahead: np.ndarray, half_one: np.ndarray, half_other: np.ndarray
+) -> np.ndarray:
+    """Returns the widest gaps (K,) along the cross products of the edges of two boxes."""
     offset = np.abs(ahead[AFTER][:, None] * cosine[NEXT] - ahead[NEXT][:, None] * cosine[AFTER])
     reach = half_one[NEXT][:, None] * size[AFTER] + half_one[AFTER][:, None] * size[NEXT]
     reach += half_other[NEXT] * size[:, AFTER] + half_other[AFTER] * size[:, NEXT]
     square = 1.0 - cosine * cosine  # of the length of the cross product of two edges
     edges = np.where(square > PARALLEL, (offset - reach) / np.sqrt(np.maximum(square, PARALLEL)), -np.inf)
-    return np.maximum(np.maximum(faces_one, faces_other).max(0), edges.max((0, 1)))
+    return edges.max((0, 1))
 
 
 def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ when that is not clear, growing again when it is. (Both keep the joints' limits,
 them: what a joint may do in the next tick is an interval.) Joints that would lead nearer to what is close then
 stand, so that the others can lead away or slide along.
 
-Most of it is never close to anything. So only the command is looked at as a whole, and along its stop what could
-come close by then: a clearance falls at most by what the joints move times the reach of what they move.
+Most of an arm is far from everything most of the time. So all clearances are only computed now and then, and a
+tick computes those that can have become small since then or can by the end of the stop: a clearance falls at most
+by what the joints move times the reach of what they move.
 
 Between two ticks nothing is looked at. Table and walls are planes, to which a distance can fall by at most
 dt² / 8 times its second derivative, which for arms of a desk's size is below 30 m/s² (25 rad/s² at 0.4 m on a few
@@ -32,6 +33,7 @@ TOLERANCE = 1e-9  # [m], for an arm that starts closer than the margins and may 
 LEAST_SHARE = 1 / 64
 GROWTH = 1.2
 CLOSE = 0.01  # [m], beyond the margins
+MORE = 6  # that many constraints more in doubt than after the last look at all of them: look again
 PROBE = 1e-4  # [rad or m], to find out which way a joint leads
 
 
@@ -55,7 +57,10 @@ class KeepOut:
 
         Where the arm is closer than allowed already it may only move away. `bounds` as for `limit`.
         """
-        self._least = np.minimum(self._clearance(p[None])[0], SLACK)  # (M,) [m]
+        self._surveyed, self._clearances = p, self._clearance(p[None])[0]  # (M,) [m]
+        self._few = MORE
+        self._least = np.minimum(self._clearances, SLACK)  # (M,) [m]
+        self._too_close = bool((self._least < SLACK).any())
         self._stop = stop_in_range(p, v, a, self._max_a, self._max_j, bounds, self._dt)
         self._share = 1.0
         self._stands = np.zeros(len(p), dtype=bool)
@@ -97,25 +102,38 @@ class KeepOut:
 
         With the `way` (A,) that is wanted it also finds out which joints shall stand at the next tick.
         """
-        now = self._clearance(command[None])[0]
-        falls = self._clearance.reach @ np.abs(stop - command).max(0)
-        doubtful = now - falls < self._enough
-        postures = stop
+        postures = [command[None], stop]
         if way is not None:
-            close = now < CLOSE
-            doubtful |= close
-            postures = np.concatenate([stop, command + PROBE * np.diag(np.sign(way))])
-        broken = now < self._least - TOLERANCE
+            postures.append(command + PROBE * np.diag(np.sign(way)))
+        postures = np.concatenate(postures)
+        enough = self._enough if way is None else np.maximum(self._enough, CLOSE)
+        doubtful = self._can_be_less(enough, postures)
+        survey = doubtful.sum() > self._few
+        if survey:
+            doubtful[:] = True
+        if way is not None:
+            self._stands[:] = False
+        broken = np.zeros(len(doubtful), dtype=bool)
         columns = np.flatnonzero(doubtful)
         if len(columns):
-            later = self._clearance(postures, columns)
+            clearance, least = self._clearance(postures, None if survey else columns), self._least[columns]
+            if survey:
+                self._surveyed, self._clearances = command, clearance[0]
+                self._few = self._can_be_less(enough, postures).sum() + MORE
             if way is not None:
-                later, probes = later[: len(stop)], later[len(stop) :]
-                nearer = probes < np.where(close, now, -np.inf)[columns] - TOLERANCE
-                self._stands = nearer.any(1)
-            broken[columns] |= (later < self._least[columns] - TOLERANCE).any(0)
-        elif way is not None:
-            self._stands = np.zeros(len(way), dtype=bool)
-        if not broken.any():
-            self._least = np.maximum(self._least, np.minimum(now, SLACK))
+                clearance, probes = clearance[: len(stop) + 1], clearance[len(stop) + 1 :]
+                close = clearance[0] < CLOSE
+                self._stands = (probes[:, close] < clearance[0, close] - TOLERANCE).any(1)
+            broken[columns] = (clearance < least - TOLERANCE).any(0)
+            if broken.any():
+                return broken
+            self._least[columns] = np.maximum(least, np.minimum(clearance[0], SLACK))
+        if self._too_close:
+            self._least[~doubtful] = SLACK
+            self._too_close = bool((self._least < SLACK).any())
         return broken
+
+    def _can_be_less(self, clearance: np.ndarray, postures: np.ndarray) -> np.ndarray:
+        """Returns which clearances (M,) may be less than these (M,) at one of the postures (N, A)."""
+        moved = np.abs(postures - self._surveyed).max(0)
+        return self._clearances - self._clearance.reach @ moved < clearance

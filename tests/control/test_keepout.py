@@ -1,6 +1,6 @@
 """Whatever is asked for, no command comes near table, walls or the arm itself; what is free passes as it is.
 
-IDEOMOTOR_TICKS=1000000 .venv/bin/pytest tests/control/test_keepout.py     # 10,000 by default
+IDEOMOTOR_TICKS=1000000 .venv/bin/pytest tests/control/test_keepout.py     # 4000 by default
 """
 
 import os
@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ideomotor.control.braking import stopping_positions
+from ideomotor.control.braking import stop_in_range, stopping_positions
 from ideomotor.control.clearance import REASONS, Clearance, box_gap, segment_distance
 from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
@@ -25,7 +25,7 @@ CLEARANCE = Clearance(ROBOT, ROBOT.geometry)
 HOME = ROBOT.home_position
 HZ = ROBOT.control_hz
 TICKS = 400
-EXAMPLES = max(int(os.environ.get("IDEOMOTOR_TICKS", "10000")) // TICKS, 1)
+EXAMPLES = max(int(os.environ.get("IDEOMOTOR_TICKS", "4000")) // TICKS, 1)
 RATES = (ROBOT.max_velocity, ROBOT.max_acceleration, ROBOT.max_jerk)
 
 POSTURES = np.random.default_rng(0).uniform(ROBOT.lower, ROBOT.upper, (4000, len(HOME)))
@@ -94,6 +94,7 @@ def deliver(
     st.sampled_from([0.0, 0.02, 0.2]),
     st.sampled_from([0.0, 0.3]),
 )
+@example(6094, "table", 71, 0.625, 0.02, 0.3)  # a stop that left a joint's range was changed, unseen
 def test_nothing_makes_it_break_a_limit_or_touch_anything(
     seed: int, kind: str, period: int, size: float, broken: float, trouble: float
 ) -> None:
@@ -109,13 +110,13 @@ def test_nothing_makes_it_break_a_limit_or_touch_anything(
         assert (rates <= limit * (1 + 1e-6)).all(), f"difference {order}"
     clearance = CLEARANCE(commands)
     row, column = np.unravel_index(clearance.argmin(), clearance.shape)
-    assert clearance[row, column] >= 0, f"{CLEARANCE.names[column]} at tick {row}"
+    assert clearance[row, column] >= SLACK - 1e-6, f"{CLEARANCE.names[column]} at tick {row}"
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_it_stops_before_what_is_forbidden_says_so_and_leaves_again(reason: str) -> None:
     row = REASONS.index(reason)
-    for goal in FORBIDDEN[reason][:6]:
+    for goal in FORBIDDEN[reason][:3]:
         safety = SafetyFilter(ROBOT)
         safety.reset(HOME)
         there = [safety.filter(tick, goal) for tick in range(360)]
@@ -132,7 +133,7 @@ def test_it_stops_before_what_is_forbidden_says_so_and_leaves_again(reason: str)
         assert back[-1][1] == ()
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.integers(0, 2**32 - 1))
 def test_motion_in_free_space_passes_to_the_bit(seed: int) -> None:
     """Smooth streams between free postures, wherever their ways are free."""
@@ -170,7 +171,7 @@ def test_an_arm_that_starts_too_close_may_only_move_away() -> None:
     assert (clearance(commands)[:, low].min(1) >= clearance(start[None])[0, low].min() - 1e-6).all()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_a_stop_keeps_the_limits_and_ends_at_rest(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -182,6 +183,37 @@ def test_a_stop_keeps_the_limits_and_ends_at_rest(seed: int) -> None:
     for order, limit in ((2, RATES[1]), (3, RATES[2])):
         assert (np.abs(np.diff(path, order, axis=0)) * HZ**order <= limit * (1 + 1e-6)).all()
     assert len(stop) < 0.25 * HZ
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32 - 1))
+def test_a_stop_stays_in_the_range_that_the_hardest_braking_keeps(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    v, a = (rng.uniform(0, 1, 6) * limit for limit in RATES[:2])
+    dt = 1 / HZ
+    braking = np.maximum(a - RATES[2] * dt * np.arange(1, 200)[:, None], -RATES[1])
+    peak = (HOME + dt * np.cumsum(v + dt * np.cumsum(braking, axis=0), axis=0)).max(0)
+    for side in (1.0, -1.0):
+        end = HOME + side * (peak - HOME)  # of the range on this side; the other one is far
+        bounds = np.stack([end, 9 - end] if side > 0 else [end + 9, -end]) + 1e-9
+        v_side, a_side = side * v, side * a
+        stop = stop_in_range(HOME, v_side, a_side, RATES[1], RATES[2], bounds, dt)
+        assert (stop <= bounds[0] + 1e-9).all() and (stop >= -bounds[1] - 1e-9).all()
+        before = np.array([HOME - dt * (2 * v_side - dt * a_side), HOME - dt * v_side, HOME])
+        path = np.vstack([before, stop, stop[-1:], stop[-1:], stop[-1:]])
+        for order, limit in ((2, RATES[1]), (3, RATES[2])):
+            assert (np.abs(np.diff(path, order, axis=0)) * HZ**order <= limit * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("joint", range(len(HOME)))
+def test_no_clearance_changes_by_more_than_its_reach(joint: int) -> None:
+    """The tick's broad look relies on it. True distances of boxes are within `enough` of the gaps."""
+    moved = POSTURES[:400] + 0.02 * np.eye(len(HOME))[joint]
+    fell = CLEARANCE(moved) < REACHED[:400] - 0.02 * CLEARANCE.reach[:, joint] - 1e-9
+    sure = REACHED[:400] - 0.02 * CLEARANCE.reach[:, joint] > CLEARANCE.enough(SLACK)
+    planes = CLEARANCE.reasons != REASONS.index("self_collision")
+    assert not fell[:, planes].any()
+    assert sure.mean() > 0.5 and (CLEARANCE(moved) >= SLACK)[sure].all()
 
 
 def test_distances_of_capsules_and_boxes() -> None:
