@@ -1,22 +1,22 @@
 """Keeps a robot out of the table, itself and the space outside its workspace, whatever it is asked for.
 
 *Invariant*: after every command there is a known way to stop that keeps the joints' limits
-(`braking.stop_in_range`) and every tick of which is clear. A command is passed if its own stop is clear; else
-the arm goes on along the stop found before, bit for bit. So what is emitted was always looked at before. An arm
-that is asked for something forbidden decelerates in time and stands before it, and a command that leads away
-passes again. While one is not passed as it is, a share of the way from the stop to the command is tried: halved
-when that is not clear, growing again when it is. (Both keep the joints' limits, and so does what is between
-them: what a joint may do in the next tick is an interval.) Joints that would lead nearer to what is close then
-stand, so that the others can lead away or slide along.
+(`braking.stop_in_range`) and every tick of which is clear. A command is passed if its own stop is clear;
+else the arm goes on along the stop found before, bit for bit. So what is emitted was always looked at
+before. An arm that is asked for something forbidden decelerates in time and stands before it, and a command
+that leads away passes again. While one is not passed as it is, a share of the way from the stop to the
+command is tried: halved when that is not clear, growing again when it is. (Both keep the joints' limits,
+and so does what is between them: what a joint may do in the next tick is an interval.) Joints that would
+lead nearer to what is close then stand, so that the others can lead away or slide along.
 
-Most of an arm is far from everything most of the time. So all clearances are only computed now and then, and a
-tick computes those that can have become small since then or can by the end of the stop: a clearance falls at most
-by what the joints move times the reach of what they move.
+Most of an arm is far from everything most of the time. So all clearances are only computed now and then,
+and a tick computes those that can have become small since then or can by the end of the stop: a clearance
+falls at most by what the joints move times the reach of what they move.
 
 Between two ticks nothing is looked at. Table and walls are planes, to which a distance can fall by at most
-dt² / 8 times its second derivative, which for arms of a desk's size is below 30 m/s² (25 rad/s² at 0.4 m on a few
-joints, and 3 rad/s squared at that radius): 0.3 mm, for which there is `SLACK`. Two links that pass each other's
-corners can come closer than that by the corner.
+dt² / 8 times its second derivative, which for arms of a desk's size is below 30 m/s² (25 rad/s² at 0.4 m on
+a few joints, and 3 rad/s squared at that radius): 0.3 mm, for which there is `SLACK`. Two links that pass
+each other's corners can come closer than that by the corner.
 """
 
 from __future__ import annotations

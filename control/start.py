@@ -1,13 +1,14 @@
 """Whether a run may begin where the arm is. What is refused here is refused before anything moves.
 
-A pose that only just breaks a rule (an encoder's error, an arm that lies folded on itself or on its table) is let
-through: the safety filter then allows motion that leads out of it, and no other.
+A pose that only just breaks a rule (an encoder's error, an arm that lies folded on itself or on its table)
+is let through: the safety filter then allows motion that leads out of it, and no other.
 
-How much is just? The simulated SO-101 was dropped from 60 free postures with its motors off and left for 2.5 s.
-Where nothing but its joints' stops holds its links apart, as in the twin, it came to rest up to 19.1 mm closer
-than its margins allow (5 % of the drops by 17.1 mm or more; forearm or gripper on the shoulder); where its boxes
-hold them apart, up to 8.3 mm; the table, up to 5.2 mm. On top comes a calibration that is 5 degrees off, what
-bring-up allows a joint beyond its range: 10 mm for the forearm, 0.12 m long. Together 30 mm (`CLOSER`).
+How much is just? The simulated SO-101 was dropped from 60 free postures with its motors off and left for
+2.5 s. Where nothing but its joints' stops holds its links apart, as in the twin, it came to rest up to 19.1
+mm closer than its margins allow (5 % of the drops by 17.1 mm or more; forearm or gripper on the shoulder);
+where its boxes hold them apart, up to 8.3 mm; the table, up to 5.2 mm. On top comes a calibration that is 5
+degrees off, what bring-up allows a joint beyond its range: 10 mm for the forearm, 0.12 m long. Together 30
+mm (`CLOSER`).
 """
 
 from __future__ import annotations
