@@ -13,6 +13,7 @@ from ideomotor.control.chunks import ChunkBuffer
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.ranges import command_filter
+from ideomotor.control.start import check_start
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
 
@@ -40,7 +41,12 @@ class Controller:
         """Starts an episode at rest at `state.position`: no chunks, counters at zero.
 
         Where commands are deltas, to rest is to command zero, wherever the robot is.
+
+        Raises:
+            UserError: no run may start there.
         """
+        if self.embodiment.targets:
+            check_start(self.embodiment, state.position)
         self._start(state.position if self.embodiment.targets else self.embodiment.home_position)
 
     def submit(self, chunk: ActionChunk, available_at: int | None = None) -> None:
@@ -71,7 +77,7 @@ class Controller:
         self._chunks.clear()
 
     def step(self, tick: int, state: RobotState) -> Command:
-        """Returns the command for `tick`: within position, velocity, acceleration and jerk limits."""
+        """Returns the command for `tick`: within every limit that the safety filter knows."""
         return self.follow(tick, state, self._chunks.command(tick))
 
     def follow(self, tick: int, state: RobotState, target: np.ndarray | None) -> Command:

@@ -26,6 +26,7 @@ import numpy as np
 from ideomotor.control.environment import Environment, parse_environment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
+from ideomotor.control.geometry import Geometry, parse_geometry
 from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
 
 EMBODIMENTS = Path(__file__).parent / "embodiments"
@@ -81,6 +82,7 @@ class Embodiment:
     workspace_lower: tuple[float, ...]  # (3,) [m], base frame
     workspace_upper: tuple[float, ...]  # (3,) [m], base frame
     bus: ServoBus | None = None  # of the real robot's servos
+    geometry: Geometry | None = None  # None: neither table, workspace nor self-collision is looked after
     commands: str = "targets"  # or "deltas", see above
     sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
     environment: Environment | None = None  # that it lives in, where that is not ours
@@ -174,7 +176,7 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
 
 def _embodiment(top: Field) -> Embodiment:
     required = ["name", "description", "joints", "grippers", "cameras"]
-    optional = ["control_hz", "bus", "commands", "environment"]
+    optional = ["control_hz", "bus", "geometry", "commands", "environment"]
     value = top.value if isinstance(top.value, dict) else {}
     kind = value.get("commands", COMMANDS[0])
     if kind not in COMMANDS:
@@ -211,6 +213,9 @@ def _embodiment(top: Field) -> Embodiment:
         workspace_lower=lower,
         workspace_upper=upper,
         bus=_bus(fields["bus"], joints) if "bus" in fields else None,
+        geometry=parse_geometry(fields["geometry"], [joint.name for joint in joints])
+        if "geometry" in fields
+        else None,
         commands=kind,
         sensors=tuple(item.text() for item in fields["state"].items()) if "state" in fields else (),
         environment=environment,

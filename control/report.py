@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from ideomotor.control.effort import EffortLimit
 from ideomotor.control.handover import DEFAULT
 from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.stop import StopConfig
@@ -21,6 +22,7 @@ class ControlConfig:
     priority: int = PRIORITY  # of SCHED_FIFO; 0 for none
     patience: Patience = Patience()
     stop: StopConfig = StopConfig()
+    effort: EffortLimit = EffortLimit()
     peers: tuple[str, ...] = ("supervisor", "decoder", "interpreter", "cameras")
     max_ticks: int | None = None  # finish after so many
     estop_on: tuple[tuple[Connection, str], ...] = ()  # stop when (this, called so) becomes readable;

@@ -1,4 +1,7 @@
-"""The last stage before the motors: no command leaves it that breaks a joint's limits.
+"""The last stage before the motors: no command leaves it that breaks a limit of the robot.
+
+What it looks after, in this order: finite numbers; each joint's position, velocity, acceleration and jerk;
+and, for a robot whose file has a `geometry`, workspace, table and self-collision (control/keepout.py).
 
 Limits are meant as finite differences of the emitted commands at `control_hz`, so with p, v, a kept
 from the last commands, a new acceleration a' gives jerk (a' - a) / dt, velocity v' = v + dt a' and
@@ -24,6 +27,7 @@ from __future__ import annotations
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.keepout import KeepOut
 
 RATE_TOLERANCE = 1e-7  # relative, for streams that ride on a limit in floating point
 POSITION_TOLERANCE = 1e-9  # [rad or m]
@@ -32,11 +36,11 @@ FALLBACKS = np.linspace(0.0, 1.0, 17)[:, None]  # shares of the way from what is
 
 
 class SafetyFilter:
-    """Limits position, velocity, acceleration and jerk of one robot's commands.
+    """Limits position, velocity, acceleration, jerk and reach of one robot's commands.
 
     `filter` gives these reasons, in this order, when what it emits is not the target: "not_finite",
     "no_command", "position" (also while a joint that started out of range is), "velocity",
-    "acceleration", "jerk".
+    "acceleration", "jerk", "workspace", "table", "self_collision".
     """
 
     def __init__(self, embodiment: Embodiment) -> None:
@@ -52,6 +56,8 @@ class SafetyFilter:
         ticks = np.ceil((2 * self._max_a / self._max_j + peak_v / self._max_a) / self._dt).max() + 2
         self._ramp = np.arange(ticks)[:, None, None] * self._max_j * self._dt  # (ticks, 1, A)
         self._gain = np.minimum(self._max_j / self._max_a, 0.5 / self._dt)  # of velocity errors [1/s]
+        geometry = embodiment.geometry
+        self._keep_out = KeepOut(embodiment, geometry, self._max_a) if geometry else None
         self.reset(embodiment.home_position)
 
     def reset(self, position: np.ndarray) -> None:
@@ -68,7 +74,7 @@ class SafetyFilter:
         self._p, self._v, self._a = position, zeros, zeros
         self._bounds = np.maximum(self._limits, self._side * position)  # (2, A), shrinks to the limits
         self._outside = (self._bounds > self._limits).any(0)
-        self._see_own_motion()
+        self._start_moving()
 
     def resume(self, commands: np.ndarray) -> None:
         """Goes on from the motion of another filter, whose process is gone.
@@ -84,7 +90,7 @@ class SafetyFilter:
         self.reset(commands[2])
         velocities = np.diff(commands, axis=0) / self._dt  # (2, A)
         self._v, self._a = velocities[1], (velocities[1] - velocities[0]) / self._dt
-        self._see_own_motion()
+        self._start_moving()
 
     def filter(self, tick: int, target: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
         """Returns the position (A,) float64 to command at `tick` and why it is not the target, if so.
@@ -103,9 +109,10 @@ class SafetyFilter:
             raise ValueError(f"target: got shape {target.shape}, expected {self._p.shape}")
         if target is None or not np.isfinite(target).all():
             stopping, *_ = self._allowed(-self._gain * self._v)
-            self._move(self._p + self._dt * (self._v + self._dt * stopping))
+            position, in_the_way = self._stay_clear(self._next(stopping))
+            self._move(position)
             self._see_own_motion()
-            return self._p.copy(), ("no_command" if target is None else "not_finite",)
+            return self._p.copy(), ("no_command" if target is None else "not_finite", *in_the_way)
 
         wanted = np.minimum(np.maximum(target, self._lower), self._upper)
         v = (wanted - self._p) / self._dt
@@ -120,12 +127,31 @@ class SafetyFilter:
         a, breaks_p, breaks_v = self._allowed(a)
         self._limited = rates.any(0) | breaks_p | breaks_v
         if self._limited.any():
-            self._move(np.where(self._limited, self._p + self._dt * (self._v + self._dt * a), wanted))
-        else:
-            self._move(wanted)
+            wanted = np.where(self._limited, self._next(a), wanted)
+        wanted, in_the_way = self._stay_clear(wanted)
+        if in_the_way:
+            self._limited[:] = True
+        self._move(wanted)
+        if not self._limited.any():
             self._see_own_motion()
         broken = zip(LIMITS, (position | breaks_p, rates[0] | breaks_v, rates[1], rates[2]), strict=True)
-        return self._p.copy(), tuple(limit for limit, joints in broken if joints.any())
+        return self._p.copy(), (*(limit for limit, joints in broken if joints.any()), *in_the_way)
+
+    def _next(self, a: np.ndarray) -> np.ndarray:
+        """The command (A,) that acceleration `a` (A,) leads to."""
+        return self._p + self._dt * (self._v + self._dt * a)
+
+    def _stay_clear(self, wanted: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Returns the command (A,) instead of `wanted`, and what is in the way of that one."""
+        if self._keep_out is None:
+            return wanted, ()
+        return self._keep_out.limit(self._p, self._v, wanted, self._bounds + POSITION_TOLERANCE)
+
+    def _start_moving(self) -> None:
+        """The motion was set from outside."""
+        if self._keep_out:
+            self._keep_out.reset(self._p, self._v, self._a, self._bounds + POSITION_TOLERANCE)
+        self._see_own_motion()
 
     def _move(self, position: np.ndarray) -> None:
         """Emits `position`: the state becomes its finite differences."""

@@ -5,7 +5,8 @@ A robot that loses its brain must neither run on nor drop. Each rung is tried be
 1. *hold*: decelerate within the limits and stay. Where the reason passes (a chunk that was late), the run
    goes on from here by itself.
 2. *park*: after a while of holding, move slowly to the home pose, where nothing falls when power goes.
-3. *off*: after a while at home, torque off; only for a robot that can (`abilities.CanRelax`).
+3. *off*: after a while at home, torque off; only for a robot that can (`abilities.CanRelax`), and not if
+   something was in the way home.
 
 From *park* on nothing goes on by itself: that takes an explicit re-arming, as it does after a fault. An
 emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own.
@@ -22,6 +23,7 @@ from ideomotor.control.embodiment import Embodiment
 
 STILL_RAD = 1e-4  # a command that moves less than this in a tick stands still
 STILL_TICKS = 3
+AT_HOME_RAD = 0.02
 
 
 class Stage(StrEnum):
@@ -119,7 +121,8 @@ class StopLadder:
                 way = float(np.abs(self._home - command).max())
                 self._park_ticks = max(1.875 * way / config.park_speed * self._hz, 1.0)
         elif self.stage is Stage.PARK and self._ticks >= self._park_ticks and still_s >= config.off_after_s:
-            if self._can_relax:
+            at_home = np.abs(command - self._home).max() < AT_HOME_RAD
+            if self._can_relax and at_home:  # an arm that could not get there would drop
                 self._enter(Stage.OFF)
             self.ended = True
 

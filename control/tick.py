@@ -14,12 +14,14 @@ import numpy as np
 from ideomotor.control.abilities import CanRearm, CanRelax, TellsFaults, first_state
 from ideomotor.control.board import MAX_PREFIX, ORDERS, Board, unpack_chunk
 from ideomotor.control.controller import Controller
+from ideomotor.control.effort import EffortWatch
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.handover import handover
 from ideomotor.control.loop import RECORDED_TICKS, LoopRecord
 from ideomotor.control.report import ControlConfig, ControlReport
+from ideomotor.control.start import too_far
 from ideomotor.control.stop import Cause, Stage, StopLadder
 from ideomotor.control.types import Command, Robot
 from ideomotor.control.watchdog import Ages, Peers, stale
@@ -43,6 +45,7 @@ class ControlTick:
         self.faults: list[tuple[int, str]] = []
         self._board, self._robot, self._config, self._estop = board, robot, config, estop
         self._peers = Peers(board, config.peers, config.patience)
+        self._effort = EffortWatch(embodiment, config.effort)
         self._orders = board.orders.copy()
         self._state_out, self._chunk_in = board.state.new(), board.chunk.new()
         self._tick_out = board.ticks.new()
@@ -165,18 +168,24 @@ class ControlTick:
             self.faults.append((tick, f"not re-armed: {error}"))
             return
         self._relaxed = False
+        self._effort.reset()
         self._void_chunks()
         self._takes_over = None
         self.ladder.rearm()
 
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
         """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
-        wrong = self._peers.check(now_ns) or self._robot_fault()
+        wrong = self._peers.check(now_ns) or self._robot_fault() or self._overload(now)
         if wrong:
             self._trip(tick, *wrong)
         running = self.ladder.stage is Stage.RUN
         holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
         chunk = self.controller.next_chunk(tick)
+        if running and chunk and self._takes_over is None:
+            first = self.controller.committed(tick, 1)[0]
+            far = too_far(self.controller.embodiment, self._state.position, first)
+            if far:
+                self._trip(tick, Cause.FAULT, far)
         started = self._takes_over is not None and not self._waits
         ages = self._ages = Ages(
             state_s=now - self._fresh_at,
@@ -211,6 +220,10 @@ class ControlTick:
             if fault.kind.stops:
                 return Cause.FAULT if fault.kind.latched else Cause.STALE, f"robot: {fault}"
         return None
+
+    def _overload(self, now: float) -> tuple[Cause, str] | None:
+        reason = self._effort.check(self._state.effort, now)
+        return (Cause.FAULT, reason) if reason else None
 
     def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
         out, state = self._state_out, self._state

@@ -16,8 +16,9 @@ import numpy as np
 from ruckig import InputParameter, Result, Ruckig, Trajectory
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.sim.so101 import GRIPPER_SITE, add_so101
+from ideomotor.sim.so101 import add_so101
 
+PAD_TO_SITE = 0.0125  # from the fixed finger's pad to the gripper site [m]
 PAN_AXIS = np.array([0.0388, 0.0])  # where the shoulder pan's axis meets the table [m]
 POSITION_TOLERANCE = 2e-3  # [m]
 ANGLE_TOLERANCE = 0.05  # [rad]
@@ -227,8 +228,7 @@ def can_reach(position: np.ndarray, roll: float = 0.0, tilt: float = TILT) -> bo
 
 def _shift(offset: float | None) -> np.ndarray:
     """From the gripper site to the point `offset` away from the fixed finger, in the gripper's frame."""
-    from_pad = GRIPPER_SITE[0] + 0.0005  # the fixed finger's pad is at x = -0.5 mm
-    return np.zeros(3) if offset is None else np.array([offset - from_pad, 0.0, 0.0])
+    return np.zeros(3) if offset is None else np.array([offset - PAD_TO_SITE, 0.0, 0.0])
 
 
 @lru_cache(maxsize=1)

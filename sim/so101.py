@@ -1,7 +1,7 @@
 """The SO-101 arm as a MuJoCo model made of boxes, cylinders and capsules.
 
-Lives in `sim` because it is physics; names, limits and cameras come from the embodiment file, so the
-simulated arm and the real one can never disagree about them. Tree, axes, masses and actuator figures
+Lives in `sim` because it is physics; names, limits, links and cameras come from the embodiment file, so the
+simulated arm and the real one can never disagree about them. Masses and actuator figures
 are facts of the public robot description (TheRobotStudio SO-ARM100 repository and MuJoCo Menagerie,
 Apache-2.0); the shapes are our own primitives, which render about ten times faster than the meshes.
 Positions in m, quaternions wxyz, masses in kg, inertias in kg m².
@@ -15,48 +15,34 @@ import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
 
 
 @dataclass(frozen=True)
-class Link:
-    """One body of the tree, with the hinge that moves it against its parent."""
+class Inertia:
+    """One link's."""
 
-    name: str
-    parent: str
-    position: tuple[float, float, float]
-    quaternion: tuple[float, float, float, float]
     mass: float
     centre: tuple[float, float, float]
-    inertia: tuple[float, float, float]
-    joint: str | None = None  # hinge about the body's own z axis
+    moments: tuple[float, float, float]  # about the centre, along the link's axes
 
 
-LINKS = (
-    Link("base", "world", (0, 0, 0), (1, 0, 0, 0), 0.147,
-         (0.01372, -5e-05, 0.03348), (1.36e-04, 1.32e-04, 1.13e-04)),
-    Link("shoulder", "base", (0.03884, 0, 0.0624), (0, 0, -1, 0), 0.100,
-         (-0.03076, -2e-05, -0.02527), (8.38e-05, 8.10e-05, 2.40e-05), "shoulder_pan"),
-    Link("upper_arm", "shoulder", (-0.0304, -0.01828, -0.0542), (0.5, -0.5, -0.5, -0.5), 0.103,
-         (-0.08985, -0.00838, 0.01841), (1.51e-04, 1.42e-04, 3.72e-05), "shoulder_lift"),
-    Link("lower_arm", "upper_arm", (-0.11257, -0.028, 0), (0.70711, 0, 0, 0.70711), 0.104,
-         (-0.09807, 0.00324, 0.01828), (1.60e-04, 1.45e-04, 2.83e-05), "elbow_flex"),
-    Link("wrist", "lower_arm", (-0.1349, 0.0052, 0), (0.70711, 0, 0, -0.70711), 0.079,
-         (-0.0001, -0.03861, 0.02812), (3.68e-05, 2.74e-05, 1.89e-05), "wrist_flex"),
-    Link("gripper", "wrist", (0, -0.0611, 0.0181), (0.01721, -0.01721, 0.7069, 0.7069), 0.087,
-         (0.00021, 0.00024, -0.02519), (4.34e-05, 3.77e-05, 2.43e-05), "wrist_roll"),
-    Link("camera_mount", "gripper", (0, 0, 0), (1, 0, 0, 0), 0.012,
-         (-0.00093, 0.05016, -0.03544), (4.87e-06, 3.83e-06, 1.17e-06)),
-    Link("moving_jaw", "gripper", (0.0202, 0.0188, -0.0234), (0.70711, 0.70711, 0, 0), 0.012,
-         (-0.00158, -0.03002, 0.01928), (6.64e-06, 5.29e-06, 1.87e-06), "gripper"),
-)  # fmt: skip
+INERTIAS = {
+    "base": Inertia(0.147, (0.01372, -5e-05, 0.03348), (1.36e-04, 1.32e-04, 1.13e-04)),
+    "shoulder": Inertia(0.100, (-0.03076, -2e-05, -0.02527), (8.38e-05, 8.10e-05, 2.40e-05)),
+    "upper_arm": Inertia(0.103, (-0.08985, -0.00838, 0.01841), (1.51e-04, 1.42e-04, 3.72e-05)),
+    "lower_arm": Inertia(0.104, (-0.09807, 0.00324, 0.01828), (1.60e-04, 1.45e-04, 2.83e-05)),
+    "wrist": Inertia(0.079, (-0.0001, -0.03861, 0.02812), (3.68e-05, 2.74e-05, 1.89e-05)),
+    "gripper": Inertia(0.087, (0.00021, 0.00024, -0.02519), (4.34e-05, 3.77e-05, 2.43e-05)),
+    "camera_mount": Inertia(0.012, (-0.00093, 0.05016, -0.03544), (4.87e-06, 3.83e-06, 1.17e-06)),
+    "moving_jaw": Inertia(0.012, (-0.00158, -0.03002, 0.01928), (6.64e-06, 5.29e-06, 1.87e-06)),
+}
 
 JOINT_DAMPING = 0.6  # [N m s/rad]
 JOINT_ARMATURE = 0.028  # [kg m²]
 JOINT_FRICTION = 0.052  # [N m]
 SERVO_STIFFNESS = 998.22  # [N m/rad]
 SERVO_DAMPING = 2.731  # [N m s/rad]
-
-GRIPPER_SITE = (0.012, -0.00022, -0.09813)  # between the finger tips, on the gripper body
 
 # Shapes: (body, type, position, half sizes or (radius, half length), quaternion, material).
 BOX, CYLINDER = mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER
@@ -102,14 +88,18 @@ def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, gr
         spec.add_material(name=f"arm_{name}", rgba=rgba, specular=0.2, shininess=0.3)
     joints = {joint.name: joint for joint in embodiment.joints}
     bodies = {"world": spec.worldbody}
-    for link in LINKS:
+    geometry = embodiment.geometry
+    if geometry is None or {link.name for link in geometry.links} != set(INERTIAS):
+        raise UserError(f"{embodiment.name}: geometry.links: expected those of so101: {', '.join(INERTIAS)}")
+    for link in geometry.links:
+        inertia = INERTIAS[link.name]
         body = bodies[link.parent].add_body(
             name=link.name,
             pos=link.position,
             quat=link.quaternion,
-            mass=link.mass,
-            ipos=link.centre,
-            inertia=link.inertia,
+            mass=inertia.mass,
+            ipos=inertia.centre,
+            inertia=inertia.moments,
             explicitinertial=True,
         )
         bodies[link.name] = body
@@ -118,7 +108,7 @@ def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, gr
             joint = body.add_joint(
                 name=link.joint,
                 type=mujoco.mjtJoint.mjJNT_HINGE,
-                axis=(0, 0, 1),
+                axis=link.axis,
                 range=(limits.lower, limits.upper),
                 armature=JOINT_ARMATURE,
                 frictionloss=JOINT_FRICTION,
@@ -141,7 +131,7 @@ def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, gr
             friction=(1.6 * grip, 0.02, 0.0005) if finger else (0.6, 0.005, 0.0001),
             priority=1 if finger else 0,
         )
-    bodies["gripper"].add_site(name="gripper", pos=GRIPPER_SITE, size=(0.003,) * 3, group=4)
+    bodies[geometry.tip_link].add_site(name="gripper", pos=geometry.tip_position, size=(0.003,) * 3, group=4)
     for limits in embodiment.joints:
         actuator = spec.add_actuator(
             name=limits.name,
@@ -155,37 +145,3 @@ def add_so101(spec: mujoco.MjSpec, embodiment: Embodiment, gain: float = 1.0, gr
         bodies[camera.mount].add_camera(
             name=camera.name, pos=camera.position, quat=camera.quaternion, fovy=np.degrees(camera.fovy)
         )
-
-
-def forward_kinematics(positions: dict[str, float]) -> dict[str, np.ndarray]:
-    """Pose of every link in the base frame, computed from the table alone, without MuJoCo.
-
-    Args:
-        positions: joint name to angle [rad].
-
-    Returns:
-        {link: (4, 4) float64 homogeneous transform_link_to_base}.
-    """
-    transforms = {"world": np.eye(4)}
-    for link in LINKS:
-        local = np.eye(4)
-        local[:3, :3] = _rotation(link.quaternion)
-        local[:3, 3] = link.position
-        if link.joint is not None:
-            angle = positions[link.joint]
-            turn = np.eye(4)
-            turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-            local = local @ turn
-        transforms[link.name] = transforms[link.parent] @ local
-    del transforms["world"]
-    return transforms
-
-
-def _rotation(quaternion: tuple[float, float, float, float]) -> np.ndarray:
-    """(3, 3) rotation matrix of a wxyz quaternion, normalised first."""
-    w, x, y, z = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ])  # fmt: skip

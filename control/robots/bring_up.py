@@ -7,6 +7,8 @@ motors on. The loop (`control/robots/servo_arm.py`) never runs before it.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ideomotor.control.calibration import Calibration, JointCalibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
@@ -15,6 +17,7 @@ from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece,
 from ideomotor.control.robots.serial_port import BUS_ERRORS
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.servo_bus import Servo, ServoBus
+from ideomotor.control.start import check_start
 
 RANGE_MARGIN = 60  # [counts] (5°) that a joint may be outside its range at the start
 
@@ -95,6 +98,19 @@ def whole_turns(counts: int, family: Family, servo: Servo, known: JointCalibrati
     return turn * round((counts - (known.lower + known.upper) / 2) / turn)
 
 
+def positions(
+    reports: list[ServoReport], family: Family, layout: ServoBus, calibration: Calibration
+) -> np.ndarray:
+    """Returns where the joints are, (A,) [rad or m]."""
+    found = zip(reports, layout.servos, calibration.joints, strict=False)  # shadows come last
+    offsets = [
+        (report.counts - whole_turns(report.counts, family, servo, known) - known.zero)
+        / servo.counts_per_unit
+        for report, servo, known in found
+    ]
+    return np.array(offsets)
+
+
 def bring_up(
     line: ServoLine, family: Family, embodiment: Embodiment, layout: ServoBus, calibration: Calibration
 ) -> dict[int, int]:
@@ -106,7 +122,9 @@ def bring_up(
     Raises:
         UserError: something is not as expected; nothing was switched on before all checks had passed.
     """
-    check(survey(line, family, layout), family, layout, calibration)
+    reports = survey(line, family, layout)
+    check(reports, family, layout, calibration)
+    check_start(embodiment, positions(reports, family, layout, calibration))
     efforts = {joint.name: joint.max_effort for joint in embodiment.joints}
     for servo in layout.motors:
         together = 2 if servo.shadow is not None or servo.follows is not None else 1

@@ -14,7 +14,7 @@ from ideomotor.control.types import ActionChunk, Command, RobotState
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz
 HORIZON = 24
-START = (ROBOT.lower + ROBOT.upper) / 2
+START = ROBOT.home_position - [0.2, 0.2, 0.2, 0.4, 0.2, 0.0]
 
 
 def state(position: np.ndarray) -> RobotState:

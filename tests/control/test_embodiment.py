@@ -26,6 +26,15 @@ cameras:
 home: [0.0, 0.02]
 workspace: {lower: [-1, -1, 0], upper: [1, 1, 1]}
 control_hz: 100
+geometry:
+  tip: {link: finger, position: [0, 0, 0.1]}
+  table: {height: 0.0, margin: 0.005}
+  links:
+    - {name: arm, parent: world, joint: turn, axis: [0, 0, 1], position: [0, 0, 0.5],
+       quaternion: [1, 0, 0, 0], boxes: [{position: [0.1, 0, 0], half: [0.1, 0.02, 0.02]}]}
+    - {name: finger, parent: arm, joint: slide, axis: [1, 0, 0], position: [0.2, 0, 0],
+       quaternion: [1, 0, 0, 0]}
+  apart: {margin: 0.005, pairs: [[arm, finger]]}
 """
 
 
@@ -118,6 +127,26 @@ def test_the_fingerprint_follows_what_commands_mean(tmp_path: Path) -> None:
         ("quaternion: [1", "quaternion: [2", r"cameras\[0\]\.quaternion: .* a unit quaternion"),
         ("fovy: 0.8", "fovy: 45", r"cameras\[0\]\.fovy: got 45, expected a number in \(0, 3.14159\)"),
         ("upper: [1, 1", "upper: [1, -1", r"workspace\.upper: .* expected each above"),
+        ("link: finger", "link: fnger", r"geometry\.tip\.link: unknown name 'fnger'; did you mean 'finger'"),
+        ("parent: arm", "parent: leg", r"geometry\.links\[1\]\.parent: unknown name 'leg' \(valid: arm\)"),
+        (
+            "joint: slide",
+            "joint: turn",
+            r"geometry\.links\[1\]\.joint: got 'turn', expected a joint that moves no",
+        ),
+        ("joint: turn, axis: [0, 0, 1], ", "", r"geometry\.links: no link is moved by joint 'turn'"),
+        ("axis: [1, 0, 0], ", "", r"geometry\.links\[1\]: .* expected joint and axis both, or neither"),
+        ("axis: [1, 0, 0]", "axis: [2, 0, 0]", r"geometry\.links\[1\]\.axis: .* expected a unit vector"),
+        (
+            "half: [0.1",
+            "half: [0",
+            r"geometry\.links\[0\]\.boxes\[0\]\.half\[0\]: got 0, expected a number in \(0",
+        ),
+        (
+            "[[arm, finger]]",
+            "[[arm, arm]]",
+            r"geometry\.apart\.pairs\[0\]: .* expected two links that differ",
+        ),
         ("name: tiny", "name: ''", r"name: got '', expected a line of text"),
         ("name: tiny", "name: [", r"not valid YAML at line"),
         ("name: tiny", "? [a]", r"not valid YAML at line 1 \(found unhashable key\)"),

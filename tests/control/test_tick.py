@@ -9,6 +9,7 @@ import pytest
 
 from ideomotor.control import board as boards
 from ideomotor.control.abilities import Standing
+from ideomotor.control.effort import EffortLimit
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
@@ -48,6 +49,7 @@ class Servos:
     wrong: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     refusal: str = ""
+    effort: np.ndarray = field(default_factory=lambda: np.zeros(6))
     silent: bool = False
     broken: bool = False
 
@@ -57,7 +59,7 @@ class Servos:
     def read(self) -> RobotState:
         self.time += 0.0 if self.silent else 1 / HZ
         position = np.full(6, np.nan) if self.silent else self.position.copy()
-        return RobotState(self.time, position, np.zeros(6), np.zeros(6))
+        return RobotState(self.time, position, np.zeros(6), self.effort)
 
     def write(self, command: Command) -> None:
         if self.broken:
@@ -85,7 +87,9 @@ class Bench:
 
     def __init__(self, servos: Servos, board: boards.Board) -> None:
         self.servos, self.board, self.tick = servos, board, 0
-        config = ControlConfig(priority=0, stop=STOP, patience=PATIENCE, peers=())
+        config = ControlConfig(
+            priority=0, stop=STOP, patience=PATIENCE, peers=(), effort=EffortLimit(for_s=0.02)
+        )
         self.control = ControlTick(board, ROBOT, Standing(servos), config, EStop())
         self._record = board.chunk.new()
         self.feeding = True
@@ -197,6 +201,46 @@ def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
     assert bench.servos.calls == ["disconnect, torque off"]
     Standing(bench.servos).disconnect()
     assert bench.servos.calls[-1] == "disconnect, torque on"
+
+
+def test_an_arm_that_pushes_too_hard_is_stopped_until_rearmed(bench):
+    bench.run(60)
+    bench.servos.effort = np.eye(6)[1] * 2.9
+    until = time.monotonic() + 5.0
+    while bench.stage is Stage.RUN and time.monotonic() < until:
+        bench.run(1)
+        time.sleep(0.005)
+    assert bench.stage is Stage.HOLD and bench.reason.startswith("effort: shoulder_lift: 2.90 N m, more than")
+    bench.servos.effort = np.zeros(6)
+    bench.run(20)
+    assert bench.stage is Stage.HOLD, "latched"
+    bench.board.order("rearm")
+    bench.run(40)
+    assert bench.stage is Stage.RUN
+
+
+def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
+    bench.feeding = False
+    bench.run(5)
+    before = bench.servos.position.copy()
+    far = np.repeat((ROBOT.home_position + np.eye(6)[0] * 1.5)[None], 96, axis=0)
+    now = time.monotonic()
+    record = bench.board.chunk.new()
+    boards.pack_chunk(record, ActionChunk(far, HZ, bench.tick, now, now), 1)
+    bench.board.chunk.write(record)
+    bench.run(20)
+    assert bench.stage is Stage.HOLD and bench.reason.startswith(
+        "start: shoulder_pan: the first target is 1.5"
+    )
+    np.testing.assert_array_equal(bench.servos.position, before)
+
+
+def test_a_start_in_the_table_is_refused():
+    board = boards.create(ROBOT)
+    servos = Servos(position=np.array([0.0, 1.6, 0.5, 0.5, 0.0, 0.3]))
+    with pytest.raises(UserError, match="^start: .*table"):
+        ControlTick(board, ROBOT, Standing(servos), ControlConfig(peers=()), EStop())
+    board.close()
 
 
 def test_a_joint_that_is_never_measured_is_a_refusal():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.kinematics import Kinematics
 from ideomotor.sim.motion import Arm, Unreachable, gripper_rotation
-from ideomotor.sim.so101 import forward_kinematics
 
 ROBOT = load_embodiment("so101")
 
@@ -22,7 +22,9 @@ def test_solutions_agree_with_the_table(position: tuple[float, float, float], ro
     arm = new_arm()
     posture = arm.solve(np.array(position), roll)
     assert (posture >= ROBOT.lower).all() and (posture <= ROBOT.upper).all()
-    gripper = forward_kinematics(dict(zip(ROBOT.joint_names, posture, strict=True)))["gripper"]
+    assert ROBOT.geometry
+    kinematics = Kinematics(ROBOT, ROBOT.geometry)
+    gripper = kinematics.frames(posture[None])[:, 0, kinematics.names.index("gripper")]
     tip = gripper @ (0.012, -0.00022, -0.09813, 1.0)
     np.testing.assert_allclose(tip[:3], position, atol=2e-3)
     bearing = np.arctan2(position[1], position[0] - 0.0388)
