@@ -44,8 +44,9 @@ def stop_in_range(
         return stop
     for joint in np.flatnonzero(beyond):
         one = slice(joint, joint + 1)
-        motion = (array[one] for array in (position, velocity, acceleration, max_acceleration, max_jerk))
-        way = _turn_and_stop(1.0 if above[joint] else -1.0, *motion, dt)
+        p, v, a = position[one], velocity[one], acceleration[one]
+        side = 1.0 if above[joint] else -1.0
+        way = _turn_and_stop(side, p, v, a, max_acceleration[one], max_jerk[one], dt)
         longer = len(way) - len(stop)
         if longer > 0:
             stop = np.concatenate([stop, np.repeat(stop[-1:], longer, axis=0)])
@@ -72,8 +73,8 @@ def _turn_and_stop(
         velocity += dt * side * acceleration
         position += dt * velocity
         brake.append(position)
-    last = (np.array([value]) for value in (position, velocity, side * acceleration))
-    return np.concatenate([brake, stopping_positions(*last, max_a, max_j, dt)[:, 0]])
+    p, v, a = (np.array([value]) for value in (position, velocity, side * acceleration))
+    return np.concatenate([brake, stopping_positions(p, v, a, max_a, max_j, dt)[:, 0]])
 
 
 def stopping_positions(

@@ -16,6 +16,7 @@ from ideomotor.control.types import Observation
 
 if TYPE_CHECKING:
     from ideomotor.eval.suites import EpisodeSpec
+    from ideomotor.sim.external import ExternalWorld
     from ideomotor.sim.world import World
 
 
@@ -37,16 +38,16 @@ class Sensors:
         self._frames, self._encoders = (np.random.default_rng([*seed, stream]) for stream in (0, 1))
         self._images: dict[str, np.ndarray] = {}
 
-    def expose(self, world: World) -> None:
+    def expose(self, world: World | ExternalWorld) -> None:
         """One camera frame; called at 30 Hz."""
         if not self._lost:
             return
-        for camera in world.embodiment.cameras:
+        for camera, image in world.observe().images.items():
             arrives = self._frames.random() >= self._lost
-            if arrives or camera.name not in self._images:
-                self._images[camera.name] = world.render(camera.name, camera.height, camera.width)
+            if arrives or camera not in self._images:
+                self._images[camera] = image
 
-    def observe(self, world: World) -> Observation:
+    def observe(self, world: World | ExternalWorld) -> Observation:
         """What the policy is given of the present."""
         seen = world.observe()
         noise = self._encoders.normal(0.0, 1.0, size=seen.state.shape) * self._noise

@@ -35,13 +35,13 @@ def evaluate_questions(options: EvalOptions) -> int:
     seed = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
     count = SCENES * options.count
     with output.progress() as progress:
-        bar = progress.add_task("asking", total=count + options.episodes)
+        bar = progress.add_task("asking", total=count + options.count)
 
         def told() -> None:
             progress.update(bar, advance=1)
 
         found = questions.evaluate_questions(interpreter, count, seed, told=told)
-        when = localisation.evaluate_localisation(interpreter, options.episodes, seed, told=told)
+        when = localisation.evaluate_localisation(interpreter, options.count, seed, told=told)
     results = {
         "suite": questions.SUITE,
         "policy": policy_name(options.policy),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import gymnasium
@@ -50,9 +51,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": STEP_HZ}
 
     def __init__(self, task: str, pictures: str = "fast", size: int = 96):
-        import metaworld.env_dict
-
-        classes: dict[str, Any] = metaworld.env_dict.ALL_V3_ENVIRONMENTS
+        classes: dict[str, Any] = import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS
         if task not in classes:
             raise unknown_name("task", task, classes)
         if pictures not in PICTURES:
@@ -111,9 +110,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
 def expert(env: MetaWorldEnv) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
     """Meta-World's scripted policy for the environment's task: (4,) in [-1, 1] from an observation."""
-    from metaworld.policies import ENV_POLICY_MAP
-
-    policy: Any = ENV_POLICY_MAP[env.task]()
+    policy: Any = import_module("metaworld.policies").ENV_POLICY_MAP[env.task]()
 
     def act(observation: dict[str, np.ndarray]) -> np.ndarray:
         with warnings.catch_warnings():  # "Constant(s) may be too high": it is clipped, as there
