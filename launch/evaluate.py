@@ -200,12 +200,12 @@ def evaluate(options: EvalOptions) -> int:
 
 @contextmanager
 def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[list[EpisodeSpec]]:
-    """Gives a list to put finished episodes in; says how many lack when the block is interrupted or fails."""
+    """Gives a list to put finished episodes in; says how many lack when the block ends before its time."""
     finished: list[EpisodeSpec] = []
     try:
         yield finished
     except (Exception, KeyboardInterrupt) as error:
-        if not isinstance(error, UserError):
+        if finished and not isinstance(error, UserError):
             how = "--resume runs them" if options.out else "--out would have kept the others"
             most = "at most " if options.stop_at is not None else ""
             lacking = planned - len(finished)

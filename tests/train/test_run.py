@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from ideomotor.train.run import train
 if __name__ == "__main__":  # processes that render scenes import this file
-    train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke")
+    train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke", overrides=["joint.train.steps=3"])
 """
 
 
@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "policy"
-    result = train([data], out, "smoke")
+    result = train([data], out, "smoke", overrides=["joint.train.steps=3"])
     json.dumps(result)
     assert result["policy"]["step"] == result["joint"]["step"] == 3
     return out
@@ -64,8 +64,7 @@ def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> N
 def test_a_decoder_is_trained_further_with_its_own_normalisation(
     trained: Path, data: Path, tmp_path: Path
 ) -> None:
-    given = [f"interpreter={trained}", f"decoder={trained}", "joint.train.steps=0"]
-    given.append("policy.train.learning_rate=0.0")
+    given = [f"interpreter={trained}", f"decoder={trained}", "policy.train.learning_rate=0.0"]
     train([data], tmp_path / "more", "smoke", overrides=given)
     old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
     assert new.processor == old.processor
