@@ -133,8 +133,8 @@ class Dataset:
         start, end = (int(self.starts[episode + i]) for i in (0, 1))
         frames = np.arange(end - start)
         tasks = self.episodes["tasks"][episode].as_py() if "tasks" in self.episodes.column_names else None
-        known = isinstance(tasks, list) and len(tasks) > 0 and tasks[0] in self.tasks
-        task = self.tasks.index(tasks[0]) if known else 0
+        first = tasks[0] if isinstance(tasks, list) and tasks else None
+        task = self.tasks.index(first) if first in self.tasks else 0
         return {
             "timestamp": (frames / self.fps).astype(np.float32),
             "frame_index": frames,
