@@ -1,6 +1,6 @@
 """What the whole safety filter costs per tick, beside the floor of a numpy copy and clip in the same run.
 
-    .venv/bin/python -m benchmarks.safety_filter [--robot so101] [--ticks 4000]
+    .venv/bin/python -P benchmarks/safety_filter.py [--robot so101] [--ticks 4000]
 
 `cpu` is the thread's own time, `wall` also has the stalls that other programs on the machine cause. Each
 stream runs five times; `least` takes each tick's quickest run, which leaves out what comes and goes with the
