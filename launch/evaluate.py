@@ -8,11 +8,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
@@ -20,6 +18,7 @@ from ideomotor.control.handover import DEFAULT, HANDOVERS
 from ideomotor.launch.compare import compare_evaluations
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.environments import NO_LEVEL, checked_tasks, levels_of, robot_of
+from ideomotor.launch.evaluate_tables import show_evaluation
 from ideomotor.launch.questions import evaluate_questions
 
 if TYPE_CHECKING:
@@ -189,7 +188,7 @@ def evaluate(options: EvalOptions) -> int:
     title = embodiment.name if external else options.suite
     stopping = None if options.stop_at is None else sequential.figures(specs, rows, options.stop_at)
     results = summary(title, name, rows, stopping, levels_of(embodiment))
-    _show(output.text, results)
+    show_evaluation(output.text, results)
     if options.out and strips:
         write_whole(options.out / RESULTS_FILE, json_text.dumps(results, indent=1) + "\n")
         write_whole(options.out / "report.html", render_html(results, strips.load()))
@@ -320,86 +319,3 @@ def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
     agreements, chances = fit_chances([judged_episode(row) for row in rows])
     confidence = load_parts(folder)[4]
     save_confidence(folder, replace(confidence, agreements=agreements, chances=chances))
-
-
-def _show(console: Console, results: dict[str, Any]) -> None:
-    from ideomotor.eval import confidence, sequential
-    from ideomotor.eval.plans import sentence
-
-    table = Table("task", box=None, pad_edge=False, title=f"suite {results['suite']}, {results['policy']}")
-    for heading in ("solved", "rate", "95 % interval"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    counts = [(rate["successes"], rate["episodes"]) for rate in results["tasks"].values()]
-    overall: dict[str, Any] = {
-        **results["mean"],
-        "successes": sum(successes for successes, _ in counts),
-        "episodes": sum(episodes for _, episodes in counts),
-    }
-    levels = [(f"[bold]{name}[/bold]", found) for name, found in results.get("levels", {}).items()]
-    for name, rate in [*results["tasks"].items(), *levels, ("[bold]all[/bold]", overall)]:
-        table.add_row(
-            name,
-            f"{rate['successes']}/{rate['episodes']}",
-            f"{rate['rate']:.1%}",
-            f"{rate['low']:.1%} to {rate['high']:.1%}",
-            _bar(rate["low"], rate["rate"], rate["high"]),
-        )
-    console.print(table)
-    if "level_average" in results:
-        console.print(f"mean of the {len(levels)} levels: {results['level_average']:.1%}")
-    smooth = results["smoothness"]
-    if smooth["jerk_ratio"] is not None:
-        console.print(
-            f"hand-over: jerk {smooth['boundary_jerk']:.0f} rad/s³ at boundaries, "
-            f"{smooth['interior_jerk']:.0f} inside chunks, ratio {smooth['jerk_ratio']:.2f} (medians of "
-            f"episodes); largest step {1000 * smooth['largest_step']:.1f} mrad; {results['holds']} holds"
-        )
-    if results["plan"]:
-        console.print(sentence(results["plan"]), highlight=False)
-    if results.get("stopping"):
-        console.print(sequential.sentence(results), highlight=False)
-    if results.get("without"):
-        console.print(_without_table(results))
-    if results.get("generalization"):
-        _show_generalization(console, results["generalization"])
-    if results.get("confidence"):
-        console.print(confidence.sentence(results["confidence"]), highlight=False)
-
-
-def _without_table(results: dict[str, Any]) -> Table:
-    """Each missing sense beside the same episodes with all of them."""
-    table = Table("without", box=None, pad_edge=False)
-    for heading in ("solved", "rate", "95 % interval", "lost", "gained", "p"):
-        table.add_column(heading, justify="right")
-    for senses, found in results["without"].items():
-        table.add_row(
-            senses,
-            f"{found['successes']}/{found['episodes']}",
-            f"{found['rate']:.1%}",
-            f"{found['low']:.1%} to {found['high']:.1%}",
-            str(found["lost"]),
-            str(found["gained"]),
-            f"{found['p']:.2g}",
-        )
-    return table
-
-
-def _show_generalization(console: Console, found: dict[str, Any]) -> None:
-    from ideomotor.eval.generalization import BRIEF, HEADINGS, NOTE, cells
-
-    table = Table(box=None, pad_edge=False)
-    for heading in BRIEF:
-        table.add_column(heading, justify="left" if heading in BRIEF[:2] else "right", no_wrap=True)
-    for row in cells(found):
-        table.add_row(*(row[HEADINGS.index(heading)] for heading in BRIEF))
-    console.print(table)
-    console.print(NOTE, highlight=False)
-
-
-def _bar(low: float, rate: float, high: float, width: int = 24) -> str:
-    """A rate and its interval as a line of characters from 0 to 100 %."""
-    first, middle, last = (round(value * (width - 1)) for value in (low, rate, high))
-    return "".join(
-        "●" if i == middle else "━" if first <= i <= last else "[dim]·[/dim]" for i in range(width)
-    )
