@@ -96,8 +96,7 @@ def film(task: str, seed: int, level: str = "light") -> Video:
     try:
         for target in world.expert():
             if world.tick % EVERY == 0:
-                cameras = world.embodiment.cameras
-                video.images.append({c.name: world.render(c.name, c.height, c.width) for c in cameras})
+                video.images.append(dict(world.observe().images))
                 held.append(_graspable(world) and world.holding(world.goal.target))
                 steps.append(world.subtask())
             world.step(Command(world.tick, target))
