@@ -146,7 +146,7 @@ class DxlLine(TwinLine):
                 self._answer(servo, data, error)
             if instruction == REBOOT:
                 servo.restart()
-                servo.awake_at = self._now + REBOOT_S
+                servo.awake_at = self._spoke_at + REBOOT_S
 
     def _read(self, pieces: list[tuple[int, int, int]], fast: bool) -> None:
         """Several servos answer: (id, address, size), each with its own packet or all with one."""

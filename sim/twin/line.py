@@ -84,7 +84,7 @@ class TwinLine(ABC):
             [servo for servo in servos.values() if servo.servo.joint == joint]
             for joint in embodiment.joint_names
         ]
-        self._now = self._spoke_at = now
+        self._moved_to = self._spoke_at = now  # the arm moves in whole steps: it is up to one of them behind
         self._input = bytearray()
         self._output: list[tuple[float, int, bytes]] = []  # (when, order, bytes), a heap
         self._count = 0
@@ -138,13 +138,13 @@ class TwinLine(ABC):
 
     def advance(self, now: float) -> None:
         """Lets the arm move until `now`."""
-        if now - self._now > LONGEST_GAP_S:
-            self._now = now - LONGEST_GAP_S
+        if now - self._moved_to > LONGEST_GAP_S:
+            self._moved_to = now - LONGEST_GAP_S
         self._supply(now)
         step_s = self._plant.step_s
-        steps = int((now - self._now) / step_s + 1e-6)
+        steps = int((now - self._moved_to) / step_s + 1e-6)
         if steps > 0:
-            self._now += steps * step_s
+            self._moved_to += steps * step_s
         if self._hand is not None and self._hand.lets_go and all(servo.on for servo in self._all.values()):
             self._hand = None
         if self._hand is not None:
@@ -181,18 +181,18 @@ class TwinLine(ABC):
 
     def _answers(self, servo_id: int) -> bool:
         """Whether there is such a servo, alive and awake."""
-        if servo_id not in self._all or self.faults.now("dead", servo_id, self._now):
+        if servo_id not in self._all or self.faults.now("dead", servo_id, self._spoke_at):
             return False
-        return self._now >= self._all[servo_id].awake_at - self._plant.step_s
+        return self._spoke_at >= self._all[servo_id].awake_at
 
     def _silences_others(self, servo_id: int) -> bool:
         """Whether those behind a dead servo wait for its reply for ever."""
-        dead = self.faults.now("dead", servo_id, self._now)
+        dead = self.faults.now("dead", servo_id, self._spoke_at)
         return dead is not None and dead.values["chain"] > 0
 
     def _reply(self, servo_id: int, packet: bytes, spoils: int) -> None:
         """Lets a reply come out, if nothing befalls it; a corrupt one is wrong at byte `spoils`."""
-        now, faults, data = self._now, self.faults, bytearray(packet)
+        now, faults, data = self._spoke_at, self.faults, bytearray(packet)
         if faults.now("drop", servo_id, now, spend=True):
             return
         if faults.now("corrupt", servo_id, now, spend=True):
