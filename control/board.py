@@ -22,7 +22,7 @@ from ideomotor.control.seqlock import ALIGNMENT, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
 BEATS = ("supervisor", "control", "decoder", "interpreter", "cameras")
-ORDERS = ("finish", "estop", "rearm")  # each is carried out when its word grows
+ORDERS = ("finish", "estop", "rearm", "again")  # each is carried out when its word grows
 MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536

@@ -9,7 +9,8 @@ A robot that loses its brain must neither run on nor drop. Each rung is tried be
    something was in the way home.
 
 From *park* on nothing goes on by itself: that takes an explicit re-arming, as it does after a fault. An
-emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own.
+emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own. One
+exception is asked for: to go home and begin anew from there, as between two attempts at a task.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ class Cause(StrEnum):
     """Kinds of reasons to stop, the gravest last."""
 
     STALE = "stale"  # passes by itself
+    AGAIN = "again"  # goes home, and on from there by itself
     FINISH = "finish"  # the run is over
     FAULT = "fault"  # latched
     ESTOP = "estop"  # latched, and holds where it is
+
+
+ASKED_FOR = (Cause.AGAIN, Cause.FINISH)  # nothing is wrong, nothing to wait for
 
 
 @dataclass(frozen=True)
@@ -115,12 +120,15 @@ class StopLadder:
         if self.stage is Stage.HOLD:
             if self.cause is Cause.ESTOP:
                 self.ended = finishing and still_s >= config.end_after_s
-            elif still_s >= (config.end_after_s if self.cause is Cause.FINISH else config.park_after_s):
+            elif still_s >= (config.end_after_s if self.cause in ASKED_FOR else config.park_after_s):
                 self._enter(Stage.PARK)
                 self._from = command
                 way = float(np.abs(self._home - command).max())
                 self._park_ticks = max(1.875 * way / config.park_speed * self._hz, 1.0)
         elif self.stage is Stage.PARK and self._ticks >= self._park_ticks and still_s >= config.off_after_s:
+            if self.cause is Cause.AGAIN:
+                self.rearm()
+                return
             at_home = np.abs(command - self._home).max() < AT_HOME_RAD
             if self._can_relax and at_home:  # an arm that could not get there would drop
                 self._enter(Stage.OFF)

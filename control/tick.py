@@ -147,6 +147,8 @@ class ControlTick:
             self._rearm(tick)
         if self._estop.check():
             self._trip(tick, Cause.ESTOP, self._estop.reason)
+        if asked[ORDERS.index("again")]:
+            self._trip(tick, Cause.AGAIN, "home, to begin again")
         over = self._config.max_ticks is not None and tick >= self._config.max_ticks
         if asked[ORDERS.index("finish")] or over or self._estop.repeated:
             self._finishing = True
@@ -169,8 +171,7 @@ class ControlTick:
             return
         self._relaxed = False
         self._effort.reset()
-        self._void_chunks()
-        self._takes_over = None
+        self._begin_anew()
         self.ladder.rearm()
 
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
@@ -210,7 +211,10 @@ class ControlTick:
                 self._new_chunk[slot] = self._takes_over is not None and source != self._takes_over
                 self._takes_over = source
                 self._ages_s[slot] = ages.chunk_s, ages.plan_s
+        stopped = self.ladder.stage is not Stage.RUN
         self.ladder.advance(command.position, self._finishing)
+        if stopped and self.ladder.stage is Stage.RUN:
+            self._begin_anew()
         self._commands[slot] = command.position
         return command.position
 
@@ -249,10 +253,15 @@ class ControlTick:
         """Stops, if there is not a graver reason already. What was committed will not be executed."""
         before, ran = self.ladder.cause, self.ladder.stage is Stage.RUN
         self.ladder.trip(cause, reason)
-        if self.ladder.cause is not before:
+        if self.ladder.cause is not before and cause is not Cause.AGAIN:  # that is no news afterwards
             self.faults.append((tick, reason))
         if ran:
             self._void_chunks()
+
+    def _begin_anew(self) -> None:
+        """The next chunk will be the first: those made before this are void."""
+        self._void_chunks()
+        self._takes_over = None
 
     def _void_chunks(self) -> None:
         self._epoch += 1

@@ -26,6 +26,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.supervisor import Job
+from ideomotor.launch.attempts import Table
 from ideomotor.launch.cameras import look_through, opencv_cameras_process, parse_sources
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Body:
     sources: dict[str, str]  # {camera: what it is}
     cameras: Callable[[Board], Job]
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
-    solved: Callable[[], bool] | None = None  # whether the task was, where somebody knows
+    table: Table | None = None  # with the task's things, where they are simulated
 
 
 def real_arm(
@@ -85,6 +86,7 @@ def simulated_arm(
         UserError: there is no such task, it cannot be told this, or the robot has no world and no cameras.
     """
     from ideomotor.sim.shared_scene import SceneSpec, scene_file, succeeded
+    from ideomotor.sim.tasks import TASKS
     from ideomotor.sim.twin.process import Twin
 
     has_world = embodiment.name == "so101"
@@ -109,7 +111,13 @@ def simulated_arm(
                 _drawn(board, drawn, twin.scene) if drawn else _opencv(board, embodiment, sources)
             ),
             inject=twin.inject,
-            solved=functools.partial(succeeded, scene_file(twin.scene)) if scene else None,
+            table=Table(
+                solved=functools.partial(succeeded, scene_file(twin.scene)),
+                tidy=twin.tidy,
+                max_seconds=TASKS[task].max_seconds,
+            )
+            if scene
+            else None,
         )
 
 

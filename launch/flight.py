@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import multiprocessing
+import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -22,6 +23,7 @@ from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.report import ControlConfig
 from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.supervisor import Job, Outcome, supervise
+from ideomotor.launch.attempts import Attempts
 from ideomotor.launch.bench_loop import floor_process
 from ideomotor.launch.body import Body
 from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
@@ -59,6 +61,8 @@ class Flown:
     outcome: Outcome
     began: bool  # the control process drove the robot
     floor: tuple[np.ndarray, int] | None  # lateness [µs] and missed deadlines of the empty loop
+    attempts: int | None  # at the task, those that have ended; None on hardware, where nobody counts them
+    solved: int | None  # of these
 
     @property
     def stop_reason(self) -> str:
@@ -83,6 +87,7 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
         checkpoint(order.policy, order.robot), body.instruction, hz, order.handover, order.seed
     )
     view = View(board, hz, console)
+    attempts = Attempts(board, body.table) if body.table else None
     with _floor_beside(order, hz) as floor, view.shown():
         began = False
 
@@ -95,6 +100,8 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
                 for fault in order.late_faults:
                     assert body.inject is not None  # only a twin's launch has faults
                     body.inject(fault)
+            if attempts and began:
+                attempts.poll(time.monotonic())
             view.poll()
 
         outcome = supervise(
@@ -113,7 +120,8 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
             on_poll=on_poll,
         )
         began = began or outcome.report is not None
-        return Flown(outcome, began, _floor_figures(floor) if floor and began else None)
+        ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
+        return Flown(outcome, began, _floor_figures(floor) if floor and began else None, ended, solved)
 
 
 def result_of(order: Order, flown: Flown) -> dict[str, Any]:
@@ -139,7 +147,8 @@ def result_of(order: Order, flown: Flown) -> dict[str, Any]:
         "guarded": outcome.guarded,
         "interrupted": outcome.interrupted,
         "motors_on": flown.began and not order.dry_run and not let_go,
-        "solved": order.body.solved() if order.body.solved else None,
+        "attempts": flown.attempts,
+        "solved": flown.solved,
         "warning": report.warning if report else "",
     }
 

@@ -151,7 +151,7 @@ def launch(options: LaunchOptions) -> int:
         )
         flown = flight.fly(order, board, _live_console())
         result = flight.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
-        facts_of_episode = {"success": result["solved"], "task_name": options.task} if body.solved else {}
+        facts_of_episode = {"success": bool(flown.solved), "task_name": options.task} if body.table else {}
         try:
             result["logged"] = log.finish(facts_of_episode)
         except UserError as error:  # the run is over and its outcome counts all the same
@@ -211,8 +211,10 @@ def _tell(result: dict[str, Any], output: Output) -> None:
     say(
         f"ended        {result['stop_reason']}" + (f", at stage {result['stage']}" if result["stage"] else "")
     )
-    if result["solved"] is not None:
-        say(f"task         {'solved' if result['solved'] else 'NOT solved'}")
+    if result["attempts"]:
+        say(f"task         solved in {result['solved']} of {result['attempts']} attempts")
+    elif result["attempts"] == 0:
+        say("task         NOT solved")
     if logged := result["logged"]:
         lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
         say(f"log          {result['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")

@@ -1,4 +1,4 @@
-"""A running robot in the terminal: what it does, how punctual it is, what was changed; and three keys.
+"""A running robot in the terminal: what it does, how punctual it is, what was changed; and four keys.
 
 Reads the board only, from the supervisor's process, and so is never in the control loop's way.
 """
@@ -26,7 +26,12 @@ from ideomotor.control.seqlock import Follower
 
 REFRESH_S = 0.25
 WINDOW_S = 1.0  # that rates and lateness are over
-KEYS = {" ": ("estop", "emergency stop"), "r": ("rearm", "re-arm"), "q": ("finish", "finish")}
+KEYS = {
+    " ": ("estop", "emergency stop"),
+    "r": ("rearm", "re-arm"),
+    "h": ("again", "home, then again"),
+    "q": ("finish", "finish"),
+}
 
 
 class View:
@@ -144,7 +149,9 @@ class View:
             progress = float(self._plan["progress"])
             shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
         if self._keys is not None:
-            shown.add_row("keys", "space: emergency stop, r: re-arm, q: finish, Ctrl-C: stop and leave")
+            shown.add_row(
+                "keys", "space: emergency stop, r: re-arm, h: home, again, q: finish, Ctrl-C: leave"
+            )
         return shown
 
     def _obey(self) -> None:

@@ -95,8 +95,12 @@ class World:
         # Forces and positions of one and the same moment, for whoever reads the state first.
         mujoco.mj_forward(self.model, self.data)
         self.tick = self._substep = 0
+        self._start_qpos = self.data.qpos.copy()
         self.start_positions = {thing.name: self.position(thing.name) for thing in self.scene.things}
         self.subtasks: tuple[Subtask, ...] = self.task.subtasks(self.scene, self.goal)
+        self._begin_task()
+
+    def _begin_task(self) -> None:
         self._done = 0
         self._held = 0
         self.success = False
@@ -154,6 +158,14 @@ class World:
             if self._substep == 0:
                 self.tick += 1
                 self._judge()
+
+    def put_back(self) -> None:
+        """Puts everything but the arm back to where the episode began, for another attempt; time goes on."""
+        joints = self._joints
+        self.data.qpos[joints:] = self._start_qpos[joints:]
+        self.data.qvel[joints:] = 0.0
+        mujoco.mj_forward(self.model, self.data)
+        self._begin_task()
 
     def close(self) -> None:
         """Frees the renderers."""

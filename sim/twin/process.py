@@ -93,6 +93,10 @@ class Twin:
         """Returns where the joints really are, (A,) [rad or m]."""
         return np.array(json.loads(self._tell("where"))["position"])
 
+    def tidy(self) -> None:
+        """Puts everything in its world but the arm back to where it was at first, for another attempt."""
+        self._tell("tidy")
+
     def stop(self) -> None:
         """Ends the twin."""
         self._process.communicate()

@@ -2,8 +2,8 @@
 
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
-(`faults.py`), `where` (the joints' true positions) or `hand MOVE [PACE]` (`hand.py`); each is answered by one
-line on standard output.
+(`faults.py`), `where` (the joints' true positions), `hand MOVE [PACE]` (`hand.py`) or `tidy` (everything but
+the arm goes back to where it was at first); each is answered by one line on standard output.
 
 In a task's world (`scene`) the arm is held until its motors are on, and where everything is can be read from
 a file beside the port (`sim/wallclock.py` draws it).
@@ -78,12 +78,17 @@ class TwinPort:
 
 
 def serve(
-    line: TwinLine, port: TwinPort, control: int | None, show: Callable[[], None] | None = None
+    line: TwinLine,
+    port: TwinPort,
+    control: int | None,
+    show: Callable[[], None] | None = None,
+    tidy: Callable[[], None] | None = None,
 ) -> None:
     """Serves until `control`, a file descriptor of command lines, ends; None serves for ever.
 
     Args:
         show: called whenever the arm may have moved.
+        tidy: puts things back, where there are things.
     """
     pending, idle_s = b"", SHOWN_S if show else IDLE_S
     while True:
@@ -108,14 +113,17 @@ def serve(
                 return
             *lines, pending = (pending + data).split(b"\n")
             for command in lines:
-                print(answer(line, command.decode(errors="replace"), now), flush=True)
+                print(answer(line, command.decode(errors="replace"), now, tidy), flush=True)
 
 
-def answer(line: TwinLine, command: str, now: float) -> str:
+def answer(line: TwinLine, command: str, now: float, tidy: Callable[[], None] | None = None) -> str:
     """Carries out one command line and returns the answer to it, one line."""
     words = command.split()
     if words[:1] == ["where"]:
         return json.dumps({"position": line.position.tolist()})
+    if words == ["tidy"] and tidy:
+        tidy()
+        return "ok"
     try:
         if words[:1] == ["hand"] and len(words) in (2, 3):
             line.hand(words[1], now, _number("hand: pace", *words[2:]))
@@ -152,13 +160,14 @@ def main() -> int:
     ):
         port = TwinPort(Path(folder) / "port")
         try:
-            said, show = str(port.path), None
+            said, show, tidy = str(port.path), None, None
             if world is not None:
                 line.hand("still", now)
                 show = SceneWriter(world, scene_file(port.path.with_name(SCENE), create=True)).show
+                tidy = world.put_back
                 said += f"\n{world.instruction}"
             print(said, flush=True)
-            serve(line, port, sys.stdin.fileno(), show)
+            serve(line, port, sys.stdin.fileno(), show, tidy)
         finally:
             port.unplug()
     return 0

@@ -104,6 +104,21 @@ def test_what_was_stale_goes_on_by_itself_from_holding_only():
     arm.assert_within_limits()
 
 
+def test_to_begin_again_the_arm_goes_home_and_runs_on_unless_something_graver_happens():
+    arm = Arm()
+    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
+    arm.ladder.clear_stale()
+    arm.run(20)
+    assert list(dict.fromkeys(arm.stages)) == [Stage.RUN, Stage.HOLD, Stage.PARK]
+    assert arm.ladder.stage is Stage.RUN and arm.ladder.reason == "" and not arm.ladder.ended
+    np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
+    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
+    arm.ladder.trip(Cause.FAULT, "decoder died")
+    arm.run(20)
+    assert arm.ladder.stage is Stage.OFF and arm.ladder.reason == "decoder died"
+    arm.assert_within_limits()
+
+
 def test_an_emergency_stop_never_moves_the_arm_again_by_itself():
     arm = Arm()
     arm.ladder.trip(Cause.ESTOP, "emergency stop: SIGINT")

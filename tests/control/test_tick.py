@@ -190,6 +190,25 @@ def test_a_robot_that_cannot_be_written_to_is_a_fault(bench):
     assert bench.control.faults[-1][1] == "robot: could not be written to (no answer)"
 
 
+def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_that(bench):
+    bench.run(60)
+    bench.board.order("again")
+    bench.feeding = False
+    bench.run(1)
+    assert bench.reason == "home, to begin again"
+    bench.feed()  # while the arm is on its way
+    while bench.stage is not Stage.RUN:
+        bench.run(1)
+        assert bench.tick < 10 * HZ
+    bench.run(30)
+    assert bench.stage is Stage.RUN and bench.control.faults == []
+    np.testing.assert_allclose(bench.servos.position, ROBOT.home_position, atol=1e-6)
+    bench.feeding = True
+    bench.run(60)
+    expected = ROBOT.home_position[0] + 0.2 * np.sin(np.pi * (bench.tick - 1) / HZ)
+    assert bench.stage is Stage.RUN and bench.servos.position[0] == pytest.approx(expected, abs=1e-3)
+
+
 def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
     bench.run(60)
     bench.board.order("finish")

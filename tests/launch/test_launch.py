@@ -141,7 +141,8 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     code, result = run.result()
     assert code == 0, result
     assert result["stop_reason"] == "finished" and result["stage"] == "off" and result["faults"] == []
-    assert not result["motors_on"] and not result["interrupted"] and result["solved"] in (True, False)
+    assert not result["motors_on"] and not result["interrupted"]
+    assert 0 <= result["solved"] <= result["attempts"]
     assert [stop["reason"] for stop in result["stops"]].count(
         "emergency stop: ordered by another process"
     ) == 1

@@ -137,6 +137,15 @@ def test_any_bytes_are_survived_and_the_next_request_is_answered(data: bytes, cu
 LINE = StsLine(ROBOT, 0.0)
 
 
+def test_a_fault_is_there_from_its_line_on_and_not_from_the_arm_s_next_step() -> None:
+    line, now, request = StsLine(ROBOT, 0.0), STEP_S / 4, bytes([0xFF, 0xFF, 3, 2, 1, 0xF9])  # a ping
+    line.receive(request, now)
+    assert line.output(now)
+    line.faults.add("dead id=3", now)
+    line.receive(request, now + STEP_S / 4)
+    assert line.output(now + STEP_S / 4) == b""
+
+
 @given(st.text(max_size=40))
 def test_a_fault_is_understood_or_refused_in_one_line(text: str) -> None:
     try:
@@ -224,6 +233,23 @@ def test_the_servos_move_the_arm_in_a_task_s_world_and_its_expert_solves_it_thro
         line.advance((tick + 1) / ROBOT.control_hz)
     assert straight.success and world.success and abs(world.tick - straight.tick) <= 1
     np.testing.assert_allclose(line.position, straight.state().position, atol=0.02)
+
+
+def test_a_table_is_tidied_around_the_arm() -> None:
+    world = SceneSpec("lift", seed=1).world()
+    thing, targets, target = world.goal.target, world.expert(), world.state().position
+    start = world.position(thing)
+    for _ in range(2):
+        while not world.success:
+            target = next(targets, target)
+            world.step(Command(world.tick, target))
+        assert world.position(thing)[2] > start[2] + 0.03
+        arm = world.state().position
+        world.put_back()
+        assert not world.success and world.progress() == 0
+        np.testing.assert_allclose(world.position(thing), start, atol=1e-6)
+        np.testing.assert_array_equal(world.state().position, arm)
+        targets = world.expert()
 
 
 def test_an_arm_in_a_world_is_held_until_its_motors_are_on() -> None:

@@ -1,0 +1,57 @@
+"""A launch over the twin is one attempt at its task after the other, as a person at the table would have it.
+
+When the task is solved, or its time is over, the arm goes home, the things go back to where they were, and
+it begins again. Time here is the wall clock's, so what is solved depends on the machine too: rates of success
+are measured in lockstep (`ideomotor eval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ideomotor.control.board import Board, text_of
+from ideomotor.control.stop import Stage
+
+
+@dataclass(frozen=True)
+class Table:
+    """A simulated table with the things of a task on it."""
+
+    solved: Callable[[], bool]
+    tidy: Callable[[], None]  # everything but the arm goes back to where it was
+    max_seconds: float  # that an attempt may take
+
+
+class Attempts:
+    """Ends attempts and begins them.
+
+    Attributes:
+        ended: attempts that are over.
+        solved: those of them in which the task was.
+    """
+
+    def __init__(self, board: Board, table: Table) -> None:
+        self.ended = self.solved = 0
+        self._board, self._table = board, table
+        self._state = board.state.new()
+        self._began: float | None = None  # [s]; None: the arm is not yet ready for it
+        self._epoch = -1  # when the last attempt began or ended; in a later one the arm has been home
+
+    def poll(self, now: float) -> None:
+        """To be called many times a second, at time `now` [s], while the robot is under control."""
+        if not self._board.state.read(self._state):
+            return
+        epoch, runs = int(self._state["epoch"]), text_of(self._state["stage"]) == Stage.RUN
+        if self._began is None:
+            if runs and epoch > self._epoch:
+                if self.ended:
+                    self._table.tidy()
+                self._began, self._epoch = now, epoch
+            return
+        solved = self._table.solved()
+        if solved or now - self._began > self._table.max_seconds:
+            self.ended += 1
+            self.solved += solved
+            self._began, self._epoch = None, epoch
+            self._board.order("again")

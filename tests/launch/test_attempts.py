@@ -1,0 +1,63 @@
+"""One attempt after the other over the twin: when they end, and when the table is tidied."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ideomotor.control import board as boards
+from ideomotor.control.board import ORDERS
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.launch.attempts import Attempts, Table
+
+ROBOT = load_embodiment("so101")
+
+
+class Room:
+    """A table whose task is solved when told so, and a robot of which only the board is there."""
+
+    def __init__(self, board: boards.Board) -> None:
+        self.board, self.solved, self.tidied = board, False, 0
+        self.attempts = Attempts(board, Table(lambda: self.solved, self.tidy, max_seconds=6.0))
+
+    def tidy(self) -> None:
+        self.tidied += 1
+        self.solved = False
+
+    def at(self, now: float, stage: str, epoch: int) -> tuple[int, int, int, int]:
+        """(ended, solved, times home was ordered, times tidied) after a poll at that moment."""
+        record = self.board.state.new()
+        record["stage"], record["epoch"] = stage.encode(), epoch
+        self.board.state.write(record)
+        self.attempts.poll(now)
+        ordered = int(self.board.orders[ORDERS.index("again")])
+        return self.attempts.ended, self.attempts.solved, ordered, self.tidied
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    board = boards.create(ROBOT)
+    yield Room(board)
+    board.close()
+
+
+def test_an_attempt_ends_when_it_is_solved_or_its_time_is_over_and_the_next_begins_from_home(
+    room: Room,
+) -> None:
+    room.attempts.poll(9.0)  # there is no state yet
+    assert room.at(10.0, "run", 1) == (0, 0, 0, 0)
+    assert room.at(15.9, "run", 1) == (0, 0, 0, 0)
+    room.solved = True
+    assert room.at(16.0, "run", 1) == (1, 1, 1, 0)
+    assert room.at(16.1, "run", 1) == (1, 1, 1, 0)  # the order is not carried out yet
+    assert room.at(16.2, "hold", 2) == (1, 1, 1, 0)
+    assert room.at(18.0, "park", 2) == (1, 1, 1, 0)
+    assert room.at(20.0, "run", 3) == (1, 1, 1, 1)
+    assert room.at(25.9, "run", 3) == (1, 1, 1, 1)
+    assert room.at(26.1, "run", 3) == (2, 1, 2, 1)
+
+
+def test_an_arm_that_held_on_the_way_is_in_the_same_attempt(room: Room) -> None:
+    room.at(10.0, "run", 1)
+    assert room.at(12.0, "hold", 2) == (0, 0, 0, 0)
+    assert room.at(13.0, "run", 2) == (0, 0, 0, 0)
+    assert room.at(16.1, "run", 2) == (1, 0, 1, 0)
