@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ def evaluate(
     pilot: Pilot,
     *,
     workers: int = 1,
+    ray: str = "",
     out: Path | None = None,
     resume: bool = False,
     on_row: Callable[[EpisodeRow], None] | None = None,
@@ -102,6 +104,7 @@ def evaluate(
         specs: the episodes; entries are the keys of the result and must not repeat.
         pilot: who drives.
         workers: processes; each has its own policy and its own GL context.
+        ray: address of a Ray cluster that runs the episodes instead, with the checkpoint under the same path.
         out: folder in which finished rows are kept, line by line; made if missing.
         resume: keep the rows already in `out` and run only what is missing.
         on_row: called with each row, in the list's order, those already in `out` included.
@@ -132,7 +135,8 @@ def evaluate(
             replace_files({out / LIST_FILE: f"{listed}\n".encode()})
         # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
         missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
-        new = in_order(functools.partial(run_episode, pilot=pilot, film=film), missing, workers)
+        run = functools.partial(run_episode, pilot=pilot, film=film, fingerprint=fingerprint if ray else None)
+        new = in_order(run, missing, workers, ray)
         cleanup.callback(new.close)
         for spec in specs:
             if stopping.decided(spec):
@@ -149,8 +153,13 @@ def evaluate(
     return rows
 
 
-def run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool = False) -> EpisodeRow:
-    """Runs one episode of a suite in this process."""
+def run_episode(
+    spec: EpisodeSpec, pilot: Pilot, film: bool = False, fingerprint: str | None = None
+) -> EpisodeRow:
+    """Runs one episode of a suite in this process; UserError if the pilot here has another fingerprint."""
+    if fingerprint is not None and fingerprint != _found_here(pilot):
+        what, node = pilot.policy or pilot.robot, platform.node()
+        raise UserError(f"policy: {what} is another one on {node} than where the evaluation was started")
     try:
         return _run_episode(spec, pilot, film)
     except Exception as error:
@@ -250,6 +259,12 @@ def load_policy(
     if confidence == "agreement":
         policy.confidence = dataclasses.replace(policy.confidence, agreements=(), chances=())
     return policy
+
+
+@functools.lru_cache(maxsize=1)
+def _found_here(pilot: Pilot) -> str:
+    """The fingerprint in this process, read once as the policy is."""
+    return _fingerprint(pilot)
 
 
 def _fingerprint(pilot: Pilot) -> str:

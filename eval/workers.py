@@ -19,18 +19,26 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Generator[Result]:
+def in_order(
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, ray: str = ""
+) -> Generator[Result]:
     """Yields `function(job)` for every job, in the jobs' order.
 
     Args:
         function: a module-level function; it, the jobs and the results must pickle.
         jobs: what to do; at most three jobs per worker are taken ahead of the results.
         workers: number of processes; 1 runs everything in this one.
+        ray: address of a Ray cluster whose processors are the workers instead, see `ray_workers`.
 
     Raises:
         Whatever `function` raises, at that job's turn; later jobs are abandoned. Closing the iterator
         or interrupting it (Ctrl-C) ends the processes at once.
     """
+    if ray:
+        from ideomotor.eval.ray_workers import in_order_on_ray
+
+        yield from in_order_on_ray(function, jobs, ray)
+        return
     if workers <= 1:
         yield from map(function, jobs)
         return

@@ -98,6 +98,9 @@ class EvalOptions:
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """processes to run with; does not change the results"""
 
+    ray: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = ""
+    """run on a Ray cluster (HOST:PORT, ray://HOST:PORT or auto; extra `ray`) instead, the same results"""
+
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """folder for results.json, report.html and the finished episodes that --resume continues from"""
 
@@ -174,6 +177,7 @@ def evaluate(options: EvalOptions) -> int:
             specs,
             Pilot(folder, options.robot, options.steps, options.sampler, told),
             workers=options.workers,
+            ray=options.ray,
             out=options.out,
             resume=options.resume,
             on_row=on_row,

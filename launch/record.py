@@ -69,6 +69,9 @@ class RecordOptions:
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """processes to record with; does not change what is recorded"""
 
+    ray: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = ""
+    """record on a Ray cluster (HOST:PORT, ray://HOST:PORT or auto; extra `ray`) instead, the same bytes"""
+
     resume: bool = False
     """continue an interrupted recording made with the same options"""
 
@@ -131,7 +134,7 @@ def record(options: RecordOptions) -> int:
                 for i in range(wanted[task])
             ]
             new = [attempt for attempt in attempts if (attempt.task, attempt.seed) not in stored]
-            with closing(in_order(demonstrate, new, options.workers)) as episodes:
+            with closing(in_order(demonstrate, new, options.workers, options.ray)) as episodes:
                 for attempt in attempts:
                     next_seed[attempt.task] += 1
                     if (attempt.task, attempt.seed) not in stored:
