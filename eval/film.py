@@ -13,8 +13,9 @@ from zlib import crc32
 import cv2
 import numpy as np
 
-from ideomotor.control.types import ActionChunk, LatentPlan, Observation, Policy
+from ideomotor.control.types import Observation
 from ideomotor.datasets.files import replace_files
+from ideomotor.eval.rollout import Talk
 from ideomotor.eval.suites import EpisodeSpec
 
 if TYPE_CHECKING:
@@ -30,26 +31,31 @@ PER_GROUP = 4  # strips of one task and subtask
 IN_ALL = 120  # of about 15 kB: a page of at most some 2.5 MB
 
 
-class Filmed:
-    """A policy that remembers, in small, what its first camera shows it at every half second."""
+class Film:
+    """What an episode's first camera shows its policy at every half second, in small."""
 
-    def __init__(self, policy: Policy):
-        self._policy = policy
+    def __init__(self) -> None:
         self._camera = ""
         self._pictures: list[np.ndarray] = []
 
-    def reset(self, seed: int) -> None:
-        self._policy.reset(seed)
+    def watch(self, talk: Talk) -> Talk:
+        """The same episode, with a picture taken, if one is due, of what a plan is made from."""
+        answer = None
+        while True:
+            try:
+                ask = talk.send(answer)
+            except StopIteration as end:
+                return end.value
+            if ask.plan is None:
+                self.look(ask.observation)
+            answer = yield ask
 
-    def plan(self, observation: Observation) -> LatentPlan:
+    def look(self, observation: Observation) -> None:
+        """Takes a picture if one is due."""
         if observation.images and observation.time >= EVERY_S * len(self._pictures):
             self._camera = self._camera or next(iter(observation.images))
             if self._camera in observation.images:
                 self._pictures.append(_small(observation.images[self._camera]))
-        return self._policy.plan(observation)
-
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        return self._policy.act(observation, plan, prefix)
 
     def strip(self) -> bytes:
         """The episode as one JPEG, pictures side by side from its beginning to its end; empty without any."""

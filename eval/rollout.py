@@ -2,15 +2,18 @@
 
 Both go through the same controller and the same command limits. Time is the simulation's, inference
 delay is a number of ticks, so the result depends on the world's seed and on nothing of the machine.
+
+An episode is a generator that asks for plans and chunks and is given them: `rollout` answers with one policy,
+`together` with one batch for several episodes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -62,7 +65,40 @@ class EpisodeResult:
     )  # (time [s], confidence) of each chunk of a policy that tells it
 
 
-def rollout(
+@dataclass(frozen=True)
+class Ask:
+    """What an episode wants from its policy before it goes on: a plan, or the next chunk made from one."""
+
+    observation: Observation
+    plan: LatentPlan | None = None  # None: a plan is wanted
+    prefix: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (d, A) committed commands
+
+
+Result = TypeVar("Result")
+Talk = Generator[Ask, Any, EpisodeResult]  # is sent a LatentPlan or an ActionChunk, whichever it asked for
+
+
+def rollout(world: World | ExternalWorld, policy: Policy | None, **how: Any) -> EpisodeResult:
+    """Runs one episode with a policy that answers at once; arguments and errors are those of `episode`."""
+    return answered(episode(world, policy, **how), policy)
+
+
+def answered(talk: Generator[Ask, Any, Result], policy: Policy | None) -> Result:
+    """Runs what asks a policy, with one that answers at once, and returns what it returns."""
+    answer: LatentPlan | ActionChunk | None = None
+    while True:
+        try:
+            ask = talk.send(answer)
+        except StopIteration as end:
+            return end.value
+        assert policy is not None  # an expert asks nobody
+        if ask.plan is None:
+            answer = policy.plan(ask.observation)
+        else:
+            answer = policy.act(ask.observation, ask.plan, ask.prefix)
+
+
+def episode(
     world: World | ExternalWorld,
     policy: Policy | None,
     *,
@@ -76,13 +112,14 @@ def rollout(
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
     sensors: Sensors | None = None,
-) -> EpisodeResult:
-    """Runs one episode from the world's present state to success or to its time limit.
+) -> Talk:
+    """One episode from the world's present state to success or to its time limit.
 
     Args:
         world: a fresh world; its seed also seeds the policy.
-        policy: who drives; None is the task's scripted expert, fed to the controller frame by frame; or
-            tick by tick in an environment, where experts answer to what they see.
+        policy: who drives, which is reset here and asked by whoever runs this; None is the task's scripted
+            expert, fed to the controller frame by frame; or tick by tick in an environment, where experts
+            answer to what they see.
         delay_ticks: simulated inference time. A plan or chunk made from the observation of tick t is
             used from tick t + delay_ticks on, and the next one is not begun before.
         handover: how a chunk takes over from the one before, a key of `control.handover.HANDOVERS`.
@@ -139,7 +176,7 @@ def rollout(
             if on_frame or pilot.looks_at(tick):
                 seen = sensors.observe(world) if sensors else world.observe()
                 observation = dataclasses.replace(seen, instruction=told)
-            seam = pilot.drive(tick, observation, controller)
+            seam = yield from pilot.drive(tick, observation, controller)
             if seam is not None:
                 boundaries.append(seam)
                 if not math.isnan(pilot.confidence):
@@ -153,7 +190,7 @@ def rollout(
                 straying = world.detouring or (expert_from is not None and tick < expert_from)
                 frame = _frame(world, observation, text, straying)
         elif isinstance(pilot, _Expert) and ahead == 1:
-            pilot.drive(tick, None, controller)
+            yield from pilot.drive(tick, None, controller)
         command: Command = controller.step(tick, world.state())
         world.step(command)
         commands.append(np.array(command.position, dtype=np.float64))
@@ -173,6 +210,9 @@ def rollout(
     )
 
 
+_Driving = Generator[Ask, Any, int | None]
+
+
 class _Expert:
     """Feeds the expert's targets to the controller, `ahead` at a time."""
 
@@ -187,7 +227,8 @@ class _Expert:
     def looks_at(self, tick: int) -> bool:
         return False
 
-    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> int | None:
+    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> _Driving:
+        yield from ()  # it asks nobody
         actions = [self._next() for _ in range(self._ahead)]
         time = tick / self._hz
         controller.submit(ActionChunk(np.array(actions, dtype=np.float32), self._hz, tick, time, time))
@@ -201,7 +242,7 @@ class _Expert:
 
 
 class _PolicyPilot:
-    """Calls a policy's two halves at their rates and delivers what they make `delay` ticks later."""
+    """Asks for what a policy's two halves make, at their rates, and delivers it `delay` ticks later."""
 
     def __init__(
         self, policy: Policy, handover: Handover, seed: int, delay: int, plan_every: int, act_every: int
@@ -222,32 +263,32 @@ class _PolicyPilot:
     def plan_text(self) -> str:
         return self._plan.text if self._plan else ""
 
-    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> int | None:
+    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> _Driving:
         """Thinks where it is due; returns the tick at which a new chunk has its first say."""
         if observation is None:
             return None
         if tick % self._plan_every == 0:
-            self._coming.append((tick + self._delay, self._policy.plan(observation)))
+            self._coming.append((tick + self._delay, (yield Ask(observation))))
         while self._coming and (self._coming[0][0] <= tick or self._plan is None):
             self._plan = self._coming.pop(0)[1]  # the first chunk takes the first plan at once
         if tick % self._act_every or self._plan is None:
             return None
         if self._handover.waits and self._delay:
-            self._stop_and_think(tick, observation, self._plan, controller)
+            yield from self._stop_and_think(tick, observation, self._plan, controller)
         else:
             prefix = controller.committed(tick, self._delay if self._handover.prefix else 0)
-            chunk = self._policy.act(observation, self._plan, prefix)
+            chunk = yield Ask(observation, self._plan, prefix)
             controller.submit(chunk, tick + self._delay)
             self.confidence = chunk.confidence
         return tick + self._delay
 
     def _stop_and_think(
         self, tick: int, observation: Observation, plan: LatentPlan, controller: Controller
-    ) -> None:
+    ) -> Generator[Ask, Any, None]:
         """After the delay the arm executes a part of the chunk, and stands at its end for the next delay."""
         if tick:
             self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
-        chunk = self._policy.act(observation, plan, controller.committed(tick, 0))
+        chunk: ActionChunk = yield Ask(observation, plan, controller.committed(tick, 0))
         self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
         body = controller.embodiment

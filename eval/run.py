@@ -10,11 +10,12 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,16 +24,18 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.measures import Smoothness, smoothness
-from ideomotor.eval.rollout import rollout
+from ideomotor.eval.rollout import Ask, answered, episode
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.sequential import Stopping
 from ideomotor.eval.stored import LIST_FILE, ROWS_FILE
 from ideomotor.eval.suites import EpisodeSpec
+from ideomotor.eval.together import play_together
 from ideomotor.eval.workers import in_order
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
 
+GROUP = 3  # episodes that a process is given at a time, for each that it can have at once
 UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
 
 
@@ -91,6 +94,7 @@ def evaluate(
     pilot: Pilot,
     *,
     workers: int = 1,
+    batch: int = 1,
     ray: str = "",
     out: Path | None = None,
     resume: bool = False,
@@ -104,6 +108,8 @@ def evaluate(
         specs: the episodes; entries are the keys of the result and must not repeat.
         pilot: who drives.
         workers: processes; each has its own policy and its own GL context.
+        batch: episodes at once in each, with a policy, whose networks then run once for all of them; rounding
+            differs (see `together`).
         ray: address of a Ray cluster that runs the episodes instead, with the checkpoint under the same path.
         out: folder in which finished rows are kept, line by line; made if missing.
         resume: keep the rows already in `out` and run only what is missing.
@@ -135,8 +141,14 @@ def evaluate(
             replace_files({out / LIST_FILE: f"{listed}\n".encode()})
         # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
         missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
-        run = functools.partial(run_episode, pilot=pilot, film=film, fingerprint=fingerprint if ray else None)
-        new = in_order(run, missing, workers, ray)
+        how: dict[str, Any] = dict(pilot=pilot, film=film, fingerprint=fingerprint if ray else None)
+        if policy and batch > 1:
+            run = functools.partial(run_episodes, batch=batch, **how)
+            groups = in_order(run, _groups(missing, GROUP * batch), workers, ray)
+            new = (row for rows in groups for row in rows)
+            cleanup.callback(groups.close)
+        else:
+            new = in_order(functools.partial(run_episode, **how), missing, workers, ray)
         cleanup.callback(new.close)
         for spec in specs:
             if stopping.decided(spec):
@@ -153,30 +165,60 @@ def evaluate(
     return rows
 
 
+def _groups(specs: Iterator[EpisodeSpec], size: int) -> Iterator[list[EpisodeSpec]]:
+    while group := list(itertools.islice(specs, size)):
+        yield group
+
+
 def run_episode(
     spec: EpisodeSpec, pilot: Pilot, film: bool = False, fingerprint: str | None = None
 ) -> EpisodeRow:
     """Runs one episode of a suite in this process; UserError if the pilot here has another fingerprint."""
+    _check_same(pilot, fingerprint)
+    policy = pilot.load()
+    return answered(_played(spec, policy, pilot.robot, film), policy)
+
+
+def run_episodes(
+    specs: Sequence[EpisodeSpec], pilot: Pilot, film: bool, batch: int, fingerprint: str | None = None
+) -> list[EpisodeRow]:
+    """Runs episodes of a suite in this process, up to `batch` at once (see `together`)."""
+    _check_same(pilot, fingerprint)
+    policy = pilot.load()
+    assert policy is not None  # an expert has no networks
+    return play_together(
+        lambda number, own: _played(specs[number], own, pilot.robot, film), len(specs), policy, batch
+    )
+
+
+def _check_same(pilot: Pilot, fingerprint: str | None) -> None:
+    """UserError if the pilot here has another fingerprint."""
     if fingerprint is not None and fingerprint != _found_here(pilot):
         what, node = pilot.policy or pilot.robot, platform.node()
         raise UserError(f"policy: {what} is another one on {node} than where the evaluation was started")
+
+
+def _played(
+    spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool
+) -> Generator[Ask, Any, EpisodeRow]:
     try:
-        return _run_episode(spec, pilot, film)
+        return (yield from _play(spec, policy, robot, film))
     except Exception as error:
         error.add_note(f"in the episode {spec}")
         raise
 
 
-def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
-    from ideomotor.eval.film import Filmed
+def _play(
+    spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool
+) -> Generator[Ask, Any, EpisodeRow]:
+    from ideomotor.eval.film import Film
     from ideomotor.sim.external import open_world
 
-    embodiment = load_embodiment(pilot.robot)
+    embodiment = load_embodiment(robot)
     split = "train" if spec.phrasing == "train" else "heldout"
-    policy = pilot.load()
     if policy:
         policy.run_without(filter(None, spec.without.split("+")))
-    filmed = Filmed(policy) if policy and film else None
+    filmed = Film() if policy and film else None
     make_world = functools.partial(
         open_world,
         embodiment,
@@ -198,14 +240,15 @@ def _run_episode(spec: EpisodeSpec, pilot: Pilot, film: bool) -> EpisodeRow:
             world.close()
             world = make_world(instruction=told)
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
-        result = rollout(
+        talk = episode(
             world,
-            filmed or policy,
+            policy,
             delay_ticks=delay_ticks,
             handover=spec.handover,
             instruction=told,
             sensors=sensors_for(spec),
         )
+        result = yield from filmed.watch(talk) if filmed else talk
         smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
         if not embodiment.targets:
             smooth = UNKNOWN  # differences of deltas are not a motion

@@ -63,6 +63,11 @@ class Context:
     keys_values: list[tuple[torch.Tensor, torch.Tensor]]  # of every cross-attention
     summary: torch.Tensor  # (B, width) plan and state at a glance
 
+    def of(self, row: int) -> Context:
+        """One of the samples, as a batch of its own."""
+        one = slice(row, row + 1)
+        return Context([(k[one], v[one]) for k, v in self.keys_values], self.summary[one])
+
     def repeated(self, times: int) -> Context:
         """Each sample `times` times in a row."""
         pairs = [(k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for k, v in self.keys_values]

@@ -60,6 +60,11 @@ class Vision:
     keys_values: torch.Tensor  # (B, cells², 2 width) what the pointing head searches
     deep: tuple[torch.Tensor, ...] = ()  # (B, T, d) each: what deeper layers read
 
+    def of(self, row: int) -> Vision:
+        """One of the samples, as a batch of its own."""
+        one = slice(row, row + 1)
+        return Vision(self.tokens[one], self.keys_values[one], tuple(part[one] for part in self.deep))
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -41,6 +42,9 @@ class IdeomotorPolicy:
         interpreter, decoder, processor: as trained together.
         sampling: how chunks are drawn.
         confidence: how sure it is of a chunk, for when `tells_confidence` is set.
+
+    Attributes:
+        lacks: the senses that it runs without, see `run_without`.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class IdeomotorPolicy:
         self.decoder = decoder.eval()
         self.processor, self.sampling, self.confidence = processor, sampling, confidence
         self.tells_confidence = False  # costs time: chunks are compared with others that are not executed
-        self._lacks = frozenset(sampling.without)
+        self.lacks = frozenset(sampling.without)
         self.reset(0)
 
     @classmethod
@@ -88,9 +92,14 @@ class IdeomotorPolicy:
         senses, known = frozenset(senses), (*SENSES, *self.decoder.config.cameras)
         for name in sorted(senses.difference(known)):
             raise unknown_name("without", name, known)
-        self._lacks = senses | frozenset(self.sampling.without)
+        self.lacks = senses | frozenset(self.sampling.without)
 
-    @torch.inference_mode()
+    def beside(self) -> IdeomotorPolicy:
+        """Another one with the same networks and settings, for an episode of its own beside this one's."""
+        other = copy.copy(self)
+        other.reset(0)
+        return other
+
     def plan(self, observation: Observation, describe: bool | None = None) -> LatentPlan:
         """What to do, from the picture and the instruction.
 
@@ -99,42 +108,8 @@ class IdeomotorPolicy:
             describe: whether to write the readable plan anew; by default at the start of an episode, when
                 the words of the subtasks ahead have changed in two plans running, and as `sampling` says.
         """
-        config, observation = self.interpreter.config, self._sensed(observation)
-        if "early" in self._lacks:
-            observation = replace(observation, images={})
-        seen = [camera in observation.images for camera in config.cameras]
-        pixels = self._pixels(observation, config.cameras, config.image_size)
-        prompts = self.interpreter.prompts([observation.instruction], [seen])
-        vision = self.interpreter.see(pixels)
-        reading = self.interpreter.read(vision, prompts)
-        presence = reading.pointing.presence.sigmoid() * float(seen[0])  # points are in the first
-        tokens, progress = self.interpreter.plan_head(
-            reading.hidden, reading.meaning, reading.pointing.points, presence
-        )
-        every = self.sampling.describe_every
-        meant = frozenset((reading.words[0] > 0).nonzero().flatten().tolist())
-        if describe is None:
-            changed = meant == self._meant != self._told
-            describe = self._plans == 0 or changed or (every > 0 and self._plans % every == 0)
-        if describe:
-            self._text = self.interpreter.describe(vision, observation.instruction, seen)
-            self._told = meant
-        self._meant = meant
-        self._plans += 1
-        points = reading.pointing.points[0].clamp(0, 1).tolist()
-        return LatentPlan(
-            tokens=tokens[0].numpy(),
-            observed_at=observation.time,
-            text=self._text,
-            keypoints={
-                name: (config.cameras[0], u, v)
-                for name, (u, v), there in zip(config.names, points, presence[0].tolist(), strict=True)
-                if there > 0.5
-            },
-            progress=float(progress.sigmoid()),
-        )
+        return plans([self], [observation], describe)[0]
 
-    @torch.inference_mode()
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
         """The next chunk; its first d commands are `prefix`, unchanged.
 
@@ -143,49 +118,33 @@ class IdeomotorPolicy:
             plan: the newest plan, of this or an earlier moment.
             prefix: (d, A) commands already committed from this tick on.
         """
-        config, body, lacks = self.decoder.config, self.processor.embodiment, self._lacks
-        observation = self._sensed(observation)
-        if "vision" in lacks:
-            observation = replace(observation, images={})
-        state = np.asarray(observation.state, float)
-        normal = torch.from_numpy(self.processor.state(state)).unsqueeze(0)
+        return chunks([self], [observation], [plan], [prefix])[0]
+
+    def _wants_text(self, meant: frozenset[int], asked: bool | None) -> bool:
+        """Whether the readable plan is to be written anew, where the words ahead are now `meant`."""
+        every = self.sampling.describe_every
+        changed = meant == self._meant != self._told
+        wants = self._plans == 0 or changed or (every > 0 and self._plans % every == 0)
+        return wants if asked is None else asked
+
+    def _committed(self, prefix: np.ndarray) -> np.ndarray:
+        """(d, A) float32. UserError if there is nothing left to decide."""
+        horizon = self.decoder.config.horizon
         prefix = np.asarray(prefix, np.float32).reshape(-1, len(self.processor.joints))
-        if len(prefix) >= config.horizon:
-            raise UserError(
-                f"prefix: {len(prefix)} commands, expected fewer than the chunk's {config.horizon}"
-            )
-        tick = round(observation.time * self.processor.control_hz)
+        if len(prefix) >= horizon:
+            raise UserError(f"prefix: {len(prefix)} commands, expected fewer than the chunk's {horizon}")
+        return prefix
+
+    def _finished(self, sampled: np.ndarray, prefix: np.ndarray, tick: int, state: np.ndarray) -> np.ndarray:
+        """(H, A) commands of a sampled chunk: in the robot's units, smoothed behind what is committed."""
         history, known = self._history(tick, state)
-        inputs = DecoderInputs(
-            plan=torch.from_numpy(np.asarray(plan.tokens, np.float32)).unsqueeze(0),
-            has_plan=torch.tensor([float("plan" not in lacks)]),
-            pixels=self._pixels(observation, config.cameras, config.image_size),
-            has_camera=torch.tensor([[float(camera in observation.images) for camera in config.cameras]]),
-            state=normal,
-            has_state=torch.tensor([float("state" not in lacks)]),
-            history=torch.from_numpy(self.processor.history(history, state)).unsqueeze(0),
-            has_history=torch.tensor([float(known and self.sampling.history)]),
-        )
-        given = torch.from_numpy(self.processor.relative(prefix, state)).unsqueeze(0)
-        joints = len(self.processor.joints)
-        noise = source_noise(1, config.horizon, joints, self.sampling.noise_knots, self._generator)
-        context = self.decoder.context(body, inputs)
-        sampled = self._sampled(context, given, noise)
-        chunk = self.processor.absolute(sampled[0].numpy(), state)
-        free = chunk[len(prefix) :]
+        free = self.processor.absolute(sampled, state)[len(prefix) :]
         if self.sampling.smoothing > 0:
             before = np.concatenate([history if known else self._still(state, ORDER), prefix])[-ORDER:]
             free = smooth(free, before, self.sampling.smoothing)
         actions = np.concatenate([prefix, free.astype(np.float32)])
         self._remember(tick, history, actions)
-        return ActionChunk(
-            actions=actions,
-            hz=float(self.processor.control_hz),
-            starts_at=tick,
-            observed_at=observation.time,
-            plan_observed_at=plan.observed_at,
-            confidence=self._confidence(context, given, sampled) if self.tells_confidence else nan,
-        )
+        return actions
 
     def _sampled(self, context: Context, prefix: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         how = self.sampling
@@ -202,10 +161,10 @@ class IdeomotorPolicy:
 
     def _sensed(self, observation: Observation) -> Observation:
         """Without the cameras and the words that it is run without."""
-        if not self._lacks:
+        if not self.lacks:
             return observation
-        images = {name: image for name, image in observation.images.items() if name not in self._lacks}
-        words = "" if "language" in self._lacks else observation.instruction
+        images = {name: image for name, image in observation.images.items() if name not in self.lacks}
+        words = "" if "language" in self.lacks else observation.instruction
         return replace(observation, images=images, instruction=words)
 
     def _history(self, tick: int, state: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -238,3 +197,115 @@ class IdeomotorPolicy:
             for camera in cameras
         ]
         return to_pixels(np.stack(frames)).unsqueeze(0)
+
+
+@torch.inference_mode()
+def plans(
+    policies: Sequence[IdeomotorPolicy], observations: Sequence[Observation], describe: bool | None = None
+) -> list[LatentPlan]:
+    """What the policies of several episodes plan, in one batch: of the same networks (`beside`) and senses.
+
+    A batch of one is what `IdeomotorPolicy.plan` does; in others float32 rounds otherwise (about 1e-6).
+
+    Args:
+        policies, observations: one of each for every episode.
+        describe: as in `IdeomotorPolicy.plan`.
+    """
+    interpreter, lacks = policies[0].interpreter, policies[0].lacks
+    config = interpreter.config
+    observations = [policies[0]._sensed(observation) for observation in observations]
+    if "early" in lacks:
+        observations = [replace(observation, images={}) for observation in observations]
+    seen = [[camera in observation.images for camera in config.cameras] for observation in observations]
+    pixels = [policies[0]._pixels(o, config.cameras, config.image_size) for o in observations]
+    prompts = interpreter.prompts([observation.instruction for observation in observations], seen)
+    vision = interpreter.see(torch.cat(pixels))
+    reading = interpreter.read(vision, prompts)
+    first = torch.tensor([[float(cameras[0])] for cameras in seen])  # the camera that points are in
+    presence = reading.pointing.presence.sigmoid() * first
+    tokens, progress = interpreter.plan_head(
+        reading.hidden, reading.meaning, reading.pointing.points, presence
+    )
+    made = []
+    for row, (policy, observation) in enumerate(zip(policies, observations, strict=True)):
+        meant = frozenset((reading.words[row] > 0).nonzero().flatten().tolist())
+        if policy._wants_text(meant, describe):
+            policy._text = interpreter.describe(vision.of(row), observation.instruction, seen[row])
+            policy._told = meant
+        policy._meant = meant
+        policy._plans += 1
+        points = reading.pointing.points[row].clamp(0, 1).tolist()
+        there = zip(config.names, points, presence[row].tolist(), strict=True)
+        made.append(
+            LatentPlan(
+                tokens=tokens[row].numpy(),
+                observed_at=observation.time,
+                text=policy._text,
+                keypoints={name: (config.cameras[0], u, v) for name, (u, v), share in there if share > 0.5},
+                progress=float(progress[row].sigmoid()),
+            )
+        )
+    return made
+
+
+@torch.inference_mode()
+def chunks(
+    policies: Sequence[IdeomotorPolicy],
+    observations: Sequence[Observation],
+    latent: Sequence[LatentPlan],
+    prefixes: Sequence[np.ndarray],
+) -> list[ActionChunk]:
+    """The next chunks of several episodes, as `plans`.
+
+    Args:
+        policies, observations, latent, prefixes: one of each for every episode, prefixes of one length.
+    """
+    decoder, processor, lacks = policies[0].decoder, policies[0].processor, policies[0].lacks
+    config, body, how = decoder.config, processor.embodiment, policies[0].sampling
+    observations = [policies[0]._sensed(observation) for observation in observations]
+    if "vision" in lacks:
+        observations = [replace(observation, images={}) for observation in observations]
+    states = [np.asarray(observation.state, float) for observation in observations]
+    given = [policy._committed(prefix) for policy, prefix in zip(policies, prefixes, strict=True)]
+    ticks = [round(observation.time * processor.control_hz) for observation in observations]
+    told = [p._history(tick, state) for p, tick, state in zip(policies, ticks, states, strict=True)]
+    count = len(policies)
+    inputs = DecoderInputs(
+        plan=_stacked(np.asarray(plan.tokens, np.float32) for plan in latent),
+        has_plan=torch.full((count,), float("plan" not in lacks)),
+        pixels=torch.cat([policies[0]._pixels(o, config.cameras, config.image_size) for o in observations]),
+        has_camera=torch.tensor([[float(c in o.images) for c in config.cameras] for o in observations]),
+        state=_stacked(processor.state(state) for state in states),
+        has_state=torch.full((count,), float("state" not in lacks)),
+        history=_stacked(
+            processor.history(sent, state) for (sent, _), state in zip(told, states, strict=True)
+        ),
+        has_history=torch.tensor([float(known and how.history) for _, known in told]),
+    )
+    committed = _stacked(processor.relative(p, state) for p, state in zip(given, states, strict=True))
+    joints = len(processor.joints)
+    noise = [source_noise(1, config.horizon, joints, how.noise_knots, p._generator) for p in policies]
+    context = decoder.context(body, inputs)
+    sampled = policies[0]._sampled(context, committed, torch.cat(noise))
+    made = []
+    for row, (policy, observation) in enumerate(zip(policies, observations, strict=True)):
+        sure = nan
+        if policy.tells_confidence:
+            one = slice(row, row + 1)
+            sure = policy._confidence(context.of(row), committed[one], sampled[one])
+        made.append(
+            ActionChunk(
+                actions=policy._finished(sampled[row].numpy(), given[row], ticks[row], states[row]),
+                hz=float(processor.control_hz),
+                starts_at=ticks[row],
+                observed_at=observation.time,
+                plan_observed_at=latent[row].observed_at,
+                confidence=sure,
+            )
+        )
+    return made
+
+
+def _stacked(rows: Iterable[np.ndarray]) -> torch.Tensor:
+    """(B, …) of B arrays."""
+    return torch.from_numpy(np.stack(list(rows)))

@@ -8,8 +8,8 @@ from PIL import Image
 
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.eval import film
-from ideomotor.eval.film import Filmed, Strips, subtask_kind
-from ideomotor.eval.rollout import rollout
+from ideomotor.eval.film import Film, Strips, subtask_kind
+from ideomotor.eval.rollout import answered, episode, rollout
 from ideomotor.eval.run import EpisodeRow
 from ideomotor.eval.suites import EpisodeSpec, suite
 from ideomotor.sim.world import World
@@ -38,8 +38,9 @@ def picture(jpeg: bytes) -> np.ndarray:
 
 def test_a_filmed_episode_ends_as_it_would_and_shows_its_beginning_and_end():
     worlds = [World("reach", 3) for _ in range(2)]
-    filmed = Filmed(Wave())
-    plain, shown = (rollout(world, p) for world, p in zip(worlds, (Wave(), filmed), strict=True))
+    filmed, wave = Film(), Wave()
+    plain = rollout(worlds[0], Wave())
+    shown = answered(filmed.watch(episode(worlds[1], wave)), wave)
     np.testing.assert_array_equal(plain.commands, shown.commands)
     assert (plain.success, plain.seconds, plain.interventions) == (
         shown.success,
@@ -61,13 +62,13 @@ def observed(time: float, **images: np.ndarray) -> Observation:
 
 
 def test_pictures_are_small_copies_of_one_camera_each_half_second():
-    filmed = Filmed(Wave())
+    filmed = Film()
     assert filmed.strip() == b""
     wide = np.zeros((192, 384, 3), np.uint8)
     for number in range(40):
         wide[:] = 6 * number  # the renderer's own buffer, say
         images = {"wrist": wide} if number == 20 else {"front": wide, "wrist": wide * 0}
-        filmed.plan(observed(number / 10, **images))
+        filmed.look(observed(number / 10, **images))
     strip = picture(filmed.strip())
     assert strip.shape == (96, 6 * 192 + 5 * film.GAP, 3)
     levels = [int(strip[:, at + 20 : at + 150].mean()) for at in range(0, 6 * 194, 194)]

@@ -9,7 +9,7 @@ import torch
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.confidence import ConfidenceConfig, agreement
-from ideomotor.vla.policy import SENSES, IdeomotorPolicy
+from ideomotor.vla.policy import SENSES, IdeomotorPolicy, chunks, plans
 
 
 @pytest.mark.parametrize("cameras", [(), ("front",), ("wrist",), ("front", "wrist")])
@@ -143,6 +143,40 @@ def test_a_policy_trained_without_a_sense_never_uses_it(
     trained.run_without(["state"])
     policy.run_without(["state", "vision"])
     assert np.array_equal(acted(trained), acted(policy))
+
+
+def test_a_batch_of_episodes_is_what_each_is_alone(policy: IdeomotorPolicy, observation: Observation) -> None:
+    seen = [
+        observation,
+        replace(observation, instruction="put the blue ball into the bowl", time=1.0),
+        replace(observation, images={"wrist": observation.images["wrist"]}, state=-observation.state),
+    ]
+    policy.tells_confidence = True
+
+    def lanes() -> list[IdeomotorPolicy]:
+        found = [policy.beside() for _ in seen]
+        for seed, lane in enumerate(found):
+            lane.reset(seed)
+        return found
+
+    alone, together = lanes(), lanes()
+    for _ in range(2):  # the second chunk continues the first
+        planned = [lane.plan(one) for lane, one in zip(alone, seen, strict=True)]
+        for one, other in zip(planned, plans(together, seen), strict=True):
+            np.testing.assert_allclose(other.tokens, one.tokens, atol=1e-5)
+            assert (other.text, other.observed_at, set(other.keypoints)) == (
+                one.text,
+                one.observed_at,
+                set(one.keypoints),
+            )
+            assert other.progress == pytest.approx(one.progress, abs=1e-5)
+        prefixes = [np.tile(one.state, (5, 1)) for one in seen]
+        acted = [lane.act(*rest) for lane, *rest in zip(alone, seen, planned, prefixes, strict=True)]
+        for one, other in zip(acted, chunks(together, seen, planned, prefixes), strict=True):
+            np.testing.assert_allclose(other.actions, one.actions, atol=1e-5)
+            assert other.confidence == pytest.approx(one.confidence, abs=1e-4)
+            assert (other.starts_at, other.plan_observed_at) == (one.starts_at, one.plan_observed_at)
+        assert not np.allclose(acted[0].actions, acted[1].actions, atol=1e-3)
 
 
 def test_an_unknown_sense_is_refused(policy: IdeomotorPolicy) -> None:
