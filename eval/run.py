@@ -10,12 +10,11 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import itertools
 import json
 import math
 import os
 import platform
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +28,12 @@ from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.sequential import Stopping
 from ideomotor.eval.stored import LIST_FILE, ROWS_FILE
 from ideomotor.eval.suites import EpisodeSpec
-from ideomotor.eval.together import play_together
-from ideomotor.eval.workers import in_order
+from ideomotor.eval.together import GROUP, play_together
+from ideomotor.eval.workers import in_order, in_order_grouped
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
 
-GROUP = 3  # episodes that a process is given at a time, for each that it can have at once
 UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
 
 
@@ -144,9 +142,7 @@ def evaluate(
         how: dict[str, Any] = dict(pilot=pilot, film=film, fingerprint=fingerprint if ray else None)
         if policy and batch > 1:
             run = functools.partial(run_episodes, batch=batch, **how)
-            groups = in_order(run, _groups(missing, GROUP * batch), workers, ray)
-            new = (row for rows in groups for row in rows)
-            cleanup.callback(groups.close)
+            new = in_order_grouped(run, missing, GROUP * batch, workers, ray)
         else:
             new = in_order(functools.partial(run_episode, **how), missing, workers, ray)
         cleanup.callback(new.close)
@@ -163,11 +159,6 @@ def evaluate(
                 on_row(row)
             rows.append(dataclasses.replace(row, film=b""))  # thousands of failures would fill the memory
     return rows
-
-
-def _groups(specs: Iterator[EpisodeSpec], size: int) -> Iterator[list[EpisodeSpec]]:
-    while group := list(itertools.islice(specs, size)):
-        yield group
 
 
 def run_episode(

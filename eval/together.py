@@ -18,6 +18,7 @@ from ideomotor.eval.rollout import Ask, Result
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
 
+GROUP = 3  # episodes that a process is given at a time, for each that it may have at once
 Played = Generator[Ask, Any, Result]  # is sent a LatentPlan or an ActionChunk, whichever it asked for
 
 

@@ -11,8 +11,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
+from itertools import islice
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -60,6 +62,24 @@ def in_order(
             for process in multiprocessing.active_children():
                 process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_order_grouped(
+    function: Callable[[Sequence[Job]], Sequence[Result]],
+    jobs: Iterable[Job],
+    size: int,
+    workers: int,
+    ray: str = "",
+) -> Generator[Result]:
+    """As `in_order`, for a function of up to `size` jobs at a time that returns a result for each."""
+    with closing(in_order(function, _groups(iter(jobs), size), workers, ray)) as groups:
+        for results in groups:
+            yield from results
+
+
+def _groups(jobs: Iterator[Job], size: int) -> Iterator[list[Job]]:
+    while group := list(islice(jobs, size)):
+        yield group
 
 
 def _submit_shielded(

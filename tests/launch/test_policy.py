@@ -58,6 +58,10 @@ def test_demonstrations_go_on_from_where_a_policy_stopped(trained, ideomotor, in
     home = load_embodiment("so101").home_position
     starts = [Dataset(out).columns(episode)["observation.state"][0] for episode in range(2)]
     assert max(np.abs(start - home).max() for start in starts) > 0.15  # an expert alone begins at home
+    two = in_process(
+        *arguments, "--out", tmp_path / "two", "--policy", trained[0], "--batch", 2, "--json", "-"
+    ).json
+    assert two["episodes"] == 2 and abs(two["frames"] - summary["frames"]) <= 2
     in_process(*arguments, "--out", out, "--resume").assert_refused("policy", str(trained[0]))
 
 

@@ -64,7 +64,7 @@ def test_an_error_is_raised_as_it_was_at_its_jobs_turn(cluster):
 
 
 def test_an_evaluation_gives_the_same_json_although_a_node_goes_and_another_comes(cluster, tmp_path):
-    specs = suite("builtin", ["reach", "press"], 7, 1_000_000)
+    specs = suite("builtin", ["reach", "press"], 5, 1_000_000)
     seen = []
 
     def on_row(row) -> None:
@@ -84,7 +84,7 @@ def test_an_evaluation_gives_the_same_json_although_a_node_goes_and_another_come
 def test_a_recording_has_the_same_bytes(cluster, ideomotor, tmp_path):
     recordings = []
     for name, more in (("here", ()), ("ray", ("--ray", cluster.address))):
-        done = ideomotor("record", "reach", "--episodes", 3, "--out", tmp_path / name, *more)
+        done = ideomotor("record", "reach", "--episodes", 2, "--out", tmp_path / name, *more)
         assert done.returncode == 0, done.stderr
         files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
         recordings.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
