@@ -49,3 +49,4 @@ class ControlReport:
     plan_age_s: np.ndarray  # (m,)
     commands: np.ndarray  # (n, A) as sent [rad or m]
     boundaries: list[int] = field(default_factory=list)  # rows of `commands` at which a new chunk took over
+    ran: np.ndarray | None = None  # (n,) bool, rows of `commands` that were chunks'; None: all

@@ -61,6 +61,7 @@ class ControlTick:
         self._commands = np.zeros((RECORDED_TICKS, len(embodiment.joints)))
         self._ages_s = np.full((RECORDED_TICKS, 2), np.nan)  # of chunk and plan
         self._new_chunk = np.zeros(RECORDED_TICKS, dtype=bool)
+        self._ran = np.zeros(RECORDED_TICKS, dtype=bool)
         self.controller.reset(self._state)
         self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
 
@@ -109,6 +110,7 @@ class ControlTick:
             plan_age_s=ages[:, 1],
             commands=self._commands[order],
             boundaries=[int(row) for row in np.flatnonzero(self._new_chunk[order])],
+            ran=self._ran[order],
         )
 
     def close(self) -> None:
@@ -202,6 +204,7 @@ class ControlTick:
         slot = tick % RECORDED_TICKS
         self._ages_s[slot] = np.nan
         self._new_chunk[slot] = False
+        self._ran[slot] = self.ladder.stage is Stage.RUN
         if self.ladder.stage is not Stage.RUN:
             command = self.controller.follow(tick, self._state, self.ladder.target())
         else:

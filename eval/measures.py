@@ -106,23 +106,32 @@ class Smoothness:
         return self.boundary_jerk / self.interior_jerk if self.interior_jerk > 0 else float("nan")
 
 
-def smoothness(commands: np.ndarray, boundaries: list[int], hz: float) -> Smoothness:
+def smoothness(
+    commands: np.ndarray, boundaries: list[int], hz: float, counted: np.ndarray | None = None
+) -> Smoothness:
     """Measures executed commands.
 
     Args:
         commands: (T, A) executed commands, one row a tick [rad or m].
         boundaries: ticks at which a new chunk's first command was executed.
         hz: commands a second.
+        counted: (T,) bool, which ticks executed a chunk; others, on the way home say, would dilute the jerk
+            inside chunks. All by default.
 
     Returns:
         Values are NaN where there is nothing to take them from.
     """
     jerk = np.diff(commands, n=3, axis=0) * hz**3  # (T - 3, A), row i uses ticks i .. i + 3
+    inside = np.ones(len(jerk), dtype=bool)
+    for i in range(4 if counted is not None else 0):
+        inside &= counted[i : len(jerk) + i]
     straddles = np.zeros(len(jerk), dtype=bool)
     for tick in boundaries:
         straddles[max(tick - 3, 0) : max(tick, 0)] = True
     steps = [float(np.abs(commands[t] - commands[t - 1]).max()) for t in boundaries if 0 < t < len(commands)]
-    return Smoothness(_rms(jerk[straddles]), _rms(jerk[~straddles]), max(steps, default=float("nan")))
+    return Smoothness(
+        _rms(jerk[straddles & inside]), _rms(jerk[~straddles & inside]), max(steps, default=float("nan"))
+    )
 
 
 def jerk_ratio(commands: np.ndarray, boundaries: list[int]) -> float:

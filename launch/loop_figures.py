@@ -25,7 +25,7 @@ def figures(
         floor_us: (n,) lateness of the empty loop beside it [µs]; None if there was none.
         floor_missed: deadlines that the empty loop missed.
     """
-    smooth = smoothness(report.commands, report.boundaries, hz)
+    smooth = smoothness(report.commands, report.boundaries, hz, report.ran)
     return {
         "achieved_hz": report.achieved_hz,
         "ticks": report.ticks,

@@ -203,8 +203,11 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
     bench.run(30)
     assert bench.stage is Stage.RUN and bench.control.faults == []
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position, atol=1e-6)
+    on_the_way = bench.tick - 30
     bench.feeding = True
     bench.run(60)
+    ran = bench.control.report("", fifo=False).ran
+    assert ran is not None and ran[:60].all() and not ran[60:on_the_way].any() and ran[on_the_way:].all()
     expected = ROBOT.home_position[0] + 0.2 * np.sin(np.pi * (bench.tick - 1) / HZ)
     assert bench.stage is Stage.RUN and bench.servos.position[0] == pytest.approx(expected, abs=1e-3)
 

@@ -72,6 +72,18 @@ def test_jerk_ratio_sees_a_kink_at_a_boundary_only():
     assert math.isnan(jerk_ratio(np.zeros((50, 2)), [20]))
 
 
+def test_ticks_that_no_chunk_commanded_do_not_count():
+    rng = np.random.default_rng(0)
+    moving, still = rng.normal(0, 1e-3, (80, 2)).cumsum(0), np.zeros((200, 2))
+    alone = smoothness(moving, [40], 120.0)
+    ran = np.arange(280) < 80
+    commands = np.concatenate([moving, still + moving[-1]])
+    both = smoothness(commands, [40], 120.0, ran)
+    assert both.interior_jerk == pytest.approx(alone.interior_jerk)
+    assert both.boundary_jerk == pytest.approx(alone.boundary_jerk)
+    assert smoothness(commands, [40], 120.0).interior_jerk < both.interior_jerk
+
+
 def test_smoothness_is_in_units_of_the_joints():
     """x = t³: a jerk of 6 everywhere. One command moved by 0.01 at a boundary adds 0.01 hz³ (1, -2, 1)."""
     hz = 100.0
