@@ -207,18 +207,16 @@ def recorded_questions(
     count: int,
     cameras: tuple[str, ...] = ("front",),
 ) -> tuple[np.ndarray, list[bool], list[Question]]:
-    """Random recorded frames of these rows with their instructions, of each dataset in its share.
+    """Random recorded frames of these rows, each with its own instruction.
 
     Returns:
         Pictures (count, cameras, H, W, 3) uint8, black where the data lacks a camera; which cameras it has
         (another one stands in for a front camera that it lacks); and a question each.
     """
-    starts = np.cumsum([0, *loader.sizes])
-    shares = [
-        loader.shares[np.searchsorted(starts, rows.start)] if loader.shares else len(rows) for rows in rows_of
-    ]
-    which = rng.choice(len(rows_of), count, p=np.array(shares) / sum(shares))
-    rows = np.array([rows_of[k].start + rng.integers(len(rows_of[k])) for k in which])
+    ends = np.cumsum([len(rows) for rows in rows_of])
+    drawn = rng.integers(0, ends[-1], count)
+    which = np.searchsorted(ends, drawn, side="right")
+    rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, drawn, strict=True)])
     zeros = np.zeros(count, np.int64)
     batch = loader.windows(rows, zeros, zeros)
     points = batch["keypoints"].reshape(count, 2, 3)

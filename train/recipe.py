@@ -72,7 +72,7 @@ class PolicyRecipe:
     blur: float = 0.0  # share of the decoder's pictures that are out of focus
     drop: float = 0.0  # share of the decoder's pictures that are lost: mid-grey
     every: int = 1  # only every so many frames of an episode are used, as starts of windows and for plans
-    weights: tuple[float, ...] = ()  # relative share of each dataset, in stage 1 too; by their rows if empty
+    weights: tuple[float, ...] = ()  # relative number of windows of each dataset; by their rows if empty
     select: SelectionSettings = field(default_factory=SelectionSettings)
 
 
