@@ -123,8 +123,9 @@ def smoothness(
     """
     jerk = np.diff(commands, n=3, axis=0) * hz**3  # (T - 3, A), row i uses ticks i .. i + 3
     inside = np.ones(len(jerk), dtype=bool)
-    for i in range(4 if counted is not None else 0):
-        inside &= counted[i : len(jerk) + i]
+    if counted is not None:
+        for i in range(4):
+            inside &= counted[i : len(jerk) + i]
     straddles = np.zeros(len(jerk), dtype=bool)
     for tick in boundaries:
         straddles[max(tick - 3, 0) : max(tick, 0)] = True
