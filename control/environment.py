@@ -42,6 +42,8 @@ class Environment:
     task_option: str = ""  # keyword of `gymnasium.make` that a task's name is given by; empty: there is one
     options: Mapping[str, Any] = field(default_factory=dict)  # further keywords
     expert: str = ""  # "MODULE:FUNCTION", see `sim.external.Expert`; empty: nobody shows how it is done
+    points: str = ""  # "MODULE:FUNCTION", see `sim.external.Points`; empty: nobody tells where things are
+    act_frames: int = 4  # camera frames between a policy's chunks
     needs: str = ""  # what to do when its module is not installed
     tasks: tuple[EnvironmentTask, ...] = ()
 
@@ -63,15 +65,17 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
     Raises:
         UserError: a field that is missing, misspelt or of the wrong kind.
     """
-    texts = ("state", "task_option", "expert", "needs")
+    texts = ("state", "task_option", "expert", "points", "needs")
     fields = section.record(
-        ("make", "max_steps", "success", "images", "tasks"), (*texts, "at_least", "columns", "options")
+        ("make", "max_steps", "success", "images", "tasks"),
+        (*texts, "at_least", "columns", "options", "act_frames"),
     )
     images = fields["images"].record(cameras)
     if "options" in fields and not isinstance(fields["options"].value, dict):
         raise fields["options"].fail("a mapping of keywords")
-    if "expert" in fields and not FUNCTION.fullmatch(fields["expert"].text()):
-        raise fields["expert"].fail("MODULE:FUNCTION")
+    for name in {"expert", "points"} & set(fields):
+        if not FUNCTION.fullmatch(fields[name].text()):
+            raise fields[name].fail("MODULE:FUNCTION")
     tasks = fields["tasks"].named(_task)
     if not tasks or (len(tasks) > 1 and "task_option" not in fields):
         raise fields["tasks"].fail("at least one task, and task_option to tell several apart")
@@ -82,6 +86,7 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
         success=fields["success"].text(),
         at_least=fields["at_least"].number() if "at_least" in fields else 1.0,
         images={name: where.text() for name, where in images.items()},
+        act_frames=fields["act_frames"].integer(0, 1000) if "act_frames" in fields else 4,
         columns=tuple(item.integer(-1, 100_000) for item in columns),
         options=dict(fields["options"].value) if "options" in fields else {},
         tasks=tasks,

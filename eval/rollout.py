@@ -124,7 +124,8 @@ def episode(
             used from tick t + delay_ticks on, and the next one is not begun before.
         handover: how a chunk takes over from the one before, a key of `control.handover.HANDOVERS`.
         plan_every: ticks between plans, a multiple of a frame's; by default three frames.
-        act_every: ticks between chunks, a multiple of a frame's; by default four frames.
+        act_every: ticks between chunks, a multiple of a frame's; by default four frames, or what the file of
+            somebody else's environment says.
         instruction: what the policy is told, where that differs from what success is judged by.
         expert_noise: disturbance of the expert, passed to `World.expert`.
         expert_from: tick, a multiple of a frame's, from which the expert takes over from the policy; the time
@@ -138,7 +139,8 @@ def episode(
     """
     frame_ticks = world.embodiment.frame_ticks
     plan_every = PLAN_FRAMES * frame_ticks if plan_every is None else plan_every
-    act_every = ACT_FRAMES * frame_ticks if act_every is None else act_every
+    where = world.embodiment.environment
+    act_every = (where.act_frames if where else ACT_FRAMES) * frame_ticks if act_every is None else act_every
     if plan_every % frame_ticks or act_every % frame_ticks:
         raise ValueError(f"plan_every and act_every must be multiples of {frame_ticks} ticks")
     ahead = 1 if world.embodiment.environment else frame_ticks  # targets that an expert gives at a time

@@ -54,7 +54,8 @@ class RecordOptions:
     """how much of the scene's look and physics varies with the seed"""
 
     noise: Annotated[float, tyro.conf.arg(metavar="P")] = 0.0
-    """probability that a demonstration starts from a wrong pose, so that it shows a recovery"""
+    """probability that a demonstration starts from a wrong pose, so that it shows a recovery; with --env: how
+    much of the commands' range disturbs them, at most"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """a policy that drives until a random moment; the expert's way on from there is the demonstration"""

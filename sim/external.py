@@ -25,6 +25,9 @@ from ideomotor.sim.world import World
 
 Act = Callable[[Any], np.ndarray]  # observation of the environment -> (A,) command
 Expert = Callable[[Any], Act]  # the environment, reset -> how to act in it
+# the environment -> where the first camera sees "target" and "place", or one of them: (u, v) in [0, 1]
+Points = Callable[[Any], dict[str, tuple[float, float]]]
+DISTURBED_FOR = 0.1  # [s] correlation time of what disturbs an expert
 
 
 class ExternalWorld:
@@ -49,6 +52,7 @@ class ExternalWorld:
         self.instruction = instruction or self.task.instruction
         self.env = make_environment(embodiment, task)
         self.tick, self.success = 0, False
+        self._disturbance: Iterator[np.ndarray] | None = None
         try:
             self._seen, _ = self.env.reset(seed=seed)
             self._state()
@@ -95,7 +99,10 @@ class ExternalWorld:
 
     def step(self, command: Command) -> None:
         """Moves time on by one step of the environment."""
-        self._seen, _, _, _, info = self.env.step(command.position.astype(self._space.dtype))
+        position = command.position
+        if self._disturbance is not None:
+            position = np.clip(position + next(self._disturbance), self._space.low, self._space.high)
+        self._seen, _, _, _, info = self.env.step(position.astype(self._space.dtype))
         self.tick += 1
         reached = float(np.asarray(found(info, self.where.success, "success", "info")))
         self.success = self.success or reached >= self.where.at_least
@@ -103,16 +110,18 @@ class ExternalWorld:
     def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
         """What the scripted expert does in the present state, (A,), each time anew.
 
+        Args:
+            noise: how much of the commands' range disturbs what is carried out, see `disturbance`. What the
+                expert wants is not changed: it shows the way back (DART, Laskey et al., arXiv 1703.09327).
+
         Raises:
-            UserError: there is none, or it is asked for detours.
+            UserError: there is none.
         """
         if not self.where.expert:
             raise UserError(f"expert: {self.embodiment.name} has none, its file names no environment.expert")
         if noise:
-            raise UserError(
-                f"noise: got {noise}, expected 0: experts of {self.embodiment.name} go no detours"
-            )
-        act = expert_of(self.where)(self.env.unwrapped)
+            self._disturbance = disturbance(self.embodiment, self._space, noise, self.seed)
+        act: Act = named(self.where.expert, "expert")(self.env.unwrapped)
         while True:
             yield np.asarray(act(self._seen), dtype=np.float64)
 
@@ -135,12 +144,16 @@ class ExternalWorld:
         return f"now: {self.subtask()}. next: hold still."
 
     def referred(self) -> dict[str, np.ndarray]:
-        """Nobody tells where things are."""
+        """Nobody tells where in the room things are."""
         return {}
 
     def keypoints(self) -> dict[str, tuple[str, float, float]]:
-        """Nor where a camera sees them."""
-        return {}
+        """Where the first camera sees them, if the file names somebody who knows."""
+        if not self.where.points:
+            return {}
+        tell: Points = named(self.where.points, "points")
+        camera = self.embodiment.cameras[0].name
+        return {name: (camera, u, v) for name, (u, v) in tell(self.env.unwrapped).items()}
 
     def alternative_instruction(self) -> str | None:
         """Another thing to do in this scene: none is known."""
@@ -247,14 +260,30 @@ def _arrays(value: Any) -> Iterator[bytes]:
         yield value.tobytes()
 
 
-def expert_of(where: Environment) -> Expert:
-    """The function that the file names. UserError where there is no such one."""
-    module, name = where.expert.split(":")
+def disturbance(
+    embodiment: Embodiment, space: gymnasium.spaces.Box, noise: float, seed: int
+) -> Iterator[np.ndarray]:
+    """What is added to the commands of one episode, (A,) each: it wanders about zero, grippers apart.
+
+    Its standard deviation is drawn once, up to `noise` of half the commands' range.
+    """
+    rng = np.random.default_rng([seed, 13])
+    moving = np.array([joint not in embodiment.grippers for joint in embodiment.joint_names])
+    spread = moving * rng.uniform(0.0, noise) * (space.high - space.low) / 2
+    kept = np.exp(-1.0 / (DISTURBED_FOR * embodiment.control_hz))
+    value = rng.normal(size=len(spread))
+    while True:
+        yield spread * value
+        value = kept * value + np.sqrt(1 - kept**2) * rng.normal(size=len(spread))
+
+
+def named(function: str, field: str) -> Any:
+    """The function that the file names, "MODULE:FUNCTION". UserError where there is no such one."""
+    module, name = function.split(":")
     try:
-        expert = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"environment.expert: {where.expert!r}: {error}") from None
-    return expert
+        raise UserError(f"environment.{field}: {function!r}: {error}") from None
 
 
 def found(values: Any, path: str, field: str, of: str = "the observation") -> Any:

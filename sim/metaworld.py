@@ -26,6 +26,7 @@ import numpy as np
 
 from ideomotor.control.errors import unknown_name
 from ideomotor.sim.render import Renderer, backend, make_renderer
+from ideomotor.sim.world import project
 
 CAMERA = "corner2"
 CAMERA_POSITION = (0.75, 0.075, 0.7)  # [m]
@@ -88,6 +89,8 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         super().reset(seed=seed)
         self.inner.seed(int(self.np_random.integers(2**31)))
         seen, _ = self.inner.reset()
+        # Goals and furniture have just been moved; pictures would show them where they were until a step.
+        mujoco.mj_kinematics(self.inner.model, self.inner.data)
         return _observation(seen), {"success": 0.0}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -118,6 +121,17 @@ def expert(env: MetaWorldEnv) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
             return np.clip(policy.get_action(observation["everything"]), -1.0, 1.0)
 
     return act
+
+
+def points(env: MetaWorldEnv) -> dict[str, tuple[float, float]]:
+    """Where the picture shows the thing to handle ("target") and where it belongs ("place"): u, v in [0, 1].
+
+    Of the simulator's truth, for those who teach an interpreter to point.
+    """
+    model, data = env.inner.model, env.inner.data
+    spots = {"target": env.inner._get_pos_objects()[:3], "place": env.inner._target_pos}
+    seen = {name: project(model, data, CAMERA, spot) for name, spot in spots.items()}
+    return {name: (1.0 - u, 1.0 - v) for name, (u, v) in seen.items()}  # the camera hangs upside down
 
 
 def _repaired(kind: type) -> type:

@@ -60,6 +60,7 @@ class PolicyRecipe:
     width: int = 192
     heads: int = 4
     blocks: int = 6
+    horizon: int = 96  # commands of a chunk, at the control rate
     batch: int = 128  # windows, of all processes together
     delayed: float = 0.3  # share of windows whose first commands are given as committed
     astray: float = 0.01  # see `train.policy.astray` [rad]
@@ -112,7 +113,7 @@ RECIPES: dict[str, Recipe] = {
         scenes=InterpreterRecipe(
             pool=PoolSettings(scenes=0), align_dim=0, train=Settings(steps=1500, learning_rate=1.2e-3)
         ),
-        policy=PolicyRecipe(objective=ActionSettings(drop_history=1.0)),
+        policy=PolicyRecipe(objective=ActionSettings(drop_history=1.0, noise_knots=6), horizon=32),
     ),
     "smoke": Recipe(  # seconds: to see that everything fits together
         workers=1,

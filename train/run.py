@@ -31,6 +31,7 @@ from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
+LONGEST_DELAY = 4  # committed commands are those of up to a quarter of a second
 Told = Callable[[str], None]
 
 
@@ -64,21 +65,22 @@ def train(
     """
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
-    _check(recipe, data)
+    embodiment = load_embodiment(recipe.robot)
+    _check(recipe, data, embodiment.control_hz)
     if any(stage.train.tensorboard for stage in (recipe.scenes, recipe.policy, recipe.joint)):
         summary_writer()
     # The others wait for the first process while it examines and judges.
     state = PartialState(cpu=not _has_cuda(), timeout=timedelta(hours=3))
     check_out(out, resume, recipe, state.is_main_process, mapping)
-    embodiment = load_embodiment(recipe.robot)
 
     def windows(batch: int, plan_images: bool) -> OwnWindows:
         with state.main_process_first():  # one process decodes the videos, the others find the cache
             return OwnWindows(
                 open_mapped(data, embodiment, mapping),
                 embodiment,
-                horizon=DecoderConfig().horizon,
+                horizon=recipe.policy.horizon,
                 batch_size=max(1, batch // state.num_processes) * state.num_processes,
+                delay_max_ticks=embodiment.control_hz // LONGEST_DELAY,
                 seed=recipe.policy.train.seed,
                 weights=recipe.policy.weights,
                 every=recipe.policy.every,
@@ -134,8 +136,14 @@ def _first_stage(
     return interpreter
 
 
-def _check(recipe: Recipe, data: Sequence[Path]) -> None:
-    """Raises UserError for stages that lack what they need."""
+def _check(recipe: Recipe, data: Sequence[Path], control_hz: int) -> None:
+    """Raises UserError for stages that lack what they need, and for chunks of an impossible length."""
+    horizon, per = recipe.policy.horizon, DecoderConfig().commands_per_token
+    if horizon % per or horizon <= control_hz // LONGEST_DELAY:
+        raise UserError(
+            f"set: policy.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "
+            f"{control_hz // LONGEST_DELAY} commands"
+        )
     if recipe.policy.train.left_out and not recipe.decoder:
         raise UserError("set: policy.train.steps=0 leaves out stage 2, which needs decoder=DIR, its policy")
     if recipe.decoder and not data:

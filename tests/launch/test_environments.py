@@ -71,7 +71,7 @@ def test_experts_are_evaluated_and_wrong_combinations_are_refused(in_process, tm
         (("eval", "--env", "reacher", "--suite", "named"), ["suite", "named"]),
         (("eval", "--env", "reacher", "--suite", "mt50"), ["env", "metaworld"]),
         (("eval", "--env", "reacher"), ["policy", "so101", "reacher"]),
-        (("record", "reach", "--env", "reacher", "--noise", "0.5", "--out", tmp_path / "x"), ["noise"]),
+        (("record", "reach", "--env", "reacher", "--noise", "2", "--out", tmp_path / "x"), ["noise"]),
         (("record", "lift", "--env", "reacher", "--out", tmp_path / "x"), ["task", "lift"]),
     ):
         in_process(*arguments).assert_refused(*words)

@@ -1,9 +1,12 @@
 """A Gymnasium environment through an embodiment file: same seed same episode, and a wrong file says what."""
 
 import importlib.util
+import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import yaml
@@ -13,7 +16,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation
 from ideomotor.eval.rollout import Frame, rollout
 from ideomotor.launch.environments import robot_of
-from ideomotor.sim.external import ExternalWorld, check_seeding
+from ideomotor.sim.external import ExternalWorld, check_seeding, disturbance
 
 spec = importlib.util.spec_from_file_location("dot_env", Path(__file__).with_name("dot_env.py"))
 assert spec is not None and spec.loader is not None
@@ -109,6 +112,43 @@ class Pusher:
         tick = round(observation.time * 20)
         assert np.array_equal(prefix, np.clip(prefix, -1, 1))
         return ActionChunk(np.full((4, 1), 2.0, np.float32), 20.0, tick, observation.time, observation.time)
+
+
+def test_a_disturbed_expert_shows_the_way_back_and_not_the_disturbance(dot):
+    body, driven = dot(), {}
+    for noise in (0.0, 0.5, 0.5):
+        world, frames = ExternalWorld("ring", 3, body), []
+        result = rollout(world, None, expert_noise=noise, on_frame=frames.append)
+        states = np.array([frame.observation.state for frame in frames])
+        env: Any = world.env.unwrapped
+        act, goal = dot_env.expert(env), env.goal
+        wanted = [act({"body": (*state, goal)}) for state in states]
+        shown = [frame.commands[0] for frame in frames]
+        assert np.allclose(shown, wanted, atol=1e-6)  # what it shows is what it wants where it is
+        if noise in driven:
+            assert np.array_equal(driven[noise], states)  # the seed decides
+        driven[noise] = states
+        assert result.success
+    common = min(map(len, driven.values()))
+    assert np.abs(driven[0.0][:common, 1] - driven[0.5][:common, 1]).max() > 0.01
+
+
+def test_grippers_are_not_disturbed():
+    body = load_embodiment("metaworld")
+    space = gymnasium.spaces.Box(-1.0, 1.0, (4,))
+    drawn = np.stack(list(itertools.islice(disturbance(body, space, 0.4, 1), 4000)))
+    assert np.all(drawn[:, 3] == 0.0) and np.ptp(drawn[:, :3], axis=0).min() > 0.05
+    assert np.abs(drawn.mean(axis=0)).max() < 0.1 and drawn.std() < 0.4
+    pushed = drawn[:, 0] / drawn[:, 0].std()
+    assert 0.2 < np.mean(pushed[8:] * pushed[:-8]) < 0.55  # 1/e of it is left after a tenth of a second
+
+
+def test_where_things_are_is_told_by_the_function_that_the_file_names(dot):
+    assert ExternalWorld("ring", 3, dot()).keypoints() == {}
+    world = ExternalWorld("ring", 3, dot(points="dot_env:points"))
+    assert world.keypoints() == {"target": ("top", *dot_env.points(world.env.unwrapped)["target"])}
+    with pytest.raises(UserError, match=r"environment.points: 'dot_env:nobody'"):
+        ExternalWorld("ring", 3, dot(points="dot_env:nobody")).keypoints()
 
 
 def test_commands_are_limited_to_their_range_and_stop_where_chunks_run_out(dot):

@@ -70,6 +70,19 @@ def test_the_arm_hangs_into_the_picture_from_above():
     assert red[:48].sum() > red[48:].sum() and red[:, :48].sum() > red[:, 48:].sum()
 
 
+@pytest.mark.parametrize(("task", "colour"), [("reach-v3", 0), ("pick-place-v3", 2)])
+def test_goals_are_pointed_at_where_the_very_first_picture_shows_them(task, colour):
+    for seed in range(3):  # the goal is a red ball in one task, a blue one in the other
+        world = ExternalWorld(task, seed, BODY)
+        picture = world.render("corner2").astype(int)
+        camera, u, v = world.keypoints()["place"]
+        row, column = int(v * len(picture)), int(u * len(picture))
+        around = picture[row - 1 : row + 2, column - 1 : column + 2].reshape(-1, 3)
+        others = np.delete(around, colour, axis=1).max(axis=1)
+        assert camera == "corner2" and (around[:, colour] - others).max() > 100, (seed, around)
+        world.close()
+
+
 def test_only_experts_see_the_goal():
     world = ExternalWorld("reach-v3", 0, BODY)
     assert world.observe().state.shape == (4,)
