@@ -17,7 +17,7 @@ from accelerate import PartialState
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ReadPlan
 from ideomotor.train.scenes import NAMES
-from ideomotor.train.trainer import tune_process
+from ideomotor.train.trainer import computes_in_bf16, tune_process
 from ideomotor.train.wording import with_unknown_words
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
@@ -129,7 +129,7 @@ def _read_dataset(
         instructions = [with_unknown_words(line, rng, unknown_words) for line in instructions]
         prompts = interpreter.prompts(instructions, [[True] * len(cameras)] * len(rows))
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16()):
             reading = interpreter(to_pixels(pixels).to(device), prompts)
         pointing = reading.pointing
         found = (reading.hidden, reading.meaning, pointing.points, pointing.presence.sigmoid())

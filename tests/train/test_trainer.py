@@ -11,7 +11,7 @@ from torch import nn
 
 from ideomotor.control.errors import UserError
 from ideomotor.train import state
-from ideomotor.train.trainer import Settings, fit, learning_rate
+from ideomotor.train.trainer import Settings, chosen_precision, fit, learning_rate
 
 SETTINGS = Settings(steps=60, learning_rate=0.3, warmup=5, precision="no", log_every=10, weight_decay=0.0)
 
@@ -27,6 +27,17 @@ class Line(nn.Module):
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         y = 3 * x.sum(-1, keepdim=True) + 1 + 0.01 * torch.randn(len(x), 1)
         return {"loss": (self.fit(x) - y).square().mean()}
+
+
+@pytest.mark.parametrize(("has", "chosen"), [(True, "bf16"), (False, "no")])
+def test_bf16_is_used_where_the_processor_has_it_unless_something_else_is_asked_for(monkeypatch, has, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert chosen_precision(Settings().precision) == chosen
+    assert [chosen_precision(asked) for asked in ("bf16", "no")] == ["bf16", "no"]
+    with pytest.raises(UserError, match="precision: got 'fp8', expected auto, bf16 or no"):
+        chosen_precision("fp8")
 
 
 def batch_at(step: int) -> torch.Tensor:
