@@ -208,7 +208,7 @@ def to_device(value: Any, device: torch.device) -> Any:
 
 
 def chosen_precision(wanted: str) -> str:
-    """ "bf16" or "no", which is float32; UserError if something else is wanted."""
+    """Either "bf16" or "no", which is float32; UserError if something else is wanted."""
     if wanted not in ("auto", "bf16", "no"):
         raise UserError(f"precision: got {wanted!r}, expected auto, bf16 or no")
     return ("bf16" if computes_in_bf16() else "no") if wanted == "auto" else wanted
