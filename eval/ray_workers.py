@@ -15,13 +15,13 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ideomotor.control.errors import UserError
+from ideomotor.eval.workers import THREAD_LIMITS
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 CONNECT_S = 5.0
 RETRIES = 10  # times that a job's worker may die
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def in_order_on_ray(
@@ -76,7 +76,8 @@ def _connected(ray: ModuleType, address: str) -> Generator[None]:
             _, colon, port = address.rpartition(":")
             host = address.removeprefix("ray://").removesuffix(colon + port)
             socket.create_connection((host, int(port)), CONNECT_S).close()
-        ray.init(address, runtime_env={"env_vars": ONE_THREAD}, log_to_driver=False, logging_level="ERROR")
+        one_thread = {"env_vars": dict.fromkeys(THREAD_LIMITS, "1")}
+        ray.init(address, runtime_env=one_thread, log_to_driver=False, logging_level="ERROR")
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         expected = "a running cluster's HOST:PORT, ray://HOST:PORT or auto"

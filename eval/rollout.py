@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ideomotor.control.controller import Controller
+from ideomotor.control.environment import ACT_FRAMES
 from ideomotor.control.handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ideomotor.sim.world import World
 
 PLAN_FRAMES = 3  # camera frames between plans: 10 Hz where cameras have 30
-ACT_FRAMES = 4  # camera frames between chunks
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from typing import TypeVar
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def in_order(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, ray: str = ""
@@ -95,7 +97,7 @@ def _submit_shielded(
 
 def _start_worker() -> None:
     """Keeps a worker to one core and ends it when its parent is killed."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in THREAD_LIMITS:
         os.environ[name] = "1"  # read by the numeric libraries when they are first imported
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -150,7 +150,7 @@ def evaluate(options: EvalOptions) -> int:
     from ideomotor.eval.summary import summary
     from ideomotor.launch.policy import policy_folder, policy_name
 
-    folder = None if options.expert else policy_folder(options.policy)
+    folder = None if options.expert else policy_folder(options.policy, embodiment.name)
     first = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
     without = [part.strip() for part in options.without.split(",") if part.strip()]
     specs = suite(

@@ -7,8 +7,8 @@ from pathlib import Path
 from ideomotor.control.errors import UserError
 
 
-def policy_folder(chosen: Path | None) -> Path:
-    """The folder of a checkpoint: the user's, or the one that comes with the package.
+def policy_folder(chosen: Path | None, embodiment: str = "so101") -> Path:
+    """The folder of a checkpoint: the user's, or the one that comes with the package for a robot.
 
     Raises:
         UserError: there is no such folder.
@@ -16,7 +16,7 @@ def policy_folder(chosen: Path | None) -> Path:
     if chosen is None:
         from ideomotor.vla.glance import bundled_checkpoint
 
-        return bundled_checkpoint()
+        return bundled_checkpoint(embodiment)
     if not chosen.is_dir():
         raise UserError(f"policy: no folder {str(chosen)!r}, expected one written by `ideomotor train`")
     return chosen

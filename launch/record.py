@@ -55,7 +55,7 @@ class RecordOptions:
 
     noise: Annotated[float, tyro.conf.arg(metavar="P")] = 0.0
     """probability that a demonstration starts from a wrong pose, so that it shows a recovery; with --env: how
-    much of the commands' range disturbs them, at most"""
+    much disturbs them at most, as a share of the largest command"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """a policy that drives until a random moment; the expert's way on from there is the demonstration"""

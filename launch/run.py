@@ -86,7 +86,9 @@ def run(options: RunOptions) -> int:
     options = replace(options, robot=robot_of(options.env, options.robot))
     embodiment = load_embodiment(options.robot)
     checked_tasks(embodiment, [options.task])
-    policy = None if options.expert else load_policy(policy_folder(options.policy), options.robot)
+    policy = None
+    if not options.expert:
+        policy = load_policy(policy_folder(options.policy, embodiment.name), options.robot)
     driver = "expert" if options.expert else policy_name(options.policy)
     say = functools.partial(output.text.print, markup=False)
     with ExitStack() as cleanup:

@@ -52,9 +52,11 @@ def glance(folder: Path) -> PolicyFacts:
     return PolicyFacts(load_processor(folder / PROCESSOR), names)
 
 
-def bundled_checkpoint() -> Path:
-    """The checkpoint that comes with the package."""
-    return Path(__file__).parent / "checkpoints" / "spine"
+def bundled_checkpoint(embodiment: str = "so101") -> Path:
+    """The checkpoint that comes with the package for a robot: the one called like it, or else the arm's."""
+    checkpoints = Path(__file__).parent / "checkpoints"
+    own = checkpoints / embodiment
+    return own if own.is_dir() else checkpoints / "spine"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
