@@ -158,6 +158,10 @@ class WindowLoader:
         """Returns the instructions at these rows, empty where none were recorded."""
         return self._gathered(rows, self._instructions)
 
+    def row_states(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the states at these rows, (n, D) float32 [rad or m]."""
+        return self._gathered(rows, lambda number, at: self.caches[number].columns[layout.STATE][at])
+
     def _used(self, number: int, rows: np.ndarray) -> np.ndarray:
         starts = self.caches[number].starts
         since = rows - starts[np.searchsorted(starts, rows, side="right") - 1]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ideomotor.control.types import Command
+from ideomotor.control.types import Command, Observation
 from ideomotor.eval.measures import rate
 from ideomotor.sim.questions import PHRASINGS
 from ideomotor.sim.task import HELD_OUT_PHRASINGS
@@ -51,7 +51,7 @@ class Moments:
 class Video:
     """Pictures of an expert's episode, 5 a second, and what can be asked about it."""
 
-    images: list[dict[str, np.ndarray]] = field(default_factory=list)  # {camera: (H, W, 3) uint8 RGB} of each
+    seen: list[Observation] = field(default_factory=list)
     asked: list[Moments] = field(default_factory=list)
 
 
@@ -96,7 +96,7 @@ def film(task: str, seed: int, level: str = "light") -> Video:
     try:
         for target in world.expert():
             if world.tick % EVERY == 0:
-                video.images.append(dict(world.observe().images))
+                video.seen.append(world.observe())
                 held.append(_graspable(world) and world.holding(world.goal.target))
                 steps.append(world.subtask())
             world.step(Command(world.tick, target))
@@ -122,19 +122,21 @@ def answered(interpreter: Interpreter, video: Video, blind: bool = False) -> lis
     Args:
         interpreter: any.
         video: what is asked about.
-        blind: without pictures; it then says the same all the time.
+        blind: without pictures and joint states; it then says the same all the time.
     """
     words = list(dict.fromkeys(moments.question for moments in video.asked))
     said: dict[str, list[str]] = {question: [] for question in words}
-    for images in video.images[:1] if blind else video.images:
+    for observation in video.seen[:1] if blind else video.seen:
         if not words:
             break
         config = interpreter.config
-        views = np.stack([resized(images[camera], config.image_size) for camera in config.cameras])
-        prompts = interpreter.prompts(words, [not blind] * len(words))
+        pictures = [np.asarray(observation.images[camera]) for camera in config.cameras]
+        views = np.stack([resized(picture, config.image_size) for picture in pictures])
+        state = None if blind else np.tile(observation.state, (len(words), 1))
+        prompts = interpreter.prompts(words, [not blind] * len(words), state=state)
         texts = interpreter.answers(to_pixels(views).unsqueeze(0), prompts, SHORT)
         for question, text in zip(words, texts, strict=True):
-            said[question] += [text] * (len(video.images) if blind else 1)
+            said[question] += [text] * (len(video.seen) if blind else 1)
     return [longest(text == m.answer for text in said[m.question]) for m in video.asked]
 
 

@@ -87,7 +87,10 @@ def evaluate_questions(
 
 @torch.inference_mode()
 def ask(interpreter: Interpreter, scene: StillScene) -> tuple[list[Answered], torch.Tensor | None]:
-    """All questions about a scene and its first instruction, and the picture's vector (align_dim,)."""
+    """All questions about a scene and its first instruction, and the picture's vector (align_dim,).
+
+    Whoever is blind is not told the joint state either.
+    """
     config = interpreter.config
     views = [resized(scene.images[camera], config.image_size) for camera in config.cameras]
     pixels, rows = to_pixels(np.stack(views)).unsqueeze(0), list[Answered]()
@@ -99,7 +102,7 @@ def ask(interpreter: Interpreter, scene: StillScene) -> tuple[list[Answered], to
         ([item for item in asked if item.kind not in long], SHORT),
     ):
         words = [item.instruction for item in group]
-        seeing = interpreter.prompts(words, [True] * len(group))
+        seeing = interpreter.prompts(words, [True] * len(group), state=np.tile(scene.state, (len(group), 1)))
         reading = interpreter(pixels, seeing)
         said = interpreter.answers(pixels, seeing, limit)
         blind = interpreter.answers(pixels, interpreter.prompts(words, [False] * len(group)), limit)

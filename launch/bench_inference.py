@@ -117,8 +117,10 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
         frames = [resized(np.asarray(observation.images[camera]), size) for camera in cameras]
         return to_pixels(np.stack(frames)).unsqueeze(0)
 
+    felt = np.asarray(observation.state, np.float32)
+
     def prompts() -> Any:
-        return interpreter.prompts([observation.instruction], [True])
+        return interpreter.prompts([observation.instruction], [True], state=felt[None])
 
     seen, asked = pixels(looked.cameras, looked.image_size), prompts()
     plan = policy.plan(observation)
@@ -145,7 +147,7 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
         "plan: prompt": prompts,
         "plan: pictures encoded": lambda: interpreter.see(seen),
         "plan: interpreter prefill": lambda: interpreter(seen, asked),
-        "plan: readable text": lambda: interpreter.describe(vision, observation.instruction),
+        "plan: readable text": lambda: interpreter.describe(vision, observation.instruction, state=felt),
         "plan without its text": lambda: policy.plan(observation, describe=False),
         "chunk: picture preparation": lambda: pixels(shape.cameras, shape.image_size),
         "chunk: context": lambda: decoder.context(body, inputs),

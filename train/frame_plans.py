@@ -127,7 +127,8 @@ def _read_dataset(
         pixels, instructions = views(loader.row_images(rows), interpreter), loader.row_instructions(rows)
         rng = np.random.default_rng([begin, count])
         instructions = [with_unknown_words(line, rng, unknown_words) for line in instructions]
-        prompts = interpreter.prompts(instructions, [[True] * len(cameras)] * len(rows))
+        states = loader.row_states(rows)
+        prompts = interpreter.prompts(instructions, [[True] * len(cameras)] * len(rows), state=states)
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
         with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16()):
             reading = interpreter(to_pixels(pixels).to(device), prompts)

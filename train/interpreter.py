@@ -31,6 +31,7 @@ from ideomotor.train.scenes import (
     ahead,
     make_pool,
     scene_batch,
+    sensed,
     sighted,
     visible,
 )
@@ -42,6 +43,7 @@ from ideomotor.vla.language import train_tokenizer
 from ideomotor.vla.pretrained import adopt
 
 EXAMINED = 256  # held-out pictures in an examination
+STILL_ROBOT = "so101"  # whose states still scenes have
 
 
 def train_interpreter(
@@ -62,6 +64,7 @@ def train_interpreter(
     """
     stage, state = recipe.scenes, PartialState()
     cameras = checked_cameras(stage, recipe.robot)
+    state_size = len(load_embodiment(recipe.robot).state_names) if stage.feels else 0
     rows = annotated(recorded)
     pool = held_out = None
     if stage.pool.scenes:
@@ -80,9 +83,9 @@ def train_interpreter(
         )
     torch.manual_seed(stage.train.seed)
     if stage.start:
-        interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim)
+        interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim, state_size)
     else:
-        interpreter = new_interpreter(stage, pool, recorded, cameras)
+        interpreter = new_interpreter(stage, pool, recorded, cameras, state_size)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
     if recipe.compile:
         interpreter.family.language(interpreter.vlm).compile(dynamic=True)
@@ -102,9 +105,12 @@ def train_interpreter(
         else:
             assert pool is not None
             images, questions = pool.draw(rng, pictures, stage.group, stage.mixture if write else answered)
+            if recipe.robot != STILL_ROBOT:
+                questions = [replace(question, state=None) for question in questions]
         seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
         questions = [rephrased(question, rng, stage.unknown_words) for question in questions]
         seen = sighted(rng, len(questions), len(cameras), there, stage.drop_image, stage.drop_camera)
+        felt = sensed(questions, state_size, rng, stage.drop_state, stage.state_jitter)
         mine, group = own_rows(len(images)), len(questions) // len(images)
         asked = slice(mine.start * group, mine.stop * group)
         return scene_batch(
@@ -114,6 +120,7 @@ def train_interpreter(
             write=write,
             seeds=seeds[mine],
             seen=seen[asked],
+            felt=felt[asked],
         )
 
     metrics = fit(
@@ -135,6 +142,7 @@ def new_interpreter(
     pool: ScenePool | None,
     recorded: WindowLoader | None,
     cameras: tuple[str, ...] = CAMERAS[:1],
+    state: int = 0,
 ) -> Interpreter:
     """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
     texts = pool.texts() if pool else []
@@ -147,11 +155,12 @@ def new_interpreter(
         vlm, tokenizer, base = adopt(
             stage.base, stage.tuning, spoken, stage.image_tokens, stage.lora_rank, stage.copy_base
         )
-        config = InterpreterConfig(cameras=cameras, layer=stage.layer, pretrained=base)
+        config = InterpreterConfig(cameras=cameras, layer=stage.layer, state=state, pretrained=base)
         return Interpreter(vlm, tokenizer, config)
     tokenizer = train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
-    return Interpreter(vlm, tokenizer, InterpreterConfig(cameras=cameras, align_dim=stage.align_dim))
+    config = InterpreterConfig(cameras=cameras, align_dim=stage.align_dim, state=state)
+    return Interpreter(vlm, tokenizer, config)
 
 
 def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str, ...]:
@@ -173,8 +182,11 @@ def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str
     return cameras
 
 
-def continued(interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int) -> Interpreter:
-    """The same interpreter with these cameras, and with alignment if it had none: a new part, untrained.
+def continued(
+    interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int, state: int = 0
+) -> Interpreter:
+    """The same interpreter with these cameras, and with alignment and a sense of the joints (`state` numbers)
+    if they are wanted and it had none: new parts, untrained.
 
     Its tokenizer stays: it is a byte-level one, which reads and writes words it does not know in pieces.
     """
@@ -182,12 +194,13 @@ def continued(interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int
         interpreter.config,
         cameras=cameras,
         align_dim=0 if interpreter.config.pretrained else interpreter.config.align_dim or align_dim,
+        state=interpreter.config.state or state,
     )
     if config == interpreter.config:
         return interpreter
     changed = Interpreter(interpreter.vlm, interpreter.tokenizer, config)
     missing, unexpected = changed.load_state_dict(interpreter.state_dict(), strict=False)
-    assert not unexpected and all(name.startswith("align.") for name in missing), (missing, unexpected)
+    assert not unexpected and all(name.startswith(("align.", "feel.")) for name in missing), missing
     return changed
 
 
@@ -220,7 +233,7 @@ def recorded_questions(
     zeros = np.zeros(count, np.int64)
     batch = loader.windows(rows, zeros, zeros)
     points = batch["keypoints"].reshape(count, 2, 3)
-    told = zip(batch["instruction"], batch["text"], points, strict=True)
+    told = zip(batch["instruction"], batch["text"], points, batch["state"], strict=True)
     questions = [question_of(*one) for one in told]
     images = batch["images"]
     first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
@@ -228,11 +241,11 @@ def recorded_questions(
     return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions
 
 
-def question_of(instruction: str, text: str, spots: np.ndarray) -> Question:
+def question_of(instruction: str, text: str, spots: np.ndarray, state: np.ndarray) -> Question:
     """A recorded frame as a question, with spots (M, 3) u, v and whether it is known; NaN is not."""
     presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
     points = np.where(presence[:, None] > 0, spots[:, :2], 0.0).astype(np.float32)
-    return Question(instruction, text, points, presence)
+    return Question(instruction, text, points, presence, state=state)
 
 
 def rephrased(question: Question, rng: np.random.Generator, share: float) -> Question:

@@ -102,6 +102,8 @@ def train_joint(
             drop_camera=recipe.scenes.drop_camera,
         )
         shown = shown[own_rows(len(shown))]
+        untold = chance.random(len(windows["index"]) * processes()[1]) < recipe.scenes.drop_state
+        windows["plan_state"][untold[own_rows(len(untold))]] = np.nan
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
             plan_frames(interpreter, windows, (seed, step), write, recipe.scenes.unknown_words, shown),
@@ -148,9 +150,10 @@ def plan_frames(
     """
     count, rows, cameras = len(windows["index"]), windows["index"], interpreter.config.cameras
     spots = windows["plan_keypoints"].reshape(count, 2, 3)
+    frames = (windows["instruction"], windows["plan_text"], spots, windows["plan_state"])
     questions = [
         rephrased(question_of(*told), np.random.default_rng([*draw, row]), unknown_words)
-        for row, *told in zip(rows.tolist(), windows["instruction"], windows["plan_text"], spots, strict=True)
+        for row, *told in zip(rows.tolist(), *frames, strict=True)
     ]
     seeds = [sample_seeds(*draw, rows, PLAN_STREAM + number) for number in range(len(cameras))]
     batch = scene_batch(

@@ -48,6 +48,9 @@ class InterpreterRecipe:
     recorded_share: float = 0.3  # of batches that come from the recorded data instead of the pool
     drop_image: float = 0.02  # share of questions asked without any picture
     drop_camera: float = 0.1  # share of questions from which each of several cameras is missing
+    feels: bool = False  # whether the interpreter is told the joint state
+    drop_state: float = 0.1  # share of questions without it
+    state_jitter: float = 0.01  # added to it [rad or m]
     unknown_words: float = 0.4  # share of the instructions with unknown words thrown in
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import plain
 
 NAMES = ("target", "place")
-VERSION = 2  # of what shards hold; 2: both cameras, questions beside instructions
+VERSION = 3  # of what shards hold; 2: both cameras, questions beside instructions; 3: the joint states
 LONG = ("instruction", "description")  # kinds whose texts are long
 Told = Callable[[int, int], None]  # (shards done, shards in all)
 
@@ -77,6 +78,7 @@ class Question:
     presence: np.ndarray  # (M,) float32
     kind: str = "instruction"
     scene: str = ""  # description of the picture, for alignment
+    state: np.ndarray | None = None  # (D,) float32 joint state [rad or m]; None: nobody knows
 
 
 INSTRUCTIONS = Mixture(1.0, **dict.fromkeys(KINDS, 0.0))
@@ -98,10 +100,12 @@ class ScenePool:
         try:
             self.images = [np.load(shard / "images.npy", mmap_mode="r") for shard in shards]
             listed = [json.loads((shard / "items.json").read_text(encoding="utf-8")) for shard in shards]
+            states = [np.load(shard / "states.npy") for shard in shards]
         except (OSError, ValueError) as error:
             raise UserError(f"scene pool: cannot read {shards[0].parent}: {error}; remove it") from None
         self.starts = np.cumsum([0, *(len(images) for images in self.images)])
-        self.questions = [_questions(scene) for shard in listed for scene in shard]
+        told = zip(chain(*listed), chain(*states), strict=True)
+        self.questions = [_questions(scene, state) for scene, state in told]
         self.usable = np.flatnonzero([len(scene) > 0 for scene in self.questions])
 
     def __len__(self) -> int:
@@ -173,6 +177,7 @@ def render_shard(shard: Path, settings: PoolSettings, number: int) -> None:
             whole / "images.npy",
             np.stack([np.stack([scene.images[camera] for camera in CAMERAS]) for scene in scenes]),
         )
+        np.save(whole / "states.npy", np.stack([scene.state for scene in scenes]))
         items = [_items(scene) for scene in scenes]
         (whole / "items.json").write_text(json.dumps(items), encoding="utf-8")
         whole.rename(shard)
@@ -191,6 +196,7 @@ def scene_batch(
     write: bool = True,
     seeds: np.ndarray | None = None,
     seen: np.ndarray | None = None,
+    felt: np.ndarray | None = None,
 ) -> SceneBatch:
     """Puts a batch together: (B, cameras, H, W, 3) pictures with G questions each.
 
@@ -201,13 +207,15 @@ def scene_batch(
             points are absolute.
         seen: (N, cameras) bool, which cameras' pictures each question is asked with, see `sighted`;
             None: all.
+        felt: (N, D) the joint states that each question is asked with, see `sensed`; None: as they are.
     """
     count, cameras = images.shape[:2]
+    felt = sensed(questions, interpreter.config.state) if felt is None else felt
     flat = images.reshape(count * cameras, *images.shape[2:])
     pixels = to_pixels(flat) if seeds is None else augmented(flat, seeds.reshape(-1), shift=0)
     seen = np.ones((len(questions), cameras), bool) if seen is None else seen
     texts = [item.text or None if write or item.kind not in LONG else None for item in questions]
-    prompts = interpreter.prompts([item.instruction for item in questions], seen.tolist(), texts)
+    prompts = interpreter.prompts([item.instruction for item in questions], seen.tolist(), texts, felt)
     described = [item.scene for item in questions[:: len(questions) // count]]
     aligned = interpreter.align is not None and not write and all(described)
     ids, ends = interpreter.encoded(described) if aligned else (None, None)
@@ -247,6 +255,31 @@ def sighted(
     return seen & ((rng.random((count, cameras)) >= drop_camera) | (cameras == 1))
 
 
+def sensed(
+    questions: Sequence[Question],
+    size: int,
+    rng: np.random.Generator | None = None,
+    drop: float = 0.0,
+    jitter: float = 0.0,
+) -> np.ndarray:
+    """(N, size) float32 joint states of questions, NaN where they are not told.
+
+    Args:
+        size: numbers of a state; of another robot's it is not told.
+        rng: of what follows; None: none of it happens.
+        drop: share of the questions that are asked without it.
+        jitter: standard deviation of what is added [rad or m].
+    """
+    states = np.full((len(questions), size), np.nan, np.float32)
+    for row, question in zip(states, questions, strict=True):
+        if question.state is not None and len(question.state) == size:
+            row[:] = question.state
+    if rng is not None:
+        states += rng.normal(0.0, jitter, states.shape).astype(np.float32)
+        states[rng.random(len(states)) < drop] = np.nan
+    return states
+
+
 def words_ahead(interpreter: Interpreter, texts: list[str]) -> torch.Tensor:
     """(B, words) 1 for those of what readable plans say after the facts, of the subtasks ahead."""
     columns = {word: column for column, word in enumerate(interpreter.words)}
@@ -280,10 +313,10 @@ def _items(scene: StillScene) -> list[dict[str, Any]]:
     ]
 
 
-def _questions(items: list[dict[str, Any]]) -> list[Question]:
+def _questions(items: list[dict[str, Any]], state: np.ndarray) -> list[Question]:
     """The inverse of `_items`, as arrays."""
     scene = next((item["text"] for item in items if item.get("kind") == "description"), "")
-    return [_question(item, scene) for item in items]
+    return [_question(item, scene, state) for item in items]
 
 
 def _weighted(rng: np.random.Generator, shares: np.ndarray, count: int) -> np.ndarray:
@@ -292,12 +325,11 @@ def _weighted(rng: np.random.Generator, shares: np.ndarray, count: int) -> np.nd
     return order[np.arange(count) % max(1, np.count_nonzero(shares))]
 
 
-def _question(item: dict[str, Any], scene: str) -> Question:
+def _question(item: dict[str, Any], scene: str, state: np.ndarray) -> Question:
     points, presence = np.zeros((len(NAMES), 2), np.float32), np.zeros(len(NAMES), np.float32)
     for index, name in enumerate(NAMES):
         spot = item["keypoints"].get(name)
         if spot is not None and visible(*spot):
             points[index], presence[index] = spot, 1.0
-    return Question(
-        item["instruction"], item["text"], points, presence, item.get("kind", "instruction"), scene
-    )
+    kind = item.get("kind", "instruction")
+    return Question(item["instruction"], item["text"], points, presence, kind, scene, state)

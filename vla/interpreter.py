@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -49,6 +50,7 @@ class InterpreterConfig:
     layer: int = -1  # which hidden state is the plan: -1 the last, normalised one
     map_width: int = 64  # channels of the pointing map
     align_dim: int = 0  # of the space in which pictures and descriptions meet; 0: there is none
+    state: int = 0  # numbers of the joint state that the plan queries are told; 0: they only see
     pretrained: Pretrained | None = None  # the base; None: nano, trained from scratch
 
 
@@ -115,6 +117,25 @@ def nano_vlm(tokenizer: Any, vision: int = 128, text: int = 160, layers: int = 4
     return AutoModelForImageTextToText.from_config(config, attn_implementation="eager")
 
 
+class Feeling(nn.Module):
+    """What the joint state adds to the plan queries' embeddings; nothing at first, and where it is unknown.
+
+    From one picture it is hard to see whether something is held. The opening of a gripper tells.
+    """
+
+    def __init__(self, state: int, hidden: int):
+        super().__init__()
+        last = nn.Linear(hidden, hidden)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(state, hidden), nn.GELU(), last)
+
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        """(N, D) [rad or m], NaN where unknown -> (N, hidden)."""
+        known = state.isfinite().all(-1, keepdim=True)
+        return self.layers(state.nan_to_num()) * known
+
+
 class Interpreter(nn.Module):
     """A vision-language model with plan queries, pointing and progress.
 
@@ -128,6 +149,7 @@ class Interpreter(nn.Module):
     """
 
     word_ids: torch.Tensor  # (words,)
+    query_ids: torch.Tensor  # (K,)
 
     def __init__(self, vlm: nn.Module, tokenizer: Any, config: InterpreterConfig):
         super().__init__()
@@ -152,11 +174,14 @@ class Interpreter(nn.Module):
         )
         self.plan_head = PlanHead(text.hidden_size, config.plan_dim, names)
         self.align = Alignment(text.hidden_size, config.align_dim) if config.align_dim else None
+        self.feel = Feeling(config.state, text.hidden_size) if config.state else None
         # From the last plan token: which words the subtasks ahead are told in.
         self.say = nn.Linear(text.hidden_size, text.hidden_size)
         self.words = base.words if base else range(len(tokenizer))  # ids that `Reading.words` is about
         self.rarely = nn.Parameter(torch.full((len(self.words),), -5.0))  # most words are not
         self.register_buffer("word_ids", torch.tensor(self.words), persistent=False)
+        queries = torch.tensor(tokenizer.convert_tokens_to_ids(list(PLAN_TOKENS)))
+        self.register_buffer("query_ids", queries, persistent=False)
         self.frame, self.added = Frame(pictures=pictures), None
         if base:
             self.frame = frame_of(tokenizer, self.vlm.config, pictures)
@@ -196,18 +221,30 @@ class Interpreter(nn.Module):
         instructions: Sequence[str],
         has_image: Sequence[bool | Sequence[bool]],
         texts: Sequence[str | None] | None = None,
+        state: np.ndarray | None = None,
     ) -> Prompts:
-        """Prompts for this model's number of image tokens; see `encode_prompts`."""
+        """Prompts for this model's number of image tokens; see `encode_prompts`.
+
+        Args:
+            state: (N, D) joint states [rad or m], NaN where nobody tells; None: nowhere. Of no effect on a
+                model that has no use for them.
+        """
+        told = torch.full((len(instructions), self.config.state), torch.nan)
+        if state is not None and self.config.state:
+            told = torch.from_numpy(np.asarray(state, np.float32))
         return encode_prompts(
-            self.tokenizer, instructions, self.image_tokens, has_image, texts, frame=self.frame
+            self.tokenizer, instructions, self.image_tokens, has_image, texts, frame=self.frame, state=told
         )
 
-    def embed(self, vision: Vision, ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    def embed(
+        self, vision: Vision, ids: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Prompts as the language model is called with them; N is a multiple of B.
 
         Args:
             vision: of B samples.
             ids: (N, L).
+            state: (N, D), of `Prompts`.
 
         Returns:
             (N, L, d) embeddings with the pictures' tokens in place, and what else its family wants.
@@ -231,6 +268,9 @@ class Interpreter(nn.Module):
                 "visual_pos_masks": here,
                 "deepstack_visual_embeds": [placed(features) for features in vision.deep],
             }
+        if self.feel is not None:
+            felt = self.feel(state).to(embeddings.dtype).unsqueeze(1)
+            embeddings = embeddings + torch.isin(ids, self.query_ids).unsqueeze(-1) * felt
         return embeddings.masked_scatter(here.unsqueeze(-1), placed(vision.tokens)), also
 
     def forward(self, pixels: torch.Tensor, prompts: Prompts) -> Reading:
@@ -244,7 +284,7 @@ class Interpreter(nn.Module):
 
     def read(self, vision: Vision, prompts: Prompts) -> Reading:
         """As `forward`, of pictures that are encoded already."""
-        given, layer, depth = self.embed(vision, prompts.ids), self.layer, self.depth
+        given, layer, depth = self.embed(vision, prompts.ids, prompts.state), self.layer, self.depth
         logits = targets = None
         spoken = prompts.labels[:, 1:] >= 0
         if spoken.any() or layer == depth:
@@ -293,7 +333,7 @@ class Interpreter(nn.Module):
         ends = prompts.plan_at[:, -1]  # of what has been read or written
         first, done = ends + 1, torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
         for _ in range(limit):
-            hidden = self._run(*self.embed(vision, ids)).last_hidden_state[rows, ends]
+            hidden = self._run(*self.embed(vision, ids, prompts.state)).last_hidden_state[rows, ends]
             scores = say(self.vlm, hidden)
             words = (scores if self.added is None else self.added.unsaid(scores)).argmax(-1)
             done = done | (words == self.tokenizer.eos_token_id)
@@ -313,10 +353,11 @@ class Interpreter(nn.Module):
         instruction: str,
         has_image: bool | Sequence[bool] = True,
         limit: int = 80,
+        state: np.ndarray | None = None,
     ) -> str:
-        """The readable plan, written greedily, for the pictures of one sample."""
-        prompts = self.prompts([instruction], [has_image])
-        embeddings, also = self.embed(vision, prompts.ids)
+        """The readable plan, written greedily, for the pictures and the joint state (D,) of one sample."""
+        prompts = self.prompts([instruction], [has_image], state=None if state is None else state[None])
+        embeddings, also = self.embed(vision, prompts.ids, prompts.state)
         out = self._run(embeddings, also, use_cache=True)
         at = also["position_ids"].amax() if self.family.axes else None
         words: list[int] = []

@@ -48,6 +48,7 @@ class Prompts:
     ids: torch.Tensor  # (B, L) int64
     plan_at: torch.Tensor  # (B, K) int64, positions of the plan queries
     labels: torch.Tensor  # (B, L) int64, the text's tokens, IGNORED elsewhere
+    state: torch.Tensor  # (B, D) [rad or m], NaN where nobody tells it; D is 0 if the model has no use for it
 
 
 def train_tokenizer(corpus: Iterable[str], vocabulary: int = 512) -> PreTrainedTokenizerFast:
@@ -86,6 +87,7 @@ def encode_prompts(
     max_words: int = 48,
     max_text: int = 80,
     frame: Frame = BARE,
+    state: torch.Tensor | None = None,
 ) -> Prompts:
     """Token ids of a batch.
 
@@ -97,6 +99,7 @@ def encode_prompts(
         texts: (B,) readable plans to learn; None, or None for a sample, leaves the text out.
         max_words: instructions are cut after this many tokens, texts after `max_text`.
         frame: what stands around the parts.
+        state: (B, D) that goes with them, see `Prompts`.
     """
     one = tokenizer.convert_tokens_to_ids
     image, no_image, silent = one(IMAGE_TOKEN), one(NO_IMAGE_TOKEN), one(NO_INSTRUCTION_TOKEN)
@@ -127,7 +130,8 @@ def encode_prompts(
         text_at = starts[index] + len(plan)
         labels[index, text_at : len(row)] = padded[index, text_at : len(row)]
     plan_at = torch.tensor(starts)[:, None] + torch.arange(len(plan))
-    return Prompts(ids=padded, plan_at=plan_at, labels=labels)
+    state = torch.zeros(len(rows), 0) if state is None else state
+    return Prompts(ids=padded, plan_at=plan_at, labels=labels, state=state)
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[str], most: int = 80) -> tuple[torch.Tensor, torch.Tensor]:

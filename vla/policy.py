@@ -29,7 +29,7 @@ SENSES: dict[str, str] = {
     "plan": "the latent plan",
     "vision": "the decoder's own pictures",
     "language": "the instruction",
-    "state": "the joint state as the decoder's input; commands stay relative to it",
+    "state": "the joint state as the networks' input; commands stay relative to it",
 }
 OTHER_SAMPLES = 0x5EED  # added to the seed for the samples that are compared, not executed
 LOST = 0.35  # [rad or m]: a robot farther than this from its last command did not follow it
@@ -218,7 +218,10 @@ def plans(
         observations = [replace(observation, images={}) for observation in observations]
     seen = [[camera in observation.images for camera in config.cameras] for observation in observations]
     pixels = [policies[0]._pixels(o, config.cameras, config.image_size) for o in observations]
-    prompts = interpreter.prompts([observation.instruction for observation in observations], seen)
+    felt = np.stack([np.asarray(observation.state, np.float32) for observation in observations])
+    if "state" in lacks:
+        felt = np.full_like(felt, np.nan)
+    prompts = interpreter.prompts([observation.instruction for observation in observations], seen, state=felt)
     vision = interpreter.see(torch.cat(pixels))
     reading = interpreter.read(vision, prompts)
     first = torch.tensor([[float(cameras[0])] for cameras in seen])  # the camera that points are in
@@ -230,7 +233,9 @@ def plans(
     for row, (policy, observation) in enumerate(zip(policies, observations, strict=True)):
         meant = frozenset((reading.words[row] > 0).nonzero().flatten().tolist())
         if policy._wants_text(meant, describe):
-            policy._text = interpreter.describe(vision.of(row), observation.instruction, seen[row])
+            policy._text = interpreter.describe(
+                vision.of(row), observation.instruction, seen[row], state=felt[row]
+            )
             policy._told = meant
         policy._meant = meant
         policy._plans += 1

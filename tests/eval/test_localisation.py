@@ -37,12 +37,12 @@ def test_runs_and_overlaps() -> None:
 def test_a_held_thing_is_in_the_hand_then_and_not_before(video) -> None:
     held = next(moments for moments in video.asked if moments.kind == "held")
     first, last = held.interval
-    assert 0 < first < last < held.pictures == len(video.images)
+    assert 0 < first < last < held.pictures == len(video.seen)
     assert held.answer == "yes"
     steps = {m.answer.split()[0]: m.interval for m in video.asked if m.kind == "subtask"}
     assert abs(steps["grasp"][1] - first) <= 1  # grasping ends when it is held
     assert steps["carry"][0] == steps["grasp"][1] and steps["put"][1] >= last
-    wrist = [images["wrist"].astype(int) for images in video.images]
+    wrist = [seen.images["wrist"].astype(int) for seen in video.seen]
     assert np.abs(wrist[first + 1] - wrist[0]).mean() > 5
 
 
@@ -61,7 +61,7 @@ class Knowing:
     def __init__(self, interpreter: Interpreter, video: suite.Video):
         self.config, self._video, self._at = interpreter.config, video, -1
 
-    def prompts(self, words, has_image):
+    def prompts(self, words, has_image, state=None):
         return words
 
     def answers(self, pixels, words, limit):
@@ -78,7 +78,7 @@ def test_whoever_knows_is_right_and_whoever_does_not_look_is_not(interpreter, vi
     said = suite.answered(Knowing(interpreter, video), video)
     assert said == [moments.interval for moments in video.asked]
     blind = suite.answered(Knowing(interpreter, video), video, blind=True)
-    assert set(blind) <= {None, (0, len(video.images))}
+    assert set(blind) <= {None, (0, len(video.seen))}
 
 
 def test_scores_are_of_overlaps_of_a_half() -> None:

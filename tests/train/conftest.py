@@ -42,6 +42,7 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> ScenePool:
     shard = Path(tmp_path_factory.mktemp("pool")) / "shard-00000"
     shard.mkdir()
     np.save(shard / "images.npy", np.stack([image for image, _ in drawn])[:, None])
+    np.save(shard / "states.npy", np.zeros((len(drawn), 6), np.float32))
     (shard / "items.json").write_text(json.dumps([items for _, items in drawn]))
     return ScenePool([shard])
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ideomotor.train.frame_plans import FramePlans, read_plans
+from ideomotor.train.interpreter import continued
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 
@@ -35,6 +36,9 @@ class FakeLoader:
 
     def row_instructions(self, rows):
         return [f"reach the {'red' if row < self.red else 'blue'} cube" for row in rows]
+
+    def row_states(self, rows):
+        return np.stack([rows, 0 * rows], axis=1) / 75
 
     def row_images(self, rows):
         self.asked += rows.tolist()
@@ -67,6 +71,19 @@ def test_each_frame_is_read_once_with_its_own_words(interpreter: Interpreter, tm
         next(interpreter.vlm.parameters()).add_(0.01)
     read_plans(interpreter, again, lambda line: None)  # another interpreter says something else
     assert sorted(again.asked) == list(range(75))
+
+
+def test_what_it_feels_is_read_too(interpreter: Interpreter, tmp_path) -> None:
+    feeling = continued(interpreter, ("front",), 0, state=2)
+    torch.nn.init.normal_(feeling.feel.layers[2].weight, std=3.0)
+    rows, plain = np.array([74]), read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
+    felt = read_plans(feeling, loader := FakeLoader(tmp_path), lambda line: None)
+    pixels = torch.from_numpy(loader.row_images(rows)["front"]).movedim(-1, 1).float() / 127.5 - 1
+    prompts = feeling.prompts(loader.row_instructions(rows), [True], state=loader.row_states(rows))
+    with torch.inference_mode():
+        hidden = feeling(pixels.unsqueeze(1), prompts).hidden.flatten(1)
+    np.testing.assert_allclose(felt[rows][:, : hidden.shape[1]], hidden, atol=0.1)
+    assert abs(felt[rows] - plain[rows]).max() > 0.3
 
 
 def test_unknown_words_are_thrown_into_a_share_of_the_instructions(interpreter, tmp_path) -> None:

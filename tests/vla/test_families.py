@@ -51,7 +51,7 @@ def test_a_prompt_is_read_as_the_model_reads_it_from_its_own_processor(family, c
     raw = raw.to(torch.uint8)
     prompts = interpreter.prompts(["reach the red cube"], [True])
     vision = interpreter.see((raw.float() / 127.5 - 1).unsqueeze(0))
-    last = interpreter._run(*interpreter.embed(vision, prompts.ids)).last_hidden_state
+    last = interpreter._run(*interpreter.embed(vision, prompts.ids, prompts.state)).last_hidden_state
     end = int(prompts.plan_at[0, 0])  # what follows are tokens the base does not have
     ids = prompts.ids[:, :end]
     here = ids == interpreter.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
@@ -70,10 +70,11 @@ def test_the_plan_is_written_as_without_a_cache(family, bases, make, pictures) -
     pixels, limit = pictures(1), 5
     interpreter.tokenizer.eos_token = "<pad>"  # a random model may say <eos> at once, and never <pad>
     written = interpreter.describe(interpreter.see(pixels), "reach the red cube", limit=limit)
-    ids, vision = interpreter.prompts(["reach the red cube"], [True]).ids, interpreter.see(pixels)
+    prompts, vision = interpreter.prompts(["reach the red cube"], [True]), interpreter.see(pixels)
+    ids = prompts.ids
     words: list[int] = []
     for _ in range(limit):
-        last = interpreter._run(*interpreter.embed(vision, ids)).last_hidden_state
+        last = interpreter._run(*interpreter.embed(vision, ids, prompts.state)).last_hidden_state
         logits = interpreter.added.unsaid(interpreter.vlm.get_output_embeddings()(last[:, -1]))
         words.append(int(logits.argmax(-1)))
         ids = torch.cat([ids, torch.tensor([words[-1:]])], dim=1)

@@ -8,6 +8,7 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
+from ideomotor.train.interpreter import continued
 from ideomotor.vla.confidence import ConfidenceConfig, agreement
 from ideomotor.vla.policy import SENSES, IdeomotorPolicy, chunks, plans
 
@@ -91,7 +92,7 @@ def test_text_is_written_anew_when_other_words_are_ahead_in_two_plans_running(
     policy: IdeomotorPolicy, observation: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy.interpreter.rarely, "data", 0 * policy.interpreter.rarely.data)
-    monkeypatch.setattr(policy.interpreter, "describe", lambda pixels, instruction, seen: instruction)
+    monkeypatch.setattr(policy.interpreter, "describe", lambda pixels, instruction, seen, state: instruction)
     policy.reset(0)
     other = replace(observation, instruction="open the drawer")
     told = [policy.plan(now).text for now in (observation, observation, other, observation, other, other)]
@@ -127,6 +128,22 @@ def test_it_runs_without_a_sense_and_does_not_use_it(
         assert np.array_equal(acted(seen, other)[1], acted(observation, plan)[1])
     policy.run_without([])
     assert np.array_equal(acted(observation)[1], whole)
+
+
+def test_an_interpreter_that_feels_is_told_the_state_or_is_not(
+    policy: IdeomotorPolicy, observation: Observation
+) -> None:
+    feeling = continued(policy.interpreter, policy.interpreter.config.cameras, 0, state=6)
+    assert feeling.feel is not None
+    torch.nn.init.normal_(feeling.feel.layers[2].weight, std=3.0)
+    felt = IdeomotorPolicy(feeling, policy.decoder, policy.processor, policy.sampling)
+    bent = replace(observation, state=observation.state + 0.5)
+    first, second = (felt.plan(seen).tokens for seen in (observation, bent))
+    assert np.abs(first - second).max() > 0.01
+    felt.run_without(["state"])
+    untold = felt.plan(bent).tokens
+    assert np.array_equal(untold, felt.plan(observation).tokens)
+    assert np.allclose(untold, policy.plan(bent).tokens, atol=1e-6)
 
 
 def test_a_policy_trained_without_a_sense_never_uses_it(
