@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,18 @@ def rate(outcomes: Iterable[bool]) -> Rate:
     n, hits = len(successes), sum(successes)
     low, high = wilson(hits, n)
     return Rate(n, hits, hits / n if n else 0.0, low, high)
+
+
+def mean_of(rates: Sequence[Rate]) -> tuple[float, float, float]:
+    """The mean of independent rates, all of the same weight, and its 95 % interval: (mean, low, high).
+
+    The interval is recovered from those of the rates (Zou and Donner, Statistics in Medicine 27, 2008), so
+    that it keeps its coverage where some of them are near 0 or 1.
+    """
+    mean, count = sum(rate.rate for rate in rates) / len(rates), len(rates)
+    low = mean - math.hypot(*(rate.rate - rate.low for rate in rates)) / count
+    high = mean + math.hypot(*(rate.high - rate.rate for rate in rates)) / count
+    return mean, low, high
 
 
 def aggregate(outcomes: Iterable[tuple[str, bool]]) -> tuple[dict[str, Rate], Rate]:

@@ -27,6 +27,7 @@ def render_html(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes] | N
     sections = [
         f"<h1>{html.escape(title)}</h1>",
         rates_section(results),
+        levels_section(results),
         figures_section(results),
         without_section(results),
         generalization.section(along) if (along := results.get("generalization")) else "",
@@ -41,16 +42,7 @@ def rates_section(results: dict[str, Any]) -> str:
     stopping = results.get("stopping")
     kind = "confidence sequences (which hold although it stopped early)" if stopping else "Wilson intervals"
     mean = "mean" if stopping else "all"
-    rows = [
-        [
-            name,
-            f"{rate['successes']} / {rate['episodes']}",
-            f"{100 * rate['rate']:.1f} %",
-            f"{100 * rate['low']:.1f} to {100 * rate['high']:.1f} %",
-            Bar(rate["low"], rate["rate"], rate["high"], _spoken(rate)),
-        ]
-        for name, rate in [*results["tasks"].items(), (mean, _overall(results))]
-    ]
+    rows = [_rate_row(name, rate) for name, rate in [*results["tasks"].items(), (mean, _overall(results))]]
     return "\n".join(
         [
             paragraph(f"Share of episodes solved, with 95 % {kind}. {_conditions(results)}"),
@@ -66,6 +58,31 @@ def rates_section(results: dict[str, Any]) -> str:
             ),
         ]
     )
+
+
+def levels_section(results: dict[str, Any]) -> str:
+    """The same by level of difficulty, where tasks have one; nothing elsewhere."""
+    if not (levels := results.get("levels")):
+        return ""
+    mean = "mean of levels"
+    return table(
+        "levels",
+        ["level", "solved", "rate", "95 % interval", "0 to 100 %"],
+        [_rate_row(name, rate) for name, rate in [*levels.items(), (mean, results["level_average"])]],
+        numbers=(1, 2, 3),
+        mean=mean,
+    )
+
+
+def _rate_row(name: str, rate: Mapping[str, Any]) -> list[Any]:
+    """Of a mean of rates there is nothing to count."""
+    return [
+        name,
+        f"{rate['successes']} / {rate['episodes']}" if "episodes" in rate else "",
+        f"{100 * rate['rate']:.1f} %",
+        f"{100 * rate['low']:.1f} to {100 * rate['high']:.1f} %",
+        Bar(rate["low"], rate["rate"], rate["high"], _spoken(rate)),
+    ]
 
 
 def figures_section(results: dict[str, Any]) -> str:
@@ -176,7 +193,7 @@ def _overall(results: dict[str, Any]) -> dict[str, Any]:
     return {**counts, **results["mean"]}
 
 
-def _spoken(rate: dict[str, Any]) -> str:
+def _spoken(rate: Mapping[str, Any]) -> str:
     return f"{100 * rate['rate']:.0f} %, from {100 * rate['low']:.0f} to {100 * rate['high']:.0f} %"
 
 

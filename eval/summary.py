@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ideomotor.eval import confidence, generalization, plans
-from ideomotor.eval.measures import aggregate, paired
+from ideomotor.eval.measures import aggregate, mean_of, paired
 from ideomotor.eval.run import EpisodeRow
 
 SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
@@ -33,8 +33,8 @@ def summary(
         stopping: `sequential.figures` of an evaluation that was stopped early, whose intervals then replace
             Wilson's, which do not hold there.
         levels: {task: level of difficulty}; where there are any, also one rate per level, and
-            `level_average`, the mean of the levels' rates however many tasks each has, which is what VLA
-            papers report of Meta-World.
+            `level_average` ({"rate", "low", "high"}), the mean of the levels' rates however many tasks each
+            has, which is what VLA papers report of Meta-World.
     """
     every, rows = rows, [row for row in rows if not row.spec.without and not row.spec.axis]
     by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
@@ -58,7 +58,8 @@ def summary(
     if levels:
         by_level, _ = aggregate((levels[row.spec.task], row.success) for row in rows)
         more["levels"] = {level: dataclasses.asdict(rate) for level, rate in by_level.items()}
-        more["level_average"] = float(np.mean([rate.rate for rate in by_level.values()]))
+        average = mean_of(list(by_level.values()))
+        more["level_average"] = dict(zip(("rate", "low", "high"), average, strict=True))
     return {
         "suite": suite,
         "policy": policy,

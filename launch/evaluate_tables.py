@@ -34,7 +34,9 @@ def show_evaluation(console: Console, results: dict[str, Any]) -> None:
         )
     console.print(table)
     if "level_average" in results:
-        console.print(f"mean of the {len(levels)} levels: {results['level_average']:.1%}")
+        mean = results["level_average"]
+        interval = f"{mean['low']:.1%} to {mean['high']:.1%}"
+        console.print(f"mean of the {len(levels)} levels: {mean['rate']:.1%} ({interval})")
     smooth = results["smoothness"]
     if smooth["jerk_ratio"] is not None:
         console.print(

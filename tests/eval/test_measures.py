@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.eval.measures import aggregate, jerk_ratio, paired, rate, smoothness, wilson
+from ideomotor.eval.measures import aggregate, jerk_ratio, mean_of, paired, rate, smoothness, wilson
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,18 @@ def test_wilson_covers_95_percent():
     probability = [math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(n + 1)]
     covered = sum(p for k, p in enumerate(probability) if wilson(k, n)[0] <= share <= wilson(k, n)[1])
     assert 0.93 < covered < 0.98
+
+
+def test_the_mean_of_levels_is_covered_95_percent_of_the_time():
+    rng, sizes = np.random.default_rng(0), (280, 110, 60, 50)  # Meta-World's, of ten episodes a task
+    for shares in ((0.9, 0.6, 0.4, 0.5), (1.0, 0.98, 0.95, 1.0)):
+        held = 0
+        for _ in range(1000):
+            levels = [rate(rng.random(n) < share) for n, share in zip(sizes, shares, strict=True)]
+            mean, low, high = mean_of(levels)
+            assert 0 <= low < mean <= high <= 1 and mean == pytest.approx(np.mean([x.rate for x in levels]))
+            held += low <= np.mean(shares) <= high
+        assert 930 <= held <= 985, (shares, held)
 
 
 def test_nothing_is_known_from_no_episode():

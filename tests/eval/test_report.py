@@ -134,6 +134,18 @@ def test_the_page_fetches_nothing_and_stays_small():
     assert page.count("<tr>") < LISTED + 60
 
 
+def test_levels_of_difficulty_have_a_table_of_their_own():
+    levels = {"reach": "easy", "push": "easy", "sort": "hard", "drawer": "hard"}
+    results = summary("mt50", "x", rows_of(), levels=levels)
+    average = results["level_average"]
+    page = render_html(results)
+    shown = page[page.index('id="levels"') :].partition("</table>")[0]
+    assert f'<td>easy</td><td class="number">{results["levels"]["easy"]["successes"]} / 24</td>' in shown
+    assert f"{per_cent(average['rate'])} %" in shown
+    assert f"{per_cent(average['low'])} to {per_cent(average['high'])} %" in shown
+    assert 'id="levels"' not in render_html(summary("builtin", "x", rows_of()))
+
+
 def test_an_evaluation_that_stopped_early_says_so():
     specs = suite("builtin", ["reach", "lift"], 50, 0)
     rows = [row for row in rows_of(8, ("reach", "lift")) if row.spec.task == "reach"]

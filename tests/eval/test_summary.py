@@ -93,5 +93,6 @@ def test_levels_weigh_the_same_however_many_tasks_they_have() -> None:
     rows = [row(spec, spec.task != "c") for spec in specs]
     results = summary("mt50", "x", rows, levels={"a": "easy", "b": "easy", "c": "hard"})
     assert results["levels"]["easy"]["successes"] == 4 and results["levels"]["hard"]["successes"] == 0
-    assert results["level_average"] == 0.5 and results["mean"]["rate"] == 4 / 6
+    assert results["level_average"]["rate"] == 0.5 and results["mean"]["rate"] == 4 / 6
+    assert 0.2 < results["level_average"]["low"] < 0.4 < 0.6 < results["level_average"]["high"] < 0.9
     assert "level_average" not in summary("mt50", "x", rows)
