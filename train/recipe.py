@@ -114,9 +114,12 @@ RECIPES: dict[str, Recipe] = {
     "metaworld": Recipe(
         robot="metaworld",
         scenes=InterpreterRecipe(
-            pool=PoolSettings(scenes=0), align_dim=0, train=Settings(steps=1500, learning_rate=1.2e-3)
+            pool=PoolSettings(scenes=0),
+            align_dim=0,
+            train=Settings(steps=1500, learning_rate=1.2e-3),
+            write_share=0.1,  # there is little to say about a frame
         ),
-        policy=PolicyRecipe(objective=ActionSettings(drop_history=1.0, noise_knots=6), horizon=32),
+        policy=PolicyRecipe(objective=ActionSettings(drop_history=1.0, noise_knots=6), horizon=32, batch=64),
     ),
     "smoke": Recipe(  # seconds: to see that everything fits together
         workers=1,
