@@ -103,6 +103,7 @@ def train_policy(
         objective=recipe.objective.predict,
         sampler=sampler_of(recipe.objective.predict, recipe.sampler),
         noise_knots=recipe.objective.noise_knots,
+        noise=recipe.noise,
         smoothing=recipe.smoothing if body.targets else 0.0,
         history=recipe.objective.drop_history < 1.0,
     )
@@ -255,7 +256,7 @@ def examine(
         has_history=ones,
     )
     actions = batch.actions
-    noise = source_noise(*actions.shape, knots=sampling.noise_knots).to(device)
+    noise = sampling.noise * source_noise(*actions.shape, knots=sampling.noise_knots).to(device)
     sampled = sample_chunk(
         decoder, objective.embodiment, inputs, noise[:, :0], noise, sampling.steps, sampling.sampler
     ).cpu()

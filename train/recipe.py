@@ -70,6 +70,7 @@ class PolicyRecipe:
     unknown_words: float = 0.3  # share of the frames whose instruction has unknown words thrown in
     sampler: str = ""  # a sampler of `vla.sampler.SAMPLERS`; empty: the objective's first
     steps: int = 5  # of the sampler
+    noise: float = 1.0  # that it begins with, see `vla.sampler.SamplingConfig`
     smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
     shift: int = 2  # random shift of the decoder's pictures [pixels]
     colour: float = 0.2  # random recolouring of the decoder's pictures

@@ -291,7 +291,7 @@ def chunks(
     joints = len(processor.joints)
     noise = [source_noise(1, config.horizon, joints, how.noise_knots, p._generator) for p in policies]
     context = decoder.context(body, inputs)
-    sampled = policies[0]._sampled(context, committed, torch.cat(noise))
+    sampled = policies[0]._sampled(context, committed, how.noise * torch.cat(noise))
     made = []
     for row, (policy, observation) in enumerate(zip(policies, observations, strict=True)):
         sure = nan

@@ -46,6 +46,7 @@ class SamplingConfig:
 
     steps: int = 5  # each is one pass of the decoder
     noise_knots: int = 12  # 0: white source noise, otherwise a spline's; as in training
+    noise: float = 1.0  # standard deviation of the source noise: 1 as in training, 0: no chance
     history: bool = False  # whether past commands are given to the decoder; as in training
     smoothing: float = 5000.0  # strength of the smoothing of chunks; 0 for none
     describe_every: int = 0  # plans after which the readable plan is written anew in any case; 0: never
@@ -57,6 +58,8 @@ class SamplingConfig:
         sampler_of(self.objective, self.sampler)
         if not 1 <= self.steps <= NOISE_LEVELS:
             raise UserError(f"sampling.steps: got {self.steps}, expected 1 to {NOISE_LEVELS}")
+        if not 0 <= self.noise <= 1:
+            raise UserError(f"sampling.noise: got {self.noise}, expected 0 to 1")
 
 
 def sampler_of(objective: str, sampler: str = "") -> str:

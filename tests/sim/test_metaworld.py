@@ -9,8 +9,11 @@ pytest.importorskip("metaworld", reason="metaworld is not installed: make metawo
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.types import Command
+from ideomotor.eval.rollout import rollout
+from ideomotor.eval.run import load_policy
 from ideomotor.sim.external import ExternalWorld, check_seeding
 from ideomotor.sim.metaworld import MetaWorldEnv, expert
+from ideomotor.vla.glance import bundled_checkpoint
 
 BODY = load_embodiment("metaworld")
 LEVELS = {"easy": 28, "medium": 11, "hard": 6, "very hard": 5}
@@ -40,6 +43,14 @@ def test_experts_solve_tasks_the_same_way_each_time(task):
     assert np.array_equal(*(world.observe().images["corner2"] for world in worlds))
     for world in worlds:
         world.close()
+
+
+def test_the_bundled_policy_closes_a_drawer():
+    """What it did in all ten episodes of its evaluation."""
+    world = ExternalWorld("drawer-close-v3", 1_000_000, BODY)
+    result = rollout(world, load_policy(bundled_checkpoint("metaworld"), "metaworld"))
+    world.close()
+    assert result.success and result.seconds < 2.0
 
 
 def test_a_seed_alone_decides_where_things_are():

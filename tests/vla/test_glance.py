@@ -24,6 +24,13 @@ def test_a_policy_says_which_robot_and_cameras_it_is_for() -> None:
         facts.check(dataclasses.replace(ROBOT, name="another"))
 
 
+def test_every_robot_gets_the_checkpoint_that_was_made_for_it() -> None:
+    facts = glance(bundled_checkpoint("metaworld"))
+    assert facts.cameras == ("corner2",)
+    facts.check(load_embodiment("metaworld"))
+    assert bundled_checkpoint("my_own_arm") == bundled_checkpoint()  # which then says whom it is for
+
+
 def test_a_policy_without_weights_is_refused(tmp_path) -> None:
     folder = tmp_path / "policy"
     shutil.copytree(bundled_checkpoint(), folder)

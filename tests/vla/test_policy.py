@@ -60,6 +60,21 @@ def test_an_episode_follows_from_its_seed(policy: IdeomotorPolicy, observation: 
     assert not np.array_equal(first, episode(2))
 
 
+def test_without_noise_nothing_is_left_to_chance(policy: IdeomotorPolicy, observation: Observation) -> None:
+    def acted(seed: int, noise: float) -> np.ndarray:
+        how = replace(policy.sampling, noise=noise)
+        driver = IdeomotorPolicy(policy.interpreter, policy.decoder, policy.processor, how)
+        driver.reset(seed)
+        return driver.act(observation, driver.plan(observation), np.zeros((0, 6))).actions
+
+    certain = acted(1, 0.0)
+    assert np.array_equal(certain, acted(2, 0.0))
+    away = [np.abs(acted(1, noise) - certain).max() for noise in (1.0, 0.5, 0.25)]
+    assert away[0] > away[1] > away[2] > 0
+    with pytest.raises(UserError, match="sampling.noise: got 1.5"):
+        acted(1, 1.5)
+
+
 def test_chunks_join_smoothly(policy: IdeomotorPolicy, observation: Observation) -> None:
     policy.reset(0)
     plan = policy.plan(observation)
