@@ -75,6 +75,7 @@ def test_each_frame_is_read_once_with_its_own_words(interpreter: Interpreter, tm
 
 def test_what_it_feels_is_read_too(interpreter: Interpreter, tmp_path) -> None:
     feeling = continued(interpreter, ("front",), 0, state=2)
+    assert feeling.feel is not None
     torch.nn.init.normal_(feeling.feel.layers[2].weight, std=3.0)
     rows, plain = np.array([74]), read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
     felt = read_plans(feeling, loader := FakeLoader(tmp_path), lambda line: None)
