@@ -51,7 +51,7 @@ class Moments:
 class Video:
     """Pictures of an expert's episode, 5 a second, and what can be asked about it."""
 
-    seen: list[Observation] = field(default_factory=list)
+    seen: list[Observation] = field(default_factory=list)  # what a policy would see and feel
     asked: list[Moments] = field(default_factory=list)
 
 

@@ -75,7 +75,7 @@ def levels_section(results: dict[str, Any]) -> str:
 
 
 def _rate_row(name: str, rate: Mapping[str, Any]) -> list[Any]:
-    """Of a mean of rates there is nothing to count."""
+    """Cells of a rate, or of a mean of rates, where there is nothing to count."""
     return [
         name,
         f"{rate['successes']} / {rate['episodes']}" if "episodes" in rate else "",
