@@ -45,13 +45,16 @@ class Pilot:
     robot: str = "so101"  # embodiment name or file
     steps: int = 0  # of the sampler; 0: as the checkpoint says
     sampler: str = ""  # as the checkpoint says if empty
+    noise: float | None = None  # that chunks begin with; None: as the checkpoint says
     confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: not told
 
     def load(self) -> IdeomotorPolicy | None:
         """The policy in this process, None for the expert. UserError if it cannot be had so."""
         if self.policy is None:
             return None
-        return load_policy(self.policy, self.robot, self.steps, self.sampler, self.confidence)
+        return load_policy(
+            self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence
+        )
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,12 @@ def _finite(value: float) -> float | None:
 
 @functools.lru_cache(maxsize=1)
 def load_policy(
-    folder: Path, robot: str, steps: int = 0, sampler: str = "", confidence: str = ""
+    folder: Path,
+    robot: str,
+    steps: int = 0,
+    sampler: str = "",
+    noise: float | None = None,
+    confidence: str = "",
 ) -> IdeomotorPolicy:
     """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
 
@@ -288,7 +296,12 @@ def load_policy(
     policy = IdeomotorPolicy.from_pretrained(folder)
     policy.processor.check(load_embodiment(robot))
     how = policy.sampling
-    policy.sampling = dataclasses.replace(how, steps=steps or how.steps, sampler=sampler or how.sampler)
+    policy.sampling = dataclasses.replace(
+        how,
+        steps=steps or how.steps,
+        sampler=sampler or how.sampler,
+        noise=how.noise if noise is None else noise,
+    )
     policy.tells_confidence = bool(confidence)
     if confidence == "agreement":
         policy.confidence = dataclasses.replace(policy.confidence, agreements=(), chances=())
@@ -312,8 +325,7 @@ def _fingerprint(pilot: Pilot) -> str:
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
             digest.update((pilot.policy / name).read_bytes())
-    if pilot.steps or pilot.sampler or pilot.confidence:
-        digest.update(repr((pilot.steps, pilot.sampler, pilot.confidence)).encode())
+    digest.update(repr((pilot.steps, pilot.sampler, pilot.noise, pilot.confidence)).encode())
     return digest.hexdigest()
 
 

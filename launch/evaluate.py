@@ -82,6 +82,9 @@ class EvalOptions:
     sampler: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """ddim or dpm-solver, where the decoder predicts noise; by default the checkpoint's"""
 
+    noise: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """standard deviation of what chunks begin with, 0 for no chance; by default the checkpoint's"""
+
     confidence: bool = False
     """let the policy tell how sure it is of each chunk, and report how well that foretells failure; takes
     more time and does not change what it does"""
@@ -179,7 +182,7 @@ def evaluate(options: EvalOptions) -> int:
 
         rows = run_suite(
             specs,
-            Pilot(folder, options.robot, options.steps, options.sampler, told),
+            Pilot(folder, options.robot, options.steps, options.sampler, options.noise, told),
             workers=options.workers,
             batch=options.batch,
             ray=options.ray,
@@ -248,7 +251,8 @@ def _check(options: EvalOptions, embodiment: Embodiment) -> list[str]:
         raise UserError(f"delay-ms: got {options.delay_ms}, expected 0 to {MAX_DELAY_MS}")
     if options.expert and (options.delay_ms or options.handover != DEFAULT):
         raise UserError("expert: has neither delays nor chunks to hand over")
-    if options.expert and (options.without or options.steps or options.sampler or options.confidence):
+    sampling = options.steps or options.sampler or options.noise is not None
+    if options.expert and (options.without or sampling or options.confidence):
         raise UserError("expert: has neither senses nor a sampler nor confidence")
     if options.expert and options.batch > 1:
         raise UserError(

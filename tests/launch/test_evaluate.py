@@ -137,6 +137,7 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--expert", "--without", "front"], ["expert", "senses"]),
         (["--without", "visoin"], ["without", "did you mean 'vision'?"]),
         (["--sampler", "ddim"], ["sampler", "'ddim'", "euler"]),
+        (["--noise", "2"], ["noise", "2", "0 to 1"]),
         (["--calibrate"], ["calibrate", "--policy"]),
         (["--expert", "--stop-at", "80"], ["stop-at", "80"]),
         (["--stop-at", "0.8", "--without", "front"], ["stop-at", "pairs"]),

@@ -80,7 +80,7 @@ def test_the_best_of_several_checkpoints_is_kept_and_runs_without_senses(dataset
     assert (best / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
     assert list((out / "tensorboard" / "policy").iterdir())
     arguments = ["eval", "--policy", out, "--tasks", "reach", "--episodes", 1, "--json", "-"]
-    arguments += ["--sampler", "dpm-solver"]
+    arguments += ["--sampler", "dpm-solver", "--noise", 0]
     plain = in_process(*arguments).json
     more = in_process(*arguments, "--without", "plan,front+wrist", "--confidence").json
     assert set(more["without"]) == {"plan", "front+wrist"}
