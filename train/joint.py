@@ -94,16 +94,19 @@ def train_joint(
         chance = np.random.default_rng([seed, step, 3])
         write = bool(chance.random() < stage.write_share)
         windows = loader.batch(step)
+        whole = len(windows["index"]) * processes()[1]
+        mine = own_rows(whole)
         shown = sighted(
             chance,
-            len(windows["index"]) * processes()[1],
+            whole,
             len(cameras),
             drop_image=recipe.scenes.drop_image,
             drop_camera=recipe.scenes.drop_camera,
         )
-        shown = shown[own_rows(len(shown))]
-        untold = chance.random(len(windows["index"]) * processes()[1]) < recipe.scenes.drop_state
-        windows["plan_state"][untold[own_rows(len(untold))]] = np.nan
+        shown = shown[mine]
+        felt = windows["plan_state"]  # as `sensed` in stage 1
+        felt += chance.normal(0.0, recipe.scenes.state_jitter, (whole, felt.shape[1]))[mine]
+        felt[chance.random(whole)[mine] < recipe.scenes.drop_state] = np.nan
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
             plan_frames(interpreter, windows, (seed, step), write, recipe.scenes.unknown_words, shown),

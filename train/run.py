@@ -16,6 +16,7 @@ from torch import nn
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.loader import open_datasets_cache
 from ideomotor.datasets.mapping import open_mapped
 from ideomotor.train.interpreter import train_interpreter
 from ideomotor.train.joint import train_joint
@@ -74,7 +75,9 @@ def train(
     check_out(out, resume, recipe, state.is_main_process, mapping)
 
     def windows(batch: int, plan_images: bool) -> OwnWindows:
-        with state.main_process_first():  # one process decodes the videos, the others find the cache
+        for dataset in open_mapped(data, embodiment, mapping)[state.process_index :: state.num_processes]:
+            open_datasets_cache(dataset, embodiment)  # each process decodes its share of the videos
+        with state.main_process_first():  # and all find the caches
             return OwnWindows(
                 open_mapped(data, embodiment, mapping),
                 embodiment,
