@@ -20,7 +20,8 @@ def commands() -> list[list[str]]:
     )
     lines = said.stdout.replace("\\\n", " ").replace("&&", "\n").splitlines()
     words = [shlex.split(line) for line in lines if "/ideomotor " in line]
-    return [line[max(i for i, word in enumerate(line) if word.endswith("/ideomotor")) + 1 :] for line in words]
+    ours = [max(i for i, word in enumerate(line) if word.endswith("/ideomotor")) for line in words]
+    return [line[at + 1 :] for line, at in zip(words, ours, strict=True)]
 
 
 def values(command: list[str], option: str) -> list[str]:
