@@ -52,9 +52,7 @@ class Pilot:
         """The policy in this process, None for the expert. UserError if it cannot be had so."""
         if self.policy is None:
             return None
-        return load_policy(
-            self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence
-        )
+        return load_policy(self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence)
 
 
 @dataclass(frozen=True)
