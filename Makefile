@@ -31,21 +31,19 @@ demo: $(READY)
 	@mkdir -p outputs
 	$(BIN)/ideomotor run lift --seed 1 --record outputs/demo.mp4
 
-# Task, demonstrations, and share of the decoder's training: more of what is hard. Every part of `make policy` goes
-# on where it was interrupted. `make policy CORES=8` shares batches out among more processes, in the same time.
+# Tasks and demonstrations, and each one's share of the decoder's training: more of what is hard. Every part of
+# `make policy` goes on where it was interrupted. CORES=8 shares batches out among more processes, in the same time.
 POLICY ?= outputs/policy
 CORES ?= 2
-SHOWN := reach:500:4 press:500:5 lift:700:9 drawer:500:9 push:1000:17 place:700:15 stack:800:20 sort:600:21
-field = $(word $1,$(subst :, ,$2))
-comma := ,
-empty :=
+SHOWN := reach:500 press:500 lift:700 drawer:500 push:1000 place:700 stack:800 sort:600
+SHARES := 4,5,9,9,17,15,20,21
+data = $(POLICY)/data/$(firstword $(subst :, ,$1))
 
 policy: $(READY)
-	$(foreach one,$(SHOWN),$(BIN)/ideomotor record $(call field,1,$(one)) --episodes $(call field,2,$(one)) \
-	  --noise 0.6 --workers $(CORES) --out $(POLICY)/data/$(call field,1,$(one)) --resume && ) \
+	$(foreach one,$(SHOWN),$(BIN)/ideomotor record $(subst :, --episodes ,$(one)) \
+	  --noise 0.6 --workers $(CORES) --out $(call data,$(one)) --resume && ) \
 	$(BIN)/torchrun --standalone --nproc-per-node $(CORES) --no-python $(BIN)/ideomotor train --resume \
-	  --data $(foreach one,$(SHOWN),$(POLICY)/data/$(call field,1,$(one))) --out $(POLICY)/trained \
-	  --set policy.weights=$(subst $(empty) $(empty),$(comma),$(foreach one,$(SHOWN),$(call field,3,$(one)))) \
+	  --data $(foreach one,$(SHOWN),$(call data,$(one))) --out $(POLICY)/trained --set policy.weights=$(SHARES) \
 	  --set compile=$(if $(shell command -v c++),true,false) --set policy.every=4 --set policy.train.minutes=46 \
 	  --set scenes.feels=true --set scenes.pool.scenes=10000 --set scenes.pool.level=mixed \
 	  --set scenes.recorded_share=0.5 --set scenes.train.minutes=25
