@@ -25,7 +25,7 @@ from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.policy import EXAMINED, action_batch, displaceable, examine
 from ideomotor.train.recipe import Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scenes import scene_batch, sighted
+from ideomotor.train.scenes import blur, scene_batch, sighted
 from ideomotor.train.trainer import fit, to_device
 from ideomotor.vla.images import sample_seeds
 from ideomotor.vla.interpreter import Interpreter, Reading
@@ -104,9 +104,8 @@ def train_joint(
             drop_camera=recipe.scenes.drop_camera,
         )
         shown = shown[mine]
-        felt = windows["plan_state"]  # as `sensed` in stage 1
-        felt += chance.normal(0.0, recipe.scenes.state_jitter, (whole, felt.shape[1]))[mine]
-        felt[chance.random(whole)[mine] < recipe.scenes.drop_state] = np.nan
+        felt = windows["plan_state"]
+        felt += blur(chance, whole, felt.shape[1], recipe.scenes.drop_state, recipe.scenes.state_jitter)[mine]
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
             plan_frames(interpreter, windows, (seed, step), write, recipe.scenes.unknown_words, shown),

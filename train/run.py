@@ -75,11 +75,12 @@ def train(
     check_out(out, resume, recipe, state.is_main_process, mapping)
 
     def windows(batch: int, plan_images: bool) -> OwnWindows:
-        for dataset in open_mapped(data, embodiment, mapping)[state.process_index :: state.num_processes]:
+        datasets = open_mapped(data, embodiment, mapping)
+        for dataset in datasets[state.process_index :: state.num_processes]:
             open_datasets_cache(dataset, embodiment)  # each process decodes its share of the videos
         with state.main_process_first():  # and all find the caches
             return OwnWindows(
-                open_mapped(data, embodiment, mapping),
+                datasets,
                 embodiment,
                 horizon=recipe.policy.horizon,
                 batch_size=max(1, batch // state.num_processes) * state.num_processes,

@@ -275,9 +275,15 @@ def sensed(
         if question.state is not None and len(question.state) == size:
             row[:] = question.state
     if rng is not None:
-        states += rng.normal(0.0, jitter, states.shape).astype(np.float32)
-        states[rng.random(len(states)) < drop] = np.nan
+        states += blur(rng, *states.shape, drop, jitter)
     return states
+
+
+def blur(rng: np.random.Generator, count: int, size: int, drop: float, jitter: float) -> np.ndarray:
+    """(count, size) float32, to be added to joint states: noise, and NaN for those not told; see `sensed`."""
+    noise = rng.normal(0.0, jitter, (count, size)).astype(np.float32)
+    noise[rng.random(count) < drop] = np.nan
+    return noise
 
 
 def words_ahead(interpreter: Interpreter, texts: list[str]) -> torch.Tensor:
