@@ -323,7 +323,8 @@ def _fingerprint(pilot: Pilot) -> str:
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
             digest.update((pilot.policy / name).read_bytes())
-    digest.update(repr((pilot.steps, pilot.sampler, pilot.noise, pilot.confidence)).encode())
+    if pilot.steps or pilot.sampler or pilot.noise is not None or pilot.confidence:
+        digest.update(repr((pilot.steps, pilot.sampler, pilot.noise, pilot.confidence)).encode())
     return digest.hexdigest()
 
 
