@@ -1,7 +1,8 @@
 """What a frozen interpreter says about the recorded frames, read once and kept beside the decoded frames.
 
 A frozen interpreter says the same about the same frame every time. In a share of the frames unknown words
-are thrown into the instruction, so that a decoder gets to know plans made from words nobody expected.
+are thrown into the instruction, so that a decoder gets to know plans made from words nobody expected, and
+in a few the instruction is not heard at all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ReadPlan
 from ideomotor.train.scenes import NAMES
 from ideomotor.train.trainer import computes_in_bf16, tune_process
-from ideomotor.train.wording import with_unknown_words
+from ideomotor.train.wording import heard
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import PLAN_QUERIES
@@ -55,7 +56,11 @@ class FramePlans:
 
 
 def read_plans(
-    interpreter: Interpreter, loader: WindowLoader, told: Told, unknown_words: float = 0.0
+    interpreter: Interpreter,
+    loader: WindowLoader,
+    told: Told,
+    unknown_words: float = 0.0,
+    dropped: float = 0.0,
 ) -> FramePlans:
     """What the interpreter makes of each frame that the loader uses.
 
@@ -67,14 +72,15 @@ def read_plans(
         loader: whose rows are read.
         told: called with the progress.
         unknown_words: share of the frames whose instruction is read with unknown words in it.
+        dropped: share of the frames that are read without their instruction.
     """
     tune_process()
     stride = f"-every-{loader.every}" if loader.every > 1 else ""
-    name, first, parts = f"plans-{_identity(interpreter, unknown_words)}{stride}.npy", 0, []
+    name, first, parts = f"plans-{_identity(interpreter, unknown_words, dropped)}{stride}.npy", 0, []
     for cache in loader.caches:
         path, count = cache.folder / name, int(cache.starts[-1])
         if not path.is_file():
-            _read_dataset(interpreter, loader, first, count, path, told, unknown_words)
+            _read_dataset(interpreter, loader, first, count, path, told, unknown_words, dropped)
         parts.append(np.load(path, mmap_mode="r"))
         first += count
     return FramePlans(parts)
@@ -89,9 +95,9 @@ def views(images: dict[str, np.ndarray], interpreter: Interpreter) -> np.ndarray
     return np.stack([[resized(picture, size) for picture in frame] for frame in seen])
 
 
-def _identity(interpreter: Interpreter, unknown_words: float) -> str:
+def _identity(interpreter: Interpreter, unknown_words: float, dropped: float) -> str:
     """Another one for interpreters that say something else; a base that is only named has a fingerprint."""
-    digest = hashlib.sha256(f"{unknown_words:g}".encode())
+    digest = hashlib.sha256(f"{unknown_words:g} {dropped:g}".encode())
     for key, parameter in interpreter.named_parameters():
         if not key.startswith("plan_head") and interpreter.own(key):
             digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
@@ -109,6 +115,7 @@ def _read_dataset(
     path: Path,
     told: Told,
     unknown_words: float,
+    dropped: float,
 ) -> None:
     """Reads the used of rows `first` to `first + count`, every process its share of them, into `path`."""
     state, names = PartialState(), len(interpreter.config.names)
@@ -126,7 +133,7 @@ def _read_dataset(
         rows = used[begin : begin + READ_AT_ONCE]
         pixels, instructions = views(loader.row_images(rows), interpreter), loader.row_instructions(rows)
         rng = np.random.default_rng([begin, count])
-        instructions = [with_unknown_words(line, rng, unknown_words) for line in instructions]
+        instructions = [heard(line, rng, unknown_words, dropped) for line in instructions]
         states = loader.row_states(rows)
         prompts = interpreter.prompts(instructions, [[True] * len(cameras)] * len(rows), state=states)
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))

@@ -36,7 +36,7 @@ from ideomotor.train.scenes import (
     visible,
 )
 from ideomotor.train.trainer import fit, to_device
-from ideomotor.train.wording import with_unknown_words
+from ideomotor.train.wording import heard
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
@@ -108,7 +108,7 @@ def train_interpreter(
             if recipe.robot != STILL_ROBOT:
                 questions = [replace(question, state=None) for question in questions]
         seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
-        questions = [rephrased(question, rng, stage.unknown_words) for question in questions]
+        questions = [rephrased(question, rng, stage) for question in questions]
         seen = sighted(rng, len(questions), len(cameras), there, stage.drop_image, stage.drop_camera)
         felt = sensed(questions, state_size, rng, stage.drop_state, stage.state_jitter)
         mine, group = own_rows(len(images)), len(questions) // len(images)
@@ -248,9 +248,10 @@ def question_of(instruction: str, text: str, spots: np.ndarray, state: np.ndarra
     return Question(instruction, text, points, presence, state=state)
 
 
-def rephrased(question: Question, rng: np.random.Generator, share: float) -> Question:
-    """The same question, in this share of cases with unknown words thrown into its instruction."""
-    return replace(question, instruction=with_unknown_words(question.instruction, rng, share))
+def rephrased(question: Question, rng: np.random.Generator, stage: InterpreterRecipe) -> Question:
+    """The same question as it may be heard; an instruction may be missed, what is asked is not."""
+    dropped = stage.drop_instruction if question.kind == "instruction" else 0.0
+    return replace(question, instruction=heard(question.instruction, rng, stage.unknown_words, dropped))
 
 
 @torch.inference_mode()

@@ -23,7 +23,7 @@ from ideomotor.train.frame_plans import views
 from ideomotor.train.interpreter import question_of, rephrased
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.policy import EXAMINED, action_batch, displaceable, examine
-from ideomotor.train.recipe import Recipe
+from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import blur, scene_batch, sighted
 from ideomotor.train.trainer import fit, to_device
@@ -108,7 +108,7 @@ def train_joint(
         felt += blur(chance, whole, felt.shape[1], recipe.scenes.drop_state, recipe.scenes.state_jitter)[mine]
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
-            plan_frames(interpreter, windows, (seed, step), write, recipe.scenes.unknown_words, shown),
+            plan_frames(interpreter, windows, (seed, step), write, recipe.scenes, shown),
             torch.tensor(shown[:, 0], dtype=torch.float32),
             action_batch(windows, None, decoder.config.cameras, processor, recipe.policy, moving, rng, step),
         )
@@ -136,7 +136,7 @@ def plan_frames(
     windows: dict[str, Any],
     draw: tuple[int, int],
     write: bool,
-    unknown_words: float,
+    stage: InterpreterRecipe,
     shown: np.ndarray,
 ) -> SceneBatch:
     """The frames that a loader's windows have their plans from, each with its own instruction.
@@ -144,7 +144,7 @@ def plan_frames(
     Args:
         draw: (seed, step) of all that is random here; with the row it decides, in whatever process.
         write: whether plans are written.
-        unknown_words: share of the instructions with unknown words thrown in.
+        stage: says what is heard of the instructions.
         shown: (B, cameras) bool, which pictures are given.
 
     Frames of which nobody has written down what they show (other people's data) teach the interpreter
@@ -154,7 +154,7 @@ def plan_frames(
     spots = windows["plan_keypoints"].reshape(count, 2, 3)
     frames = (windows["instruction"], windows["plan_text"], spots, windows["plan_state"])
     questions = [
-        rephrased(question_of(*told), np.random.default_rng([*draw, row]), unknown_words)
+        rephrased(question_of(*told), np.random.default_rng([*draw, row]), stage)
         for row, *told in zip(rows.tolist(), *frames, strict=True)
     ]
     seeds = [sample_seeds(*draw, rows, PLAN_STREAM + number) for number in range(len(cameras))]

@@ -73,7 +73,7 @@ def train_policy(
         blocks=recipe.blocks,
     )
     decoder = Decoder(config)
-    plans = read_plans(interpreter, loader, told, recipe.unknown_words)
+    plans = read_plans(interpreter, loader, told, recipe.unknown_words, recipe.drop_instruction)
     processor = measure(loader)
     if before is not None:
         before.processor.check(body)

@@ -52,6 +52,7 @@ class InterpreterRecipe:
     drop_state: float = 0.1  # share of questions without it
     state_jitter: float = 0.01  # added to it [rad or m]
     unknown_words: float = 0.4  # share of the instructions with unknown words thrown in
+    drop_instruction: float = 0.03  # share of the instructions that are not heard; questions always are
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class PolicyRecipe:
     delayed: float = 0.3  # share of windows whose first commands are given as committed
     astray: float = 0.01  # see `train.policy.astray` [rad]
     unknown_words: float = 0.3  # share of the frames whose instruction has unknown words thrown in
+    drop_instruction: float = 0.03  # share of the frames whose instruction is not heard
     sampler: str = ""  # a sampler of `vla.sampler.SAMPLERS`; empty: the objective's first
     steps: int = 5  # of the sampler
     noise: float = 1.0  # that it begins with, see `vla.sampler.SamplingConfig`

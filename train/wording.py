@@ -1,4 +1,5 @@
-"""Words that nobody trained on: thrown into instructions, so that a model learns to read past them."""
+"""Instructions as they may be heard: with words that nobody trained on, so that a model learns to read past
+them, or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +10,13 @@ import numpy as np
 LETTERS = np.array(list(string.ascii_lowercase))
 MOST = 3  # words thrown into one instruction
 LONGEST = 7  # letters of a word
+
+
+def heard(instruction: str, rng: np.random.Generator, unknown_words: float, dropped: float) -> str:
+    """The instruction, in share `dropped` of cases none, and of the others see `with_unknown_words`."""
+    if dropped and rng.random() < dropped:
+        return ""
+    return with_unknown_words(instruction, rng, unknown_words)
 
 
 def with_unknown_words(instruction: str, rng: np.random.Generator, share: float) -> str:
