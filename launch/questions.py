@@ -40,7 +40,7 @@ def evaluate_questions(options: EvalOptions) -> int:
         def told() -> None:
             progress.update(bar, advance=1)
 
-        found = questions.evaluate_questions(interpreter, count, seed, told=told)
+        found = questions.evaluate_questions(interpreter, count, seed, options.randomize, told)
         when = localisation.evaluate_localisation(interpreter, options.count, seed, told=told)
     results = {
         "suite": questions.SUITE,
@@ -64,6 +64,15 @@ def _check(options: EvalOptions) -> None:
         ("tasks", options.tasks is not None),
         ("delay-ms", options.delay_ms),
         ("handover", options.handover != DEFAULT),
+        ("without", options.without),
+        ("steps", options.steps),
+        ("sampler", options.sampler),
+        ("noise", options.noise is not None),
+        ("confidence", options.confidence),
+        ("calibrate", options.calibrate),
+        ("workers", options.workers != 1),
+        ("batch", options.batch != 1),
+        ("ray", options.ray),
         ("resume", options.resume),
         ("stop-at", options.stop_at is not None),
     ):

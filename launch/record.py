@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import signal
 import zlib
 from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +21,7 @@ import numpy as np
 import tyro
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.interrupts import uninterrupted
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import checked_tasks, robot_of, task_names
 
@@ -148,7 +148,7 @@ def record(options: RecordOptions) -> int:
                         if episode is None:
                             failures[attempt.task] += 1
                             continue
-                        with _uninterrupted():
+                        with uninterrupted():
                             writer.add_episode(episode)
                             if not (options.out / OPTIONS_FILE).exists():  # new, or killed just before
                                 replace_files({options.out / OPTIONS_FILE: _reproducible(options)})
@@ -172,19 +172,6 @@ def record(options: RecordOptions) -> int:
         }
     )
     return 0
-
-
-@contextmanager
-def _uninterrupted() -> Generator[None]:
-    """Lets a Ctrl-C wait until the block is done."""
-    waiting: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, frame: waiting.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if waiting:
-        raise KeyboardInterrupt
 
 
 def _demonstrated(attempts: Sequence[Attempt], options: RecordOptions) -> Generator[PreparedEpisode | None]:

@@ -61,6 +61,10 @@ class RunOptions:
     randomize: Literal["none", "light", "full"] = "light"
     """how much of the scene's look and physics varies with the seed"""
 
+    confidence: bool = False
+    """let the policy tell how sure it is that what it is about to do will solve the task; takes more time and
+    does not change what it does"""
+
     record: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4")] = None
     """write a video (or a .webp or .gif animation) with both cameras and the instruction"""
 
@@ -88,7 +92,8 @@ def run(options: RunOptions) -> int:
     checked_tasks(embodiment, [options.task])
     policy = None
     if not options.expert:
-        policy = load_policy(policy_folder(options.policy, embodiment.name), options.robot)
+        told = "told" if options.confidence else ""
+        policy = load_policy(policy_folder(options.policy, embodiment.name), options.robot, confidence=told)
     driver = "expert" if options.expert else policy_name(options.policy)
     say = functools.partial(output.text.print, markup=False)
     with ExitStack() as cleanup:
@@ -117,6 +122,11 @@ def run(options: RunOptions) -> int:
     figures = _figures(result, wall_s, embodiment.targets)
     for seconds, text in result.plan_texts:
         say(f"plan {seconds:5.1f} s  {text}")
+    if policy is not None and result.confidences:
+        lowest = min(result.confidences, key=lambda one: one[1])
+        known = "" if policy.confidence.agreements else " (not calibrated: how far its samples agree)"
+        say(f"confidence   {figures['confidence']:.0%} on average, ", end="")
+        say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")
     say(f"result       {'solved' if result.success else 'NOT solved'} in {result.seconds:.2f} s", end="")
     say(f", {result.progress:.0%} of the subtasks done")
     changes = ", ".join(f"{reason} {ticks}" for reason, ticks in result.interventions.items()) or "none"
@@ -182,11 +192,13 @@ def _figures(result: EpisodeResult, wall_s: float, targets: bool) -> dict[str, A
     from ideomotor.eval.measures import jerk_ratio
 
     ratio = jerk_ratio(result.commands, result.boundaries) if targets else math.nan
+    sure = [confidence for _, confidence in result.confidences]
     return {
         "success": result.success,
         "seconds": result.seconds,
         "progress": result.progress,
         "plan_text": result.plan_texts[-1][1] if result.plan_texts else "",  # the newest one
+        "confidence": sum(sure) / len(sure) if sure else None,  # mean of the chunks'
         "interventions": sum(result.interventions.values()),
         "interventions_by_reason": result.interventions,
         "holds": result.holds,
@@ -200,6 +212,8 @@ def _figures(result: EpisodeResult, wall_s: float, targets: bool) -> dict[str, A
 def _check(options: RunOptions) -> None:
     if options.expert and options.policy:
         raise UserError("policy: --expert and --policy exclude each other")
+    if options.expert and options.confidence:
+        raise UserError("confidence: an expert has none")
     if options.seed < 0:
         raise UserError(f"seed: got {options.seed}, expected at least 0")
     if not 0 <= options.delay <= MAX_DELAY_MS:

@@ -159,7 +159,7 @@ def new_interpreter(
         return Interpreter(vlm, tokenizer, config)
     tokenizer = train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
-    config = InterpreterConfig(cameras=cameras, align_dim=stage.align_dim, state=state)
+    config = InterpreterConfig(cameras=cameras, layer=stage.layer, align_dim=stage.align_dim, state=state)
     return Interpreter(vlm, tokenizer, config)
 
 

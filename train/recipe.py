@@ -34,7 +34,7 @@ class InterpreterRecipe:
     base: str = ""  # id or folder of a pretrained vision-language model; empty: nano, from scratch
     tuning: str = "frozen"  # of a base: "frozen", "lora" or "full"
     lora_rank: int = 16  # of the adapters of "lora"
-    layer: int = -1  # which hidden state of a base is the plan; -1: the last, normalised one
+    layer: int = -1  # which hidden state is the plan, of a new interpreter; -1: the last, normalised one
     image_tokens: int = 64  # most tokens a picture may become in a base
     copy_base: bool = False  # whether checkpoints hold a base that is not tuned in full, or only name it
     train: Settings = field(default_factory=lambda: Settings(steps=12000, learning_rate=1.2e-3))

@@ -27,6 +27,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.interrupts import uninterrupted
 from ideomotor.train.metrics import Metrics
 from ideomotor.train.parallel import mean_of_all
 from ideomotor.train.selection import Selection
@@ -138,13 +139,14 @@ def fit(
                 accelerator.backward(losses["loss"])
                 if settings.clip:
                     accelerator.clip_grad_norm_(list(learned.values()), settings.clip)
-                prepared.step()
-                prepared.zero_grad(set_to_none=True)
-                decay = min(settings.average, (1 + at.step) / (10 + at.step))
-                with torch.no_grad():
-                    for key, parameter in learned.items():
-                        mean[key].lerp_(parameter, 1 - decay)
-                at.step += 1
+                with uninterrupted():  # what is saved is the state between two steps
+                    prepared.step()
+                    prepared.zero_grad(set_to_none=True)
+                    decay = min(settings.average, (1 + at.step) / (10 + at.step))
+                    with torch.no_grad():
+                        for key, parameter in learned.items():
+                            mean[key].lerp_(parameter, 1 - decay)
+                    at.step += 1
                 now = time.monotonic()
                 at.elapsed = before + now - begun
                 if at.step % settings.log_every == 0:

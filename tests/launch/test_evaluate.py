@@ -132,6 +132,8 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--delay-ms", "300"], ["delay-ms", "300"]),
         (["--expert", "--delay-ms", "100"], ["expert", "delays"]),
         (["--suite", "questions", "--tasks", "lift"], ["tasks", "questions"]),
+        (["--suite", "questions", "--workers", 2], ["workers", "questions"]),
+        (["--suite", "questions", "--noise", 0], ["noise", "questions"]),
         (["--suite", "questions", "--policy", "no/such/folder"], ["policy", "no/such/folder"]),
         (["--policy", "no/such/folder"], ["policy", "no/such/folder"]),
         (["--expert", "--without", "front"], ["expert", "senses"]),

@@ -1,4 +1,6 @@
-"""`ideomotor run` with the scripted expert."""
+"""`ideomotor run` with the scripted expert and the bundled policy."""
+
+import json
 
 import av
 import pytest
@@ -17,6 +19,15 @@ def test_run_with_the_expert_says_what_happened(ideomotor):
     assert shown.returncode == 0
     for word in (result["instruction"], result["plan_text"], "solved", "rendering", "achieved"):
         assert word in shown.stdout
+
+
+def test_the_bundled_policy_says_how_sure_it_is_and_does_the_same(ideomotor, tmp_path):
+    plain = ideomotor("run", "reach", "--seed", 3, "--json", "-").json
+    shown = ideomotor("run", "reach", "--seed", 3, "--confidence", "--json", tmp_path / "sure.json")
+    sure = json.loads((tmp_path / "sure.json").read_text())
+    assert plain["confidence"] is None and 0 < sure["confidence"] <= 1
+    assert f"confidence   {sure['confidence']:.0%} on average, lowest" in shown.stdout
+    assert (sure["seconds"], sure["plan_text"]) == (plain["seconds"], plain["plan_text"])
 
 
 def test_a_video_shows_both_cameras_and_plays_in_a_browser(ideomotor, tmp_path):
@@ -55,6 +66,7 @@ def test_an_instruction_in_own_words_is_judged(ideomotor):
         (["lift", "--expert", "--record", "film.avi"], ["record", "film.avi", ".mp4"]),
         (["lift", "--expert", "--record", "no/such/film.mp4"], ["record", "no/such"]),
         (["lift", "--expert", "--policy", "x"], ["--expert", "--policy"]),
+        (["lift", "--expert", "--confidence"], ["confidence", "expert"]),
         (["lift", "--policy", "no/such/folder"], ["policy", "no/such/folder"]),
     ],
 )

@@ -97,6 +97,16 @@ def test_unknown_words_are_thrown_into_a_share_of_the_instructions(interpreter, 
     assert np.array_equal(again[rows], mixed[rows])
 
 
+def test_a_share_of_the_frames_is_read_without_its_instruction(interpreter, tmp_path) -> None:
+    plain = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
+    mixed = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None, dropped=0.5)
+    silent = read_plans(interpreter, FakeLoader(tmp_path), lambda line: None, dropped=1.0)
+    rows = np.arange(75)
+    as_said, unheard = ((plans[rows] == mixed[rows]).all(axis=1) for plans in (plain, silent))
+    assert 20 < as_said.sum() < 55
+    assert (as_said ^ unheard).all()
+
+
 def test_rows_count_through_all_datasets() -> None:
     parts = [np.arange(4.0).reshape(2, 2), 10 + np.arange(6.0).reshape(3, 2)]
     plans = FramePlans([part.astype(np.float16) for part in parts])

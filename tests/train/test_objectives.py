@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from ideomotor.train.action_objective import (
     ActionBatch,
@@ -116,3 +119,42 @@ def test_committed_commands_are_clean_and_the_rest_lies_on_the_flow(knots: int) 
     noise = ((noisy - blend * actions) / (1 - blend))[~given]
     assert abs(noise.std() - 1) < 0.1 and abs(noise.mean()) < 0.1
     assert 0.3 < time.mean() < 0.5
+
+
+def loss_and_gradients(objective: nn.Module, batch) -> list[torch.Tensor]:
+    objective.zero_grad()
+    torch.manual_seed(1)
+    loss = objective(batch)["loss"]
+    loss.backward()
+    return [loss.detach(), *(p.grad.clone() for p in objective.parameters() if p.grad is not None)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore")  # the compiler warns of its own insides
+@pytest.mark.parametrize("stage", ["interpreter", "policy"])
+def test_a_compiled_step_is_the_step_that_is_not_compiled(stage: str, squares: ScenePool) -> None:
+    """What `compile=true` compiles; only that random numbers are drawn alike is asked for besides."""
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(squares.texts(), 300)
+    interpreter = Interpreter(nano_vlm(tokenizer, 32, 32, 1), tokenizer, InterpreterConfig())
+    if stage == "interpreter":
+        interpreter.plan_head.requires_grad_(False)
+        objective: nn.Module = SceneObjective(interpreter, SceneWeights())
+        batch = scene_batch(interpreter, *squares.draw(np.random.default_rng(0), 4, 2), write=True)
+    else:
+        config = DecoderConfig(cameras=(), plan_dim=32, width=32, heads=2, blocks=2)
+        objective = ActionObjective(Decoder(config), PlanHead(16, 32, 2), "so101", ActionSettings())
+        batch = window(8)
+    eager = loss_and_gradients(objective, batch)
+    with torch._inductor.config.patch(fallback_random=True):
+        if stage == "interpreter":
+            interpreter.family.language(interpreter.vlm).compile(dynamic=True)
+            interpreter.family.vision(interpreter.vlm).compile()
+        else:
+            objective.compile()
+        compiled = loss_and_gradients(objective, batch)
+    assert len(eager) == len(compiled) > 20
+    for one, other in zip(eager, compiled, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5)
+    torch._dynamo.reset()

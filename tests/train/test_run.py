@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +131,39 @@ def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Pa
         one, two = losses(trained, stage), losses(out, stage)
         assert list(two) == [1, 2, 3]
         np.testing.assert_allclose(list(two.values()), [one[step] for step in two], rtol=1e-4, err_msg=stage)
+
+
+@pytest.mark.slow
+def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weights(
+    data: Path, tmp_path: Path
+) -> None:
+    program = Path(sys.executable).with_name("ideomotor")
+    changed = [
+        f"{stage}.train.{change}"
+        for stage in ("scenes", "policy", "joint")
+        for change in ("steps=40", "save_every_s=0")
+    ]
+
+    def started(out: Path) -> subprocess.Popen:
+        command = [program, "train", "--config", "smoke", "--data", data, "--out", out, "--resume"]
+        command += [word for change in changed for word in ("--set", change)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert started(tmp_path / "whole").wait(200) == 0
+    torn = tmp_path / "torn"
+    ends = {"interpreter": signal.SIGKILL, "policy": signal.SIGINT, "joint": signal.SIGKILL}
+    for stage, number in ends.items():
+        process, deadline = started(torn), time.monotonic() + 200
+        while process.poll() is None and time.monotonic() < deadline:
+            if (torn / f"{stage}.jsonl").is_file() and len(losses(torn, stage)) >= 3:
+                process.send_signal(number)
+                break
+            time.sleep(0.005)
+        assert process.wait(60) == (130 if number == signal.SIGINT else -number)
+        assert len(losses(torn, stage)) < 40
+    assert started(torn).wait(200) == 0
+    whole, parts = (IdeomotorPolicy.from_pretrained(tmp_path / name) for name in ("whole", "torn"))
+    for part in ("interpreter", "decoder"):
+        one, two = (getattr(policy, part).state_dict() for policy in (whole, parts))
+        for key, weight in one.items():
+            torch.testing.assert_close(two[key], weight, rtol=1e-5, atol=1e-6, msg=f"{part} {key}")

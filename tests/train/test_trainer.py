@@ -2,12 +2,15 @@
 
 import errno
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ideomotor.control.errors import UserError
 from ideomotor.train import state
@@ -72,6 +75,28 @@ def test_an_interrupted_training_continues_to_the_same_weights(tmp_path: Path) -
         json.loads(line)["step"] for line in (tmp_path / "parts" / "line.jsonl").read_text().splitlines()
     ]
     assert steps == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(tmp_path: Path) -> None:
+    whole, steps = trained(tmp_path / "whole", 60), 0
+
+    def interrupt(*_) -> None:  # weights are new, their average and the step's number are not yet
+        nonlocal steps
+        steps += 1
+        if steps == 23:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    hook = register_optimizer_step_post_hook(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            torch.manual_seed(0)
+            fit("line", Line(), batch_at, 32, SETTINGS, tmp_path / "parts")
+    finally:
+        hook.remove()
+    parts = trained(tmp_path / "parts", 60, resume=True)
+    assert steps == 23
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:

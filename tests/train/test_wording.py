@@ -1,4 +1,4 @@
-"""Unknown words are thrown in beside the words of an instruction, never instead of them."""
+"""Unknown words are thrown in beside an instruction's own, never instead of them; or it is not heard."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.train.wording import MOST, with_unknown_words
+from ideomotor.train.wording import MOST, heard, with_unknown_words
 
 
 @given(st.lists(st.text("abcdefg", min_size=1, max_size=6), min_size=1, max_size=8), st.integers(0, 2**32))
@@ -23,3 +23,11 @@ def test_a_share_of_instructions_is_left_alone() -> None:
     assert 0.7 < np.mean(kept) < 0.8
     assert with_unknown_words("push it", rng, 0.0) == "push it"
     assert with_unknown_words("", rng, 1.0) == ""
+
+
+def test_a_share_of_instructions_is_not_heard() -> None:
+    rng = np.random.default_rng(0)
+    lines = [heard("push it", rng, 0.0, 0.1) for _ in range(1000)]
+    assert set(lines) == {"push it", ""}
+    assert 70 < lines.count("") < 130
+    assert {heard("push it", rng, 0.0, 0.0) for _ in range(100)} == {"push it"}
