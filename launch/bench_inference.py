@@ -45,7 +45,7 @@ class InferenceOptions:
     """Measures the policy's stages, size and operations, beside LeRobot's ACT and diffusion policy."""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder; the bundled policy by default"""
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
 
     rounds: int = 100
     """how often each stage is timed"""

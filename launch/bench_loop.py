@@ -46,7 +46,7 @@ class LoopOptions:
     """policy: it infers and cameras draw on this machine meanwhile; none: the control loop alone"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder; the bundled policy by default"""
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
 
     task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "lift"
     """what the policy does meanwhile"""

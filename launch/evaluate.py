@@ -37,7 +37,7 @@ class EvalOptions:
     """Evaluates a policy, the bundled one by default, on a fixed list of episodes."""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder; the bundled policy by default"""
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
 
     expert: bool = False
     """evaluate the scripted experts instead of a policy"""
@@ -320,6 +320,8 @@ def _check_calibration(options: EvalOptions) -> None:
 
     if options.policy is None:
         raise UserError("calibrate: needs --policy, the checkpoint to write to")
+    if not options.policy.is_dir():
+        raise UserError(f"calibrate: policy: no folder {str(options.policy)!r} here to write to")
     if options.seed_start is None or options.seed_start + options.count > HELD_OUT_SEEDS:
         raise UserError(
             f"calibrate: needs --seed-start, of seeds before {HELD_OUT_SEEDS}: what is fitted on the suites' "

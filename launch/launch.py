@@ -43,7 +43,7 @@ class LaunchOptions:
     """serial device of the servo adapter, e.g. /dev/ttyACM0"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder; the bundled policy by default"""
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """what to tell the robot; with --twin the scene's own by default"""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ideomotor.control.errors import UserError
-
 
 def policy_folder(chosen: Path | None, embodiment: str = "so101") -> Path:
     """The folder of a checkpoint: the user's, or the one that comes with the package for a robot.
+
+    The user's may be ORG/NAME on the Hugging Face Hub.
 
     Raises:
         UserError: there is no such folder.
@@ -17,9 +17,9 @@ def policy_folder(chosen: Path | None, embodiment: str = "so101") -> Path:
         from ideomotor.vla.glance import bundled_checkpoint
 
         return bundled_checkpoint(embodiment)
-    if not chosen.is_dir():
-        raise UserError(f"policy: no folder {str(chosen)!r}, expected one written by `ideomotor train`")
-    return chosen
+    from ideomotor.vla.hub import checkpoint_folder
+
+    return checkpoint_folder(chosen)
 
 
 def policy_name(chosen: Path | None) -> str:

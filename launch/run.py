@@ -38,7 +38,7 @@ class RunOptions:
     """what to tell the robot, in your words; by default the task picks a phrasing"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder; the bundled policy by default"""
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
 
     expert: bool = False
     """let the scripted expert drive instead of a policy"""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import nan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.vla.checkpoint import load_parts, save_parts
 from ideomotor.vla.confidence import ConfidenceConfig, agreement
 from ideomotor.vla.decoder import Context, Decoder, DecoderInputs
+from ideomotor.vla.hub import checkpoint_folder, push_folder
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.processor import Processor
@@ -63,15 +65,25 @@ class IdeomotorPolicy:
         self.reset(0)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str) -> IdeomotorPolicy:
-        """The policy of a checkpoint folder. UserError naming the file that is missing or damaged."""
-        return cls(*load_parts(Path(folder)))
+    def from_pretrained(cls, source: Path | str, revision: str | None = None) -> IdeomotorPolicy:
+        """The policy of a checkpoint folder, or of ORG/NAME (a revision of it) on the Hugging Face Hub.
+
+        Raises:
+            UserError: naming the file that is missing or damaged.
+        """
+        return cls(*load_parts(checkpoint_folder(source, revision)))
 
     def save_pretrained(self, folder: Path | str, card: str = "") -> None:
         """Writes a checkpoint folder; `card` becomes its README.md."""
         save_parts(
             Path(folder), self.interpreter, self.decoder, self.processor, self.sampling, self.confidence, card
         )
+
+    def push_to_hub(self, repository: str, card: str = "", private: bool | None = None) -> str:
+        """Uploads it as a new revision of ORG/NAME and returns its address; see `hub.push_folder`."""
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "policy", card)
+            return push_folder(Path(folder) / "policy", repository, private)
 
     def reset(self, seed: int) -> None:
         """Starts an episode: all randomness follows from `seed`."""

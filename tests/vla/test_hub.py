@@ -1,0 +1,180 @@
+"""A policy is pushed to and fetched from a Hub on loopback, through the real client.
+
+The Hub here has as much of the real one's HTTP interface as huggingface_hub 2.4 was seen to ask for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from ideomotor.control.errors import UserError
+from ideomotor.vla.hub import checkpoint_folder
+from ideomotor.vla.policy import IdeomotorPolicy
+
+Revisions = dict[str, list[dict[str, bytes]]]  # of each repository, oldest first: {path: content}
+
+
+@contextmanager
+def hub() -> Generator[tuple[str, Revisions]]:
+    """Gives the address and what has been committed."""
+    revisions: Revisions = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_) -> None:
+            pass
+
+        def body(self) -> bytes:
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            whole = b""
+            while size := int(self.rfile.readline(), 16):
+                whole += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return whole
+
+        def reply(self, content: bytes | dict | list, status: int = 200, **headers: str) -> None:
+            raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for key, value in ({"Content-Length": str(len(raw))} | headers).items():
+                self.send_header(key.replace("_", "-"), value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(raw)
+
+        def do_POST(self) -> None:
+            body = self.body()
+            if self.path == "/api/repos/create":
+                asked = json.loads(body)
+                name = f"{asked['organization']}/{asked['name']}"
+                revisions.setdefault(name, [])
+                return self.reply({"url": f"https://huggingface.co/{name}", "name": name})
+            if self.path == "/api/validate-yaml":  # of the card
+                return self.reply({"errors": [], "warnings": []})
+            found = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
+            assert found is not None, self.path
+            name, what = found.groups()
+            if what == "preupload":
+                how = {"uploadMode": "regular", "shouldIgnore": False}
+                files = [{"path": file["path"]} | how for file in json.loads(body)["files"]]
+                return self.reply({"files": files})
+            new = dict(revisions[name][-1]) if revisions[name] else {}
+            for line in map(json.loads, body.splitlines()):
+                if line["key"] == "file":
+                    new[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            revisions[name].append(new)
+            sha = f"{len(revisions[name]) - 1:040x}"
+            self.reply(
+                {
+                    "success": True,
+                    "commitOid": sha,
+                    "commitUrl": f"https://huggingface.co/{name}/commit/{sha}",
+                }
+            )
+
+        def do_GET(self) -> None:
+            path = self.path.split("?")[0]
+            if found := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+))?", path):
+                name, kind, asked = found.groups()
+                if not revisions.get(name):
+                    return self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+                number = len(revisions[name]) - 1 if asked in (None, "main") else int(asked, 16)
+                files = revisions[name][number]
+                if kind == "tree":
+                    return self.reply(
+                        [{"type": "file", "path": p, "size": len(c), "oid": oid(c)} for p, c in files.items()]
+                    )
+                names = [{"rfilename": file} for file in files]
+                return self.reply({"id": name, "modelId": name, "sha": f"{number:040x}", "siblings": names})
+            found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([0-9a-f]+)/(.+)", path)
+            if found is None:  # what it would like to know besides
+                return self.reply({"error": "Not found"}, 404)
+            name, sha, file = found.groups()
+            content = revisions[name][int(sha, 16)][file]
+            self.reply(content, ETag=f'"{oid(content)}"', X_Repo_Commit=sha)
+
+        do_HEAD = do_GET
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", revisions
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def oid(content: bytes) -> str:
+    """Git's name of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+PUSH = "print(IdeomotorPolicy.from_pretrained(sys.argv[1]).push_to_hub('lab/arm', '# card'))"
+FETCH = "IdeomotorPolicy.from_pretrained('lab/arm').save_pretrained(sys.argv[1])"
+OLDER = f"IdeomotorPolicy.from_pretrained('lab/arm', '{0:040x}').save_pretrained(sys.argv[1])"
+
+
+def ran(code: str, argument: Path | str, home: Path, address: str) -> subprocess.CompletedProcess:
+    """In a process of its own, since the client reads the Hub's address when it is imported."""
+    source = f"import sys\nfrom ideomotor.vla.policy import IdeomotorPolicy\n{code}"
+    env = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_TOKEN": "hf_test"}
+    env.pop("HF_HUB_OFFLINE", None)
+    return subprocess.run(
+        [sys.executable, "-P", "-c", source, str(argument)],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_what_is_fetched_is_what_was_pushed(policy: IdeomotorPolicy, tmp_path: Path) -> None:
+    policy.save_pretrained(tmp_path / "mine")
+    with hub() as (address, revisions):
+        pushed = ran(PUSH, tmp_path / "mine", tmp_path / "home", address)
+        assert pushed.returncode == 0, pushed.stderr
+        assert pushed.stdout.strip() == f"https://huggingface.co/lab/arm/commit/{0:040x}"
+        fetched = ran(FETCH, tmp_path / "theirs", tmp_path / "home", address)
+        assert fetched.returncode == 0, fetched.stderr
+        assert revisions["lab/arm"][0]["README.md"] == b"# card"
+        newer = dict(revisions["lab/arm"][0])
+        newer["config.json"] = b"{}"
+        revisions["lab/arm"].append(newer)
+        assert "format" in ran(FETCH, tmp_path / "none", tmp_path / "home", address).stderr
+        assert ran(OLDER, tmp_path / "older", tmp_path / "home", address).returncode == 0
+    for name in ("theirs", "older"):
+        for path in ("model.safetensors", "processor.json", "interpreter/tokenizer.json"):
+            assert (tmp_path / name / path).read_bytes() == (tmp_path / "mine" / path).read_bytes(), path
+        configs = [json.loads((tmp_path / each / "config.json").read_text()) for each in (name, "mine")]
+        assert configs[0] == configs[1]
+
+
+def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    with hub() as (address, _):
+        asked = ran(FETCH, tmp_path, tmp_path / "home", address)
+    last = asked.stderr.splitlines()[-1]
+    assert "UserError: policy: no folder 'lab/arm'" in last and "Hugging Face Hub" in last
+    refused = ran(PUSH, Path(__file__).parents[2] / "vla" / "checkpoints" / "spine", tmp_path, address)
+    assert "UserError: push_to_hub: 'lab/arm'" in refused.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "nowhere", "/no/folder", "a/../b", "~/policy"])
+def test_names_that_are_no_repository_ask_nobody(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(UserError, match="no folder"):
+        checkpoint_folder(name)
