@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._inductor import config as inductor
 
 from ideomotor.train.action_objective import (
     ActionBatch,
@@ -147,7 +148,7 @@ def test_a_compiled_step_is_the_step_that_is_not_compiled(stage: str, squares: S
         objective = ActionObjective(Decoder(config), PlanHead(16, 32, 2), "so101", ActionSettings())
         batch = window(8)
     eager = loss_and_gradients(objective, batch)
-    with torch._inductor.config.patch(fallback_random=True):
+    with inductor.patch(fallback_random=True):
         if stage == "interpreter":
             interpreter.family.language(interpreter.vlm).compile(dynamic=True)
             interpreter.family.vision(interpreter.vlm).compile()

@@ -35,7 +35,7 @@ def hub() -> Generator[tuple[str, Revisions]]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def log_message(self, *_) -> None:
+        def log_message(self, format: str, *args) -> None:
             pass
 
         def body(self) -> bytes:
