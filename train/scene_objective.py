@@ -90,8 +90,9 @@ class SceneObjective(nn.Module):
             parts["text"] = (spelled * (1 - short)).sum() / shared((1 - short).sum())
             parts["answer"] = (spelled * short).sum() / shared(short.sum())
         loss = sum((getattr(self.weights, name) * part for name, part in parts.items()), heat.sum() * 0.0)
-        if self.interpreter.config.pretrained:  # data parallelism wants a gradient of all that is trained
-            learned = (parameter for parameter in self.interpreter.parameters() if parameter.requires_grad)
+        one = self.interpreter
+        if one.config.pretrained or one.layer != one.depth:  # parallelism wants gradients of all that learns
+            learned = (parameter for parameter in one.parameters() if parameter.requires_grad)
             loss = loss + 0.0 * sum(parameter.flatten()[0] for parameter in learned)
         error = off.detach().norm(dim=-1)[there > 0]
         if error.numel():

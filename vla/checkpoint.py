@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.confidence import ConfidenceConfig
@@ -128,7 +128,7 @@ def _build_interpreter(folder: Path, config: dict[str, Any]) -> Interpreter:
     vlm = reload_base(base) if base and not base.stored else None
     try:
         if base is None:
-            tokenizer = PreTrainedTokenizerFast.from_pretrained(where, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
         else:
             tokenizer = load_tokenizer(where)
         if vlm is None:

@@ -48,6 +48,17 @@ def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: Sc
     assert figures["held_out_words"] > 0.9, figures
 
 
+def test_a_plan_from_a_lower_layer_leaves_no_weight_without_a_gradient(squares: ScenePool) -> None:
+    """As several processes want it, also of a batch in which nothing is written."""
+    tokenizer = train_tokenizer(squares.texts(), 300)
+    interpreter = Interpreter(nano_vlm(tokenizer, 32, 32, 2), tokenizer, InterpreterConfig(layer=1))
+    interpreter.plan_head.requires_grad_(False)
+    batch = scene_batch(interpreter, *squares.draw(np.random.default_rng(0), 2, 2), write=False)
+    SceneObjective(interpreter, SceneWeights())(batch)["loss"].backward()
+    learned = {name: p.grad for name, p in interpreter.named_parameters() if p.requires_grad}
+    assert learned and not [name for name, grad in learned.items() if grad is None]
+
+
 def actions_towards(points: torch.Tensor, ticks: int = 96) -> torch.Tensor:
     """(B, H, 6) normalised commands that rise towards a place that depends on the target's (u, v)."""
     goal = torch.cat([points, 1 - points, points.flip(-1)], dim=-1) * 4 - 2
