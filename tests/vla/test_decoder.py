@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ideomotor.vla.decoder import Context, Decoder, DecoderInputs, _waves
+from ideomotor.vla.decoder import Context, Decoder, DecoderConfig, DecoderInputs, _waves
 
 
 @pytest.fixture
@@ -64,3 +64,30 @@ def test_a_step_is_what_the_plain_formulas_give(decoder: Decoder, inputs: Decode
             decoder.eval()
     assert expected.abs().max() > 0.1
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_embodiments_share_everything_but_their_projections() -> None:
+    torch.manual_seed(0)
+    bodies, states = (("so101", 6), ("dual", 14)), (6, 28)
+    config = DecoderConfig(bodies, states, cameras=(), plan_dim=24, width=32, heads=2, blocks=2)
+    decoder, touched = Decoder(config), {}
+    for parameter in decoder.parameters():  # some start at zero, behind which there is no gradient
+        torch.nn.init.normal_(parameter, std=0.1)
+    for (name, joints), state in zip(bodies, states, strict=True):
+        ones = torch.ones(2)
+        history, pixels = torch.randn(2, config.history, joints), torch.zeros(2, 0, 3, 96, 96)
+        inputs = DecoderInputs(
+            torch.randn(2, 8, 24), ones, pixels, torch.ones(2, 0), torch.randn(2, state), ones, history, ones
+        )
+        decoder.zero_grad()
+        context = decoder.context(name, inputs)
+        end = decoder(name, torch.randn(2, 96, joints), torch.zeros(2, 96), ones / 2, context)
+        assert end.shape == (2, 96, joints)
+        end.square().sum().backward()
+        touched[name] = {key for key, p in decoder.named_parameters() if p.grad is not None and p.grad.any()}
+    shared = touched["so101"] & touched["dual"]
+    assert any(key.startswith("blocks.") for key in shared)
+    assert not any(key.startswith("bodies.") for key in shared)
+    for name, keys in touched.items():
+        own = {key for key, _ in decoder.named_parameters() if key.startswith(f"bodies.{name}.")}
+        assert keys - shared == own

@@ -31,6 +31,11 @@ def test_every_robot_gets_the_checkpoint_that_was_made_for_it() -> None:
     assert bundled_checkpoint("my_own_arm") == bundled_checkpoint()  # which then says whom it is for
 
 
+@pytest.mark.parametrize("robot", ["so101", "metaworld"])
+def test_what_comes_with_the_package_is_small(robot: str) -> None:
+    assert (bundled_checkpoint(robot) / WEIGHTS).stat().st_size <= 25e6
+
+
 def test_a_policy_without_weights_is_refused(tmp_path) -> None:
     folder = tmp_path / "policy"
     shutil.copytree(bundled_checkpoint(), folder)
