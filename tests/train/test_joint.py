@@ -14,7 +14,7 @@ from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionObjective, ActionSettings
 from ideomotor.train.joint import JointBatch, JointObjective, plan_frames
 from ideomotor.train.policy import action_batch, displaceable, measure
-from ideomotor.train.recipe import PolicyRecipe
+from ideomotor.train.recipe import InterpreterRecipe, PolicyRecipe
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
@@ -42,7 +42,7 @@ def policy(loader: WindowLoader) -> IdeomotorPolicy:
 @pytest.fixture
 def batch(policy: IdeomotorPolicy, loader: WindowLoader) -> JointBatch:
     windows, shown = loader.batch(0), np.array([[True], [True], [True], [False]])
-    frames = plan_frames(policy.interpreter, windows, (0, 0), True, 0.3, shown)
+    frames = plan_frames(policy.interpreter, windows, (0, 0), True, InterpreterRecipe(), shown)
     cameras, rng = policy.decoder.config.cameras, np.random.default_rng(0)
     acted = action_batch(
         windows, None, cameras, policy.processor, PolicyRecipe(), displaceable(loader), rng, 0

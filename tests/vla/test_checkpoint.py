@@ -70,7 +70,7 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
 
 
 def test_a_missing_folder_and_an_unknown_field(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such folder"):
+    with pytest.raises(UserError, match="no folder"):
         IdeomotorPolicy.from_pretrained(tmp_path / "nowhere")
     config = json.loads((folder / "config.json").read_text())
     config["decoder"]["colour"] = 3
