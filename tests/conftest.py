@@ -1,5 +1,6 @@
 """Settings shared by every test: the same on a laptop and in CI, one thread, no network, no randomness."""
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -21,7 +22,7 @@ hypothesis.settings.load_profile("here")
 # Files whose tests wait for servos, processes and deadlines. `make test` runs them one after the other, after
 # the others, which share the cores.
 REALTIME = {
-    *("test_dynamixel.py", "test_fault_table.py", "test_take_over.py"),
+    *("test_dynamixel.py", "test_emulator.py", "test_fault_table.py", "test_take_over.py"),
     *("test_loop.py", "test_seqlock.py", "test_tick.py"),
     *("test_bench_loop.py", "test_calibrate.py", "test_cameras.py", "test_flight_log.py", "test_launch.py"),
     *("test_runtime.py", "test_wallclock.py"),
@@ -39,6 +40,15 @@ def open_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Ca
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     with ExitStack() as opened:
         yield lambda *size: opened.enter_context(closing(Browser(tmp_path / "profile", *size)))
+
+
+@pytest.fixture
+def emulated_arm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """emulated_arm(...): an `EmulatedArm` of control/robots/emulated_arm.py, an SO-101 at home by default."""
+    monkeypatch.syspath_prepend(Path(__file__).parent / "control" / "robots")
+    made = importlib.import_module("emulated_arm").EmulatedArm
+    with ExitStack() as opened:
+        yield lambda *args, **kwargs: opened.enter_context(made(*args, **kwargs))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
