@@ -17,8 +17,8 @@ from accelerate import PartialState
 
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ReadPlan
+from ideomotor.train.device import computes_in_bf16, tune_process
 from ideomotor.train.scenes import NAMES
-from ideomotor.train.trainer import computes_in_bf16, tune_process
 from ideomotor.train.wording import heard
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig

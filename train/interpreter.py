@@ -21,6 +21,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, store
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.sim.still import CAMERAS
+from ideomotor.train.device import to_device
 from ideomotor.train.parallel import own_rows
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
@@ -35,7 +36,7 @@ from ideomotor.train.scenes import (
     sighted,
     visible,
 )
-from ideomotor.train.trainer import fit, to_device
+from ideomotor.train.trainer import fit
 from ideomotor.train.wording import heard
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm

@@ -19,6 +19,7 @@ from torch import nn
 
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
+from ideomotor.train.device import to_device
 from ideomotor.train.frame_plans import views
 from ideomotor.train.interpreter import question_of, rephrased
 from ideomotor.train.parallel import own_rows, processes
@@ -26,7 +27,7 @@ from ideomotor.train.policy import EXAMINED, action_batch, displaceable, examine
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import blur, scene_batch, sighted
-from ideomotor.train.trainer import fit, to_device
+from ideomotor.train.trainer import fit
 from ideomotor.vla.images import sample_seeds
 from ideomotor.vla.interpreter import Interpreter, Reading
 from ideomotor.vla.policy import IdeomotorPolicy

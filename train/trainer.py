@@ -7,14 +7,9 @@ shared out between the processes (parallel.py). While a step computes, a thread 
 
 from __future__ import annotations
 
-import ctypes
-import dataclasses
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +17,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import uninterrupted
+from ideomotor.train.batches import BatchAt, Batches, Meter
+from ideomotor.train.device import chosen_precision, to_device, tune_process
 from ideomotor.train.metrics import Metrics
 from ideomotor.train.parallel import mean_of_all
+from ideomotor.train.progress import StageProgress
 from ideomotor.train.selection import Selection
 from ideomotor.train.state import Position, Training, averaged, load_state, save_state, take_average
 
-BatchAt = Callable[[int], Any]
 Examine = Callable[[], dict[str, float]]
 
 
@@ -99,94 +94,48 @@ def fit(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
     )
     module.to(accelerator.device)
-    learned = {key: p for key, p in module.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(_groups(learned, settings), lr=0.0, betas=(0.9, 0.95), fused=True)
-    mean = {key: p.detach().clone() for key, p in learned.items()}
-    training, state_file = Training(learned, mean, optimizer), out / "state" / f"{name}.safetensors"
-    if resume and state_file.is_file():
-        load_state(state_file, training)
-    at = training.at
-    wrapped, prepared = accelerator.prepare(module, optimizer)
-    first = accelerator.is_main_process
-    (out / "state").mkdir(parents=True, exist_ok=True)
+    state_file, first = out / "state" / f"{name}.safetensors", accelerator.is_main_process
+    learner = _Learner(module, settings, accelerator, state_file if resume and state_file.is_file() else None)
+    training, at = learner.training, learner.training.at
+    state_file.parent.mkdir(parents=True, exist_ok=True)
+    begun, before, rate = time.monotonic(), at.elapsed, 0.0
     metrics: dict[str, float] = {}
-    last_save = last_log = last_exam = time.monotonic()
-    begun, before, waited, logged_at = time.monotonic(), at.elapsed, 0.0, at.step
-    module.train()
-    # A thread has a thread count of its own, which it would otherwise take from the number of cores.
-    loading = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),))
-    coming = loading.submit(batch_at, at.step)
+    losses: dict[str, torch.Tensor] = {}
     log = Metrics(out, name, at.step, settings.tensorboard, silent=not first)
-    with log, loading, _bar(name, first) as told:
+    progress = StageProgress(name, settings.steps, settings.minutes, at.step, shown=first)
+    with log, Batches(batch_at, at.step) as batches, progress:
+        meter = Meter(batches, at.step, samples)
+        upkeep = _Upkeep(training, module, state_file, settings, log, batches, examine, selection)
         try:
             while (share := _share(at, settings, accelerator)) < 1.0:
-                if selection and first and selection.due(at):
-                    wait([coming])  # it may use what judging uses
-                    save_state(state_file, training)
-                    with averaged(training, module):
-                        log.write(selection.judge(at))
-                    last_save = last_log = time.monotonic()
-                    waited, logged_at = 0.0, at.step
+                if first and upkeep.judge():
+                    meter.restart(at.step)
                 rate = learning_rate(settings, at.step, share)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                torch.manual_seed((settings.seed * 1_000_003 + at.step) * 64)
-                asked = time.monotonic()
-                batch = to_device(coming.result(), accelerator.device)
-                waited += time.monotonic() - asked
-                coming = loading.submit(batch_at, at.step + 1)
-                losses = wrapped(batch)
-                accelerator.backward(losses["loss"])
-                if settings.clip:
-                    accelerator.clip_grad_norm_(list(learned.values()), settings.clip)
-                with uninterrupted():  # what is saved is the state between two steps
-                    prepared.step()
-                    prepared.zero_grad(set_to_none=True)
-                    decay = min(settings.average, (1 + at.step) / (10 + at.step))
-                    with torch.no_grad():
-                        for key, parameter in learned.items():
-                            mean[key].lerp_(parameter, 1 - decay)
-                    at.step += 1
-                now = time.monotonic()
-                at.elapsed = before + now - begun
-                if at.step % settings.log_every == 0:
-                    took, done = now - last_log, at.step - logged_at
-                    metrics = mean_of_all({key: float(value.detach()) for key, value in losses.items()})
-                    if not math.isfinite(metrics["loss"]):
-                        raise UserError(
-                            f"{name}: the loss is {metrics['loss']} at step {at.step}; lower learning_rate"
-                        )
-                    metrics |= {
-                        "step": at.step,
-                        "seconds": at.elapsed,
-                        "learning_rate": rate,
-                        "samples_per_s": done * samples / took,
-                        "loader_share": waited / took,
-                    }
+                losses = learner.step(to_device(batches.take(), accelerator.device), rate)
+                at.elapsed = before + time.monotonic() - begun
+                progress.step(at.step, at.elapsed, losses["loss"])
+                if logs(at.step, settings.log_every):
+                    metrics = _figures(name, losses, at, rate, meter)
                     log.write(metrics)
-                    told(share, metrics)
-                    last_log, waited, logged_at = now, 0.0, at.step
-                if first and now - last_save > settings.save_every_s:
-                    save_state(state_file, training)
-                    last_save = now
-                if examine and first and now - last_exam > settings.examine_every_s:
-                    wait([coming])  # it may use what examining uses
-                    with averaged(training, module):
-                        log.write({"step": at.step, **examine()})
-                    last_exam = last_log = time.monotonic()
-                    waited, logged_at = 0.0, at.step
+                if first and upkeep.save_and_examine():
+                    meter.restart(at.step)
+            if losses and metrics.get("step") != at.step:  # a short training may not have come to one
+                metrics = _figures(name, losses, at, rate, meter)
+                log.write(metrics)
         finally:
             if first and at.step:
                 save_state(state_file, training)
         take_average(training)
         module.eval()
-        if examine and first:
-            metrics |= examine()
-            log.write({"step": at.step, **metrics})
-        if selection and first and not selection.judged(at):
-            log.write(selection.judge(at))
+        if first:
+            metrics |= {"step": at.step, **upkeep.finish(metrics)}
     accelerator.wait_for_everyone()
     return metrics
+
+
+def logs(step: int, every: int) -> bool:
+    """Whether the figures of a step are kept: of every `every`th, and before that of the powers of two."""
+    return step % every == 0 or (step < every and step & (step - 1) == 0)
 
 
 def learning_rate(settings: Settings, step: int, share: float) -> float:
@@ -199,44 +148,104 @@ def learning_rate(settings: Settings, step: int, share: float) -> float:
     )
 
 
-def to_device(value: Any, device: torch.device) -> Any:
-    """Dataclasses of tensors, moved."""
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: to_device(getattr(value, f.name), device) for f in dataclasses.fields(value)}
-        return type(value)(**fields)
-    return value
+class _Learner:
+    """The module under training, its optimiser and its averaged weights, step by step."""
+
+    def __init__(self, module: nn.Module, settings: Settings, accelerator: Accelerator, state: Path | None):
+        learned = {key: p for key, p in module.named_parameters() if p.requires_grad}
+        optimizer = torch.optim.AdamW(_groups(learned, settings), lr=0.0, betas=(0.9, 0.95), fused=True)
+        mean = {key: p.detach().clone() for key, p in learned.items()}
+        self.training = Training(learned, mean, optimizer)
+        if state:
+            load_state(state, self.training)
+        self._settings, self._accelerator = settings, accelerator
+        self._wrapped, self._prepared = accelerator.prepare(module, optimizer)
+        module.train()
+
+    def step(self, batch: Any, rate: float) -> dict[str, torch.Tensor]:
+        """Learns from a batch at a learning rate; returns the losses before it."""
+        training, settings, at = self.training, self._settings, self.training.at
+        for group in training.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed((settings.seed * 1_000_003 + at.step) * 64)
+        losses = self._wrapped(batch)
+        self._accelerator.backward(losses["loss"])
+        if settings.clip:
+            self._accelerator.clip_grad_norm_(list(training.learned.values()), settings.clip)
+        with uninterrupted():  # what is saved is the state between two steps
+            self._prepared.step()
+            self._prepared.zero_grad(set_to_none=True)
+            decay = min(settings.average, (1 + at.step) / (10 + at.step))
+            with torch.no_grad():
+                for key, parameter in training.learned.items():
+                    training.mean[key].lerp_(parameter, 1 - decay)
+            at.step += 1
+        return losses
 
 
-def chosen_precision(wanted: str) -> str:
-    """Either "bf16" or "no", which is float32; UserError if something else is wanted."""
-    if wanted not in ("auto", "bf16", "no"):
-        raise UserError(f"precision: got {wanted!r}, expected auto, bf16 or no")
-    return ("bf16" if computes_in_bf16() else "no") if wanted == "auto" else wanted
+class _Upkeep:
+    """What the first process does between steps now and then: saving, examining and judging the weights."""
+
+    def __init__(
+        self,
+        training: Training,
+        module: nn.Module,
+        state_file: Path,
+        settings: Settings,
+        log: Metrics,
+        batches: Batches,
+        examine: Examine | None,
+        selection: Selection | None,
+    ):
+        self._training, self._module, self._state_file = training, module, state_file
+        self._settings, self._log, self._batches = settings, log, batches
+        self._examine, self._selection = examine, selection
+        self._saved = self._examined = time.monotonic()
+
+    def judge(self) -> bool:
+        """Has the averaged weights judged if it is time; returns whether."""
+        if not self._selection or not self._selection.due(self._training.at):
+            return False
+        self._batches.settle()
+        save_state(self._state_file, self._training)
+        with averaged(self._training, self._module):
+            self._log.write(self._selection.judge(self._training.at))
+        self._saved = time.monotonic()
+        return True
+
+    def save_and_examine(self) -> bool:
+        """Does what it is time for; returns whether the weights were examined."""
+        if time.monotonic() - self._saved > self._settings.save_every_s:
+            save_state(self._state_file, self._training)
+            self._saved = time.monotonic()
+        if not self._examine or time.monotonic() - self._examined <= self._settings.examine_every_s:
+            return False
+        self._batches.settle()
+        with averaged(self._training, self._module):
+            self._log.write({"step": self._training.at.step, **self._examine()})
+        self._examined = time.monotonic()
+        return True
+
+    def finish(self, metrics: dict[str, float]) -> dict[str, float]:
+        """The last examination's figures; the weights are the averaged ones already."""
+        at, found = self._training.at, {}
+        if self._examine:
+            found = self._examine()
+            self._log.write({"step": at.step, **metrics, **found})
+        if self._selection and not self._selection.judged(at):
+            self._log.write(self._selection.judge(at))
+        return found
 
 
-def computes_in_bf16() -> bool:
-    """Whether this machine has instructions for bf16. Where torch imitates them they are 40 times slower."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    tells = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch tells it nowhere else
-    return any(getattr(torch.cpu, tell, bool)() for tell in tells)
-
-
-def tune_process() -> None:
-    """One thread, and memory that is kept instead of given back to the system after every operation.
-
-    Returning large buffers costs page faults: keeping them trains about 15 % faster (glibc only).
-    """
-    torch.set_num_threads(1)
-    if sys.platform == "linux":
-        try:
-            libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, at its largest
-            libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD
-        except (OSError, AttributeError):
-            pass  # another C library
+def _figures(
+    name: str, losses: dict[str, torch.Tensor], at: Position, rate: float, meter: Meter
+) -> dict[str, float]:
+    """The figures of a step, means over the processes: all of them have to ask."""
+    figures = mean_of_all({key: float(value.detach()) for key, value in losses.items()})
+    if not math.isfinite(figures["loss"]):
+        raise UserError(f"{name}: the loss is {figures['loss']} at step {at.step}; lower learning_rate")
+    place = {"step": at.step, "seconds": at.elapsed, "learning_rate": rate}
+    return {**figures, **place, **meter.rates(at.step)}
 
 
 def _groups(learned: dict[str, nn.Parameter], settings: Settings) -> list[dict[str, Any]]:
@@ -257,28 +266,3 @@ def _share(at: Position, settings: Settings, accelerator: Accelerator) -> float:
     if accelerator.num_processes > 1:
         share = broadcast(share)
     return float(share)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _bar(name: str, shown: bool) -> Iterator[Callable[[float, dict[str, float]], None]]:
-    """A progress bar on stderr with the time left; gives the function that moves it."""
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[told]}"),
-    ]
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not shown or not console.is_terminal) as bar:
-        task = bar.add_task(name, total=1.0, told="")
-
-        def told(share: float, metrics: dict[str, float]) -> None:
-            line = (
-                f"loss {metrics['loss']:.3f}  {metrics['samples_per_s']:.0f}/s"
-                f"  loading {100 * metrics['loader_share']:.0f} %"
-            )
-            bar.update(task, completed=share, told=line)
-
-        yield told

@@ -14,7 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ideomotor.control.errors import UserError
 from ideomotor.train import state
-from ideomotor.train.trainer import Settings, chosen_precision, fit, learning_rate
+from ideomotor.train.device import chosen_precision
+from ideomotor.train.trainer import Settings, fit, learning_rate
 
 SETTINGS = Settings(steps=60, learning_rate=0.3, warmup=5, precision="no", log_every=10, weight_decay=0.0)
 
@@ -74,7 +75,7 @@ def test_an_interrupted_training_continues_to_the_same_weights(tmp_path: Path) -
     steps = [
         json.loads(line)["step"] for line in (tmp_path / "parts" / "line.jsonl").read_text().splitlines()
     ]
-    assert steps == [10, 20, 30, 40, 50, 60]
+    assert steps == [1, 2, 4, 8, 10, 20, 30, 40, 50, 60]
 
 
 def test_a_ctrl_c_in_the_middle_of_an_update_waits_for_its_end(tmp_path: Path) -> None:
