@@ -21,7 +21,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.seqlock import ALIGNMENT, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
-BEATS = ("supervisor", "control", "decoder", "interpreter", "cameras")
+BEATS = ("supervisor", "control", "decoder", "interpreter", "cameras", "body")  # body: a simulated one
 ORDERS = ("finish", "estop", "rearm", "again")  # each is carried out when its word grows
 MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
 MAX_HORIZON = 512  # [ticks]
@@ -30,7 +30,8 @@ MAX_SCENE_FLOATS = 256
 MAX_KEYPOINTS = 8
 TEXT_BYTES = 512
 NAME_BYTES = 32
-SLOTS = {"ticks": 480, "frames": 8}  # of mailboxes whose every record matters to somebody
+STATE = ("position", "velocity", "effort")
+SLOTS = {"ticks": 480, "frames": 8, "sim_command": 64}  # of mailboxes whose every record matters to somebody
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class BoardSpec:
                     ("tick", number),  # executed ticks before this one
                     ("epoch", number),  # grows with each re-arming; chunks made before it are void
                     ("time", real),
-                    *((part, real, (joints,)) for part in ("position", "velocity", "effort")),
+                    *((part, real, (joints,)) for part in STATE),
                     ("command", real, (joints,)),  # what was sent at this tick
                     ("sent", real, (3, joints)),  # the last three commands, oldest first
                     ("committed", real, (MAX_PREFIX, joints)),  # targets from this tick on
@@ -66,7 +67,7 @@ class BoardSpec:
                     ("tick", number),
                     ("time", real),
                     ("late_us", real),  # that the tick before this one began after its deadline
-                    *((part, real, (joints,)) for part in ("position", "velocity", "effort", "command")),
+                    *((part, real, (joints,)) for part in (*STATE, "command")),
                     *((age, real) for age in ("state_age", "chunk_age", "plan_age")),  # [s], NaN: none
                     ("stage", name),
                     ("reason", text),
@@ -89,6 +90,8 @@ class BoardSpec:
                     ("success", np.bool_),
                 ]
             ),
+            "sim_command": np.dtype([("tick", number), ("position", real, (joints,))]),  # to a simulated body
+            "sim_state": np.dtype([("time", real), *((p, real, (joints,)) for p in STATE)]),
             "plan": np.dtype(
                 [
                     ("observed_at", real),
@@ -141,6 +144,14 @@ class Board:
     @property
     def scene(self) -> Mailbox:
         return self._mailboxes["scene"]
+
+    @property
+    def sim_command(self) -> Mailbox:
+        return self._mailboxes["sim_command"]
+
+    @property
+    def sim_state(self) -> Mailbox:
+        return self._mailboxes["sim_state"]
 
     @property
     def frames(self) -> Mailbox:
@@ -257,12 +268,8 @@ def pack_chunk(record: np.ndarray, chunk: ActionChunk, epoch: int) -> None:
     if chunk.actions.shape[1:] != record["actions"].shape[1:] or rows > MAX_HORIZON:
         expected = f"(up to {MAX_HORIZON}, {record['actions'].shape[1]})"
         raise ValueError(f"chunk.actions: got shape {chunk.actions.shape}, expected {expected}")
-    record["starts_at"], record["epoch"], record["rows"], record["hz"] = (
-        chunk.starts_at,
-        epoch,
-        rows,
-        chunk.hz,
-    )
+    record["starts_at"], record["epoch"] = chunk.starts_at, epoch
+    record["rows"], record["hz"] = rows, chunk.hz
     record["observed_at"], record["plan_observed_at"] = chunk.observed_at, chunk.plan_observed_at
     record["actions"][:rows] = chunk.actions
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ideomotor.control.realtime import touched
+
 TIMER_ABSTIME = 1  # <time.h>
 RECORDED_TICKS = 120 * 60 * 15  # what a record keeps by default: the last quarter of an hour at 120 Hz
 
@@ -45,8 +47,8 @@ class LoopRecord:
         self.hz = hz
         self.ticks = self.late = self.missed = 0
         self.elapsed_s = 0.0
-        self._lateness_ns = np.zeros(capacity, dtype=np.int64)  # a ring: the newest `capacity` ticks
-        self._busy_ns = np.zeros(capacity, dtype=np.int64)
+        self._lateness_ns = touched(capacity, np.int64)  # a ring: the newest `capacity` ticks
+        self._busy_ns = touched(capacity, np.int64)
         self.newest_lateness_us = 0.0  # of the last tick
 
     def add(self, lateness_ns: int, busy_ns: int, missed: int) -> None:

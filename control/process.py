@@ -1,6 +1,6 @@
 """The control process: owns the robot and sends it one safe command a tick.
 
-It never waits for another process and imports neither torch nor, unless the robot is simulated, a simulator.
+It never waits for another process and imports neither torch nor a simulator.
 What it does in a tick is in control/tick.py. If this process itself is killed, its supervisor takes over the
 robot (control/supervisor.py).
 """

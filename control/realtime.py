@@ -14,6 +14,9 @@ import os
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 PRIORITY = 40  # of SCHED_FIFO, 1 to 99: above every ordinary process, below the kernel's own threads
 MCL_CURRENT, MCL_FUTURE = 1, 2  # <sys/mman.h>
 
@@ -70,6 +73,13 @@ def realtime(priority: int = PRIORITY) -> Generator[Granted]:
         gc.unfreeze()
         if collected:
             gc.enable()
+
+
+def touched(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> np.ndarray:
+    """Returns zeros whose memory is there already: `np.zeros` gets it page by page while it is being used."""
+    array = np.empty(shape, dtype)
+    array.fill(0)
+    return array
 
 
 def schedule(priority: int) -> tuple[bool, list[str]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ideomotor.control.effort import EffortLimit
 from ideomotor.control.handover import DEFAULT
+from ideomotor.control.profile import TickCosts
 from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.stop import StopConfig
 from ideomotor.control.watchdog import Patience
@@ -50,3 +51,4 @@ class ControlReport:
     commands: np.ndarray  # (n, A) as sent [rad or m]
     boundaries: list[int] = field(default_factory=list)  # rows of `commands` at which a new chunk took over
     ran: np.ndarray | None = None  # (n,) bool, rows of `commands` that were chunks'; None: all
+    costs: TickCosts | None = None  # of the newest ticks

@@ -83,8 +83,7 @@ def supervise(
         make_robot: opens it; picklable, called in the control process and, after its death, here.
         jobs: the other processes; those not among them are not waited for.
         config: of the control process.
-        may_guard: whether a second connection to the robot can be opened after a death. A robot that is
-            simulated inside the control process ends with it.
+        may_guard: whether a second connection to the robot may be opened after a death.
         countdown_s: how long to wait between the moment at which everything else is ready and the start of
             the control process, which switches the motors on. A signal gives up: nothing moves then.
         on_count: called many times a second meanwhile with the seconds left.

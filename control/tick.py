@@ -20,6 +20,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.handover import handover
 from ideomotor.control.loop import RECORDED_TICKS, LoopRecord
+from ideomotor.control.profile import TickProfile
+from ideomotor.control.realtime import touched
 from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.start import too_far
 from ideomotor.control.stop import Cause, Stage, StopLadder
@@ -34,7 +36,7 @@ class ControlTick:
         self, board: Board, embodiment: Embodiment, robot: Robot, config: ControlConfig, estop: EStop
     ) -> None:
         hz = float(embodiment.control_hz)
-        self.record = LoopRecord(hz)
+        self.record, self._profile = LoopRecord(hz), TickProfile(RECORDED_TICKS)
         method = handover(config.handover)
         self.controller = Controller(embodiment, method)
         self._waits = method.waits  # standing still between chunks is then no fault
@@ -58,23 +60,29 @@ class ControlTick:
         self._finishing = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
         self._no_fresh_command = 0
-        self._commands = np.zeros((RECORDED_TICKS, len(embodiment.joints)))
+        self._commands = touched((RECORDED_TICKS, len(embodiment.joints)))
         self._ages_s = np.full((RECORDED_TICKS, 2), np.nan)  # of chunk and plan
-        self._new_chunk = np.zeros(RECORDED_TICKS, dtype=bool)
-        self._ran = np.zeros(RECORDED_TICKS, dtype=bool)
+        self._new_chunk = touched(RECORDED_TICKS, bool)
+        self._ran = touched(RECORDED_TICKS, bool)
         self.controller.reset(self._state)
         self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
 
     def step(self, tick: int) -> bool:
         """One tick; False when the run has ended."""
+        profile = self._profile
+        profile.begin()
         now_ns = time.monotonic_ns()
         now = now_ns / 1e9
         if tick == 0:
             self._fresh_at = now  # locking memory and the like took its time
         self._read(now)
+        profile.mark("read")
         self._take_chunk()
+        profile.mark("chunk")
         self._obey(tick)
+        profile.mark("orders")
         position = self._decide(tick, now, now_ns)
+        profile.mark("filter")
         if not self._relaxed:
             try:
                 self._robot.write(Command(tick, position))
@@ -83,8 +91,11 @@ class ControlTick:
         if self.ladder.stage is Stage.OFF and not self._relaxed and self._can_relax:
             self._can_relax.torque_off()
             self._relaxed = True
+        profile.mark("write")
         self._publish(tick, now, position)
         self._board.beat("control")
+        profile.mark("publish")
+        profile.end()
         return not self.ladder.ended
 
     def report(self, warning: str, fifo: bool) -> ControlReport:
@@ -111,6 +122,7 @@ class ControlTick:
             commands=self._commands[order],
             boundaries=[int(row) for row in np.flatnonzero(self._new_chunk[order])],
             ran=self._ran[order],
+            costs=self._profile.costs(),
         )
 
     def close(self) -> None:
@@ -205,6 +217,7 @@ class ControlTick:
         self._ages_s[slot] = np.nan
         self._new_chunk[slot] = False
         self._ran[slot] = self.ladder.stage is Stage.RUN
+        self._profile.mark("watch")
         if self.ladder.stage is not Stage.RUN:
             command = self.controller.follow(tick, self._state, self.ladder.target())
         else:

@@ -8,12 +8,10 @@ own floor, which no program on this machine can do better than.
 from __future__ import annotations
 
 import math
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -24,15 +22,26 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, handover
 from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.realtime import PRIORITY, realtime
+from ideomotor.control.profile import TickProfile
+from ideomotor.control.realtime import PRIORITY, realtime, touched
 from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.types import ActionChunk, RobotState
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.floor import floor_beside, measured
 from ideomotor.launch.histogram import lateness_svg
 from ideomotor.launch.loop_figures import figures, table
 
 CHUNK_TICKS, CHUNK_EVERY = 96, 16  # as the bundled policy's
-START_S = 60.0  # how long the floor's process may take to start
+FLOOR_S = 5.0  # how much longer the floor may take than the control loop
+KEYS = (
+    "achieved_hz",
+    "ticks",
+    "late_share",
+    "missed_ticks",
+    "no_fresh_command_ticks",
+    "lateness_us",
+    "floor_us",
+)
 
 
 @dataclass(frozen=True)
@@ -68,43 +77,53 @@ class LoopOptions:
 
 
 def loop(options: LoopOptions) -> int:
-    """The command; 1 if a process died or the robot was stopped before its time."""
+    """The command; 1 if a process died or the loop ended before its time, with the reason in the JSON."""
     output = Output(options.json)
     _check(options)
     embodiment = load_embodiment(options.robot)
     hz, ticks = float(embodiment.control_hz), round(options.seconds * embodiment.control_hz)
     folder = None if options.load == "none" else _policy_folder(options)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    floor = context.Process(target=floor_process, args=(hz, ticks, options.priority, theirs), daemon=True)
-    floor.start()
-    try:
-        if not ours.poll(START_S):
-            raise UserError(f"bench: the floor's process did not start within {START_S:.0f} s")
-        ours.recv()
+    with floor_beside(hz, ticks, options.priority) as floor:
         if folder is None:
-            report, faults = alone(embodiment, ticks, options.priority, lambda: ours.send("go")), []
+            report, faults = alone(embodiment, ticks, options.priority, lambda: floor.send("go")), []
         else:
-            report, faults = beside_policy(options, folder, ticks, lambda: ours.send("go"))
-        floor_us, floor_missed = np.frombuffer(ours.recv_bytes(), dtype=np.float64), ours.recv()
-    finally:
-        floor.terminate()
-        floor.join()
+            report, faults = beside_policy(options, folder, ticks, lambda: floor.send("go"))
+        ended_early = why_too_early(report, faults, ticks)
+        beside = measured(floor, wait_s=0.0 if ended_early else FLOOR_S)
     for fault in faults:
         output.text.print(f"fault: {fault}", markup=False)
-    if report is None:
-        return 1
-    if report.warning:
-        output.text.print(f"warning: {report.warning}", markup=False)
-    result = figures(report, hz, floor_us, floor_missed)
-    output.text.print(table(result, hz))
-    if options.picture:
+    result: dict[str, Any] = dict.fromkeys(KEYS)
+    if report is not None:
+        result = figures(report, hz, beside)
+        if report.warning:
+            output.text.print(f"warning: {report.warning}", markup=False)
+        output.text.print(table(result, hz))
+    if report is not None and options.picture:
         title = f"{embodiment.name}, {hz:g} Hz, {report.ticks} ticks, load: {options.load}"
-        series = {"control loop": report.lateness_us, "floor (empty loop beside it)": floor_us}
+        series = {"control loop": report.lateness_us}
+        if beside:
+            series["floor (empty loop beside it)"] = beside.lateness_us
         write_whole(options.picture, lateness_svg(title, series, 0.5e6 / hz))
         output.text.print(f"picture: {options.picture}", markup=False)
-    output.result(result)
-    return 1 if faults else 0
+    if ended_early:
+        ran = report.ticks if report else 0
+        output.text.print(f"not measured: ended after {ran} of {ticks} ticks: {ended_early}", markup=False)
+    output.result({**result, "wanted_ticks": ticks, "ended_early": ended_early, "faults": faults})
+    return 1 if faults or ended_early else 0
+
+
+def why_too_early(report: ControlReport | None, faults: list[str], ticks: int) -> str | None:
+    """Why fewer than the wanted ticks were executed; None if they were.
+
+    Args:
+        report: of the control loop; None if its process died.
+        faults: of its processes.
+        ticks: that were wanted.
+    """
+    if report is not None and report.ticks >= ticks:
+        return None
+    reasons = [] if report is None else [reason for _, reason in report.faults]
+    return "; ".join(dict.fromkeys([*faults, *reasons])) or "the control loop gave no reason"
 
 
 def beside_policy(
@@ -126,10 +145,10 @@ def beside_policy(
     scene = SceneSpec(options.task, seed=1, robot=options.robot)
     make_policy = checkpoint(folder, options.robot)
     run = drive(scene, make_policy, config, finish_when_solved=False, on_poll=on_poll)
-    if not started:
-        raise UserError(f"bench: the control loop never began ({'; '.join(run.outcome.faults)})")
     if run.outcome.interrupted:
         raise KeyboardInterrupt
+    if not started:
+        return None, [*run.outcome.faults, "the control loop never began"]
     return run.outcome.report, run.outcome.faults
 
 
@@ -146,15 +165,19 @@ def alone(
         ActionChunk(stream(embodiment, tick, CHUNK_TICKS), hz, tick, tick / hz, tick / hz)
         for tick in range(0, ticks, CHUNK_EVERY)
     ]
-    record = LoopRecord(hz, ticks)
-    commands = np.zeros((ticks, len(still)))
+    record, profile = LoopRecord(hz, ticks), TickProfile(ticks)
+    commands = touched((ticks, len(still)))
 
     def step(tick: int) -> bool:
         nonlocal position
+        profile.begin()
         if tick % CHUNK_EVERY == 0:
             controller.submit(chunks[tick // CHUNK_EVERY])
+        profile.mark("chunk")
         position = controller.step(tick, RobotState(tick / hz, position, still, still)).position
+        profile.mark("filter")
         commands[tick] = position
+        profile.end()
         return tick + 1 < ticks
 
     with realtime(priority) as granted:
@@ -177,18 +200,8 @@ def alone(
         plan_age_s=np.array([]),
         commands=commands,
         boundaries=list(range(CHUNK_EVERY, ticks, CHUNK_EVERY)),
+        costs=profile.costs(),
     )
-
-
-def floor_process(hz: float, ticks: int, priority: int, connection: Connection) -> None:
-    """An empty loop: says when it is ready, runs when told to, hands back its lateness."""
-    record = LoopRecord(hz, ticks)
-    with realtime(priority):
-        connection.send("ready")
-        connection.recv()
-        run_loop(lambda tick: tick + 1 < ticks, record)
-    connection.send_bytes(record.lateness_us().tobytes())
-    connection.send(record.missed)
 
 
 def stream(embodiment: Embodiment, tick: int, n: int) -> np.ndarray:

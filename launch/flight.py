@@ -5,34 +5,27 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import multiprocessing
 import time
-from collections.abc import Generator
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from ideomotor.control.board import BEATS, Board
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.errors import UserError
-from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.report import ControlConfig
 from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.supervisor import Job, Outcome, supervise
 from ideomotor.launch.attempts import Attempts
-from ideomotor.launch.bench_loop import floor_process
 from ideomotor.launch.body import Body
 from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+from ideomotor.launch.floor import Floor, floor_beside, measured
 from ideomotor.launch.histogram import lateness_svg
 from ideomotor.launch.loop_figures import figures
 from ideomotor.launch.view import View
 from ideomotor.launch.wallclock import checkpoint
 
-START_S = 60.0  # how long the floor's process may take to start
 FINISHED = "finished"
 
 
@@ -60,7 +53,7 @@ class Flown:
 
     outcome: Outcome
     began: bool  # the control process drove the robot
-    floor: tuple[np.ndarray, int] | None  # lateness [µs] and missed deadlines of the empty loop
+    floor: Floor | None  # what the empty loop measured
     attempts: int | None  # at the task, those that have ended; None on hardware, where nobody counts them
     solved: int | None  # of these
 
@@ -88,7 +81,10 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
     )
     view = View(board, hz, console)
     attempts = Attempts(board, body.table) if body.table else None
-    with _floor_beside(order, hz) as floor, view.shown():
+    beside = (
+        floor_beside(hz, order.max_ticks) if order.floor and order.max_ticks else contextlib.nullcontext()
+    )
+    with beside as floor, view.shown():
         began = False
 
         def on_poll() -> None:
@@ -121,7 +117,7 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
         )
         began = began or outcome.report is not None
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
-        return Flown(outcome, began, _floor_figures(floor) if floor and began else None, ended, solved)
+        return Flown(outcome, began, measured(floor) if floor and began else None, ended, solved)
 
 
 def result_of(order: Order, flown: Flown) -> dict[str, Any]:
@@ -130,8 +126,7 @@ def result_of(order: Order, flown: Flown) -> dict[str, Any]:
     names = ("ticks", "achieved_hz", "late_share", "missed_ticks", "no_fresh_command_ticks", "lateness_us")
     result: dict[str, Any] = dict.fromkeys(names)
     if report is not None:
-        floor_us, floor_missed = flown.floor or (None, None)
-        result = figures(report, float(order.embodiment.control_hz), floor_us, floor_missed)
+        result = figures(report, float(order.embodiment.control_hz), flown.floor)
     let_go = report is not None and report.stage == "off"
     return {
         "robot": order.embodiment.name,
@@ -161,7 +156,7 @@ def picture(order: Order, flown: Flown) -> str | None:
     hz = float(order.embodiment.control_hz)
     series = {"control loop": report.lateness_us}
     if flown.floor:
-        series["floor (empty loop beside it)"] = flown.floor[0]
+        series["floor (empty loop beside it)"] = flown.floor.lateness_us
     return lateness_svg(
         f"{order.embodiment.name} launched, {hz:g} Hz, {report.ticks} ticks", series, 0.5e6 / hz
     )
@@ -173,30 +168,3 @@ def slowed(embodiment: Embodiment, share: float) -> Embodiment:
         dataclasses.replace(joint, max_velocity=share * joint.max_velocity) for joint in embodiment.joints
     )
     return replace(embodiment, joints=joints)
-
-
-@contextlib.contextmanager
-def _floor_beside(order: Order, hz: float) -> Generator[Connection | None]:
-    """A process with an empty loop that waits for "go"."""
-    if not order.floor or order.max_ticks is None:
-        yield None
-        return
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=floor_process, args=(hz, order.max_ticks, PRIORITY, theirs), daemon=True)
-    process.start()
-    try:
-        if not ours.poll(START_S):
-            raise UserError(f"floor: its process did not start within {START_S:.0f} s")
-        ours.recv()
-        yield ours
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _floor_figures(floor: Connection) -> tuple[np.ndarray, int] | None:
-    """What the empty loop measured; None if the run ended before it did."""
-    if not floor.poll(1.0):
-        return None
-    return np.frombuffer(floor.recv_bytes(), dtype=np.float64), floor.recv()

@@ -10,33 +10,37 @@ import numpy as np
 from rich.table import Table
 
 from ideomotor.control.loop import summarise
+from ideomotor.control.profile import PARTS, USAGE, TickCosts
 from ideomotor.control.report import ControlReport
 from ideomotor.eval.measures import smoothness
+from ideomotor.launch.floor import Floor
+
+WORST = 5  # ticks that are shown whole
 
 
-def figures(
-    report: ControlReport, hz: float, floor_us: np.ndarray | None, floor_missed: int | None
-) -> dict[str, Any]:
+def figures(report: ControlReport, hz: float, floor: Floor | None) -> dict[str, Any]:
     """The JSON object of `bench loop`: its keys as in DESIGN section 7, and some more.
 
     Args:
         report: of the control loop.
         hz: what it was to achieve.
-        floor_us: (n,) lateness of the empty loop beside it [µs]; None if there was none.
-        floor_missed: deadlines that the empty loop missed.
+        floor: what the empty loop beside it measured, if there was one.
     """
+    floor_us = None if floor is None else floor.lateness_us
     smooth = smoothness(report.commands, report.boundaries, hz, report.ran)
     return {
         "achieved_hz": report.achieved_hz,
         "ticks": report.ticks,
-        "late_share": report.late / report.ticks,
+        "late_share": report.late / report.ticks if report.ticks else None,
         "missed_ticks": report.missed,
         "no_fresh_command_ticks": report.no_fresh_command,
         "lateness_us": _percentiles(report.lateness_us),
         "floor_us": None if floor_us is None else _percentiles(floor_us),
         "floor_late_share": None if floor_us is None else float((floor_us > 0.5e6 / hz).mean()),
-        "floor_missed_ticks": floor_missed,
+        "floor_missed_ticks": None if floor is None else floor.missed,
+        "missed_beyond_floor": None if floor is None else max(report.missed - floor.missed, 0),
         "busy_us": _percentiles(report.busy_us),
+        **_costs(report.costs),
         "fifo": report.fifo,
         "chunk_age_ms": _ages(report.chunk_age_s),
         "plan_age_ms": _ages(report.plan_age_s),
@@ -65,6 +69,8 @@ def table(result: dict[str, Any], hz: float) -> Table:
         percentiles = (f"{result[key][p]:.0f}" for p in ("p50", "p99", "p999", "max"))
         late_shown = f"{result[late]:.2%}" if late else ""
         shown.add_row(name, *percentiles, late_shown, str(result[missed]) if missed else "")
+    for part, values in (result["parts_us"] or {}).items():
+        shown.add_row(f"  of that, {part} [µs]", *(f"{values[p]:.0f}" for p in ("p50", "p99", "p999", "max")))
     for name, key in (("age of the chunk [ms]", "chunk_age_ms"), ("age of its plan [ms]", "plan_age_ms")):
         if result[key]:
             values = result[key]
@@ -76,6 +82,26 @@ def table(result: dict[str, Any], hz: float) -> Table:
     shown.caption = "\n".join(caption)
     shown.caption_justify = "left"
     return shown
+
+
+def _costs(ticks: TickCosts | None) -> dict[str, Any]:
+    """Where the ticks' time went, `parts_us` to `worst_ticks`; nulls where it was not recorded."""
+    if ticks is None or not len(ticks.parts_us):
+        return dict.fromkeys(("parts_us", "cpu_us", "page_faults", "preemptions", "waits", "worst_ticks"))
+    worst = np.argsort(ticks.parts_us.sum(1))[::-1][:WORST]
+    return {
+        "parts_us": {part: _percentiles(ticks.parts_us[:, i]) for i, part in enumerate(PARTS)},
+        "cpu_us": _percentiles(ticks.usage[:, USAGE.index("cpu_us")]),
+        **{name: int(ticks.usage[:, USAGE.index(name)].sum()) for name in USAGE[1:]},
+        "worst_ticks": [
+            {
+                "row": int(row),
+                "parts_us": dict(zip(PARTS, ticks.parts_us[row].round(1).tolist(), strict=True)),
+                **dict(zip(USAGE, ticks.usage[row].round(1).tolist(), strict=True)),
+            }
+            for row in worst
+        ],
+    }
 
 
 def _percentiles(values_us: np.ndarray) -> dict[str, float]:

@@ -1,9 +1,9 @@
 """A policy drives a simulated robot by the wall clock: the process topology, put together.
 
-    cameras ──► interpreter ──► decoder ──► control (with the world's physics inside)
+    cameras ──► interpreter ──► decoder ──► control ──► body (the world's physics)
                          supervisor: this process
 
-Servos instead of a simulation need another `make_robot` and other cameras, and nothing else.
+Servos instead of a simulation need another `make_robot` and other cameras, no body, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ideomotor.control.report import ControlConfig
 from ideomotor.control.supervisor import Job, Outcome, supervise
 from ideomotor.control.types import Policy
 from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.shared_scene import SceneSpec, succeeded
-from ideomotor.sim.wallclock import SharedRobot, cameras_process
+from ideomotor.sim.wallclock import body_process, cameras_process
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,11 @@ def drive(
     instruction = world.instruction
     world.close()
     brain = BrainConfig(make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed)
-    board = boards.create(embodiment)
+    board, wake = boards.create(embodiment), waker()
+    body = (board.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
     try:
         jobs = [
+            Job("body", body_process, body),
             Job("cameras", cameras_process, (board.spec, scene)),
             Job("interpreter", interpreter_process, (board.spec, brain)),
             Job("decoder", decoder_process, (board.spec, brain)),
@@ -68,16 +71,16 @@ def drive(
         outcome = supervise(
             board,
             embodiment,
-            functools.partial(SharedRobot, scene, finish_when_solved),
+            functools.partial(SimulatedRobot, wake),
             jobs,
             config,
-            may_guard=False,  # the body is in the control process
             on_poll=functools.partial(on_poll, board) if on_poll else None,
         )
         plan = board.plan.new()
         text = boards.text_of(plan["text"]) if board.plan.read(plan) else ""
         return WallClockRun(outcome, succeeded(board.scene), instruction, text)
     finally:
+        wake.close()
         board.close()
 
 

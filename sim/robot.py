@@ -1,30 +1,61 @@
-"""The simulated robot: the same `Robot` border as servos on a bus, over a `World`."""
+"""The simulated robot by the wall clock, as control sees it: commands and states in shared memory.
+
+Its physics are in a process of their own (`sim/wallclock.py`, `body_process`), so that a control tick costs
+no more than writing a command to servos does. MuJoCo is not imported here.
+"""
 
 from __future__ import annotations
 
+import os
+from multiprocessing.connection import Connection
+
+from ideomotor.control.board import Board
 from ideomotor.control.types import Command, RobotState
-from ideomotor.sim.world import World
 
 
 class SimulatedRobot:
-    """A `control.types.Robot` in lockstep: writing a command is what makes a tick of time pass."""
+    """A `control.types.Robot`: each command moves the simulated world on by one tick.
 
-    def __init__(self, world: World):
-        self.world = world
+    Args:
+        wake: an eventfd that the body waits for, from `waker`.
+        board: where the body shows its state.
+    """
+
+    def __init__(self, wake: Connection, board: Board) -> None:
+        self._wake, self._board = wake, board
+        self._command, self._state_in = board.sim_command.new(), board.sim_state.new()
+        self._state: RobotState | None = None
 
     def connect(self) -> None:
-        """Nothing to connect to."""
+        """Nothing to connect to: the body said that it lives before control was started."""
 
     def read(self) -> RobotState:
-        return self.world.state()
+        """The body's newest state, or the one before it if no whole one is met.
+
+        Raises:
+            OSError: there has been none yet.
+        """
+        state = self._state_in
+        if self._board.sim_state.read(state):
+            arrays = (state[name].copy() for name in ("position", "velocity", "effort"))
+            self._state = RobotState(float(state["time"]), *arrays)
+        if self._state is None:
+            raise OSError("the simulated body has shown no state yet")
+        return self._state
 
     def write(self, command: Command) -> None:
-        self.world.step(command)
+        """Hands the command over and does not wait for what comes of it."""
+        self._command["tick"], self._command["position"] = command.tick, command.position
+        self._board.sim_command.write(self._command)
+        os.eventfd_write(self._wake.fileno(), 1)
 
     def hold(self) -> None:
-        """Repeats the last command for one tick."""
-        position = self.world.data.ctrl[: len(self.world.embodiment.joints)].copy()
-        self.world.step(Command(self.world.tick, position))
+        """Nothing to do: it stands while there are no commands."""
 
     def disconnect(self) -> None:
-        self.world.close()
+        """Nothing to let go of."""
+
+
+def waker() -> Connection:
+    """A new eventfd, as a connection, which can be handed to a process that is started."""
+    return Connection(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))

@@ -1,47 +1,94 @@
 """A simulated robot under the wall clock: physics in one process, pictures in another.
 
-Whoever steps the world shares where everything is (`sim/shared_scene.py`): the control process, which steps
-it by writing commands as it would write to servos, or the hardware twin. A process that stands for the
-cameras draws the same scene from that, 30 times a second. Drawing takes milliseconds and must not be in the
-way of a command.
+Whoever steps the world shares where everything is (`sim/shared_scene.py`): `body_process`, which steps it
+for each command that the control process writes (`sim/robot.py`), or the hardware twin. A process that stands
+for the cameras draws the same scene from that, 30 times a second. Both take milliseconds at times, and must
+not be in the way of a command.
 """
 
 from __future__ import annotations
 
+import os
+import select
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import mujoco
 
 from ideomotor.control.board import Board, BoardSpec, attach, pack_frames
-from ideomotor.control.seqlock import Mailbox
+from ideomotor.control.realtime import realtime
+from ideomotor.control.seqlock import Follower, Mailbox
 from ideomotor.control.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Command
-from ideomotor.sim.robot import SimulatedRobot
 from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
+from ideomotor.sim.world import World
+
+BEAT_S = 0.02  # at least so often the body says that it lives
 
 
-class SharedRobot(SimulatedRobot):
-    """A simulated robot that shows its world to other processes.
+class SimulatedBody:
+    """A world that moves on by a tick for each command on the board, and shows where it then is.
 
     Args:
-        scene: the world.
+        world: the world.
+        board: with the commands.
         finish: order the run to finish when the task is solved.
-        board: where to show it.
     """
 
-    def __init__(self, scene: SceneSpec, finish: bool, board: Board) -> None:
-        super().__init__(scene.world())
+    def __init__(self, world: World, board: Board, finish: bool) -> None:
+        self.world = world
         self._board, self._finish = board, finish
-        self._writer = SceneWriter(self.world, board.scene)
+        self._commands = Follower(board.sim_command)
+        self._state = board.sim_state.new()
+        self._writer = SceneWriter(world, board.scene)
+        self._show_state()
 
-    def write(self, command: Command) -> None:
-        """Moves the world on by a tick and shows it."""
-        super().write(command)
-        self._writer.show()
+    def follow(self) -> int:
+        """Carries out every command that has come since the last call, in order; returns how many."""
+        commands = self._commands.new()
+        for record in commands:
+            self.world.step(Command(int(record["tick"]), record["position"]))
+        if commands:
+            self._show_state()
         if self._finish and self.world.success:
             self._finish = False
             self._board.order("finish")
+        return len(commands)
+
+    def show(self) -> None:
+        """Says that everything is still where it was, for those who draw it."""
+        self._writer.show()
+
+    def _show_state(self) -> None:
+        record, state = self._state, self.world.state()
+        record["time"], record["position"] = state.time, state.position
+        record["velocity"], record["effort"] = state.velocity, state.effort
+        self._board.sim_state.write(record)
+        self._writer.show()
+
+
+def body_process(spec: BoardSpec, scene: SceneSpec, finish: bool, wake: Connection, priority: int) -> None:
+    """Steps the world for ever.
+
+    Args:
+        finish: order the run to finish when the task is solved.
+        wake: an eventfd that grows with each command, see `sim/robot.py`.
+        priority: of SCHED_FIFO, below control's: it must not be preempted by what it has just commanded.
+    """
+    live_with_parent()
+    board = attach(spec)
+    body = SimulatedBody(scene.world(), board, finish)
+    poll = select.poll()
+    poll.register(wake.fileno(), select.POLLIN)
+    with realtime(priority):
+        while True:
+            board.beat("body")
+            if poll.poll(1000 * BEAT_S):
+                os.eventfd_read(wake.fileno())
+                body.follow()
+            else:
+                body.show()
 
 
 def cameras_process(spec: BoardSpec, scene: SceneSpec) -> None:

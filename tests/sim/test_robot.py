@@ -1,0 +1,74 @@
+"""The simulated robot as control sees it: the board's commands move the same world as lockstep does."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ideomotor.control import board as boards
+from ideomotor.control.board import ORDERS
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.types import Command
+from ideomotor.sim.robot import SimulatedRobot, waker
+from ideomotor.sim.shared_scene import SceneSpec, succeeded
+from ideomotor.sim.wallclock import SimulatedBody
+
+ROBOT = load_embodiment("so101")
+SCENE = SceneSpec("press", seed=1)
+
+
+@pytest.fixture
+def board():
+    board = boards.create(ROBOT)
+    yield board
+    board.close()
+
+
+def test_commands_on_the_board_move_the_world_as_lockstep_does_however_late_the_body_is(board):
+    wake, world = waker(), SCENE.world()
+    robot = SimulatedRobot(wake, board)
+    with pytest.raises(OSError, match="no state yet"):
+        robot.read()
+    body = SimulatedBody(SCENE.world(), board, finish=False)
+    assert body.follow() == 0
+    position = world.state().position
+    for tick, waiting in enumerate((1, 1, 3, 2, 5)):
+        for _ in range(waiting):
+            position = position + 0.002
+            robot.write(Command(tick, position))
+            world.step(Command(tick, position))
+        assert os.eventfd_read(wake.fileno()) == waiting
+        assert body.follow() == waiting
+        state, same = robot.read(), world.state()
+        assert state.time == same.time
+        for name in ("position", "velocity", "effort"):
+            np.testing.assert_array_equal(getattr(state, name), getattr(same, name))
+    seen = board.scene.new()
+    assert board.scene.read(seen)
+    np.testing.assert_array_equal(seen["positions"][: int(seen["n"])], world.data.qpos)
+    for opened in (body.world, world, wake):
+        opened.close()
+
+
+def test_the_run_is_ordered_to_finish_once_when_the_task_is_solved(board):
+    wake, expert_world = waker(), SCENE.world()
+    robot, body = SimulatedRobot(wake, board), SimulatedBody(SCENE.world(), board, finish=True)
+    for tick, position in enumerate(expert_world.expert()):
+        robot.write(Command(tick, position))
+        expert_world.step(Command(tick, position))
+        body.follow()
+    assert expert_world.success and succeeded(board.scene)
+    assert board.orders[ORDERS.index("finish")] == 1
+    for opened in (body.world, expert_world, wake):
+        opened.close()
+
+
+def test_control_needs_no_simulator_for_it():
+    code = (
+        "import sys, ideomotor.control.process, ideomotor.sim.robot\n"
+        "print({'torch', 'mujoco', 'gymnasium'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
