@@ -19,8 +19,6 @@ from ideomotor.control.servo_bus import Servo, ServoBus
 
 VERSION = 1
 USUAL_ARM = "main"
-SPAN_TOLERANCE = 0.15  # share of the range from the robot's file that a real joint's may differ
-ZERO_TOLERANCE = 400  # [counts] (35°) between the zero by the stops and the one by the starting pose
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def default_calibration(embodiment: Embodiment) -> Calibration:
     """Returns that of an arm which is built exactly as its file says."""
     joints = []
     for servo, joint in zip(_bus(embodiment).servos, embodiment.joints, strict=True):
-        lower, upper = _counts_range(servo, servo.zero, joint.lower, joint.upper)
+        lower, upper = counts_range(servo, servo.zero, joint.lower, joint.upper)
         joints.append(JointCalibration(servo.joint, servo.id, servo.zero, lower, upper, None))
     return Calibration(embodiment.name, USUAL_ARM, "", tuple(joints))
 
@@ -118,53 +116,6 @@ def save_calibration(calibration: Calibration, path: Path | None = None) -> Path
     return path
 
 
-def from_sweep(
-    servo: Servo, joint_lower: float, joint_upper: float, middle: int, lowest: int, highest: int
-) -> tuple[JointCalibration, list[str]]:
-    """Returns one joint's calibration from a sweep by hand, and what is implausible about it.
-
-    Args:
-        servo: the joint's.
-        joint_lower: of the joint's range in the robot's file [rad or m].
-        joint_upper: likewise.
-        middle: where the joint was in the starting pose, the middle of its range.
-        lowest: the lowest position of the sweep, unwrapped.
-        highest: the highest one.
-            All three in counts with the new offset, which puts `middle` at half a turn.
-
-    Joints with end stops get their zero from both ends, which is more exact than the pose; the others
-    from the pose.
-    """
-    problems = []
-    span, turn = highest - lowest, servo.model.counts_per_turn
-    expected = abs(servo.counts_per_unit) * (joint_upper - joint_lower)
-    middle_position = (joint_lower + joint_upper) / 2
-    by_pose = middle - servo.counts_per_unit * middle_position
-    zero = round((lowest + highest) / 2 - servo.counts_per_unit * middle_position)
-    if span < 0.1 * expected:
-        problems.append(f"{servo.joint}: it moved {span} counts only, expected about {expected:.0f}")
-    elif servo.end_stops and abs(span - expected) > SPAN_TOLERANCE * expected:
-        problems.append(
-            f"{servo.joint}: its range was {span} counts, expected {expected:.0f} within "
-            f"{SPAN_TOLERANCE:.0%}: not moved to both stops, or assembled otherwise"
-        )
-    elif not servo.end_stops and span < (1 - SPAN_TOLERANCE) * expected:
-        problems.append(f"{servo.joint}: its range was {span} counts, expected at least {expected:.0f}")
-    elif servo.end_stops and abs(zero - by_pose) > ZERO_TOLERANCE:
-        problems.append(
-            f"{servo.joint}: the starting pose was {zero - by_pose:+.0f} counts away from the middle of its "
-            f"range, expected less than {ZERO_TOLERANCE}"
-        )
-    if not servo.end_stops:
-        zero = round(by_pose)
-    lower, upper = _counts_range(servo, zero, joint_lower, joint_upper)
-    if servo.end_stops:
-        lower, upper = max(lower, lowest), min(upper, highest)
-    if lower < 0 or upper > turn - 1 or lower >= upper:
-        problems.append(f"{servo.joint}: its range would be {lower} to {upper} counts, outside one turn")
-    return JointCalibration(servo.joint, servo.id, zero, lower, upper, None), problems
-
-
 def _joint(item: Field, servo: Servo) -> JointCalibration:
     fields = item.record(JointCalibration.__dataclass_fields__)
     turn = servo.model.counts_per_turn
@@ -184,7 +135,8 @@ def _joint(item: Field, servo: Servo) -> JointCalibration:
     )
 
 
-def _counts_range(servo: Servo, zero: int, lower: float, upper: float) -> tuple[int, int]:
+def counts_range(servo: Servo, zero: int, lower: float, upper: float) -> tuple[int, int]:
+    """Returns the counts of a joint's range, the lower ones first."""
     ends = sorted(zero + servo.counts_per_unit * end for end in (lower, upper))
     return round(ends[0]), round(ends[1])
 

@@ -63,6 +63,12 @@ class Servo:
     zero: int  # [counts] at joint position 0, as the arm is built; a calibration refines it
     gear_ratio: float  # servo [rad] for one unit of the joint [rad or m]
     end_stops: bool  # whether the joint runs against a stop at both ends of its range
+    span: (
+        tuple[int, int] | None
+    )  # [counts] between its stops, least and most that real arms have; None: unknown
+    zero_stop: (
+        str  # which stop its zero is counted from: that at its "lower" or "upper" end, or both ("middle")
+    )
     min_voltage: float  # [V]
     max_voltage: float  # [V]
     mirrored: bool = False  # the servo itself is set up to count the other way round
@@ -73,6 +79,20 @@ class Servo:
     def counts_per_unit(self) -> float:
         """Counts for one rad (or m) of the joint, signed."""
         return self.direction * self.gear_ratio * self.model.counts_per_turn / (2 * math.pi)
+
+    def stops(self, lower: float, upper: float) -> tuple[float, float]:
+        """Returns where the joint's stops are in an average arm [rad or m]; it may go less far.
+
+        Args:
+            lower: of the joint's range, where its lower stop is unless `span` says more.
+            upper: likewise.
+        """
+        if self.span is None:
+            return lower, upper
+        width = sum(self.span) / 2 / abs(self.counts_per_unit)
+        if self.zero_stop == "middle":
+            return (lower + upper - width) / 2, (lower + upper + width) / 2
+        return (lower, lower + width) if self.zero_stop == "lower" else (upper - width, upper)
 
 
 @dataclass(frozen=True)
@@ -126,7 +146,11 @@ def _voltage(item: Field) -> tuple[float, float]:
     return lower, fields["upper"].number(above=lower, below=100.0)
 
 
-OPTIONAL = ("direction", "zero", "gear_ratio", "end_stops", "voltage", "mirrored", "shadow")
+OPTIONAL = (
+    *("direction", "zero", "gear_ratio", "end_stops", "span", "zero_stop"),
+    *("voltage", "mirrored", "shadow"),
+)
+ZERO_STOPS = ("middle", "lower", "upper")
 
 
 def _servo(
@@ -157,6 +181,8 @@ def _servo(
         zero=zero.integer(-1, model.counts_per_turn) if zero else model.counts_per_turn // 2,
         gear_ratio=fields["gear_ratio"].number(above=0.0) if "gear_ratio" in fields else 1.0,
         end_stops=_flag(fields, "end_stops", usual=True),
+        span=_span(fields["span"], model) if "span" in fields else None,
+        zero_stop=_zero_stop(fields["zero_stop"]) if "zero_stop" in fields else "middle",
         min_voltage=voltage[0],
         max_voltage=voltage[1],
         mirrored=_flag(fields, "mirrored", usual=False),
@@ -168,6 +194,18 @@ def _servo(
             f"{name}'s range within one turn of its servo (it needs counts {ends[0]:.0f} to {ends[1]:.0f})"
         )
     return servo
+
+
+def _span(item: Field, model: ServoModel) -> tuple[int, int]:
+    fields = item.record(("lower", "upper"))
+    lower = fields["lower"].integer(0, model.counts_per_turn)
+    return lower, fields["upper"].integer(lower - 1, model.counts_per_turn)
+
+
+def _zero_stop(item: Field) -> str:
+    if item.value not in ZERO_STOPS:
+        raise item.fail("one of " + ", ".join(ZERO_STOPS))
+    return str(item.value)
 
 
 def _flag(fields: dict[str, Field], key: str, usual: bool) -> bool:

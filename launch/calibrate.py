@@ -53,8 +53,12 @@ class CalibrateOptions:
 class Person(Protocol):
     """Who moves the arm and answers."""
 
-    def ready(self, request: str) -> None:
-        """Returns when the person has done what was asked."""
+    def ready(self, request: str, pose: str = "middle") -> None:
+        """Returns when the person has done what was asked.
+
+        Args:
+            pose: the arm's then, one of `sim/twin/hand.py`.
+        """
         ...
 
     def moving(self, request: str) -> Callable[[], bool]:
@@ -99,13 +103,20 @@ def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Outpu
             person.ready("Hold the arm: its motors will be switched off, and it sinks.")
         swept.release()
         person.ready(
-            "Put every joint into the middle of its range, the gripper half open, and hold it still."
+            "Put every joint about into the middle of its range, the gripper half open, and hold it still."
         )
         swept.take_middle()
         going_on = person.moving("Move every joint, one after the other, to both of its ends.")
         _watch(swept, going_on, output)
-        result, problems = swept.result(arm, time.strftime("%Y-%m-%d %H:%M:%S"))
+        if grippers := swept.with_zero_stops:
+            person.ready(
+                f"Now close the {' and the '.join(grippers)} completely and let it stay so.", "closed"
+            )
+            swept.take_zero_stops()
+        result, problems, notes = swept.result(arm, time.strftime("%Y-%m-%d %H:%M:%S"))
         output.text.print(_ranges(swept, result))
+        for note in notes:
+            output.text.print(f"note: {note}")
         for problem in problems:
             output.text.print(f"implausible: {problem}")
         if problems:
@@ -130,7 +141,7 @@ class TerminalPerson:
     def __init__(self, output: Output) -> None:
         self._output = output
 
-    def ready(self, request: str) -> None:
+    def ready(self, request: str, pose: str = "middle") -> None:
         self._output.text.print(f"\n{request} Then press Enter (Ctrl-C: give up, nothing is changed).")
         _typed_line()
 
@@ -149,9 +160,9 @@ class SimulatedPerson:
     def __init__(self, twin: Twin, output: Output) -> None:
         self._twin, self._output = twin, output
 
-    def ready(self, request: str) -> None:
+    def ready(self, request: str, pose: str = "middle") -> None:
         self._output.text.print(f"\n{request} (a simulated hand does it)")
-        self._twin.inject("hand middle")
+        self._twin.inject(f"hand {pose}")
         time.sleep(1.5)
 
     def moving(self, request: str) -> Callable[[], bool]:

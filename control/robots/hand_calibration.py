@@ -7,17 +7,21 @@ the seam of a servo's counts (between 4095 and 0) out of its joint's way; they a
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ideomotor.control.calibration import Calibration, JointCalibration, from_sweep
+from ideomotor.control.calibration import Calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.bring_up import open_line, survey, switch_off
 from ideomotor.control.robots.families import family_of
-from ideomotor.control.robots.family import ServoReport
+from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.patience import PATIENCE
 from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.servo_bus import Servo
+from ideomotor.control.sweep import Sweep, from_sweep
 
 STILL = 12  # [counts] (1°) that a joint may move while the pose is read
 READINGS = 10
@@ -50,6 +54,7 @@ class SweptArm:
         self._read_at = 0.0  # [s]
         self._lost: set[str] = set()  # joints that moved too far between two readings
         self.lowest = self.highest = np.zeros(len(self._turn))  # of the sweep, likewise
+        self._at_stop: np.ndarray | None = None  # (A,) likewise, when grippers were put to their stop
 
     @property
     def motors_on(self) -> bool:
@@ -67,11 +72,85 @@ class SweptArm:
         self.bus.close()
 
     def take_middle(self) -> None:
-        """Takes the pose of now as the middle of all ranges: new offsets would put it at half a turn.
+        """Takes the pose of now as about the middle of all ranges: for now, it is half a turn.
 
         Raises:
             UserError: the arm moves, or does not answer.
         """
+        middle = self._pose()
+        offsets = _wrapped(np.rint(middle) - self._turn // 2, self._turn)
+        self._new = np.clip(offsets, 1 - self._turn // 2, self._turn // 2 - 1).astype(int)
+        self._middle = (np.rint(middle) - self._new) % self._turn
+        self._last = self.lowest = self.highest = self._middle.copy()
+        self._read_at = time.monotonic()
+
+    @property
+    def with_zero_stops(self) -> list[str]:
+        """Joints whose zero is counted from one stop, which `take_zero_stops` must see."""
+        return [servo.joint for servo in self.layout.servos if servo.zero_stop != "middle"]
+
+    def take_zero_stops(self) -> None:
+        """Takes the pose of now as that in which each of `with_zero_stops` is at its stop; after the sweep.
+
+        Raises:
+            UserError: the arm moves, or does not answer.
+        """
+        assert self._last is not None
+        self._at_stop = self._last + _wrapped(self._pose() - self._new - self._last, self._turn)
+        self.lowest = np.minimum(self.lowest, self._at_stop)
+        self.highest = np.maximum(self.highest, self._at_stop)
+
+    def watch(self) -> np.ndarray | None:
+        """Reads all joints once during the sweep: (A,) counts with the new offsets; None if it failed."""
+        raw = self._raw()
+        if raw is None or self._last is None:
+            return None
+        moved, now = _wrapped(raw - self._new - self._last, self._turn), time.monotonic()
+        if now - self._read_at > GAP_S:
+            far = np.abs(moved) > self._turn / 4
+            self._lost |= {servo.joint for servo, lost in zip(self.layout.servos, far, strict=True) if lost}
+        self._last, self._read_at = self._last + moved, now
+        self.lowest, self.highest = np.minimum(self.lowest, self._last), np.maximum(self.highest, self._last)
+        return self._last
+
+    def result(self, arm: str, made_at: str) -> tuple[Calibration, list[str], list[str]]:
+        """Returns the calibration that the sweep gives, what is implausible about it, and what to know."""
+        joints, notes = [], []
+        problems = [
+            f"{joint}: it went too far while the servos could not be read" for joint in sorted(self._lost)
+        ]
+        for i, (servo, joint) in enumerate(zip(self.layout.servos, self.embodiment.joints, strict=True)):
+            found = from_sweep(servo, joint.lower, joint.upper, self._centered(i))
+            joints.append(replace(found.joint, offset=int(self._new[i])))
+            problems += found.problems
+            notes += found.notes
+        return Calibration(self.embodiment.name, arm, made_at, tuple(joints)), problems, notes
+
+    def write_offsets(self) -> None:
+        """Writes the new offsets into the servos; all of them or, if anything comes between, none.
+
+        Raises:
+            UserError: a servo did not take it.
+        """
+        write_offsets(self.bus, self._family, self.layout.servos, self._new, self._old)
+
+    def _centered(self, i: int) -> Sweep:
+        """One joint's sweep, with an offset that puts its middle at half a turn if the joint has stops."""
+        half, servo = self._turn[i] // 2, self.layout.servos[i]
+        middle, lowest, highest = self._middle[i], self.lowest[i], self.highest[i]
+        stop = None if self._at_stop is None or servo.zero_stop == "middle" else self._at_stop[i]
+        moved = 0.0
+        if servo.end_stops or (servo.span is not None and highest - lowest >= servo.span[0]):
+            old = self._new[i]
+            aim = _wrapped(old + np.rint((lowest + highest) / 2) - half, self._turn[i])
+            self._new[i] = np.clip(aim, 1 - half, half - 1)
+            moved = self._new[i] - old
+            moved += self._turn[i] * np.rint(((lowest + highest) / 2 - moved - half) / self._turn[i])
+        stop = None if stop is None else int(stop - moved)
+        return Sweep(int(middle - moved), int(lowest - moved), int(highest - moved), stop)
+
+    def _pose(self) -> np.ndarray:
+        """(A,) counts of the encoders of an arm that is held still."""
         readings = []
         for _ in range(READINGS):
             raw = self._raw()
@@ -87,58 +166,7 @@ class SweptArm:
         ]
         if restless:
             raise UserError(f"pose: {', '.join(restless)} moved, expected the arm to be held still")
-        middle = first + moves.mean(0)
-        offsets = _wrapped(np.rint(middle) - self._turn // 2, self._turn)
-        self._new = np.clip(offsets, 1 - self._turn // 2, self._turn // 2 - 1).astype(int)
-        self._middle = (np.rint(middle) - self._new) % self._turn
-        self._last = self.lowest = self.highest = self._middle.copy()
-        self._read_at = time.monotonic()
-
-    def watch(self) -> np.ndarray | None:
-        """Reads all joints once during the sweep: (A,) counts with the new offsets; None if it failed."""
-        raw = self._raw()
-        if raw is None or self._last is None:
-            return None
-        moved, now = _wrapped(raw - self._new - self._last, self._turn), time.monotonic()
-        if now - self._read_at > GAP_S:
-            far = np.abs(moved) > self._turn / 4
-            self._lost |= {servo.joint for servo, lost in zip(self.layout.servos, far, strict=True) if lost}
-        self._last, self._read_at = self._last + moved, now
-        self.lowest, self.highest = np.minimum(self.lowest, self._last), np.maximum(self.highest, self._last)
-        return self._last
-
-    def result(self, arm: str, made_at: str) -> tuple[Calibration, list[str]]:
-        """Returns the calibration that the sweep gives, and what is implausible about it."""
-        joints = []
-        problems = [
-            f"{joint}: it went too far while the servos could not be read" for joint in sorted(self._lost)
-        ]
-        for i, (servo, joint) in enumerate(zip(self.layout.servos, self.embodiment.joints, strict=True)):
-            sweep = (int(self._middle[i]), int(self.lowest[i]), int(self.highest[i]))
-            found, doubts = from_sweep(servo, joint.lower, joint.upper, *sweep)
-            joints.append(
-                JointCalibration(
-                    found.joint, found.id, found.zero, found.lower, found.upper, int(self._new[i])
-                )
-            )
-            problems += doubts
-        return Calibration(self.embodiment.name, arm, made_at, tuple(joints)), problems
-
-    def write_offsets(self) -> None:
-        """Writes the new offsets into the servos; all of them or, if anything comes between, none.
-
-        Raises:
-            UserError: a servo did not take it.
-        """
-        done = []
-        try:
-            for servo, offset in zip(self.layout.servos, self._new, strict=True):
-                done.append(servo)
-                self._family.write_offset(self.bus, servo, int(offset))
-        except BaseException:
-            for servo, offset in zip(done, self._old, strict=False):
-                self._family.write_offset(self.bus, servo, int(offset))
-            raise
+        return first + moves.mean(0)
 
     def _raw(self) -> np.ndarray | None:
         """(A,) counts of the encoders, without offsets."""
@@ -159,6 +187,25 @@ class SweptArm:
                 expected = f"{servo.model.number} ({servo.model.name})"
                 raise UserError(f"{servo.joint}: model: got {report.model}, expected {expected}")
             self._family.check(report)
+
+
+def write_offsets(
+    line: ServoLine, family: Family, servos: Sequence[Servo], new: Iterable[int], old: Iterable[int]
+) -> None:
+    """Writes offsets into servos whose motors are off; all of them or, if anything comes between, none.
+
+    Raises:
+        UserError: a servo did not take it.
+    """
+    done = []
+    try:
+        for servo, offset in zip(servos, new, strict=True):
+            done.append(servo)
+            family.write_offset(line, servo, int(offset))
+    except BaseException:
+        for servo, offset in zip(done, old, strict=False):
+            family.write_offset(line, servo, int(offset))
+        raise
 
 
 def _wrapped(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:

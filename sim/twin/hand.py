@@ -10,10 +10,12 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
 
-MOVES = ("middle", "lazy", "sweep", "half", "still")
+MOVES = ("middle", "lazy", "sweep", "half", "closed", "still")
 REACH_S = 1.0  # [s] to the middle
 TURN_S = 8.0  # [s] for one sweep from the middle to both ends and back
-OVERREACH = 1.05  # how far a hand pushes against a stop, as a share of the way to it
+OVERREACH = (
+    1.3  # how far a hand goes, as a share of half the range in the robot's file: to where stops can be
+)
 
 
 class Hand:
@@ -24,8 +26,9 @@ class Hand:
     ) -> None:
         """Args:
             what: "middle" of all ranges; "lazy", a pose far from it; "sweep" to all stops, again and again;
-                "half", a careless sweep that does not reach them; "still", held where it is until the motors
-                hold it, as one does before a launch.
+                "half", a careless sweep that does not reach them; "closed", joints whose zero is counted from
+                one stop at that one; "still", held where it is until the motors hold it, as one does before a
+                launch.
             embodiment: the arm's.
             start: (A,) [rad or m], where it is.
             now: [s].
@@ -43,14 +46,18 @@ class Hand:
         self.lets_go = what == "still"  # as soon as all motors are on
         self._middle = (embodiment.lower + embodiment.upper) / 2
         self._half = (embodiment.upper - embodiment.lower) / 2
+        sides = {"lower": -1.0, "middle": np.nan, "upper": 1.0}
+        stops = [sides[servo.zero_stop] for servo in embodiment.bus.servos] if embodiment.bus else [np.nan]
+        self._closed = np.where(np.isnan(stops), start, self._middle + OVERREACH * self._half * stops)
 
     def position(self, now: float) -> np.ndarray:
         """Where the hand has the arm, (A,); it may push against stops."""
         if self._what == "still":
             return self._start
         elapsed = self._pace * (now - self._began)
-        if self._what in ("middle", "lazy"):
+        if self._what in ("middle", "lazy", "closed"):
             aim = self._middle + 0.7 * self._half * (self._what == "lazy")
+            aim = self._closed if self._what == "closed" else aim
             return self._start + (aim - self._start) * min(1.0, elapsed / REACH_S)
         reach = OVERREACH if self._what == "sweep" else 0.5
         return self._middle + reach * self._half * np.sin(2 * np.pi * elapsed / TURN_S)

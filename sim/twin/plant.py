@@ -82,7 +82,7 @@ class JointsPlant:
         return Motion(self._position.copy(), self._velocity.copy(), effort)
 
     def by_hand(self, position: np.ndarray) -> Motion:
-        self._position = np.clip(position, self._embodiment.lower, self._embodiment.upper)
+        self._position = np.clip(position, *stops_of(self._embodiment))
         self._velocity = np.zeros_like(self._position)
         return Motion(self._position.copy(), self._velocity.copy(), np.zeros_like(self._position))
 
@@ -105,7 +105,7 @@ class MujocoPlant:
         """
         self.step_s = float(model.opt.timestep)
         self._model, self._data, self._advance = model, data, advance
-        self._lower, self._upper = embodiment.lower, embodiment.upper
+        self._stops = stops_of(embodiment)
         joints = [model.joint(name) for name in embodiment.joint_names]
         self._q = np.array([joint.qposadr[0] for joint in joints])
         self._v = np.array([joint.dofadr[0] for joint in joints])
@@ -123,10 +123,19 @@ class MujocoPlant:
 
     def by_hand(self, position: np.ndarray) -> Motion:
         data = self._data
-        data.qpos[self._q] = np.clip(position, self._lower, self._upper)
+        data.qpos[self._q] = np.clip(position, *self._stops)
         data.qvel[:] = 0.0
         mujoco.mj_forward(self._model, data)
         return Motion(data.qpos[self._q].copy(), np.zeros(len(position)), np.zeros(len(position)))
+
+
+def stops_of(embodiment: Embodiment) -> np.ndarray:
+    """(2, A) [rad or m], where a hand feels the stops of an average arm, beyond the ranges that are used."""
+    ranges = list(zip(embodiment.lower, embodiment.upper, strict=True))
+    if embodiment.bus is None:
+        return np.array(ranges).T
+    servos = embodiment.bus.servos
+    return np.array([servo.stops(*ends) for servo, ends in zip(servos, ranges, strict=True)]).T
 
 
 def _bare_so101(embodiment: Embodiment) -> MujocoPlant:

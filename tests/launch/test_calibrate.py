@@ -42,15 +42,21 @@ class Scripted:
     """A person who makes the given movements, and gives up (Ctrl-C) at step `gives_up_at` if that is set."""
 
     def __init__(
-        self, twin: Twin, pose: str = "middle", sweep: str = "sweep", says: bool = True, gives_up_at: int = 0
+        self,
+        twin: Twin,
+        pose: str = "middle",
+        sweep: str = "sweep",
+        end: str = "closed",
+        says: bool = True,
+        gives_up_at: int = 0,
     ) -> None:
-        self.twin, self.pose, self.sweep, self.says = twin, pose, sweep, says
+        self.twin, self.pose, self.sweep, self.end, self.says = twin, pose, sweep, end, says
         self.gives_up_at, self.step = gives_up_at, 0
         self.before_yes: Callable[[], None] = lambda: None
 
-    def ready(self, request: str) -> None:
+    def ready(self, request: str, pose: str = "middle") -> None:
         self._next()
-        self.twin.inject(f"hand {self.pose} {PACE}")
+        self.twin.inject(f"hand {self.pose if pose == 'middle' else self.end} {PACE}")
         time.sleep(1.5 / PACE)
 
     def moving(self, request: str) -> Callable[[], bool]:
@@ -84,7 +90,7 @@ def run(twin: Twin, person: Scripted, robot: Embodiment = ROBOT) -> int:
     return dialogue(robot, twin.port, "bench", person, Output(None))
 
 
-@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_giving_up_changes_nothing(twin: Twin, step: int) -> None:
     before = offsets(twin)
     with pytest.raises(KeyboardInterrupt):
@@ -96,7 +102,7 @@ def test_giving_up_changes_nothing(twin: Twin, step: int) -> None:
 @pytest.mark.parametrize(
     ("person", "why"),
     [
-        ({"pose": "lazy"}, "the starting pose was"),
+        ({"end": "middle"}, "gripper: it was 626 counts from its stop when closed"),
         ({"sweep": "half"}, "not moved to both stops"),
         ({"sweep": "middle"}, "counts only"),
         ({"says": False}, "Nothing was written"),
@@ -111,6 +117,19 @@ def test_what_is_implausible_or_unwanted_is_not_written(
     assert why in capsys.readouterr().out
     assert offsets(twin) == before
     assert not calibration_path("so101", "bench").exists()
+
+
+def test_a_starting_pose_far_from_the_middle_does_not_matter_if_the_sweep_reached_the_stops(
+    twin: Twin,
+) -> None:
+    assert run(twin, Scripted(twin)) == 0
+    right = load_calibration(ROBOT, "bench")
+    assert run(twin, Scripted(twin, pose="lazy")) == 0
+    lazy = load_calibration(ROBOT, "bench")
+    for good, bad in zip(right.joints, lazy.joints, strict=True):
+        if good.joint != "wrist_roll":
+            zeros = [joint.zero + (joint.offset or 0) for joint in (good, bad)]
+            assert (zeros[1] - zeros[0] + 2048) % 4096 - 2048 == pytest.approx(0, abs=8), good.joint
 
 
 def test_a_servo_that_dies_while_offsets_are_written_leaves_the_others_as_they_were(twin: Twin) -> None:
