@@ -52,12 +52,14 @@ class BoardSpec:
             "state": np.dtype(
                 [
                     ("tick", number),  # executed ticks before this one
+                    ("policy_tick", number),  # of the policy's time, in which chunks are indexed
+                    ("playing", np.bool_),  # whether it passes: a chunk was executed at this tick
                     ("epoch", number),  # grows with each re-arming; chunks made before it are void
                     ("time", real),
                     *((part, real, (joints,)) for part in STATE),
                     ("command", real, (joints,)),  # what was sent at this tick
                     ("sent", real, (3, joints)),  # the last three commands, oldest first
-                    ("committed", real, (MAX_PREFIX, joints)),  # targets from this tick on
+                    ("committed", real, (MAX_PREFIX, joints)),  # targets from this policy_tick on
                     ("stage", name),  # of the stop ladder
                     ("reason", text),  # why it is there
                 ]

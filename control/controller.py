@@ -68,6 +68,10 @@ class Controller:
         """
         return self._chunks.committed(tick, n, self._last_command)
 
+    def next_start(self, tick: int) -> int | None:
+        """The first tick after `tick` at which a chunk begins that is known."""
+        return self._chunks.next_start(tick)
+
     def next_chunk(self, tick: int) -> ActionChunk | None:
         """The newest chunk that `step` would take its command for `tick` from; None if none covers it."""
         return self._chunks.newest(tick)
@@ -76,9 +80,16 @@ class Controller:
         """Drops every chunk: what comes next must have been made from now on."""
         self._chunks.clear()
 
-    def step(self, tick: int, state: RobotState) -> Command:
-        """Returns the command for `tick`: within every limit that the safety filter knows."""
-        return self.follow(tick, state, self._chunks.command(tick))
+    def step(self, tick: int, state: RobotState, policy_time: float | None = None) -> Command:
+        """Returns the command for `tick`: within every limit that the safety filter knows.
+
+        Args:
+            tick: of the loop.
+            state: of the robot.
+            policy_time: the tick that chunks are played at, where the policy's time is not the loop's
+                (control/playback.py).
+        """
+        return self.follow(tick, state, self._chunks.command(tick if policy_time is None else policy_time))
 
     def follow(self, tick: int, state: RobotState, target: np.ndarray | None) -> Command:
         """Returns the command for `tick` with a target (A,) other than the chunks', or with none: a stop."""

@@ -20,6 +20,7 @@ class ControlConfig:
     """How the control process behaves; the defaults are meant for use."""
 
     handover: str = DEFAULT
+    speed: float = 1.0  # of the policy's time, in which its chunks are played, as a share of the loop's
     priority: int = PRIORITY  # of SCHED_FIFO; 0 for none
     patience: Patience = Patience()
     stop: StopConfig = StopConfig()

@@ -53,14 +53,20 @@ def check_start(embodiment: Embodiment, position: np.ndarray) -> None:
         )
 
 
-def too_far(embodiment: Embodiment, position: np.ndarray, target: np.ndarray) -> str:
-    """Says which joint's first target (A,) is too far from its measured position (A,); empty if none is."""
-    away = np.abs(target - position) / embodiment.max_velocity  # [s]
+def too_far(embodiment: Embodiment, position: np.ndarray, target: np.ndarray, speed: float = 1.0) -> str:
+    """Says which joint's first target (A,) is too far from its measured position (A,); empty if none is.
+
+    Args:
+        speed: share of their highest speeds that the embodiment's joints are held to. What is far does not
+            depend on it.
+    """
+    full = embodiment.max_velocity / speed
+    away = np.abs(target - position) / full  # [s]
     worst = int(np.nanargmax(away)) if np.isfinite(away).any() else 0
     if not away[worst] > FIRST_STEP_S:
         return ""
     joint = embodiment.joints[worst]
     return (
         f"start: {joint.name}: the first target is {target[worst]:.3f} {joint.unit}, expected one within "
-        f"{FIRST_STEP_S * joint.max_velocity:.3f} {joint.unit} of where it is ({position[worst]:.3f})"
+        f"{FIRST_STEP_S * full[worst]:.3f} {joint.unit} of where it is ({position[worst]:.3f})"
     )

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from ideomotor.control.abilities import CanRearm, CanRelax, TellsFaults, first_state
-from ideomotor.control.board import MAX_PREFIX, ORDERS, Board, unpack_chunk
+from ideomotor.control.board import ORDERS, Board
 from ideomotor.control.controller import Controller
 from ideomotor.control.effort import EffortWatch
 from ideomotor.control.embodiment import Embodiment
@@ -20,6 +20,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.handover import handover
 from ideomotor.control.loop import RECORDED_TICKS, LoopRecord
+from ideomotor.control.playback import Playback
 from ideomotor.control.profile import TickProfile
 from ideomotor.control.realtime import touched
 from ideomotor.control.report import ControlConfig, ControlReport
@@ -39,6 +40,8 @@ class ControlTick:
         self.record, self._profile = LoopRecord(hz), TickProfile(RECORDED_TICKS)
         method = handover(config.handover)
         self.controller = Controller(embodiment, method)
+        self._playback = Playback(board, self.controller, config.speed)
+        self._executed = False  # a chunk's command, at this tick
         self._waits = method.waits  # standing still between chunks is then no fault
         self._can_relax = robot if isinstance(robot, CanRelax) else None
         self._can_rearm = robot if isinstance(robot, CanRearm) else None
@@ -49,10 +52,7 @@ class ControlTick:
         self._peers = Peers(board, config.peers, config.patience)
         self._effort = EffortWatch(embodiment, config.effort)
         self._orders = board.orders.copy()
-        self._state_out, self._chunk_in = board.state.new(), board.chunk.new()
-        self._tick_out = board.ticks.new()
-        self._chunk_number = 0
-        self._epoch = 1
+        self._state_out, self._tick_out = board.state.new(), board.ticks.new()
         self._state = first_state(robot)
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
@@ -77,7 +77,7 @@ class ControlTick:
             self._fresh_at = now  # locking memory and the like took its time
         self._read(now)
         profile.mark("read")
-        self._take_chunk()
+        self._playback.take()
         profile.mark("chunk")
         self._obey(tick)
         profile.mark("orders")
@@ -141,16 +141,6 @@ class ControlTick:
             self._fresh_at = now
         self._state = state
 
-    def _take_chunk(self) -> None:
-        mailbox = self._board.chunk
-        if mailbox.newest() == self._chunk_number:
-            return
-        number = mailbox.read(self._chunk_in)
-        if number > self._chunk_number:  # else: not whole at the moment; the next tick looks again
-            self._chunk_number = number
-            if self._chunk_in["epoch"] == self._epoch:
-                self.controller.submit(unpack_chunk(self._chunk_in))
-
     def _obey(self, tick: int) -> None:
         """Carries out what the emergency stop and other processes have asked for."""
         asked = self._board.orders > self._orders
@@ -195,10 +185,10 @@ class ControlTick:
             self._trip(tick, *wrong)
         running = self.ladder.stage is Stage.RUN
         holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
-        chunk = self.controller.next_chunk(tick)
+        chunk = self._playback.next_chunk()
         if running and chunk and self._takes_over is None:
-            first = self.controller.committed(tick, 1)[0]
-            far = too_far(self.controller.embodiment, self._state.position, first)
+            first = self._playback.first_target()
+            far = too_far(self.controller.embodiment, self._state.position, first, self._config.speed)
             if far:
                 self._trip(tick, Cause.FAULT, far)
         started = self._takes_over is not None and not self._waits
@@ -218,10 +208,11 @@ class ControlTick:
         self._new_chunk[slot] = False
         self._ran[slot] = self.ladder.stage is Stage.RUN
         self._profile.mark("watch")
+        self._executed = self.ladder.stage is Stage.RUN and chunk is not None
         if self.ladder.stage is not Stage.RUN:
             command = self.controller.follow(tick, self._state, self.ladder.target())
         else:
-            command = self.controller.step(tick, self._state)
+            command = self.controller.step(tick, self._state, self._playback.at)
             if chunk:
                 source = (chunk.observed_at, chunk.starts_at)
                 self._new_chunk[slot] = self._takes_over is not None and source != self._takes_over
@@ -249,10 +240,10 @@ class ControlTick:
         out, state = self._state_out, self._state
         self._sent[:2] = self._sent[1:]
         self._sent[2] = position
-        out["tick"], out["epoch"], out["time"] = tick, self._epoch, now
+        out["tick"], out["time"] = tick, now
         out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
         out["command"], out["sent"] = position, self._sent
-        out["committed"] = self.controller.committed(tick, MAX_PREFIX)
+        self._playback.publish(out, self._executed)
         out["stage"], out["reason"] = self.ladder.stage.encode(), self.ladder.reason.encode()[:500]
         self._board.state.write(out)
         full, ages = self._tick_out, self._ages
@@ -272,13 +263,9 @@ class ControlTick:
         if self.ladder.cause is not before and cause is not Cause.AGAIN:  # that is no news afterwards
             self.faults.append((tick, reason))
         if ran:
-            self._void_chunks()
+            self._playback.stop()
 
     def _begin_anew(self) -> None:
         """The next chunk will be the first: those made before this are void."""
-        self._void_chunks()
+        self._playback.stop()
         self._takes_over = None
-
-    def _void_chunks(self) -> None:
-        self._epoch += 1
-        self.controller.forget()

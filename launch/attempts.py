@@ -31,8 +31,12 @@ class Attempts:
         solved: those of them in which the task was.
     """
 
-    def __init__(self, board: Board, table: Table) -> None:
+    def __init__(self, board: Board, table: Table, speed: float = 1.0) -> None:
+        """Args:
+        speed: of the policy's time: at less than 1 an attempt may take that much longer.
+        """
         self.ended = self.solved = 0
+        self._max_seconds = table.max_seconds / speed
         self._board, self._table = board, table
         self._state = board.state.new()
         self._began: float | None = None  # [s]; None: the arm is not yet ready for it
@@ -50,7 +54,7 @@ class Attempts:
                 self._began, self._epoch = now, epoch
             return
         solved = self._table.solved()
-        if solved or now - self._began > self._table.max_seconds:
+        if solved or now - self._began > self._max_seconds:
             self.ended += 1
             self.solved += solved
             self._began, self._epoch = None, epoch

@@ -40,7 +40,7 @@ class Order:
     handover: str
     seed: int
     max_ticks: int | None
-    speed: float  # share of the joints' highest
+    speed: float  # of the policy's time and of the joints' highest speeds, as a share
     countdown_s: float
     dry_run: bool
     floor: bool  # an empty loop beside it
@@ -76,11 +76,10 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
     """
     embodiment, body = order.embodiment, order.body
     hz = float(embodiment.control_hz)
-    brain = BrainConfig(
-        checkpoint(order.policy, order.robot), body.instruction, hz, order.handover, order.seed
-    )
+    make_policy = checkpoint(order.policy, order.robot)
+    brain = BrainConfig(make_policy, body.instruction, hz, order.handover, order.seed, order.speed)
     view = View(board, hz, console)
-    attempts = Attempts(board, body.table) if body.table else None
+    attempts = Attempts(board, body.table, order.speed) if body.table else None
     beside = (
         floor_beside(hz, order.max_ticks) if order.floor and order.max_ticks else contextlib.nullcontext()
     )
@@ -109,7 +108,7 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
                 Job("interpreter", interpreter_process, (board.spec, brain)),
                 Job("decoder", decoder_process, (board.spec, brain)),
             ],
-            ControlConfig(handover=order.handover, max_ticks=order.max_ticks),
+            ControlConfig(handover=order.handover, speed=order.speed, max_ticks=order.max_ticks),
             may_guard=not order.dry_run,
             countdown_s=0.0 if order.dry_run else order.countdown_s,
             on_count=view.count,

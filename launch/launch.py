@@ -64,7 +64,7 @@ class LaunchOptions:
     """seconds between everything being ready and torque on; Ctrl-C gives up"""
 
     speed: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 1.0
-    """highest speed of the joints, as a share of the robot's: begin with 0.3"""
+    """how fast the policy's motion is played, and the joints' highest speed, as a share: begin with 0.3"""
 
     arm: str = USUAL_ARM
     """name of this arm, if you have several of its kind"""

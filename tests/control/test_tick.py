@@ -82,13 +82,18 @@ class Servos:
         self.calls.append("rearm")
 
 
+def swing(ticks: np.ndarray) -> np.ndarray:
+    """[rad] of the joint that the chunks move."""
+    return 0.2 * np.sin(np.pi * ticks / HZ)
+
+
 class Bench:
     """Control, ticked by hand, with a decoder that publishes a slow swing every 16 ticks."""
 
-    def __init__(self, servos: Servos, board: boards.Board) -> None:
+    def __init__(self, servos: Servos, board: boards.Board, speed: float = 1.0) -> None:
         self.servos, self.board, self.tick = servos, board, 0
         config = ControlConfig(
-            priority=0, stop=STOP, patience=PATIENCE, peers=(), effort=EffortLimit(for_s=0.02)
+            priority=0, stop=STOP, patience=PATIENCE, peers=(), effort=EffortLimit(for_s=0.02), speed=speed
         )
         self.control = ControlTick(board, ROBOT, Standing(servos), config, EStop())
         self._record = board.chunk.new()
@@ -103,16 +108,27 @@ class Bench:
             self.tick += 1
         return going
 
-    def feed(self) -> None:
-        """Publishes a chunk from the newest state on, as the decoder does."""
+    def made(self, began: int | None = None) -> tuple[ActionChunk, int]:
+        """A chunk from the newest state on, as the decoder makes it, and the epoch it is valid in.
+
+        Args:
+            began: tick of the policy's time at which the swing began; by default its first.
+        """
         state = self.board.state.new()
         number = self.board.state.read(state)
-        epoch = int(state["epoch"]) if number else 1
-        ticks = np.arange(self.tick, self.tick + 96)
-        actions = ROBOT.home_position + 0.2 * np.sin(np.pi * ticks / HZ)[:, None] * np.eye(6)[0]
+        epoch, tick = (int(state["epoch"]), int(state["policy_tick"])) if number else (1, 0)
+        ticks = np.arange(tick, tick + 96) - (began or 0)
+        actions = ROBOT.home_position + swing(ticks)[:, None] * np.eye(6)[0]
         now = time.monotonic()
-        boards.pack_chunk(self._record, ActionChunk(actions, HZ, self.tick, now, now), epoch)
+        return ActionChunk(actions.astype(np.float32), HZ, tick, now, now), epoch
+
+    def publish(self, chunk: ActionChunk, epoch: int) -> None:
+        boards.pack_chunk(self._record, chunk, epoch)
         self.board.chunk.write(self._record)
+
+    def feed(self) -> None:
+        """Publishes a chunk from the newest state on."""
+        self.publish(*self.made())
 
     @property
     def reason(self) -> str:
@@ -137,7 +153,7 @@ def bench() -> Iterator[Bench]:
 def test_a_healthy_robot_follows_the_chunks(bench):
     bench.run(120)
     assert bench.stage is Stage.RUN and bench.reason == ""
-    expected = ROBOT.home_position[0] + 0.2 * np.sin(np.pi * 119 / HZ)
+    expected = ROBOT.home_position[0] + swing(np.array(119))
     assert bench.servos.position[0] == pytest.approx(expected, abs=1e-5)
 
 
@@ -208,7 +224,9 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
     bench.run(60)
     ran = bench.control.report("", fifo=False).ran
     assert ran is not None and ran[:60].all() and not ran[60:on_the_way].any() and ran[on_the_way:].all()
-    expected = ROBOT.home_position[0] + 0.2 * np.sin(np.pi * (bench.tick - 1) / HZ)
+    state = bench.board.state.new()
+    assert bench.board.state.read(state)
+    expected = ROBOT.home_position[0] + swing(state["policy_tick"])
     assert bench.stage is Stage.RUN and bench.servos.position[0] == pytest.approx(expected, abs=1e-3)
 
 
@@ -255,6 +273,64 @@ def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
         "start: shoulder_pan: the first target is 1.5"
     )
     np.testing.assert_array_equal(bench.servos.position, before)
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.3])
+def test_a_first_chunk_that_is_late_is_entered_at_its_beginning(speed):
+    board = boards.create(ROBOT)
+    bench = Bench(Servos(), board, speed)
+    bench.feeding = False
+    bench.run(3)
+    late = bench.made()
+    bench.run(90)  # entered at this tick it would begin with 0.2 rad more than where the arm stands
+    bench.publish(*late)
+    commands = []
+    for _ in range(round(60 / speed)):
+        bench.run(1)
+        commands.append(bench.servos.position[0])
+    assert bench.stage is Stage.RUN and bench.control.faults == []
+    played = speed * np.arange(len(commands))
+    expected = ROBOT.home_position[0] + swing(played)
+    np.testing.assert_allclose(commands, expected, atol=0.015)  # its speed is not there at once
+    assert commands[-1] == pytest.approx(expected[-1], abs=2e-3)
+    bench.control.close()
+    board.close()
+
+
+def test_at_a_lower_speed_the_same_path_takes_longer_and_is_as_smooth():
+    board = boards.create(ROBOT)
+    bench = Bench(Servos(), board, speed=0.25)
+    commands = []
+    for tick in range(480):
+        bench.feeding = tick % 64 == 0
+        if bench.feeding:
+            bench.publish(*bench.made(began=0))
+        bench.feeding = False
+        bench.run(1)
+        commands.append(bench.servos.position[0] - ROBOT.home_position[0])
+    state = board.state.new()
+    assert board.state.read(state) and state["policy_tick"] == 119 and state["playing"]
+    assert commands[40::4] == pytest.approx(swing(np.arange(10, 120)), abs=1e-6)  # once its speed is reached
+    assert commands[40:] == pytest.approx(swing(np.arange(40, 480) / 4), abs=1e-5)
+    hardest = 0.2 * (np.pi / 4) ** 2  # acceleration of the swing at this speed [rad/s²]
+    assert np.abs(np.diff(commands[40:], 2)).max() * HZ**2 < 2 * hardest
+    assert bench.control.controller.interventions.get("velocity", 0) == 0
+    bench.control.close()
+    board.close()
+
+
+def test_after_a_stop_the_policys_time_goes_on_where_it_was_with_the_next_chunk(bench):
+    bench.run(60)
+    bench.servos.wrong = [Fault(Kind(stops=True), "over_temperature (wrist)")]
+    bench.feeding = False
+    bench.run(40)
+    state = bench.board.state.new()
+    assert bench.board.state.read(state) and not state["playing"]
+    stood = int(state["policy_tick"])
+    bench.servos.wrong = []
+    bench.feed()
+    bench.run(5)
+    assert bench.board.state.read(state) and state["playing"] and state["policy_tick"] == stood + 4
 
 
 def test_a_start_in_the_table_is_refused():

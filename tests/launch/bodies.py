@@ -120,7 +120,9 @@ class Looker(Swinger):
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
         tick = round(observation.time * HZ)
-        actions = np.repeat(prefix[-1:], 96, axis=0).astype(np.float32)
+        stay = prefix[-1:] if len(prefix) else observation.state[None]
+        actions = np.repeat(stay, 96, axis=0).astype(np.float32)
+        actions[: len(prefix)] = prefix
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 
@@ -193,8 +195,12 @@ class Running:
 
     @staticmethod
     def off_stream(log: np.ndarray) -> np.ndarray:
-        """(n,) whether a command is another than what the policy wants."""
-        return np.abs(log[:, 3:] - motion(log[:, 2])).max(axis=1) > 1e-4
+        """(n,) whether a command does not go on with what the policy wants, whatever its time was there."""
+        swing = log[:, 3:] - ROBOT.home_position
+        expected = swing.copy()
+        expected[2:, 0] = 2 * np.cos(2 * np.pi * SWING_HZ / HZ) * swing[1:-1, 0] - swing[:-2, 0]
+        expected[:, 1:] = 0.0
+        return np.abs(swing - expected).max(axis=1) > 1e-4
 
     def pid(self, role: str) -> int:
         return int(self.board.beats[boards.BEATS.index(role), 0])
