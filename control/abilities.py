@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.stop import Cause
 from ideomotor.control.types import Command, Robot, RobotState
 
 FIRST_STATE_S = 1.0  # for a robot to measure all its joints once
@@ -38,6 +39,13 @@ class CanTakeOver(Protocol):
     def take_over(self) -> None: ...
 
 
+@runtime_checkable
+class KnowsGoal(Protocol):
+    """A robot that can say where its motors were told to be last, whether it can be read or not."""
+
+    def goal(self) -> np.ndarray: ...  # (A,) [rad or m]
+
+
 class FaultKind(Protocol):
     """What a robot's fault means."""
 
@@ -62,6 +70,14 @@ class TellsFaults(Protocol):
     def faults(self) -> Sequence[RobotFault]: ...
 
 
+def stopping_fault(robot: TellsFaults | None) -> tuple[Cause, str] | None:
+    """What a robot says of itself, where it does and where that stops it."""
+    for fault in robot.faults() if robot else ():
+        if fault.kind.stops:
+            return Cause.FAULT if fault.kind.latched else Cause.STALE, f"robot: {fault}"
+    return None
+
+
 class Switchable(Robot, Protocol):
     """A robot whose `disconnect` switches the motors off unless told otherwise."""
 
@@ -76,6 +92,8 @@ class Switchable(Robot, Protocol):
         ...
 
     def rearm(self) -> None: ...
+
+    def goal(self) -> np.ndarray: ...
 
     def faults(self) -> Sequence[RobotFault]: ...
 
@@ -111,6 +129,9 @@ class Standing:
 
     def rearm(self) -> None:
         self.robot.rearm()
+
+    def goal(self) -> np.ndarray:
+        return self.robot.goal()
 
     def faults(self) -> Sequence[RobotFault]:
         return self.robot.faults()
@@ -157,3 +178,22 @@ def first_state(robot: Robot) -> RobotState:
             joints = ", ".join(str(i) for i in missing)
             raise UserError(f"robot: no position of joint {joints} within {FIRST_STATE_S:g} s of connecting")
         time.sleep(0.005)
+
+
+def start_state(robot: Robot) -> tuple[RobotState, str]:
+    """The robot's first whole measurement; or, the motors being on all the same, where they were told to be.
+
+    Returns:
+        the state, and what is wrong with it.
+
+    Raises:
+        UserError: it was not measured, and does not know.
+    """
+    try:
+        return first_state(robot), ""
+    except UserError as error:
+        if not isinstance(robot, KnowsGoal):
+            raise
+        goal = robot.goal()
+        unknown = np.zeros_like(goal)
+        return RobotState(time=0.0, position=goal, velocity=unknown, effort=unknown), str(error)

@@ -3,7 +3,8 @@
     cameras ──frames──► interpreter ──plan──► decoder ──chunk──► control ──state──► all of them
 
 Each mailbox has one writer. Beside them are plain 64-bit words that are written whole: who is alive
-(`BEATS`) and what control is asked to do (`ORDERS`). Nothing here waits for anybody.
+(`BEATS`), what control is asked to do (`ORDERS`, and by whom) and whether it has ended by itself. Nothing
+here waits for anybody.
 """
 
 from __future__ import annotations
@@ -11,111 +12,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
 from ideomotor.control import seqlock
+from ideomotor.control.board_spec import (
+    BEATS,
+    MAX_HORIZON,
+    MAX_PLAN_FLOATS,
+    NAME_BYTES,
+    ORDERS,
+    SLOTS,
+    TEXT_BYTES,
+    WHO_BYTES,
+    BoardSpec,
+)
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.interrupts import shielded
 from ideomotor.control.seqlock import ALIGNMENT, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
-
-BEATS = ("supervisor", "control", "decoder", "interpreter", "cameras", "body")  # body: a simulated one
-ORDERS = ("finish", "estop", "rearm", "again")  # each is carried out when its word grows
-MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
-MAX_HORIZON = 512  # [ticks]
-MAX_PLAN_FLOATS = 65536
-MAX_SCENE_FLOATS = 256
-MAX_KEYPOINTS = 8
-TEXT_BYTES = 512
-NAME_BYTES = 32
-STATE = ("position", "velocity", "effort")
-SLOTS = {"ticks": 480, "frames": 8, "sim_command": 64}  # of mailboxes whose every record matters to somebody
-
-
-@dataclass(frozen=True)
-class BoardSpec:
-    """What one process tells another so that both see the same board."""
-
-    name: str  # of the shared memory
-    joints: int
-    cameras: tuple[tuple[str, int, int], ...]  # (name, height, width)
-
-    @property
-    def dtypes(self) -> dict[str, np.dtype[np.void]]:
-        """{mailbox: what its records look like}; times are seconds of the monotonic clock."""
-        joints, number, real = self.joints, np.int64, np.float64
-        text, name = f"S{TEXT_BYTES}", f"S{NAME_BYTES}"
-        keypoint = np.dtype([("name", name), ("camera", name), ("u", real), ("v", real)])
-        return {
-            "state": np.dtype(
-                [
-                    ("tick", number),  # executed ticks before this one
-                    ("policy_tick", number),  # of the policy's time, in which chunks are indexed
-                    ("playing", np.bool_),  # whether it passes: a chunk was executed at this tick
-                    ("epoch", number),  # grows with each re-arming; chunks made before it are void
-                    ("time", real),
-                    *((part, real, (joints,)) for part in STATE),
-                    ("command", real, (joints,)),  # what was sent at this tick
-                    ("sent", real, (3, joints)),  # the last three commands, oldest first
-                    ("committed", real, (MAX_PREFIX, joints)),  # targets from this policy_tick on
-                    ("stage", name),  # of the stop ladder
-                    ("reason", text),  # why it is there
-                ]
-            ),
-            "ticks": np.dtype(  # the same once more for whoever wants every tick, besides how it went
-                [
-                    ("tick", number),
-                    ("time", real),
-                    ("late_us", real),  # that the tick before this one began after its deadline
-                    *((part, real, (joints,)) for part in (*STATE, "command")),
-                    *((age, real) for age in ("state_age", "chunk_age", "plan_age")),  # [s], NaN: none
-                    ("stage", name),
-                    ("reason", text),
-                    ("interventions", text),  # of the safety filter, with commas between them
-                ]
-            ),
-            "frames": np.dtype(
-                [
-                    ("time", real),  # of the oldest picture in it
-                    ("times", real, (len(self.cameras),)),
-                    ("present", np.bool_, (len(self.cameras),)),
-                    *((camera, np.uint8, (height, width, 3)) for camera, height, width in self.cameras),
-                ]
-            ),
-            "scene": np.dtype(  # where everything in a simulated world is, for whoever draws it
-                [
-                    ("time", real),
-                    ("n", number),
-                    ("positions", real, (MAX_SCENE_FLOATS,)),
-                    ("success", np.bool_),
-                ]
-            ),
-            "sim_command": np.dtype([("tick", number), ("position", real, (joints,))]),  # to a simulated body
-            "sim_state": np.dtype([("time", real), *((p, real, (joints,)) for p in STATE)]),
-            "plan": np.dtype(
-                [
-                    ("observed_at", real),
-                    ("progress", real),
-                    ("shape", number, (2,)),
-                    ("text", text),
-                    ("keypoints", keypoint, (MAX_KEYPOINTS,)),
-                    ("tokens", np.float32, (MAX_PLAN_FLOATS,)),
-                ]
-            ),
-            "chunk": np.dtype(
-                [
-                    ("starts_at", number),
-                    ("epoch", number),
-                    ("rows", number),
-                    ("hz", real),
-                    ("observed_at", real),
-                    ("plan_observed_at", real),
-                    ("actions", np.float32, (MAX_HORIZON, joints)),
-                ]
-            ),
-        }
 
 
 class Board:
@@ -125,9 +41,12 @@ class Board:
         self.spec = spec
         self._memory, self._owner = memory, owner
         assert memory.buf is not None  # it is None only once closed
-        words = np.frombuffer(memory.buf, dtype=np.int64, count=2 * len(BEATS) + len(ORDERS))
+        words = np.frombuffer(memory.buf, dtype=np.int64, count=_WORDS)
         self.beats = words[: 2 * len(BEATS)].reshape(len(BEATS), 2)  # (role, [process id, time in ns])
-        self.orders = words[2 * len(BEATS) :]  # (order,), how often each was given
+        self.orders = words[2 * len(BEATS) : -1]  # (order,), how often each was given
+        self.ended = words[-1:]  # (1,), not 0: control left by itself, nobody need take over
+        # who gave each order last
+        self._who = np.frombuffer(memory.buf, f"S{WHO_BYTES}", len(ORDERS), 8 * _WORDS)
         offset = _words_size()
         self._mailboxes: dict[str, Mailbox] = {}
         for name, dtype in spec.dtypes.items():
@@ -173,13 +92,18 @@ class Board:
         row[1] = time.monotonic_ns()
         row[0] = os.getpid()
 
-    def order(self, name: str) -> None:
-        """Asks the control process for one of `ORDERS`; any process may."""
+    def order(self, name: str, by: str = "another process") -> None:
+        """Asks the control process for one of `ORDERS`, and says for people who wants it; any process may."""
+        self._who[ORDERS.index(name)] = _cut(by, WHO_BYTES)
         self.orders[ORDERS.index(name)] += 1
+
+    def ordered_by(self, name: str) -> str:
+        """Who gave an order last."""
+        return text_of(self._who[ORDERS.index(name)])
 
     def close(self) -> None:
         """Lets go of the memory; the process that created it also removes it."""
-        del self.beats, self.orders
+        del self.beats, self.orders, self.ended, self._who
         self._mailboxes.clear()
         try:
             self._memory.close()
@@ -191,12 +115,11 @@ class Board:
 
 def create(embodiment: Embodiment) -> Board:
     """Makes an empty board for a robot."""
-    cameras = tuple((camera.name, camera.height, camera.width) for camera in embodiment.cameras)
+    cameras = tuple((c.name, c.height, c.width) for c in embodiment.cameras)
     draft = BoardSpec("", len(embodiment.joints), cameras)
-    total = _words_size() + sum(
-        size(dtype, SLOTS.get(name, seqlock.SLOTS)) for name, dtype in draft.dtypes.items()
-    )
-    memory = SharedMemory(create=True, size=total)
+    sizes = [size(dtype, SLOTS.get(name, seqlock.SLOTS)) for name, dtype in draft.dtypes.items()]
+    with shielded():  # it starts a process that removes the memory, should this one not
+        memory = SharedMemory(create=True, size=_words_size() + sum(sizes))
     return Board(BoardSpec(memory.name, draft.joints, cameras), memory, owner=True)
 
 
@@ -296,6 +219,8 @@ def _cut(text: str, room: int) -> bytes:
     return text.encode("utf-8")[:room].decode("utf-8", errors="ignore").encode("utf-8")
 
 
+_WORDS = 2 * len(BEATS) + len(ORDERS) + 1
+
+
 def _words_size() -> int:
-    words = 8 * (2 * len(BEATS) + len(ORDERS))
-    return -(-words // ALIGNMENT) * ALIGNMENT
+    return -(-(8 * _WORDS + WHO_BYTES * len(ORDERS)) // ALIGNMENT) * ALIGNMENT

@@ -14,6 +14,10 @@ class UserError(ValueError):
     """Bad input: the message names the field, the value and what was expected, on one line."""
 
 
+class MotorsOnError(UserError):
+    """A robot refused, and motors of it are on or may be: whoever is there must hold it."""
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that is not in a list, with the valid names and a near match.
 

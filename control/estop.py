@@ -1,9 +1,10 @@
 """The emergency stop: a latch that anything may trip and only an explicit re-arming releases.
 
-What can trip it: SIGINT and SIGTERM, a file descriptor that becomes readable (a button's device, a pipe, a
-socket, whose closing counts as well), and `trip`, a callback for any thread. It only remembers; the control
-loop looks at it every tick and stops the arm within its limits (control/stop.py). It is software on an
-ordinary computer: a switch that cuts the motors' power must be within reach all the same.
+What can trip it: every signal that would end or stop the process (Ctrl-C, a closed terminal, Ctrl-Z, kill),
+a file descriptor that becomes readable (a button's device, a pipe, a socket, whose closing counts as well),
+and `trip`, a callback for any thread. It only remembers; the control loop looks at it every tick and stops
+the arm within its limits (control/stop.py). It is software on an ordinary computer: a switch that cuts the
+motors' power must be within reach all the same.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import signal
 from collections.abc import Generator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from ideomotor.control.interrupts import STOPPING, handled, name_of
 
 
 class EStop:
@@ -64,17 +65,13 @@ class EStop:
         return ""
 
     @contextlib.contextmanager
-    def on_signals(self, signals: tuple[signal.Signals, ...] = SIGNALS) -> Generator[None]:
-        """Trips on these signals while the block runs, instead of ending the process. Main thread only."""
+    def on_signals(self) -> Generator[None]:
+        """Trips on every signal that would end or stop the process while the block runs. Main thread only."""
 
         def trip(number: int, _: FrameType | None) -> None:
             self.repeated = self.repeated or bool(self.reason)
-            self.trip(f"emergency stop: {signal.Signals(number).name}")
+            self.trip(f"emergency stop: {name_of(number)}")
 
-        before = {number: signal.signal(number, trip) for number in signals}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # a parent may have shielded our start
-        try:
+        with handled(trip):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # a parent may have shielded our start
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

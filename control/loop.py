@@ -112,7 +112,7 @@ def run_loop(
             record.add(began - deadline, ended - began, (following - k - 1) if going else 0)
             k = following
     finally:
-        record.elapsed_s = max(now_ns() - start, k * period_ns) / 1e9
+        record.elapsed_s += max(now_ns() - start, k * period_ns) / 1e9
 
 
 def sleeper() -> Callable[[int], None]:

@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 
-from ideomotor.control.board import MAX_PREFIX, Board, unpack_chunk
+from ideomotor.control.board import Board, unpack_chunk
+from ideomotor.control.board_spec import MAX_PREFIX
 from ideomotor.control.controller import Controller
 from ideomotor.control.types import ActionChunk
 

@@ -32,6 +32,14 @@ class ControlConfig:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A robot that could not be connected, or not be controlled once it was."""
+
+    reason: str  # in words
+    motors_on: bool  # they may be: they were on before, or could not be switched off again
+
+
+@dataclass(frozen=True)
 class ControlReport:
     """What one run did; sent to the supervisor when it ends. Arrays hold the newest ticks."""
 

@@ -10,7 +10,8 @@ A robot that loses its brain must neither run on nor drop. Each rung is tried be
 
 From *park* on nothing goes on by itself: that takes an explicit re-arming, as it does after a fault. An
 emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own. One
-exception is asked for: to go home and begin anew from there, as between two attempts at a task.
+exception is asked for: to go home, wait there until somebody has put the things back, and begin anew, as
+between two attempts at a task.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Cause(StrEnum):
     """Kinds of reasons to stop, the gravest last."""
 
     STALE = "stale"  # passes by itself
-    AGAIN = "again"  # goes home, and on from there by itself
+    AGAIN = "again"  # goes home and waits there for `StopLadder.begin`
     FINISH = "finish"  # the run is over
     FAULT = "fault"  # latched
     ESTOP = "estop"  # latched, and holds where it is
@@ -80,8 +81,13 @@ class StopLadder:
         if self.cause is not None and order.index(cause) <= order.index(self.cause):
             return
         self.cause, self.reason = cause, reason
+        self._may_begin = False
         if self.stage is Stage.RUN or (cause is Cause.ESTOP and self.stage is not Stage.OFF):
             self._enter(Stage.HOLD)
+
+    def begin(self) -> None:
+        """The things are back: begins anew, at once if the arm waits at home, or when it gets there."""
+        self._may_begin = self.cause is Cause.AGAIN
 
     def clear_stale(self) -> None:
         """What was stale is fresh again: goes on, if that was all and the arm only holds."""
@@ -92,7 +98,7 @@ class StopLadder:
         """Goes back to running, from whatever rung."""
         self.cause: Cause | None = None
         self.reason = ""
-        self.ended = False
+        self.ended = self._may_begin = False
         self._enter(Stage.RUN)
 
     def target(self) -> np.ndarray | None:
@@ -127,7 +133,8 @@ class StopLadder:
                 self._park_ticks = max(1.875 * way / config.park_speed * self._hz, 1.0)
         elif self.stage is Stage.PARK and self._ticks >= self._park_ticks and still_s >= config.off_after_s:
             if self.cause is Cause.AGAIN:
-                self.rearm()
+                if self._may_begin:
+                    self.rearm()
                 return
             at_home = np.abs(command - self._home).max() < AT_HOME_RAD
             if self._can_relax and at_home:  # an arm that could not get there would drop

@@ -1,9 +1,11 @@
-"""Starts a robot's processes, watches over them, and takes the robot over if the control process dies.
+"""Starts a robot's processes, watches over them, and tells how it ended and what the motors do then.
 
-The brains are started first and the control process when all of them live, so that no motor has torque
-before there is something to drive it. From then on the control process looks after itself; what only the
-supervisor can do is to bring the arm to rest when *it* is gone: `guard` continues the last commands in
-shared memory with a deceleration, through a connection of its own to the robot.
+The brains and the guardian (control/guardian.py, which takes over the robot should control die) are started
+first and the control process when all of them live, so that no motor has torque before there is something to
+drive it. From then on the control process looks after itself.
+
+Nothing that happens in this process, a signal or an exception, ends it before control has gone down the stop
+ladder: the others never hear what the terminal sends (control/interrupts.py), and this one only remembers it.
 """
 
 from __future__ import annotations
@@ -20,47 +22,32 @@ from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-import numpy as np
-
-from ideomotor.control.abilities import CanTakeOver
-from ideomotor.control.board import BEATS, Board
+from ideomotor.control.board import BEATS, ORDERS, Board
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
-from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.process import control_process
-from ideomotor.control.realtime import PRIORITY, schedule
-from ideomotor.control.report import ControlConfig, ControlReport
+from ideomotor.control.guardian import GUARD_S, MakeRobot, guard, guardian_job
+from ideomotor.control.interrupts import shielded
+from ideomotor.control.job import Job
+from ideomotor.control.process import control_process, where
+from ideomotor.control.report import ControlConfig, ControlReport, Refusal
 from ideomotor.control.safety import SafetyFilter
-from ideomotor.control.stop import STILL_RAD
-from ideomotor.control.types import Command, Robot
 
 POLL_S = 0.01
 START_S = 180.0  # until every brain lives: loading torch on a busy machine takes its time
-CONTINUE_S = 0.15  # after a longer gap the arm stands at its last command already
-GUARD_S = 3.0  # longest deceleration
+STOP_S = 60.0  # for the stop ladder, where this process has failed and only waits for its end
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
-
-MakeRobot = Callable[[Board], Robot]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A process beside the control process."""
-
-    role: str  # one of `board.BEATS`
-    target: Callable[..., None]  # a module-level function that beats as its role
-    args: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
 
-    report: ControlReport | None  # None if the control process died
-    faults: list[str] = field(default_factory=list)  # what killed or silenced a process, in words
-    guarded: bool = False  # the supervisor brought the arm to rest
-    interrupted: bool = False  # by SIGINT or SIGTERM
+    report: ControlReport | None  # None if the control process died, or could not drive the robot
+    faults: list[str] = field(default_factory=list)  # what went wrong besides, in words
+    guarded: bool = False  # the arm was brought to rest although control had died
+    interrupted: str = ""  # by which signal, or "stopped" by an order before the motors were on
+    motors_on: bool = False  # they may be, and then hold the arm
 
 
 def supervise(
@@ -92,9 +79,12 @@ def supervise(
     Raises:
         UserError: a process did not start, or the robot could not be opened.
     """
-    config = _only(config, jobs)
+    config = replace(config, peers=("supervisor", *(job.role for job in jobs)))
     context = multiprocessing.get_context("spawn")
     estop = EStop()
+    from_guardian, to_us = context.Pipe(duplex=False)
+    if may_guard:
+        jobs = [*jobs, guardian_job(board, embodiment, make_robot, config.priority, to_us)]
     processes = {job.role: context.Process(target=job.target, args=job.args) for job in jobs}
     ours, theirs = context.Pipe(duplex=False)
     arguments = (board.spec, embodiment, make_robot, config, theirs)
@@ -106,75 +96,34 @@ def supervise(
             for role, process in processes.items():
                 _start_shielded(process)
                 started[role] = process
+            to_us.close()
             _await_brains(board, processes, estop)
             _count_down(board, countdown_s, on_count, estop)
             if estop.reason:
-                return Outcome(None, interrupted=True)
+                return Outcome(None, interrupted=estop.reason)
             _start_shielded(control)
             started["control"] = control
             theirs.close()
-            report, faults = _watch(board, started, ours, config, estop, on_poll)
-            guarded = False
-            if report is None and may_guard:
-                try:
-                    guarded = guard(board, embodiment, make_robot, config.priority)
-                except (UserError, OSError) as error:  # the motors keep their last goal
-                    faults.append(f"the arm could not be taken over: {error}")
-            return Outcome(report, faults, guarded, bool(estop.reason))
+            watch = _Watch(board, started, config, estop, on_poll)
+            try:
+                said = watch.until_control_ends(ours)
+                if isinstance(said, Refusal):
+                    return _refused(said, watch, board, may_guard)
+                taken = said is None and may_guard
+                guarded = taken and _guarded(watch, from_guardian, embodiment, make_robot)
+            except BaseException:
+                board.order("finish", "a launch that failed")
+                control.join(STOP_S)
+                raise
+            on = may_guard and (said is None or said.stage != "off")
+            return Outcome(said, watch.faults, guarded, estop.reason, on)
     finally:
         for process in started.values():
             process.kill()
         for process in started.values():
             process.join()
         ours.close()
-
-
-def guard(board: Board, embodiment: Embodiment, make_robot: MakeRobot, priority: int = PRIORITY) -> bool:
-    """Decelerates a robot whose control process is gone, and holds; False if it had not moved yet.
-
-    Raises:
-        UserError, OSError: the robot could not be opened, or written to.
-    """
-    state = board.state.new()
-    if not board.state.read(state):
-        return False
-    robot = make_robot(board)
-    if isinstance(robot, CanTakeOver):
-        robot.take_over()
-    else:
-        robot.connect()
-    safety = SafetyFilter(embodiment)
-    if time.monotonic() - float(state["time"]) < CONTINUE_S:
-        safety.resume(state["sent"])
-    else:
-        safety.reset(state["sent"][2])
-    first, last = int(state["tick"]) + 1, state["sent"][2].copy()
-    still = 0
-    told = board.ticks.new()  # its writer is gone, and the log shall have these commands too
-    for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):
-        told[name] = np.nan
-    told["stage"], told["reason"] = b"hold", b"control died: guarded by the supervisor"
-
-    def step(tick: int) -> bool:
-        nonlocal last, still
-        position, _ = safety.filter(first + tick, None)
-        robot.write(Command(first + tick, position))
-        told["tick"], told["time"], told["command"] = first + tick, time.monotonic(), position
-        board.ticks.write(told)
-        still = still + 1 if np.abs(position - last).max() < STILL_RAD else 0
-        last = position
-        return still < 3 and tick < GUARD_S * embodiment.control_hz
-
-    before = (os.sched_getscheduler(0), os.sched_getparam(0))
-    hurried = bool(priority) and schedule(priority)[0]
-    try:
-        run_loop(step, LoopRecord(float(embodiment.control_hz), capacity=1))
-        robot.hold()
-    finally:
-        robot.disconnect()
-        if hurried:
-            os.sched_setscheduler(0, *before)
-    return True
+        from_guardian.close()
 
 
 def live_with_parent() -> None:
@@ -195,53 +144,114 @@ def keep_beating(board: Board, role: str, every_s: float = 0.02) -> None:
     threading.Thread(target=beat, daemon=True).start()
 
 
-def _watch(
-    board: Board,
-    processes: dict[str, SpawnProcess],
-    pipe: connection.Connection,
-    config: ControlConfig,
-    estop: EStop,
-    on_poll: Callable[[], None] | None,
-) -> tuple[ControlReport | None, list[str]]:
-    """Looks on until the control process has ended; its report, and what happened to the others."""
-    alive = {process.sentinel: role for role, process in processes.items()}
-    report: ControlReport | None = None
-    faults: list[str] = []
-    passed_on = killed = False
-    control = processes["control"]
-    silence_ns = 2 * config.patience.silence_s * 1e9
-    row = board.beats[BEATS.index("control")]
-    while True:
-        ready = connection.wait([*alive, *([] if report else [pipe])], POLL_S)
-        board.beat("supervisor")
-        if pipe in ready:
+class _Watch:
+    """Looks on while control runs.
+
+    Attributes:
+        faults: what happened to the processes, and here.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        processes: dict[str, SpawnProcess],
+        config: ControlConfig,
+        estop: EStop,
+        on_poll: Callable[[], None] | None,
+    ) -> None:
+        self.board, self.faults = board, list[str]()
+        self._estop, self._on_poll = estop, on_poll
+        self._control, self._processes = processes["control"], processes
+        self._alive = {process.sentinel: role for role, process in processes.items()}
+        self._silence_ns = 2 * config.patience.silence_s * 1e9
+        self._passed_on = self._killed = False
+        self.priority = config.priority
+
+    @property
+    def interrupted(self) -> str:
+        return self._estop.reason
+
+    def until_control_ends(self, pipe: connection.Connection) -> ControlReport | Refusal | None:
+        """What control says in the end; None if it died."""
+        said: ControlReport | Refusal | None = None
+        while self._control.sentinel in self._alive:
+            if pipe in self.poll([] if said else [pipe]):
+                try:
+                    said = pipe.recv()
+                except EOFError:  # it ends without a word
+                    self._control.join(1.0)
+                    self._lose(self._control.sentinel)
+            self._kill_if_hung(said is not None)
+        if said is None:
+            self.faults.append(f"control died: {_how(self._control)}")
+        return said
+
+    def poll(self, pipes: Sequence[connection.Connection] = ()) -> list[Any]:
+        """Waits a moment for something to happen; which of `pipes` can be read."""
+        ready = connection.wait([*self._alive, *pipes], POLL_S)
+        self.board.beat("supervisor")
+        for sentinel in [s for s in self._alive if s in ready]:
+            self._lose(sentinel)
+        if self._estop.reason and not self._passed_on:  # the signal may have come to this process only
+            self._passed_on = True
+            self.board.order("estop", self._estop.reason.removeprefix("emergency stop: "))
+            self.board.order("finish", "a signal")
+        if self._on_poll:
             try:
-                received = pipe.recv()
-                if isinstance(received, str):
-                    raise UserError(received)
-                report = received
-            except EOFError:  # it ended without one
-                control.join(1.0)
-                ready.append(control.sentinel)
-        for sentinel in [s for s in alive if s in ready]:
-            role = alive.pop(sentinel)
-            if role != "control":
-                faults.append(f"{role} died: {_how(processes[role])}")
-        if control.sentinel not in alive:
-            if report is None:
-                faults.append(f"control died: {_how(control)}")
-            return report, faults
-        if estop.reason and not passed_on:  # the signal may have come to this process only
-            passed_on = True
-            board.order("estop")
-            board.order("finish")
-        hung = row[0] and report is None and time.monotonic_ns() - int(row[1]) > silence_ns
-        if hung and not killed:
-            killed = True
-            faults.append("control: no sign of life")
-            control.kill()
-        if on_poll:
-            on_poll()
+                self._on_poll()
+            except Exception as error:
+                self._on_poll = None
+                self.faults.append(f"launch: {where(error)}")
+                self.board.order("finish", "a launch that failed")
+        return ready
+
+    def _lose(self, sentinel: int) -> None:
+        role = self._alive.pop(sentinel, "control")
+        if role != "control":
+            self.faults.append(f"{role} died: {_how(self._processes[role])}")
+
+    def _kill_if_hung(self, said: bool) -> None:
+        process, at = self.board.beats[BEATS.index("control")]
+        silent = process and not said and time.monotonic_ns() - int(at) > self._silence_ns
+        if silent and not self._killed:
+            self._killed = True
+            self.faults.append("control: no sign of life")
+            self._control.kill()
+
+
+def _refused(said: Refusal, watch: _Watch, board: Board, may_guard: bool) -> Outcome:
+    """The outcome of a run that control did not begin; `UserError` if that is nothing but a refusal."""
+    if may_guard and said.motors_on:
+        return Outcome(None, [*watch.faults, said.reason], interrupted=watch.interrupted, motors_on=True)
+    if watch.interrupted or board.orders[ORDERS.index("estop")]:
+        return Outcome(None, interrupted=watch.interrupted or board.ordered_by("estop"))
+    raise UserError(said.reason)
+
+
+def _guarded(
+    watch: _Watch, pipe: connection.Connection, embodiment: Embodiment, make_robot: MakeRobot
+) -> bool:
+    """Waits until the guardian has brought the arm to rest, or does so here if there is none any more."""
+    if not watch.board.beats[BEATS.index("control"), 0]:
+        return False  # nothing has moved
+    until = time.monotonic() + GUARD_S + 2.0
+    said = None
+    try:
+        while said is None and time.monotonic() < until:
+            if pipe in watch.poll([pipe]):
+                said = pipe.recv()
+    except EOFError:
+        said = None
+    try:
+        if said is None:
+            robot = make_robot(watch.board)
+            return guard(watch.board, embodiment, robot, SafetyFilter(embodiment), watch.priority)
+    except (UserError, OSError) as error:
+        said = str(error)
+    if isinstance(said, str):  # the motors keep their last goal
+        watch.faults.append(f"the arm could not be taken over: {said}")
+        return False
+    return bool(said)
 
 
 def _await_brains(board: Board, processes: dict[str, SpawnProcess], estop: EStop) -> None:
@@ -269,16 +279,9 @@ def _count_down(board: Board, seconds: float, on_count: Callable[[float], None] 
 
 
 def _start_shielded(process: SpawnProcess) -> None:
-    """Starts a process that ignores Ctrl-C, which reaches all of a terminal's processes, until it asks."""
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    """Starts a process that does not hear what a terminal sends to all of its processes, until it asks."""
+    with shielded():
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-
-
-def _only(config: ControlConfig, jobs: Sequence[Job]) -> ControlConfig:
-    return replace(config, peers=("supervisor", *(job.role for job in jobs)))
 
 
 def _how(process: SpawnProcess) -> str:

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from ideomotor.control.abilities import CanRearm, CanRelax, TellsFaults, first_state
+from ideomotor.control.abilities import CanRearm, CanRelax, TellsFaults, start_state, stopping_fault
 from ideomotor.control.board import ORDERS, Board
 from ideomotor.control.controller import Controller
 from ideomotor.control.effort import EffortWatch
@@ -51,13 +51,13 @@ class ControlTick:
         self._board, self._robot, self._config, self._estop = board, robot, config, estop
         self._peers = Peers(board, config.peers, config.patience)
         self._effort = EffortWatch(embodiment, config.effort)
-        self._orders = board.orders.copy()
+        self._orders = np.zeros_like(board.orders)  # whatever came while the robot was being connected counts
         self._state_out, self._tick_out = board.state.new(), board.ticks.new()
-        self._state = first_state(robot)
+        self._state, unmeasured = start_state(robot)
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
         self._relaxed = False
-        self._finishing = False
+        self._finishing = self._failed = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
         self._no_fresh_command = 0
         self._commands = touched((RECORDED_TICKS, len(embodiment.joints)))
@@ -66,11 +66,12 @@ class ControlTick:
         self._ran = touched(RECORDED_TICKS, bool)
         self.controller.reset(self._state)
         self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
+        if unmeasured:
+            self._trip(0, Cause.FAULT, unmeasured)
 
     def step(self, tick: int) -> bool:
         """One tick; False when the run has ended."""
-        profile = self._profile
-        profile.begin()
+        (profile := self._profile).begin()
         now_ns = time.monotonic_ns()
         now = now_ns / 1e9
         if tick == 0:
@@ -83,6 +84,28 @@ class ControlTick:
         profile.mark("orders")
         position = self._decide(tick, now, now_ns)
         profile.mark("filter")
+        return self._send(tick, now, position)
+
+    def step_down(self, tick: int) -> bool:
+        """A tick of the stop ladder and nothing else, for when `step` has failed; False when it has ended."""
+        now = time.monotonic()
+        self._read(now)
+        self._obey(tick)
+        # One on: the tick that failed may have got a command already.
+        command = self.controller.follow(tick + 1, self._state, self.ladder.target())
+        self.ladder.advance(command.position, self._finishing)
+        return self._send(tick, now, command.position)
+
+    def fail(self, what: str) -> None:
+        """`step` cannot go on: what is left is `step_down`."""
+        self._failed, self._finishing, self._executed = True, True, False
+        self._trip(self.record.ticks, Cause.FAULT, what)
+        if what != self.faults[-1][1]:  # something graver stopped it before
+            self.faults.append((self.record.ticks, what))
+
+    def _send(self, tick: int, now: float, position: np.ndarray) -> bool:
+        """Writes a command to the robot and publishes it; False if it was the last."""
+        self._commands[tick % RECORDED_TICKS] = position
         if not self._relaxed:
             try:
                 self._robot.write(Command(tick, position))
@@ -91,11 +114,11 @@ class ControlTick:
         if self.ladder.stage is Stage.OFF and not self._relaxed and self._can_relax:
             self._can_relax.torque_off()
             self._relaxed = True
-        profile.mark("write")
+        self._profile.mark("write")
         self._publish(tick, now, position)
         self._board.beat("control")
-        profile.mark("publish")
-        profile.end()
+        self._profile.mark("publish")
+        self._profile.end()
         return not self.ladder.ended
 
     def report(self, warning: str, fifo: bool) -> ControlReport:
@@ -146,13 +169,15 @@ class ControlTick:
         asked = self._board.orders > self._orders
         self._orders = self._board.orders.copy()
         if asked[ORDERS.index("estop")]:
-            self._estop.trip("emergency stop: ordered by another process")
-        if asked[ORDERS.index("rearm")] and not self._estop.rearm():
+            self._estop.trip(f"emergency stop: {self._board.ordered_by('estop')}")
+        if asked[ORDERS.index("rearm")] and not self._failed and not self._estop.rearm():
             self._rearm(tick)
         if self._estop.check():
             self._trip(tick, Cause.ESTOP, self._estop.reason)
         if asked[ORDERS.index("again")]:
             self._trip(tick, Cause.AGAIN, "home, to begin again")
+        if asked[ORDERS.index("begin")]:
+            self.ladder.begin()
         over = self._config.max_ticks is not None and tick >= self._config.max_ticks
         if asked[ORDERS.index("finish")] or over or self._estop.repeated:
             self._finishing = True
@@ -162,25 +187,23 @@ class ControlTick:
     def _rearm(self, tick: int) -> None:
         """Starts anew from where the arm is; chunks made before this are void."""
         try:
-            if self._relaxed:
-                self._robot.connect()
-            elif self._can_rearm:
-                self._can_rearm.rearm()
-            if self._relaxed or self._can_rearm:  # the motors now hold where the arm was found
-                self._state = first_state(self._robot)
+            if self._can_rearm:
+                self._can_rearm.rearm()  # the motors now hold where the arm was found
+                self._state, unmeasured = start_state(self._robot)
                 self.controller.reset(self._state)
                 self._sent[:] = self._state.position
+                if unmeasured:
+                    raise UserError(unmeasured)
         except UserError as error:
             self.faults.append((tick, f"not re-armed: {error}"))
             return
-        self._relaxed = False
         self._effort.reset()
         self._begin_anew()
         self.ladder.rearm()
 
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
         """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
-        wrong = self._peers.check(now_ns) or self._robot_fault() or self._overload(now)
+        wrong = self._peers.check(now_ns) or stopping_fault(self._tells_faults) or self._overload(now)
         if wrong:
             self._trip(tick, *wrong)
         running = self.ladder.stage is Stage.RUN
@@ -222,15 +245,7 @@ class ControlTick:
         self.ladder.advance(command.position, self._finishing)
         if stopped and self.ladder.stage is Stage.RUN:
             self._begin_anew()
-        self._commands[slot] = command.position
         return command.position
-
-    def _robot_fault(self) -> tuple[Cause, str] | None:
-        """What the robot says of itself, where it does and where that stops it."""
-        for fault in self._tells_faults.faults() if self._tells_faults else ():
-            if fault.kind.stops:
-                return Cause.FAULT if fault.kind.latched else Cause.STALE, f"robot: {fault}"
-        return None
 
     def _overload(self, now: float) -> tuple[Cause, str] | None:
         reason = self._effort.check(self._state.effort, now)

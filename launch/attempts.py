@@ -58,4 +58,5 @@ class Attempts:
             self.ended += 1
             self.solved += solved
             self._began, self._epoch = None, epoch
-            self._board.order("again")
+            self._board.order("again", "the end of an attempt")
+            self._board.order("begin", "the end of an attempt")  # nobody has to put anything back

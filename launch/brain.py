@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ideomotor.control.board import (
-    MAX_PREFIX,
     Board,
     BoardSpec,
     attach,
@@ -26,6 +25,7 @@ from ideomotor.control.board import (
     unpack_frames,
     unpack_plan,
 )
+from ideomotor.control.board_spec import MAX_PREFIX
 from ideomotor.control.errors import UserError
 from ideomotor.control.handover import SYNC_TICKS, DelayEstimate, handover
 from ideomotor.control.supervisor import keep_beating, live_with_parent

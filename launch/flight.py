@@ -65,7 +65,7 @@ class Flown:
             return report.faults[-1][1] if report.faults else "unknown"
         if self.outcome.faults:
             return "; ".join(self.outcome.faults)
-        return "interrupted before the motors were on"
+        return f"{self.outcome.interrupted or 'stopped'}, before the motors were on"
 
 
 def fly(order: Order, board: Board, console: Console) -> Flown:
@@ -126,7 +126,6 @@ def result_of(order: Order, flown: Flown) -> dict[str, Any]:
     result: dict[str, Any] = dict.fromkeys(names)
     if report is not None:
         result = figures(report, float(order.embodiment.control_hz), flown.floor)
-    let_go = report is not None and report.stage == "off"
     return {
         "robot": order.embodiment.name,
         "port": order.body.port,
@@ -139,8 +138,8 @@ def result_of(order: Order, flown: Flown) -> dict[str, Any]:
         "stage": report.stage if report else None,
         "faults": outcome.faults,
         "guarded": outcome.guarded,
-        "interrupted": outcome.interrupted,
-        "motors_on": flown.began and not order.dry_run and not let_go,
+        "interrupted": bool(outcome.interrupted),
+        "motors_on": outcome.motors_on,
         "attempts": flown.attempts,
         "solved": flown.solved,
         "warning": report.warning if report else "",

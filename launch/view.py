@@ -29,9 +29,11 @@ WINDOW_S = 1.0  # that rates and lateness are over
 KEYS = {
     " ": ("estop", "emergency stop"),
     "r": ("rearm", "re-arm"),
-    "h": ("again", "home, then again"),
+    "h": ("again", "home"),
+    "\n": ("begin", "begin again"),
     "q": ("finish", "finish"),
 }
+KEY_NAMES = {" ": "space", "\n": "Enter"}
 
 
 class View:
@@ -150,7 +152,8 @@ class View:
             shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
         if self._keys is not None:
             shown.add_row(
-                "keys", "space: emergency stop, r: re-arm, h: home, again, q: finish, Ctrl-C: leave"
+                "keys",
+                "space: emergency stop, r: re-arm, h: home, Enter: again, q: finish, Ctrl-C: leave",
             )
         return shown
 
@@ -164,11 +167,12 @@ class View:
                 typed = ""
             if not typed:  # the terminal is gone, and with it whoever could stop the robot
                 self._keys = None
-                self._board.order("estop")
+                self._board.order("estop", "the terminal is gone")
+                self._board.order("finish", "the terminal is gone")
                 return
             for key in typed:
                 if key in KEYS:
-                    self._board.order(KEYS[key][0])
+                    self._board.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
                         self._console.print(f"key: {KEYS[key][1]}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ideomotor.control.board import MAX_SCENE_FLOATS, BoardSpec
+from ideomotor.control.board_spec import MAX_SCENE_FLOATS, BoardSpec
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.seqlock import Mailbox, size

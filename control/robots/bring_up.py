@@ -7,11 +7,13 @@ motors on. The loop (`control/robots/servo_arm.py`) never runs before it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from ideomotor.control.calibration import Calibration, JointCalibration
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece, send, write
 from ideomotor.control.robots.serial_port import BUS_ERRORS
@@ -120,11 +122,30 @@ def bring_up(
         {id: counts}, the goals that the servos now hold, whole turns included.
 
     Raises:
-        UserError: something is not as expected; nothing was switched on before all checks had passed.
+        UserError: something is not as expected; nothing was switched on before all checks had passed, and
+            what was off before is off again.
+        MotorsOnError: the same, but motors are on: they were before, or do not say that they are off.
     """
     reports = survey(line, family, layout)
-    check(reports, family, layout, calibration)
-    check_start(embodiment, positions(reports, family, layout, calibration))
+    on = {report.servo.id for report in reports if report.torque}
+    try:
+        check(reports, family, layout, calibration)
+        check_start(embodiment, positions(reports, family, layout, calibration))
+    except UserError as error:
+        raise (MotorsOnError(str(error)) if on else error) from None
+    try:
+        return _switch_on(line, family, embodiment, layout, calibration)
+    except BaseException as error:
+        off = switch_off(line, family, layout, keep=on)
+        if isinstance(error, UserError) and (on or not off):
+            raise MotorsOnError(str(error)) from error
+        raise
+
+
+def _switch_on(
+    line: ServoLine, family: Family, embodiment: Embodiment, layout: ServoBus, calibration: Calibration
+) -> dict[int, int]:
+    """Sets the servos up and switches their motors on; returns the goals as `bring_up` does."""
     efforts = {joint.name: joint.max_effort for joint in embodiment.joints}
     for servo in layout.motors:
         together = 2 if servo.shadow is not None or servo.follows is not None else 1
@@ -145,18 +166,21 @@ def bring_up(
     return goals
 
 
-def switch_off(line: ServoLine, family: Family, layout: ServoBus) -> bool:
-    """Switches every motor off that still listens; whether all of them said that they are off."""
+def switch_off(
+    line: ServoLine, family: Family, layout: ServoBus, keep: Collection[int] = frozenset()
+) -> bool:
+    """Switches every motor off that listens, but for ids to `keep`; whether all said that they are off."""
+    ids = [servo.id for servo in layout.motors if servo.id not in keep]
     off: set[int] = set()
-    for _ in range(TRIES):
-        line.sync_write({servo.id: b"\0" for servo in layout.motors}, family.torque.address)
-        for servo in layout.motors:
-            if servo.id not in off and line.is_open:
-                data = line.read(servo.id, family.torque.address, 1, PATIENCE).data.get(servo.id)
-                off |= {servo.id} if data == b"\0" else set()
-        if len(off) == len(layout.motors) or not line.is_open:
+    for _ in range(TRIES if ids else 0):
+        line.sync_write(dict.fromkeys(ids, b"\0"), family.torque.address)
+        for servo in ids:
+            if servo not in off and line.is_open:
+                data = line.read(servo, family.torque.address, 1, PATIENCE).data.get(servo)
+                off |= {servo} if data == b"\0" else set()
+        if len(off) == len(ids) or not line.is_open:
             break
-    return len(off) == len(layout.motors)
+    return len(off) == len(ids)
 
 
 def stand_alone(line: ServoLine, family: Family, layout: ServoBus) -> None:

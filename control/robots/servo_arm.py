@@ -15,7 +15,7 @@ What this driver promises:
 - Nothing in `read`, `write` and `hold` raises or takes longer than a few ms: faults have names
   (`control/robots/faults.py`) and are in `faults()`.
 - No motor is switched on before every servo answered and was found healthy (`connect`), and after a
-  failed bring-up none is left on.
+  failed bring-up those that were off are off again, or `MotorsOnError` says that they may not be.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ class ServoArm:
 
         Raises:
             UserError: the port or a servo is missing, or a servo is not as the embodiment and the
-                calibration say, too hot, or badly supplied. No motor is on then.
+                calibration say, too hot, or badly supplied. What was off before is off then.
+            MotorsOnError: the same, but motors are on: they were before, or cannot be switched off again.
         """
         open_line(self.bus)
         try:
             self._bring_up()
         except BaseException:
-            switch_off(self.bus, self.family, self.layout)
             self.bus.close()
             raise
         self._start()
@@ -201,6 +201,12 @@ class ServoArm:
     def hold(self) -> None:
         """Sends the last command once more: the arm stays where it was told to be."""
         self._send_goals()
+
+    def goal(self) -> np.ndarray:
+        """Returns where the motors were told to be last, (A,) [rad or m]: at first where the arm was."""
+        turns = np.nan_to_num(self._turns)
+        counts = np.array([self._goals[servo.id] for servo in self.layout.servos])
+        return (counts - turns - self._zero) / self._scale
 
     def disconnect(self, torque_off: bool = True) -> None:
         """Switches the motors off, which lets the arm sink, and closes the port. Park it before."""

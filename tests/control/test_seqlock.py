@@ -138,7 +138,7 @@ def test_a_board_is_seen_by_another_process(writers):
         assert state["position"].tolist() == [0, 1, 2, 3, 4, 5]
         assert boards.text_of(state["reason"]) == "a reason"
         assert board.beats[boards.BEATS.index("control"), 0] == process.pid
-        assert board.orders.tolist() == [0, 1, 0, 0]
+        assert board.orders.tolist() == [0, 1, 0, 0, 0]
     finally:
         board.close()
 

@@ -106,12 +106,20 @@ def test_what_was_stale_goes_on_by_itself_from_holding_only():
 
 def test_to_begin_again_the_arm_goes_home_and_runs_on_unless_something_graver_happens():
     arm = Arm()
+    arm.ladder.begin()  # of what has not been asked for
     arm.ladder.trip(Cause.AGAIN, "home, to begin again")
     arm.ladder.clear_stale()
     arm.run(20)
+    assert arm.ladder.stage is Stage.PARK and not arm.ladder.ended  # waits for the things to be put back
+    np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
+    arm.ladder.begin()
+    arm.run(0.1)
     assert list(dict.fromkeys(arm.stages)) == [Stage.RUN, Stage.HOLD, Stage.PARK]
     assert arm.ladder.stage is Stage.RUN and arm.ladder.reason == "" and not arm.ladder.ended
-    np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
+    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
+    arm.ladder.begin()  # before it is there: it goes on at once when it is
+    arm.run(20)
+    assert arm.ladder.stage is Stage.RUN
     arm.ladder.trip(Cause.AGAIN, "home, to begin again")
     arm.ladder.trip(Cause.FAULT, "decoder died")
     arm.run(20)

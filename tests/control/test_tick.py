@@ -72,6 +72,9 @@ class Servos:
     def disconnect(self, torque_off: bool = True) -> None:
         self.calls.append(f"disconnect, torque {'off' if torque_off else 'on'}")
 
+    def goal(self) -> np.ndarray:
+        return self.position.copy()
+
     def faults(self) -> list[Fault]:
         return self.wrong
 
@@ -213,9 +216,13 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
     bench.run(1)
     assert bench.reason == "home, to begin again"
     bench.feed()  # while the arm is on its way
-    while bench.stage is not Stage.RUN:
+    while np.abs(bench.servos.position - ROBOT.home_position).max() > 1e-6:
         bench.run(1)
         assert bench.tick < 10 * HZ
+    bench.run(240)
+    assert bench.stage is Stage.PARK  # it waits for somebody to put the things back
+    bench.board.order("begin")
+    bench.run(1)
     bench.run(30)
     assert bench.stage is Stage.RUN and bench.control.faults == []
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position, atol=1e-6)
@@ -341,9 +348,30 @@ def test_a_start_in_the_table_is_refused():
     board.close()
 
 
-def test_a_joint_that_is_never_measured_is_a_refusal():
+def test_an_arm_that_is_never_measured_goes_down_the_ladder_where_its_motors_were_told_to_be():
     board = boards.create(ROBOT)
-    servos = Servos(silent=True)
-    with pytest.raises(UserError, match="no position of joint 0, 1"):
-        ControlTick(board, ROBOT, Standing(servos), ControlConfig(peers=()), EStop())
+    bench = Bench(Servos(silent=True, position=ROBOT.home_position + 0.1), board)
+    bench.run(1)
+    assert bench.stage is Stage.HOLD and bench.reason.startswith("robot: no position of joint 0, 1")
+    while bench.run(10):
+        assert bench.tick < 20 * HZ
+    assert bench.stage is Stage.PARK  # nobody knows where it is, so it is neither moved nor dropped
+    np.testing.assert_array_equal(bench.servos.position, ROBOT.home_position + 0.1)
+    assert bench.servos.calls == []
+    bench.control.close()
     board.close()
+
+
+def test_a_tick_that_fails_in_a_way_that_nobody_foresaw_leaves_the_ladder(bench):
+    bench.run(60)
+    bench.servos.position = bench.servos.position[:5]  # a driver's mistake
+    with pytest.raises(ValueError, match="shape"):
+        bench.run(1)
+    bench.servos.position = ROBOT.home_position.copy()
+    bench.control.fail("control: ValueError: shapes")
+    bench.board.order("rearm")  # does not help
+    while bench.control.step_down(bench.tick):
+        bench.tick += 1
+        assert bench.tick < 20 * HZ
+    assert bench.stage is Stage.OFF and bench.control.faults[-1][1] == "control: ValueError: shapes"
+    assert bench.servos.calls == ["disconnect, torque off"]

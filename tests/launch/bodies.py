@@ -160,7 +160,7 @@ def run_supervised(
             {
                 "faults": outcome.faults,
                 "guarded": outcome.guarded,
-                "interrupted": outcome.interrupted,
+                "interrupted": bool(outcome.interrupted),
                 "reasons": [reason for _, reason in report.faults] if report else None,
                 "stage": report.stage if report else None,
                 "ticks": report.ticks if report else None,

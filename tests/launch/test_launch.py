@@ -133,7 +133,7 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     run.wait_for("\nrun\n")
     time.sleep(1.5)
     run.press(" ")
-    run.wait_for("hold: emergency stop: ordered by another process")
+    run.wait_for("hold: emergency stop: key space")
     run.press("r")
     run.wait_for("\nrun\n")
     time.sleep(0.5)
@@ -143,9 +143,7 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     assert result["stop_reason"] == "finished" and result["stage"] == "off" and result["faults"] == []
     assert not result["motors_on"] and not result["interrupted"]
     assert 0 <= result["solved"] <= result["attempts"]
-    assert [stop["reason"] for stop in result["stops"]].count(
-        "emergency stop: ordered by another process"
-    ) == 1
+    assert [stop["reason"] for stop in result["stops"]].count("emergency stop: key space") == 1
     assert result["logged"]["ticks"] == result["ticks"] > 200 and result["logged"]["lost_ticks"] == 0
     assert set(result["lateness_us"]) == {"p50", "p99", "p999", "max"} and result["floor_us"] is None
 

@@ -90,7 +90,7 @@ def test_killing_control_hands_the_arm_to_the_supervisor(start):
     assert outcome["faults"] == ["control died: killed by SIGKILL"]
     assert outcome["guarded"]
     log = running.log()
-    assert set(log[log[:, 1] != control][:, 1]) == {running.pid("supervisor")}
+    assert set(log[log[:, 1] != control][:, 1]) == {running.pid("guardian")}
     assert running.body.words[2] == 0 and running.body.words[1] == 1  # held, never let go
     told = np.stack(Follower(running.board.ticks).new())  # on the board are the guardian's commands too
     np.testing.assert_array_equal(told["command"][-60:], log[-60:, 3:])
@@ -130,7 +130,7 @@ def test_sigterm_stops_where_it_is_and_ends(start):
     outcome = running.outcome()
     assert_came_to_rest(running, at)
     assert outcome["interrupted"] and outcome["faults"] == []
-    assert outcome["reasons"] == ["emergency stop: ordered by another process"]
+    assert outcome["reasons"] == ["emergency stop: SIGTERM"]
     assert outcome["stage"] == "hold" and running.body.words[2] == 0
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from ideomotor.control.abilities import Standing
 from ideomotor.control.embodiment import EMBODIMENTS, load_embodiment
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.robots import dxl_registers as reg
+from ideomotor.control.robots.bring_up import switch_off
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.patience import PATIENCE, read, write
 from ideomotor.control.robots.registers import Register
@@ -180,10 +181,13 @@ def test_a_change_that_needs_a_motor_off_is_not_made_while_it_is_on(arm: ServoAr
         write(bus, MOTORS[2], reg.MODE, 3)
         write(bus, MOTORS[2], reg.TORQUE_ENABLE, 1)
     with pytest.raises(
-        UserError, match=r"shoulder \(id 2\): register 11 has to become 4, which needs its motor off"
+        MotorsOnError, match=r"shoulder \(id 2\): register 11 has to become 4, which needs its motor off"
     ):
         connect(arm)
-    connect(arm)  # its failure switched everything off
+    with line(twin) as bus:  # an arm that stood before its failure stands afterwards
+        assert all(read(bus, servo, reg.TORQUE_ENABLE) == b"\1" for servo in MOTORS.values())
+        assert switch_off(bus, arm.family, arm.layout)
+    connect(arm)
     assert drive(arm, 20) == set()
 
 

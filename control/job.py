@@ -1,0 +1,16 @@
+"""A process beside the control process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """What it runs."""
+
+    role: str  # one of `board.BEATS`
+    target: Callable[..., None]  # a module-level function that beats as its role
+    args: tuple[Any, ...] = ()
