@@ -15,7 +15,12 @@ from ideomotor.launch.console import Output
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Trains a policy on datasets and writes its checkpoint folder."""
+    """Trains a policy on datasets and writes its checkpoint folder.
+
+    Before it begins it says how long it will take on this machine, and afterwards whether that was enough;
+    DIR/training.html shows the curves meanwhile. On two cores: `--config quick` about ten minutes (one task),
+    the default many hours, `make policy` two hours (eight tasks). See docs/training.md, How long it takes.
+    """
 
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...")]
     """folders of datasets, such as `ideomotor record` writes"""
@@ -24,7 +29,12 @@ class TrainOptions:
     """becomes the checkpoint, and keeps what --resume needs"""
 
     config: Annotated[str, tyro.conf.arg(metavar="NAME")] = "nano"
-    """recipe to start from"""
+    """recipe to start from: nano (all tasks; hours), quick (one task; minutes), metaworld, or smoke (seconds;
+    learns nothing)"""
+
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
+    """train for N minutes instead of the recipe's steps, a third of them the interpreter, then the decoder;
+    rendering and reading frames come on top"""
 
     interpreter: Annotated[str, tyro.conf.arg(metavar="ID_OR_DIR")] = ""
     """build on this instead of training nano from scratch: a pretrained vision-language model, by hub id or
@@ -59,7 +69,7 @@ def train(options: TrainOptions) -> int:
     from ideomotor.train.recipe import resolve
     from ideomotor.vla.pretrained import check
 
-    overrides = [*_given(options.interpreter), *options.set]
+    overrides = [*_given(options.interpreter), *_lasting(options.minutes), *options.set]
     recipe = resolve(options.config, overrides)
     embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
     check_selection(recipe.policy.select, embodiment)
@@ -92,3 +102,13 @@ def _given(interpreter: str) -> list[str]:
         config = {}
     ours = isinstance(config, dict) and str(config.get("format", "")).startswith("ideomotor")
     return [f"interpreter={interpreter}" if ours else f"scenes.base={interpreter}"]
+
+
+def _lasting(minutes: float | None) -> list[str]:
+    """`--minutes` as changes of the recipe."""
+    if minutes is None:
+        return []
+    if not 0 < minutes < float("inf"):
+        raise UserError(f"minutes: got {minutes:g}, expected more than 0")
+    first = round(minutes / 3, 3)
+    return [f"scenes.train.minutes={first}", f"policy.train.minutes={round(minutes - first, 3)}"]

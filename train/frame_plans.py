@@ -18,6 +18,7 @@ from accelerate import PartialState
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ReadPlan
 from ideomotor.train.device import computes_in_bf16, tune_process
+from ideomotor.train.progress import Countdown
 from ideomotor.train.scenes import NAMES
 from ideomotor.train.wording import heard
 from ideomotor.vla.images import resized, to_pixels
@@ -129,7 +130,8 @@ def _read_dataset(
     cameras = interpreter.config.cameras
     used = np.unique(loader.used(np.arange(first, first + count)))
     start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
-    for turn, begin in enumerate(range(start, len(used), stride)):
+    countdown = Countdown("reading frames", told)
+    for begin in range(start, len(used), stride):
         rows = used[begin : begin + READ_AT_ONCE]
         pixels, instructions = views(loader.row_images(rows), interpreter), loader.row_instructions(rows)
         rng = np.random.default_rng([begin, count])
@@ -142,8 +144,7 @@ def _read_dataset(
         pointing = reading.pointing
         found = (reading.hidden, reading.meaning, pointing.points, pointing.presence.sigmoid())
         plans[rows - first] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()
-        if turn % 64 == 0:
-            told(f"reading frames: {rows[-1] + 1} of {loader.rows}")
+        countdown.at(min(begin + stride, len(used)), len(used))
     plans.flush()
     state.wait_for_everyone()
     if state.is_main_process:

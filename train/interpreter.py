@@ -23,6 +23,7 @@ from ideomotor.datasets.loader import WindowLoader
 from ideomotor.sim.still import CAMERAS
 from ideomotor.train.device import to_device
 from ideomotor.train.parallel import own_rows
+from ideomotor.train.progress import Countdown
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import (
@@ -67,14 +68,14 @@ def train_interpreter(
     cameras = checked_cameras(stage, recipe.robot)
     state_size = len(load_embodiment(recipe.robot).state_names) if stage.feels else 0
     rows = annotated(recorded)
-    pool = held_out = None
+    pool, held_out, countdown = None, None, Countdown("rendering scenes", told)
     if stage.pool.scenes:
         with state.main_process_first():
             pool, held_out = make_pool(
                 store.default_root().parent / "scenes",
                 stage.pool,
                 recipe.workers,
-                lambda done, total: told(f"rendering scenes: shard {done} of {total}"),
+                lambda done, total: countdown.at(done * stage.pool.shard, total * stage.pool.shard),
                 cameras,
             )
     elif not rows:

@@ -1,14 +1,19 @@
-"""Where the figures of a training go: JSON lines, and TensorBoard's event files where the recipe says so."""
+"""Where the figures of a training go: JSON lines, a page, and trackers where the recipe says so."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import time
 from pathlib import Path
 from typing import Any
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import replace_files
+from ideomotor.train.page import write_page
 
+SHOWN_S = 15.0  # between two writings of the page
 EVENTS = "tensorboard"  # folder in a training's folder; each stage is a run in it
 
 
@@ -29,6 +34,7 @@ class Metrics:
     def __init__(self, out: Path, name: str, step: int, tensorboard: bool = False, silent: bool = False):
         self._lines = None if silent else out / f"{name}.jsonl"
         self._events: Any = None
+        self._out, self._shown = out, -math.inf
         if self._lines is None:
             return
         replace_files({self._lines: _up_to(self._lines, step)})
@@ -42,6 +48,7 @@ class Metrics:
     def __exit__(self, *raised: object) -> None:
         if self._events is not None:
             self._events.close()
+        self._show(under_way=raised[0] is None)  # another stage, or the end, follows
 
     def write(self, figures: dict[str, float]) -> None:
         """Adds figures, one of which is the `step` they are about."""
@@ -53,6 +60,16 @@ class Metrics:
             for key, value in figures.items():
                 if key != "step":
                     self._events.add_scalar(key, value, int(figures["step"]))
+        if time.monotonic() - self._shown > SHOWN_S:
+            self._show(under_way=True)
+
+    def _show(self, under_way: bool) -> None:
+        """Writes the page, as often as that is cheap. A training does not end for want of it."""
+        if self._lines is None:
+            return
+        with contextlib.suppress(OSError):
+            write_page(self._out, under_way)
+        self._shown = time.monotonic()
 
 
 def summary_writer() -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 
 import torch
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 STAGES = {"interpreter": "stage 1, interpreter", "policy": "stage 2, decoder", "joint": "stage 3, both"}
 DRAWN_S, LINE_S = 0.5, 60.0  # between two states of the bar, and between two lines [s]
+COUNT_S = 10.0  # between two lines of a preparation [s]
 PACE_S = 60.0  # of the latest steps that the time left is reckoned from
 SMOOTHED = 20  # steps that the loss shown is about the mean of
 
@@ -98,6 +100,22 @@ class StageProgress:
 
     def _share(self, step: int, elapsed: float) -> float:
         return min(1.0, elapsed / self._seconds if self._seconds else step / max(1, self._steps))
+
+
+class Countdown:
+    """Tells how far a long preparation is, with the time left, every ten seconds."""
+
+    def __init__(self, what: str, told: Callable[[str], None]):
+        self._what, self._told = what, told
+        self._begun = self._last = time.monotonic()
+
+    def at(self, done: int, total: int) -> None:
+        """`done` of `total` are there."""
+        now = time.monotonic()
+        if done and (now - self._last >= COUNT_S or done == total):
+            self._last = now
+            left = in_words((now - self._begun) / done * (total - done))
+            self._told(f"{self._what}: {done:,} of {total:,}" + (f", {left} left" if done < total else ""))
 
 
 def in_words(seconds: float) -> str:

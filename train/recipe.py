@@ -112,6 +112,24 @@ _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
 
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(),
+    # One task from a few hundred of our own demonstrations, in about ten minutes (docs/training.md): to see
+    # through frames of one task takes a fraction of the steps that scenes of all do, and no rendering.
+    "quick": Recipe(
+        scenes=InterpreterRecipe(
+            pool=PoolSettings(scenes=0),
+            align_dim=0,
+            train=Settings(steps=250, learning_rate=1.2e-3, warmup=30, average=0.99, log_every=10),
+            write_share=0.1,
+        ),
+        policy=PolicyRecipe(
+            train=Settings(
+                steps=900, learning_rate=1e-3, warmup=50, average=0.99, log_every=10, examine_every_s=60.0
+            ),
+            batch=64,
+            every=2,
+            noise=0.5,
+        ),
+    ),
     # Of an environment whose commands are deltas, with no scenes of ours (docs/metaworld.md). Experts there
     # answer to what they see, not to what they did: past commands would teach a policy to copy itself.
     "metaworld": Recipe(

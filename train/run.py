@@ -18,9 +18,12 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import open_datasets_cache
 from ideomotor.datasets.mapping import open_mapped
+from ideomotor.train.forecast import forecast
 from ideomotor.train.interpreter import train_interpreter
 from ideomotor.train.joint import train_joint
 from ideomotor.train.metrics import summary_writer
+from ideomotor.train.outlook import after, before
+from ideomotor.train.page import write_page
 from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.policy import train_policy
 from ideomotor.train.recipe import Recipe, as_dict, resolve
@@ -95,6 +98,9 @@ def train(
     told = _say if state.is_main_process else _silent
     for note in loader.notes if loader else ():
         told(note)
+    if loader:
+        for line in before(forecast(recipe, loader, out, resume), recipe):
+            told(line)
     figures: dict[str, Any] = {}
     policy, chosen = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None, None
     if policy and recipe.policy.train.left_out:
@@ -117,6 +123,9 @@ def train(
             policy.save_pretrained(out, text)
         else:
             save_interpreter(interpreter, out, text)
+        for line in (lines := after(figures, recipe)):
+            told(line)
+        told(f"curves: {write_page(out, notes=lines)}")
     parameters = sum(p.numel() for part in parts for p in part.parameters())
     result = {"out": str(out), "config": config, "parameters": parameters, **figures}
     return {**result, "selection": chosen} if chosen else result

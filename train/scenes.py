@@ -149,12 +149,10 @@ def make_pool(
         told: called with the progress.
         cameras: whose pictures are wanted; shards have those of all.
     """
-    folder = root / f"v{VERSION}-{settings.level}-{settings.seed}-{settings.shard}"
-    count = 1 + max(1, -(-settings.scenes // settings.shard))
-    shards = [folder / f"shard-{number:05d}" for number in range(count)]
+    shards = shards_of(root, settings)
     missing = [number for number, shard in enumerate(shards) if not shard.is_dir()]
     if missing:
-        folder.mkdir(parents=True, exist_ok=True)
+        shards[0].parent.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(max(1, workers), mp_context=context) as executor:
             jobs = [executor.submit(render_shard, shards[number], settings, number) for number in missing]
@@ -163,6 +161,13 @@ def make_pool(
                 if told:
                     told(done, len(missing))
     return ScenePool(shards[1:], cameras), ScenePool(shards[:1], cameras)
+
+
+def shards_of(root: Path, settings: PoolSettings) -> list[Path]:
+    """Folders of a pool's shards, the one that is never trained on first."""
+    folder = root / f"v{VERSION}-{settings.level}-{settings.seed}-{settings.shard}"
+    count = 1 + max(1, -(-settings.scenes // settings.shard))
+    return [folder / f"shard-{number:05d}" for number in range(count)]
 
 
 def render_shard(shard: Path, settings: PoolSettings, number: int) -> None:

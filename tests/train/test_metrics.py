@@ -8,6 +8,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.train.metrics import Metrics, summary_writer
+from ideomotor.train.page import PAGE
 
 
 def write(out: Path, start: int, steps: list[int], loss: float) -> None:
@@ -40,7 +41,7 @@ def test_a_new_training_starts_with_no_lines_and_a_silent_one_has_none(tmp_path:
     assert (tmp_path / "stage.jsonl").read_text() == ""
     with Metrics(tmp_path, "other", 0, tensorboard=True, silent=True) as metrics:
         metrics.write({"step": 1, "loss": 1.0})
-    assert {path.name for path in tmp_path.iterdir()} == {"stage.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == {"stage.jsonl", PAGE}
 
 
 def test_without_tensorboard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

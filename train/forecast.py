@@ -1,0 +1,246 @@
+"""What a training will take on this machine, measured before it begins.
+
+A few steps of each stage are made with untrained networks of the recipe's sizes on the data's own pictures,
+some scenes are rendered, and some frames read. That takes seconds, and says what hours will say.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.datasets import store
+from ideomotor.datasets.loader import WindowLoader
+from ideomotor.sim.still import still_scenes
+from ideomotor.train.action_objective import ActionObjective, ReadPlan
+from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
+from ideomotor.train.frame_plans import READ_AT_ONCE, views
+from ideomotor.train.interpreter import annotated, checked_cameras, new_interpreter, recorded_questions
+from ideomotor.train.page import figures_of
+from ideomotor.train.parallel import processes
+from ideomotor.train.policy import action_batch, displaceable
+from ideomotor.train.recipe import Recipe
+from ideomotor.train.scene_objective import SceneObjective
+from ideomotor.train.scenes import NAMES, scene_batch, shards_of
+from ideomotor.train.trainer import Settings
+from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.images import to_pixels
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.language import PLAN_QUERIES
+from ideomotor.vla.processor import fit_processor
+
+STEPS = 2  # that are measured, after one that is not
+SHORT = 20  # steps of a stage that is over before it could be measured
+SCENES_S = 1.0  # for which scenes are rendered
+COMPILED, COMPILING_S = 0.7, 180.0  # share of an eager step's time, and [s] it takes: docs/lab_notes.md
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a training that is yet to come."""
+
+    what: str
+    seconds: float
+    stage: str = ""  # "interpreter" or "policy", of those that learn
+    samples: int = 0  # questions or windows that it will have seen when it is done
+
+
+def forecast(recipe: Recipe, loader: WindowLoader, out: Path, resume: bool = False) -> list[Part]:
+    """The parts in their order; in several processes all have to ask at once.
+
+    Left out is what cannot be known cheaply: stages around a pretrained base, stage 3, and driving.
+    """
+    kept = out / "state" / "interpreter"
+    stages = (recipe.scenes.train, recipe.policy.train)
+    short = all(stage.minutes <= 0 and stage.steps <= SHORT for stage in stages)
+    if short or recipe.scenes.base or (recipe.decoder and recipe.policy.train.left_out):
+        return []
+    tune_process()
+    ready = recipe.interpreter or (str(kept) if resume and kept.is_dir() else "")
+    parts: list[Part] = []
+    with torch.random.fork_rng():
+        interpreter = _untrained(recipe, loader)
+        if not ready:
+            parts += _rendering(recipe)
+            stage, group = recipe.scenes.train, recipe.scenes.group
+            step = _interpreting(recipe, loader, interpreter)
+            name = f"stage 1, the interpreter: {{}} questions, {recipe.scenes.pictures * group} a step"
+            batch = recipe.scenes.pictures * group
+            parts += _learning("interpreter", name, stage, batch, step, recipe.compile, out, resume)
+        if not recipe.policy.train.left_out:
+            step = _decoding(recipe, loader, interpreter)
+            name = f"stage 2, the decoder: {{}} windows, {recipe.policy.batch} a step"
+            learning = _learning(
+                "policy", name, recipe.policy.train, recipe.policy.batch, step, recipe.compile, out, resume
+            )
+            if not _position(out, "policy", resume)[0]:
+                parts.append(_reading(loader, interpreter))
+            parts += learning
+    return [part for part in parts if part.seconds > 0]
+
+
+def _learning(
+    stage: str,
+    what: str,
+    settings: Settings,
+    batch: int,
+    step_s: float,
+    compiled: bool,
+    out: Path,
+    resume: bool,
+) -> list[Part]:
+    """A stage that learns, from where it is; nothing if it is left out."""
+    done, elapsed = _position(out, stage, resume)
+    if settings.left_out:
+        return []
+    step_s *= COMPILED if compiled else 1.0
+    compiling = COMPILING_S if compiled else 0.0
+    if settings.minutes > 0:
+        seconds = max(0.0, 60 * settings.minutes - elapsed)
+        samples = batch * (done + int(max(0.0, seconds - compiling) / step_s))
+    else:
+        seconds, samples = max(0, settings.steps - done) * step_s, batch * max(done, settings.steps)
+        seconds += compiling if seconds else 0.0
+    return [Part(what.format(f"{samples:,}"), seconds, stage, samples)]
+
+
+def _position(out: Path, stage: str, resume: bool) -> tuple[int, float]:
+    """(step, seconds) of the last figures of a stage that is resumed."""
+    for figures in reversed(figures_of(out / f"{stage}.jsonl") if resume else []):
+        if "seconds" in figures:
+            return int(figures["step"]), float(figures["seconds"])
+    return 0, 0.0
+
+
+def _untrained(recipe: Recipe, loader: WindowLoader) -> Interpreter:
+    """An interpreter as stage 1 begins with, but that its words are those of the data only."""
+    state = len(load_embodiment(recipe.robot).state_names) if recipe.scenes.feels else 0
+    return new_interpreter(recipe.scenes, None, loader, checked_cameras(recipe.scenes, recipe.robot), state)
+
+
+def _rendering(recipe: Recipe) -> list[Part]:
+    """Still scenes that are not there yet."""
+    settings = recipe.scenes.pool
+    if not settings.scenes:
+        return []
+    shards = shards_of(store.default_root().parent / "scenes", settings)
+    missing = sum(not shard.is_dir() for shard in shards) * settings.shard
+    if not missing:
+        return []
+    rendered = iter(still_scenes(settings.seed, missing, settings.level))
+    next(rendered)  # the first one also prepares the renderer
+    begun, count = time.monotonic(), 0
+    for count, _ in enumerate(rendered, start=1):  # noqa: B007
+        if time.monotonic() - begun > SCENES_S:
+            break
+    each = (time.monotonic() - begun) / max(1, count)
+    workers = max(1, recipe.workers)
+    return [Part(f"rendering {missing:,} scenes in {workers} processes", missing * each / workers)]
+
+
+def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
+    """Seconds of a step of stage 1, the mean of those in which long texts are written and the others."""
+    stage = recipe.scenes
+    rows = annotated(loader) or [range(loader.rows)]
+    pictures = max(1, stage.pictures // processes()[1])
+    rng = np.random.default_rng(0)
+    images, _, questions = recorded_questions(loader, rows, rng, pictures, interpreter.config.cameras)
+    asked = [question for question in questions for _ in range(stage.group)]
+    objective = SceneObjective(interpreter, stage.weights)
+    took = [
+        _seconds(objective, scene_batch(interpreter, images, asked, write=write), stage.train)
+        for write in (True, False)
+    ]
+    return stage.write_share * took[0] + (1 - stage.write_share) * took[1]
+
+
+def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
+    """Seconds of a step of stage 2."""
+    stage, body = recipe.policy, loader.embodiment
+    batch = loader.batch(0)
+    count = len(batch["index"])
+    processor = fit_processor(
+        body, "forecast", batch["state"].astype(float), batch["actions"], batch["action_mask"]
+    )
+    cameras = tuple(camera.name for camera in body.cameras)
+    config = DecoderConfig(
+        embodiments=((body.name, len(body.joints)),),
+        states=() if body.targets else (len(body.state_names),),
+        cameras=cameras,
+        image_size=body.cameras[0].height,
+        horizon=loader.horizon,
+        plan_dim=interpreter.config.plan_dim,
+        width=stage.width,
+        heads=stage.heads,
+        blocks=stage.blocks,
+    )
+    hidden = interpreter.hidden_dim
+    read = ReadPlan(
+        torch.randn(count, PLAN_QUERIES, hidden),
+        torch.randn(count, hidden),
+        torch.rand(count, len(NAMES), 2),
+        torch.rand(count, len(NAMES)),
+    )
+    rng = np.random.default_rng(0)
+    windows = action_batch(batch, read, cameras, processor, stage, displaceable(loader), rng, 0)
+    objective = ActionObjective(Decoder(config), interpreter.plan_head, body.name, stage.objective)
+    return _seconds(objective, windows, stage.train)
+
+
+def _reading(loader: WindowLoader, interpreter: Interpreter) -> Part:
+    """Reading the frames that plans are made from, which is a pass of the interpreter for each."""
+    used = np.unique(loader.used(np.arange(loader.rows)))
+    rows = used[:READ_AT_ONCE]
+    device = _device()
+    interpreter.to(device).eval()
+    pixels = to_pixels(views(loader.row_images(rows), interpreter)).to(device)
+    seen = [[True] * len(interpreter.config.cameras)] * len(rows)
+    prompts = interpreter.prompts(loader.row_instructions(rows), seen, state=loader.row_states(rows))
+    prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))
+
+    @torch.inference_mode()
+    def read() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16()):
+            interpreter(pixels, prompts).hidden.sum().item()
+
+    passes = -(-len(used) // len(rows)) / processes()[1]
+    return Part(f"reading {len(used):,} frames", passes * _timed(read))
+
+
+def _seconds(objective: nn.Module, batch: Any, settings: Settings) -> float:
+    """Seconds of a step on a batch: forwards, backwards, and the optimiser's."""
+    device = _device()
+    objective.to(device).train()
+    batch, precision = to_device(batch, device), chosen_precision(settings.precision)
+    optimizer = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=0.0, fused=True)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            loss = objective(batch)["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        float(loss.detach())
+
+    return _timed(step)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _timed(work: Callable[[], None]) -> float:
+    """Seconds that it takes, the first time left out."""
+    work()
+    begun = time.monotonic()
+    for _ in range(STEPS):
+        work()
+    return (time.monotonic() - begun) / STEPS
