@@ -16,6 +16,8 @@ from ideomotor.control.ranges import command_filter
 from ideomotor.control.start import check_start
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
+PAST_TICKS = 8  # sent commands that are remembered
+
 
 class Controller:
     """Owns the chunk buffer and the safety filter of one robot. Call `reset`, then `step` every tick.
@@ -25,6 +27,7 @@ class Controller:
             before the first target are not counted: there was nothing to change.
         reasons: why the safety filter changed or replaced the last tick's target; empty if it did not.
         holds: how many times a moving arm had to hold because there was no target to trust.
+        past_commands: (PAST_TICKS, A) float64, the last commands, oldest first; to rest, before the start.
 
     Args:
         embodiment: the robot.
@@ -104,12 +107,15 @@ class Controller:
         for reason in self.reasons:
             self.interventions[reason] = self.interventions.get(reason, 0) + 1
         self._last_command = position
+        self.past_commands[:-1] = self.past_commands[1:]
+        self.past_commands[-1] = position
         return Command(tick, position)
 
     def _start(self, position: np.ndarray) -> None:
         self._filter.reset(position)
         self._chunks.clear()
         self._last_command = np.array(position, dtype=np.float64)
+        self.past_commands = np.repeat(self._last_command[None], PAST_TICKS, axis=0)
         self._has_target = False  # at the last tick
         self._started = False  # a target has been seen
         self.interventions: dict[str, int] = {}

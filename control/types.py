@@ -22,6 +22,7 @@ class Observation:
     images: Mapping[str, np.ndarray]  # {camera: (H, W, 3) uint8 RGB}
     state: np.ndarray  # (D,) float32 [rad or m], in the embodiment's joint order
     instruction: str
+    past_commands: np.ndarray | None = None  # (P, A) [rad or m] sent in the ticks before; None: nobody knows
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,8 @@ def episode(
                 sensors.expose(world)
             if on_frame or pilot.looks_at(tick):
                 seen = sensors.observe(world) if sensors else world.observe()
-                observation = dataclasses.replace(seen, instruction=told)
+                sent = controller.past_commands.copy()
+                observation = dataclasses.replace(seen, instruction=told, past_commands=sent)
             seam = yield from pilot.drive(tick, observation, controller)
             if seam is not None:
                 boundaries.append(seam)

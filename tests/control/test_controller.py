@@ -171,3 +171,12 @@ def test_any_arrival_of_chunks_keeps_the_limits(arrivals: list[tuple[int, int, i
         run.step(tick)
     run.assert_within_limits()
     np.testing.assert_allclose(run.commands[-1].position, run.commands[-2].position, atol=1e-3)
+
+
+def test_it_remembers_what_it_sent_and_starts_at_rest():
+    run = Run()
+    assert (run.controller.past_commands == START).all()
+    run.controller.submit(fake_policy(0))
+    sent = [run.step(tick) for tick in range(5)]
+    length = len(run.controller.past_commands)
+    assert np.array_equal(run.controller.past_commands, [*[START] * (length - 5), *sent])
