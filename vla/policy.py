@@ -8,6 +8,7 @@ from dataclasses import replace
 from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +36,14 @@ SENSES: dict[str, str] = {
 }
 OTHER_SAMPLES = 0x5EED  # added to the seed for the samples that are compared, not executed
 LOST = 0.35  # [rad or m]: a robot farther than this from its last command did not follow it
+
+
+class _Past(NamedTuple):
+    """What was commanded in the ticks before a chunk."""
+
+    commands: np.ndarray  # (P, A) [rad or m]
+    known: bool  # whether they led to where the robot is
+    origin: np.ndarray  # (A,) what the chunk is relative to
 
 
 class IdeomotorPolicy:
@@ -147,10 +156,12 @@ class IdeomotorPolicy:
             raise UserError(f"prefix: {len(prefix)} commands, expected fewer than the chunk's {horizon}")
         return prefix
 
-    def _finished(self, sampled: np.ndarray, prefix: np.ndarray, tick: int, state: np.ndarray) -> np.ndarray:
+    def _finished(
+        self, sampled: np.ndarray, prefix: np.ndarray, tick: int, state: np.ndarray, past: _Past
+    ) -> np.ndarray:
         """(H, A) commands of a sampled chunk: in the robot's units, smoothed behind what is committed."""
-        history, known = self._history(tick, state)
-        free = self.processor.absolute(sampled, state)[len(prefix) :]
+        history, known, origin = past
+        free = self.processor.absolute(sampled, origin)[len(prefix) :]
         if self.sampling.smoothing > 0:
             before = np.concatenate([history if known else self._still(state, ORDER), prefix])[-ORDER:]
             free = smooth(free, before, self.sampling.smoothing)
@@ -178,6 +189,15 @@ class IdeomotorPolicy:
         images = {name: image for name, image in observation.images.items() if name not in self.lacks}
         words = "" if "language" in self.lacks else observation.instruction
         return replace(observation, images=images, instruction=words)
+
+    def _past(self, observation: Observation, tick: int, state: np.ndarray) -> _Past:
+        """What was commanded before this observation: as it was sent, or else as this policy meant it."""
+        sent = observation.past_commands
+        if self.processor.origin == "command" and self.processor.targets and sent is not None:
+            history, known = np.asarray(sent, float)[-self.decoder.config.history :], True
+        else:
+            history, known = self._history(tick, state)
+        return _Past(history, known, self.processor.origin_of(state, history))
 
     def _history(self, tick: int, state: np.ndarray) -> tuple[np.ndarray, bool]:
         """(P, A) commands of the ticks before, and whether they are known. At the start: to rest."""
@@ -285,21 +305,22 @@ def chunks(
     states = [np.asarray(observation.state, float) for observation in observations]
     given = [policy._committed(prefix) for policy, prefix in zip(policies, prefixes, strict=True)]
     ticks = [round(observation.time * processor.control_hz) for observation in observations]
-    told = [p._history(tick, state) for p, tick, state in zip(policies, ticks, states, strict=True)]
+    past = [
+        policy._past(observation, tick, state)
+        for policy, observation, tick, state in zip(policies, observations, ticks, states, strict=True)
+    ]
     count = len(policies)
     inputs = DecoderInputs(
         plan=_stacked(np.asarray(plan.tokens, np.float32) for plan in latent),
         has_plan=torch.full((count,), float("plan" not in lacks)),
         pixels=torch.cat([policies[0]._pixels(o, config.cameras, config.image_size) for o in observations]),
         has_camera=torch.tensor([[float(c in o.images) for c in config.cameras] for o in observations]),
-        state=_stacked(processor.state(state) for state in states),
+        state=_stacked(processor.state(state, p.origin) for state, p in zip(states, past, strict=True)),
         has_state=torch.full((count,), float("state" not in lacks)),
-        history=_stacked(
-            processor.history(sent, state) for (sent, _), state in zip(told, states, strict=True)
-        ),
-        has_history=torch.tensor([float(known and how.history) for _, known in told]),
+        history=_stacked(processor.history(p.commands, p.origin) for p in past),
+        has_history=torch.tensor([float(p.known and how.history) for p in past]),
     )
-    committed = _stacked(processor.relative(p, state) for p, state in zip(given, states, strict=True))
+    committed = _stacked(processor.relative(g, p.origin) for g, p in zip(given, past, strict=True))
     joints = len(processor.joints)
     noise = [source_noise(1, config.horizon, joints, how.noise_knots, p._generator) for p in policies]
     context = decoder.context(body, inputs)
@@ -312,7 +333,9 @@ def chunks(
             sure = policy._confidence(context.of(row), committed[one], sampled[one])
         made.append(
             ActionChunk(
-                actions=policy._finished(sampled[row].numpy(), given[row], ticks[row], states[row]),
+                actions=policy._finished(
+                    sampled[row].numpy(), given[row], ticks[row], states[row], past[row]
+                ),
                 hz=float(processor.control_hz),
                 starts_at=ticks[row],
                 observed_at=observation.time,

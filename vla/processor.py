@@ -1,8 +1,9 @@
 """Numbers in and out of the decoder: normalisation that is saved with the checkpoint and fingerprinted.
 
-Joint targets are learned relative to the measured state of the moment, with a mean and a spread for each tick
-of the chunk: what comes next is then known finely, what comes later coarsely, and the same motion looks
-the same wherever the arm is. Deltas are that already, and are learned as they are.
+Joint targets are learned relative to where the chunk begins, with a mean and a spread for each tick of the
+chunk: what comes next is then known finely, what comes later coarsely, and the same motion looks the same
+wherever the arm is. It begins at the last command, which is known exactly, or, in older checkpoints, at the
+measured state, whose noise then shifts the whole chunk. Deltas are relative already, and learned as they are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 
 SPREAD_FLOOR = 0.01  # [rad or m]: smaller spreads are noise, and dividing by them would blow it up
+ORIGINS = ("state", "command")
+FOLLOWING = (0.02, 0.2)  # [rad or m]: units of the state's difference to the last command, each cut off at 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,22 @@ class Processor:
     action_mean: tuple[tuple[float, ...], ...]  # (H, A) relative to the state [rad or m]
     action_std: tuple[tuple[float, ...], ...]  # (H, A)
     targets: bool = True  # whether commands are joint targets (D = A); else deltas, unrelated to the state
+    origin: str = "state"  # what joint targets are relative to: the measured state, or the last command
+
+    @property
+    def state_numbers(self) -> int:
+        """How many numbers `state` gives."""
+        follows = self.targets and self.origin == "command"
+        return len(self.state_mean) * (1 + len(FOLLOWING) if follows else 1)
+
+    def origin_of(self, state: np.ndarray, past_commands: np.ndarray) -> np.ndarray:
+        """What a chunk's commands are relative to, (…, A).
+
+        Args:
+            state: (…, D) measured at the chunk's first tick.
+            past_commands: (…, P, A) up to the tick before.
+        """
+        return past_commands[..., -1, :] if self.origin == "command" else state
 
     def check(self, embodiment: Embodiment) -> None:
         """Raises UserError unless this checkpoint was trained for that robot."""
@@ -45,33 +64,49 @@ class Processor:
                 f"{embodiment.fingerprint})"
             )
 
-    def state(self, state: np.ndarray) -> np.ndarray:
-        """(…, D) measured -> normalised float32. UserError for another number of joints."""
+    def state(self, state: np.ndarray, origin: np.ndarray | None = None) -> np.ndarray:
+        """What the networks are given of the state, normalised float32.
+
+        Args:
+            state: (…, D) measured.
+            origin: (…, A) the last command, where chunks begin there.
+
+        Returns:
+            (…, D) the state; or (…, 3 D) the last command and, in two units, how far the state is from it,
+            which also tells what a gripper holds.
+
+        Raises:
+            UserError: another number of joints.
+        """
         if state.shape[-1] != len(self.state_mean):
             joints = f" ({', '.join(self.joints)})" if self.targets else ""
             raise UserError(
                 f"observation.state: {state.shape[-1]} values, expected {len(self.state_mean)}{joints}"
             )
         mean, std = self._state
-        return ((state - mean) / std).astype(np.float32)
+        if not self.targets or self.origin == "state":
+            return ((state - mean) / std).astype(np.float32)
+        assert origin is not None, "chunks begin at the last command"
+        behind = [np.clip((state - origin) / unit, -3.0, 3.0) for unit in FOLLOWING]
+        return np.concatenate([(origin - mean) / std, *behind], axis=-1).astype(np.float32)
 
-    def history(self, commands: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """(…, P, A) past commands, (…, D) state -> relative, normalised by the first tick's spread."""
-        return ((commands - self._origin(state)) / self._action[1][0]).astype(np.float32)
+    def history(self, commands: np.ndarray, origin: np.ndarray) -> np.ndarray:
+        """(…, P, A) past commands, (…, A) origin -> relative, normalised by the first tick's spread."""
+        return ((commands - self._from(origin)) / self._action[1][0]).astype(np.float32)
 
-    def relative(self, actions: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """(…, n, A) commands from the chunk's first tick on, (…, D) state -> normalised float32."""
+    def relative(self, actions: np.ndarray, origin: np.ndarray) -> np.ndarray:
+        """(…, n, A) commands from the chunk's first tick on, (…, A) origin -> normalised float32."""
         mean, std = (part[: actions.shape[-2]] for part in self._action)
-        return ((actions - self._origin(state) - mean) / std).astype(np.float32)
+        return ((actions - self._from(origin) - mean) / std).astype(np.float32)
 
-    def absolute(self, actions: np.ndarray, state: np.ndarray) -> np.ndarray:
+    def absolute(self, actions: np.ndarray, origin: np.ndarray) -> np.ndarray:
         """The inverse of `relative`, float64."""
         mean, std = (part[: actions.shape[-2]] for part in self._action)
-        return actions.astype(float) * std + mean + self._origin(state)
+        return actions.astype(float) * std + mean + self._from(origin)
 
-    def _origin(self, state: np.ndarray) -> np.ndarray | float:
-        """What commands are relative to, (…, 1, A)."""
-        return state[..., None, :] if self.targets else 0.0
+    def _from(self, origin: np.ndarray) -> np.ndarray | float:
+        """What is taken off commands, (…, 1, A)."""
+        return origin[..., None, :] if self.targets else 0.0
 
     def save(self, path: Path) -> None:
         """Writes JSON."""
@@ -87,14 +122,21 @@ class Processor:
 
 
 def fit_processor(
-    embodiment: Embodiment, dataset: str, states: np.ndarray, actions: np.ndarray, counted: np.ndarray
+    embodiment: Embodiment,
+    dataset: str,
+    states: np.ndarray,
+    actions: np.ndarray,
+    counted: np.ndarray,
+    past_commands: np.ndarray | None = None,
 ) -> Processor:
     """Statistics of N windows.
 
     Args:
         states: (N, D); actions: (N, H, A) absolute; counted: (N, H) false where padded.
+        past_commands: (N, P, A) before them: chunks then begin at the last of them, else at the state.
     """
-    offsets = actions - states[:, None, :] if embodiment.targets else actions
+    begins = states if past_commands is None else past_commands[:, -1]
+    offsets = actions - begins[:, None, :] if embodiment.targets else actions
     weight = counted[..., None].astype(float)
     total = weight.sum(0).clip(1.0)
     mean = (offsets * weight).sum(0) / total
@@ -110,6 +152,7 @@ def fit_processor(
         action_mean=tuple(map(_floats, mean)),
         action_std=tuple(map(_floats, std)),
         targets=embodiment.targets,
+        origin="state" if past_commands is None else "command",
     )
 
 
@@ -132,6 +175,8 @@ def load_processor(path: Path) -> Processor:
                 for rows in (processor.action_mean, processor.action_std)
             )
         )
+        if processor.origin not in ORIGINS:
+            raise ValueError(f"origin {processor.origin!r}, expected one of {', '.join(ORIGINS)}")
         if not fits or not np.isfinite(spreads).all() or spreads.min() <= 0:
             raise ValueError("statistics of the wrong shape or not above zero")
     except (OSError, ValueError, TypeError, KeyError) as error:
