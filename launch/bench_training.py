@@ -31,12 +31,12 @@ from ideomotor.launch.console import Output
 from ideomotor.train.action_objective import ActionObjective
 from ideomotor.train.frame_plans import read_plans
 from ideomotor.train.interpreter import new_interpreter
-from ideomotor.train.policy import action_batch, displaceable, measure
-from ideomotor.train.recipe import Recipe, resolve
+from ideomotor.train.policy import action_batch, decoder_config, displaceable, measure
+from ideomotor.train.recipe import PolicyRecipe, Recipe, resolve
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scenes import PoolSettings, make_pool, scene_batch
 from ideomotor.train.trainer import Settings, fit
-from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.sampler import SamplingConfig
@@ -45,6 +45,7 @@ POOL: Final = PoolSettings(scenes=32, shard=16)
 EPISODES, FRAMES = 4, 60  # of the generated data
 ROUNDS: Final = 3
 PEER_STEPS: Final = 2  # a round
+GRID: Final = "decoder that sees a grid"
 Run = Callable[[int], list[float]]  # steps -> CPU s of each
 
 
@@ -86,10 +87,12 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
     output, recipe = Output(json_target), resolve(config)
     with tempfile.TemporaryDirectory(prefix="ideomotor-bench-") as folder:
         first, interpreter = _first_stage(recipe, Path(folder))
-        second, policy = _second_stage(recipe, interpreter, Path(folder))
+        second, policy = _second_stage(recipe, recipe.policy, interpreter, Path(folder))
+        grid, _ = _second_stage(recipe, _with_grid(recipe.policy), interpreter, Path(folder))
         stages = {
             "stage 1, interpreter": (first, recipe.scenes.pictures * recipe.scenes.group),
             "stage 2, policy": (second, recipe.policy.batch),
+            GRID: (grid, recipe.policy.batch),
         }
         spent: dict[str, list[float]] = {}
         with peers(policy, output) as (ask, facts):
@@ -104,9 +107,9 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
         name: (stages[name][1] if name in stages else PEER_BATCH) / statistics.median(each)
         for name, each in spent.items()
     }
-    rows = [row(name, rates[name], "samples/CPU s") for name in stages]
-    for name in PEERS if ask else ():
-        theirs = f"LeRobot {name}"
+    rows = [row(name, rates[name], "samples/CPU s") for name in stages if name != GRID]
+    for name in (GRID, *(PEERS if ask else ())):
+        theirs = name if name == GRID else f"LeRobot {name}"
         rows.append(
             row("stage 2, policy", rates["stage 2, policy"], "samples/CPU s", theirs, rates[name], False)
         )
@@ -139,31 +142,27 @@ def _first_stage(recipe: Recipe, folder: Path) -> tuple[Run, Interpreter]:
     return run, interpreter
 
 
-def _second_stage(recipe: Recipe, interpreter: Interpreter, folder: Path) -> tuple[Run, IdeomotorPolicy]:
+def _second_stage(
+    recipe: Recipe, stage: PolicyRecipe, interpreter: Interpreter, folder: Path
+) -> tuple[Run, IdeomotorPolicy]:
     """Training a decoder on generated episodes, whose frames the interpreter has read before."""
-    stage, body = recipe.policy, load_embodiment(recipe.robot)
-    with DatasetWriter(folder / "episodes", body, fps=FPS) as writer:
-        for index in range(EPISODES):
-            writer.add_episode(generated(body, index, FRAMES))
-    config = DecoderConfig(
-        embodiments=((body.name, len(body.joints)),),
-        cameras=tuple(camera.name for camera in body.cameras),
-        image_size=body.cameras[0].height,
-        plan_dim=interpreter.config.plan_dim,
-        width=stage.width,
-        heads=stage.heads,
-        blocks=stage.blocks,
-    )
+    body = load_embodiment(recipe.robot)
+    if not (folder / "episodes").is_dir():
+        with DatasetWriter(folder / "episodes", body, fps=FPS) as writer:
+            for index in range(EPISODES):
+                writer.add_episode(generated(body, index, FRAMES))
     loader = WindowLoader(
         [folder / "episodes"],
         body,
-        config.horizon,
+        stage.horizon,
         stage.batch,
         plan_images=False,
         cache_root=folder / "cache",
     )
     plans = read_plans(interpreter.eval(), loader, lambda line: None)
-    processor, decoder, moving = measure(loader), Decoder(config), displaceable(loader)
+    processor, moving = measure(loader, stage.origin), displaceable(loader)
+    config = decoder_config(stage, loader, interpreter, processor)
+    decoder = Decoder(config)
 
     def batch_at(step: int) -> Any:
         rng = np.random.default_rng([1, step])
@@ -177,6 +176,13 @@ def _second_stage(recipe: Recipe, interpreter: Interpreter, folder: Path) -> tup
         return _steps("policy", objective, batch_at, steps, stage.train, folder)
 
     return run, IdeomotorPolicy(interpreter, decoder, processor, SamplingConfig())
+
+
+def _with_grid(stage: PolicyRecipe) -> PolicyRecipe:
+    """The decoder before this one: vision as a grid of tokens, most operations in the layers behind it."""
+    objective = dataclasses.replace(stage.objective, draws=2, pure_noise=0.0)
+    shape = dict(vision="grid", commands_per_token=8, blocks=6, state_octaves=0, origin="state")
+    return dataclasses.replace(stage, objective=objective, **shape)
 
 
 def _steps(

@@ -47,7 +47,8 @@ class ActionSettings:
     """Choices of the objective and of the drop-outs. A drop-out of 1 trains a policy without that sense."""
 
     predict: str = "flow"  # what the decoder predicts, a key of `vla.sampler.SAMPLERS`
-    draws: int = 2  # noisy versions of each window, whose context is encoded once
+    draws: int = 1  # noisy versions of each window, whose context is encoded once
+    pure_noise: float = 0.5  # share of them at the flow's very beginning, where one step is taken from
     noise_knots: int = 12  # of the source noise's spline: as smooth as motions are; 0 for white noise
     drop_plan: float = 0.05
     # Shapes of hidden states vary with the phrasing; what points and words say as well shall be taken
@@ -94,7 +95,7 @@ class ActionObjective(nn.Module):
         counted = batch.counted.repeat_interleave(knobs.draws, 0)
         delay = batch.delay.repeat_interleave(knobs.draws, 0)
         if knobs.predict == "flow":
-            noisy, committed, time = flow_sample(actions, delay, knobs.noise_knots)
+            noisy, committed, time = flow_sample(actions, delay, knobs.noise_knots, knobs.pure_noise)
             end = self.decoder(self.embodiment, noisy, committed, time, context)
             error = (end.float() - actions).square().mean(-1) / (1.1 - time[:, None])
         else:
@@ -111,7 +112,7 @@ class ActionObjective(nn.Module):
 
 
 def flow_sample(
-    actions: torch.Tensor, delay: torch.Tensor, noise_knots: int
+    actions: torch.Tensor, delay: torch.Tensor, noise_knots: int, pure_noise: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A random point of each sample's flow: (noisy actions, committed (B, H), time (B,)).
 
@@ -120,6 +121,8 @@ def flow_sample(
     """
     noise = drawn(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
     time = 1 - drawn(torch.distributions.Beta(1.5, 1.0).sample, (len(actions),)).to(actions)
+    if pure_noise:
+        time = time * _kept(actions, (len(actions),), pure_noise)
     committed = _committed(actions, delay)
     blend = time[:, None, None]
     noisy = blend * actions + (1 - blend) * noise

@@ -61,20 +61,10 @@ def train_policy(
     """
     body, moving = loader.embodiment, displaceable(loader)
     torch.manual_seed(recipe.train.seed)
-    config = DecoderConfig(
-        embodiments=((body.name, len(body.joints)),),
-        states=() if body.targets else (len(body.state_names),),
-        cameras=tuple(camera.name for camera in body.cameras),
-        image_size=body.cameras[0].height,
-        horizon=loader.horizon,
-        plan_dim=interpreter.config.plan_dim,
-        width=recipe.width,
-        heads=recipe.heads,
-        blocks=recipe.blocks,
-    )
+    processor = measure(loader, recipe.origin)
+    config = decoder_config(recipe, loader, interpreter, processor)
     decoder = Decoder(config)
     plans = read_plans(interpreter, loader, told, recipe.unknown_words, recipe.drop_instruction)
-    processor = measure(loader)
     if before is not None:
         before.processor.check(body)
         if before.sampling.objective != recipe.objective.predict:
@@ -130,6 +120,27 @@ def train_policy(
     return policy, metrics, selection.outcome()
 
 
+def decoder_config(
+    recipe: PolicyRecipe, loader: WindowLoader, interpreter: Interpreter, processor: Processor
+) -> DecoderConfig:
+    """The recipe's decoder for this data, behind this interpreter."""
+    body = loader.embodiment
+    return DecoderConfig(
+        embodiments=((body.name, len(body.joints)),),
+        states=(processor.state_numbers,),
+        cameras=tuple(camera.name for camera in body.cameras),
+        image_size=body.cameras[0].height,
+        horizon=loader.horizon,
+        plan_dim=interpreter.config.plan_dim,
+        width=recipe.width,
+        heads=recipe.heads,
+        blocks=recipe.blocks,
+        commands_per_token=recipe.commands_per_token,
+        vision=recipe.vision,
+        state_octaves=recipe.state_octaves,
+    )
+
+
 def action_batch(
     batch: dict,
     read: ReadPlan | None,
@@ -163,6 +174,8 @@ def action_batch(
     whole = len(state) * processes()[1]
     delay = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
     horizon, joints = actions.shape[1:]
+    noise = recipe.state_noise * rng.random((whole, 1))[own_rows(whole)] ** 2
+    noise = noise * rng.standard_normal((whole, state.shape[1]))[own_rows(whole)]
     if processor.targets:
         offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
         state = state + offset[:, now]
@@ -171,12 +184,13 @@ def action_batch(
         counted = torch.ones(actions.shape[:2])
     else:  # beside its demonstration a robot would have to be moved otherwise, and nobody knows how
         counted = torch.from_numpy(batch["action_mask"].astype(np.float32))
+    origin = processor.origin_of(state, past)
     return ActionBatch(
         read=read,
         pixels=torch.stack(pixels, dim=1),
-        state=torch.from_numpy(processor.state(state)),
-        history=torch.from_numpy(processor.history(past, state)),
-        actions=torch.from_numpy(processor.relative(actions, state)),
+        state=torch.from_numpy(processor.state(state + noise, origin)),
+        history=torch.from_numpy(processor.history(past, origin)),
+        actions=torch.from_numpy(processor.relative(actions, origin)),
         counted=counted,
         delay=torch.from_numpy(delay),
         progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
@@ -217,15 +231,25 @@ def astray(
     return away * (start + drift * np.minimum(ticks, committed + 12) / 24) * faded
 
 
-def measure(loader: WindowLoader, windows: int = 8192) -> Processor:
-    """Normalisation from random windows of the data, the same in every process."""
+def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) -> Processor:
+    """Normalisation from random windows of the data, the same in every process.
+
+    Args:
+        origin: what joint targets are relative to, see `vla.processor.ORIGINS`.
+    """
     whole = [loader.windows(rows, 0 * rows, 0 * rows) for rows in _random_rows(loader.rows, windows)]
     joined = {
-        key: np.concatenate([part[key] for part in whole]) for key in ("state", "actions", "action_mask")
+        key: np.concatenate([part[key] for part in whole])
+        for key in ("state", "actions", "action_mask", "previous")
     }
     dataset = hashlib.sha256(joined["actions"].tobytes()).hexdigest()[:16]
     return fit_processor(
-        loader.embodiment, dataset, joined["state"].astype(float), joined["actions"], joined["action_mask"]
+        loader.embodiment,
+        dataset,
+        joined["state"].astype(float),
+        joined["actions"],
+        joined["action_mask"],
+        joined["previous"].astype(float) if origin == "command" else None,
     )
 
 

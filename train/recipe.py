@@ -63,7 +63,12 @@ class PolicyRecipe:
     train: Settings = field(default_factory=lambda: Settings(steps=15000, learning_rate=1e-3, average=0.999))
     width: int = 192
     heads: int = 4
-    blocks: int = 6
+    blocks: int = 4
+    commands_per_token: int = 16
+    vision: str = "keypoints"  # of the decoder, one of `vla.decoder.VISIONS`
+    state_octaves: int = 4  # sines and cosines of each number of the state
+    origin: str = "command"  # what joint targets are relative to, one of `vla.processor.ORIGINS`
+    state_noise: float = 0.035  # white, at most so large in a window, mostly far smaller [rad or m]
     horizon: int = 96  # commands of a chunk, at the control rate
     batch: int = 128  # windows, of all processes together
     delayed: float = 0.3  # share of windows whose first commands are given as committed
@@ -140,7 +145,13 @@ RECIPES: dict[str, Recipe] = {
             train=Settings(steps=1500, learning_rate=1.2e-3),
             write_share=0.1,  # there is little to say about a frame
         ),
-        policy=PolicyRecipe(objective=ActionSettings(drop_history=1.0, noise_knots=6), horizon=32, batch=64),
+        policy=PolicyRecipe(
+            objective=ActionSettings(drop_history=1.0, noise_knots=6),
+            horizon=32,
+            commands_per_token=8,
+            state_noise=0.0,
+            batch=64,
+        ),
     ),
     "smoke": Recipe(  # seconds: to see that everything fits together
         workers=1,

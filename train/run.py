@@ -29,7 +29,6 @@ from ideomotor.train.policy import train_policy
 from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.train.selection import Drive
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
-from ideomotor.vla.decoder import DecoderConfig
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.pretrained import Pretrained
@@ -151,7 +150,7 @@ def _first_stage(
 
 def _check(recipe: Recipe, data: Sequence[Path], control_hz: int) -> None:
     """Raises UserError for stages that lack what they need, and for chunks of an impossible length."""
-    horizon, per = recipe.policy.horizon, DecoderConfig().commands_per_token
+    horizon, per = recipe.policy.horizon, recipe.policy.commands_per_token
     if horizon % per or horizon <= control_hz // LONGEST_DELAY:
         raise UserError(
             f"set: policy.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "

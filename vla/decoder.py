@@ -20,7 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ideomotor.control.errors import unknown_name
 from ideomotor.vla.eyes import Eye
+from ideomotor.vla.visual_encoder import KeypointEncoder
+
+VISIONS = ("grid", "keypoints")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,13 @@ class DecoderConfig:
     heads: int = 4
     blocks: int = 6
     mlp_ratio: int = 3
+    vision: str = "grid"  # a cell each 16 pixels as a token, or "keypoints": what `visual_encoder` finds
+    queries: int = 8  # places that the plan asks for in each picture, of "keypoints"
+    state_octaves: int = 0  # sines and cosines of each number of the state
+
+    def __post_init__(self) -> None:
+        if self.vision not in VISIONS:
+            raise unknown_name("decoder.vision", self.vision, VISIONS)
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class Decoder(nn.Module):
         self.config = config
         width, per = config.width, config.commands_per_token
         self.tokens = config.horizon // per
-        self.eyes: Any = nn.ModuleDict({camera: Eye(config.image_size, width) for camera in config.cameras})
+        self.eyes: Any = nn.ModuleDict({camera: _encoder(config) for camera in config.cameras})
         self.plan_in = nn.Linear(config.plan_dim, width)
         self.plan_at = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
         self.no_plan = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
@@ -91,7 +102,7 @@ class Decoder(nn.Module):
         states = config.states or tuple(joints for _, joints in config.embodiments)
         self.bodies: Any = nn.ModuleDict(
             {
-                name: Body(joints, state, width, per, config.history)
+                name: Body(joints, state, width, per, config.history, config.state_octaves)
                 for (name, joints), state in zip(config.embodiments, states, strict=True)
             }
         )
@@ -116,16 +127,28 @@ class Decoder(nn.Module):
         """What cross-attentions read and what every token is told, computed once for a chunk."""
         body = self.bodies[embodiment]
         plan = _or_missing(self.plan_in(inputs.plan) + self.plan_at, self.no_plan, inputs.has_plan)
-        seen = [
-            self.eyes[camera](inputs.pixels[:, index], inputs.has_camera[:, index])
-            for index, camera in enumerate(self.config.cameras)
-        ]
-        state = _or_missing(body.state(inputs.state).unsqueeze(1), self.no_state, inputs.has_state)
+        state = body.state(_octaves(inputs.state, self.config.state_octaves)).unsqueeze(1)
+        state = _or_missing(state, self.no_state, inputs.has_state)
+        summary = self.glance(torch.cat([plan, state], dim=1).flatten(1))
+        seen, summary = self._seen(inputs, summary)
         history = body.history(inputs.history.flatten(1)).unsqueeze(1)
         history = _or_missing(history, self.no_history, inputs.has_history)
         context = self.context_norm(torch.cat([plan, *seen, state, history], dim=1))
         pairs = [block.attend.keys_values(context) for block in self.blocks if block.cross]
-        return Context(pairs, self.glance(torch.cat([plan, state], dim=1).flatten(1)))
+        return Context(pairs, summary)
+
+    def _seen(self, inputs: DecoderInputs, summary: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Each camera's tokens, and the summary with what is seen at a glance where there is such a thing."""
+        tokens, glances = [], []
+        for index, camera in enumerate(self.config.cameras):
+            pixels, there = inputs.pixels[:, index], inputs.has_camera[:, index]
+            if self.config.vision == "grid":
+                tokens.append(self.eyes[camera](pixels, there))
+            else:
+                seen, glance = self.eyes[camera](pixels, there, summary)
+                tokens.append(seen)
+                glances.append(glance)
+        return tokens, sum(glances, summary)
 
     def forward(
         self,
@@ -169,8 +192,9 @@ class Decoder(nn.Module):
 class Body(nn.Module):
     """What is particular to one embodiment: its state in and its commands out."""
 
-    def __init__(self, joints: int, state: int, width: int, per_token: int, history: int):
+    def __init__(self, joints: int, state: int, width: int, per_token: int, history: int, octaves: int = 0):
         super().__init__()
+        state *= 1 + 2 * octaves
         self.state = nn.Sequential(nn.Linear(state, width), nn.GELU(), nn.Linear(width, width))
         self.history = nn.Sequential(nn.Linear(history * joints, width), nn.GELU(), nn.Linear(width, width))
         self.commands_in = nn.Linear(per_token * (joints + 1), width)
@@ -233,6 +257,19 @@ class Attention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _encoder(config: DecoderConfig) -> nn.Module:
+    """The vision of one camera."""
+    if config.vision == "grid":
+        return Eye(config.image_size, config.width)
+    return KeypointEncoder(config.image_size, config.width, config.queries)
+
+
+def _octaves(values: torch.Tensor, octaves: int) -> torch.Tensor:
+    """(B, D) -> (B, (1 + 2 octaves) D): the values and their sines and cosines at 1, 2, 4 … radians each."""
+    angles = [values * 2.0**octave for octave in range(octaves)]
+    return torch.cat([values, *(angle.sin() for angle in angles), *(angle.cos() for angle in angles)], dim=-1)
 
 
 def _or_missing(tokens: torch.Tensor, missing: torch.Tensor, there: torch.Tensor) -> torch.Tensor:

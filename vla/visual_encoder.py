@@ -1,0 +1,114 @@
+"""The decoder's vision where most of its parameters and operations are: what is where, asked for by the plan.
+
+Three scales of plain 3x3 convolutions with few channels, conditioned on plan and state (FiLM, Perez et al.,
+AAAI 2018). What it gives the decoder is small, so that the layers behind it are cheap: where features are
+strongest (spatial softmax, Levine et al., JMLR 2016, section 5.1), the coarsest map as it is, and what is at
+the places that the plan asks for.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+STEM, MIDDLE, COARSE = 48, 96, 128  # channels at a quarter, an eighth and a sixteenth of the picture's size
+FLAT = 32  # channels of the coarsest map that are given as they are
+KEY = 32  # width of the keys that the plan's queries are compared with
+
+
+class KeypointEncoder(nn.Module):
+    """One camera's picture as `queries` + 2 tokens, and their sum in one vector.
+
+    Args:
+        size: height and width of the picture, a multiple of 16 [pixels].
+        width: of tokens and of the condition.
+        queries: places that the condition asks for.
+    """
+
+    fine_steps: torch.Tensor
+    coarse_steps: torch.Tensor
+
+    def __init__(self, size: int, width: int, queries: int):
+        super().__init__()
+        self.queries = queries
+        self.stem = nn.Conv2d(3, STEM, 8, stride=4, padding=2)  # one step to a quarter: large maps cost most
+        self.middle = nn.Conv2d(STEM, MIDDLE, 3, stride=2, padding=1)
+        self.middle_residual = _Residual(MIDDLE)
+        self.coarse = nn.Conv2d(MIDDLE, COARSE, 3, stride=2, padding=1)
+        self.coarse_residual = _Residual(COARSE)
+        self.film = nn.Linear(width, 2 * (MIDDLE + COARSE))
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        fine, cells = size // 8, size // 16
+        self.flat = nn.Conv2d(COARSE, FLAT, 1)
+        self.flat_out = nn.Linear(FLAT * cells * cells, width)
+        self.strongest_out = nn.Linear(2 * (MIDDLE + COARSE), width)
+        self.ask = nn.Linear(width, queries * KEY)
+        self.key = nn.Conv2d(MIDDLE, KEY, 1)
+        self.key_at = nn.Parameter(0.02 * torch.randn(fine * fine, KEY))
+        self.found_out = nn.Linear(MIDDLE + 2, width)
+        self.found_at = nn.Parameter(0.02 * torch.randn(queries, width))
+        self.missing = nn.Parameter(0.02 * torch.randn(queries + 2, width))
+        self.register_buffer("fine_steps", torch.linspace(-1, 1, fine), persistent=False)
+        self.register_buffer("coarse_steps", torch.linspace(-1, 1, cells), persistent=False)
+
+    def forward(
+        self, pixels: torch.Tensor, there: torch.Tensor, condition: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encodes one camera.
+
+        Args:
+            pixels: (B, 3, H, W) in [-1, 1].
+            there: (B,) 1 where there is a picture.
+            condition: (B, width) plan and state in one vector.
+
+        Returns:
+            tokens (B, queries + 2, width) and a summary (B, width).
+        """
+        film = self.film(condition)[:, :, None, None]
+        scale1, shift1, scale2, shift2 = film.split([MIDDLE, MIDDLE, COARSE, COARSE], dim=1)
+        quarter = F.relu(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
+        eighth = self.middle_residual(torch.addcmul(shift1, self.middle(quarter), 1 + scale1))
+        sixteenth = self.coarse_residual(torch.addcmul(shift2, self.coarse(F.relu(eighth)), 1 + scale2))
+        strongest = torch.cat(
+            [_strongest(eighth, self.fine_steps), _strongest(sixteenth, self.coarse_steps)], dim=1
+        )
+        strongest = self.strongest_out(strongest)
+        flat = self.flat_out(F.relu(self.flat(F.relu(sixteenth))).flatten(1))
+        tokens = torch.stack([strongest, flat.to(strongest.dtype)], dim=1)
+        found = self._found(F.relu(eighth), condition).to(tokens.dtype)
+        tokens = torch.cat([found, tokens], dim=1)
+        tokens = torch.where(there.view(-1, 1, 1) > 0, tokens, self.missing.to(tokens.dtype))
+        return tokens, tokens.sum(1)
+
+    def _found(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        """(B, queries, width): where each query is answered, and what is there."""
+        query = self.ask(condition).unflatten(1, (self.queries, KEY))
+        key = self.key(features).flatten(2).transpose(1, 2) + self.key_at
+        share = (query @ key.transpose(1, 2).to(query.dtype)).float().mul(1 / math.sqrt(KEY)).softmax(-1)
+        what = share.to(features.dtype) @ features.flatten(2).transpose(1, 2)
+        grid = share.unflatten(2, features.shape[2:])
+        where = torch.stack([grid.sum(2) @ self.fine_steps, grid.sum(3) @ self.fine_steps], dim=-1)
+        return self.found_out(torch.cat([what.float(), where], dim=-1)) + self.found_at
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside what goes in."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, channels, H, W) -> the same."""
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+def _strongest(features: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) -> (B, 2 C): the mean place of each channel's softmax, across and down, in [-1, 1]."""
+    share = features.float().flatten(2).softmax(-1).view(features.shape)
+    return torch.cat([share.sum(2) @ steps, share.sum(3) @ steps], dim=-1)
