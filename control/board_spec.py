@@ -9,6 +9,7 @@ import numpy as np
 BEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")  # body: simulated
 ORDERS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
 MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
+PAST_TICKS = 8  # commands before that it may be given
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536
 MAX_SCENE_FLOATS = 256
@@ -46,6 +47,7 @@ class BoardSpec:
                     ("command", real, (joints,)),  # what was sent at this tick
                     ("sent", real, (3, joints)),  # the last three commands, oldest first
                     ("committed", real, (MAX_PREFIX, joints)),  # targets from this policy_tick on
+                    ("past_commands", real, (PAST_TICKS, joints)),  # sent in the policy_ticks before it
                     ("stage", name),  # of the stop ladder
                     ("reason", text),  # why it is there
                 ]

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ideomotor.control.board_spec import PAST_TICKS
 from ideomotor.control.chunks import ChunkBuffer
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.ranges import command_filter
 from ideomotor.control.start import check_start
 from ideomotor.control.types import ActionChunk, Command, RobotState
-
-PAST_TICKS = 8  # sent commands that are remembered
 
 
 class Controller:

@@ -33,6 +33,7 @@ class Playback:
         self.at, self.epoch = 0.0, 1
         self._mailbox, self._record, self._number = board.chunk, board.chunk.new(), 0
         self._controller, self._speed = controller, speed
+        self._past = controller.past_commands.copy()  # sent in the ticks of this time before `tick`
 
     @property
     def tick(self) -> int:
@@ -78,8 +79,15 @@ class Playback:
         """
         state["epoch"], state["policy_tick"], state["playing"] = self.epoch, self.tick, executed
         state["committed"] = self._controller.committed(self.tick, MAX_PREFIX)
+        if not executed:  # the next chunk begins after whatever was sent last
+            self._past[:] = self._controller.past_commands
+        state["past_commands"] = self._past
         if executed:
+            begun = self.tick
             self.at += self._speed
             whole = round(self.at)
             if abs(self.at - whole) < 1e-6:  # 0.1 is no binary number
                 self.at = float(whole)
+            if self.tick > begun:
+                self._past[:-1] = self._past[1:]
+                self._past[-1] = self._controller.past_commands[-1]

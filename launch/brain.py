@@ -157,4 +157,5 @@ class _Eyes:
             images=unpack_frames(self._frames, self._board.spec),
             state=self._state["position"].astype(np.float32),
             instruction=self._config.instruction,
+            past_commands=self._state["past_commands"].copy(),
         )
