@@ -3,8 +3,8 @@
 All tolerances come from 25 published LeRobot calibrations of SO-101 followers
 (`tests/control/so101_calibrations.json`, with their sources). Of their joints with two stops
 
-- 83 of 100 were swept to both: each within the `span` of `so101.yaml`. Their zero is the middle of both, wrong
-  by half of what the span leaves open at most (110 counts, 9.6°, for the elbow);
+- 83 of 100 were swept to both: each within the `span` of `so101.yaml`. Their zero is the middle of both,
+  wrong by half of what the span leaves open at most (110 counts, 9.6°, for the elbow);
 - nearly all others, the shoulder pan of eleven arms first, ended short of a stop, down to 57 % of the span: a
   table or a cable was in the way. There the middle of the sweep counts only if it agrees with the pose that
   the arm was held in at first. How well? For nine in ten of the 83 that pose was within 154 counts of the
