@@ -16,6 +16,7 @@ import numpy as np
 
 from ideomotor.control.errors import UserError
 from ideomotor.eval.measures import paired
+from ideomotor.eval.phrasings import PLAIN
 from ideomotor.eval.suites import EpisodeSpec, spec_of
 
 ALPHA = 0.05  # share of comparisons of equals that may be called different
@@ -158,7 +159,7 @@ def _compared(
 
 
 def _episodes(results: Mapping[str, Any], name: str) -> dict[EpisodeSpec, Mapping[str, Any]]:
-    """The episodes with all senses and along no axis, by what they are keyed by."""
+    """The episodes that a suite's rates are of, by what they are keyed by."""
     if "stopping" in results:
         raise UserError(
             f"compare: {name} was stopped early (--stop-at), expected all episodes of a list: which of them "
@@ -169,7 +170,7 @@ def _episodes(results: Mapping[str, Any], name: str) -> dict[EpisodeSpec, Mappin
         spec = spec_of(episode)
         if spec in found:
             raise UserError(f"compare: {name} holds {_in_words(spec)} twice, expected each episode once")
-        if not spec.without and not spec.axis:
+        if not spec.without and not spec.axis and spec.phrasing != PLAIN:
             found[spec] = episode
     if not found:
         raise UserError(f"compare: {name} holds no episodes with all senses")

@@ -15,11 +15,12 @@ import numpy as np
 
 from ideomotor.control.types import Observation
 from ideomotor.datasets.files import replace_files
+from ideomotor.eval.phrasings import PLAIN
 from ideomotor.eval.rollout import Talk
 from ideomotor.eval.suites import EpisodeSpec
 
 if TYPE_CHECKING:
-    from ideomotor.eval.run import EpisodeRow
+    from ideomotor.eval.rows import EpisodeRow
 
 FOLDER = "failures"  # of an evaluation's folder
 PICTURES = 6  # of a strip, spread over the episode
@@ -78,7 +79,8 @@ class Strips:
 
     def keep(self, row: EpisodeRow) -> None:
         """Takes a finished episode, in the list's order; writes its strip if it is one to be shown."""
-        if row.success or row.spec.without or row.spec.axis or len(self._kept) == IN_ALL:
+        spec = row.spec
+        if row.success or spec.without or spec.axis or spec.phrasing == PLAIN or len(self._kept) == IN_ALL:
             return
         group = row.spec.task, subtask_kind(row.failed_at, row.progress)
         self._counts[group] = self._counts.get(group, 0) + 1

@@ -14,7 +14,7 @@ from ideomotor.eval.measures import aggregate, paired
 from ideomotor.sim.axes import AXES
 
 if TYPE_CHECKING:
-    from ideomotor.eval.run import EpisodeRow
+    from ideomotor.eval.rows import EpisodeRow
 
 HEADINGS = (
     *("axis", "strength", "solved", "rate", "95 % interval"),

@@ -9,7 +9,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from ideomotor.eval import confidence, generalization, plans, sequential
+from ideomotor.eval import confidence, generalization, phrasings, plans, sequential
 from ideomotor.eval.report_failures import failures_section
 from ideomotor.eval.report_parts import Bar, page, paragraph, table
 from ideomotor.eval.suites import EpisodeSpec
@@ -48,6 +48,7 @@ def rates_section(results: dict[str, Any]) -> str:
             paragraph(f"Share of episodes solved, with 95 % {kind}. {_conditions(results)}"),
             paragraph(sequential.sentence(results) if stopping else ""),
             paragraph(plans.sentence(plan) if (plan := results.get("plan")) else ""),
+            paragraph(phrasings.sentence(found) if (found := results.get("phrasings")) else ""),
             paragraph(confidence.sentence(told) if (told := results.get("confidence")) else ""),
             table(
                 "rates",

@@ -49,7 +49,7 @@ class Frame:
 class EpisodeResult:
     """What happened in one episode."""
 
-    success: bool  # the task's predicate was satisfied and held
+    success: bool | None  # the task's predicate was satisfied and held; None: what was asked is not judged
     seconds: float  # [s] simulated time until success, or until time ran out
     progress: float  # share of the subtasks done, in [0, 1]
     commands: np.ndarray  # (T, A) executed commands, one row a tick
@@ -200,7 +200,7 @@ def episode(
         if frame and on_frame and tick % frame_ticks == frame_ticks - 1:
             on_frame(dataclasses.replace(frame, commands=np.stack(commands[-frame_ticks:])))
     return EpisodeResult(
-        success=bool(world.success),
+        success=None if world.success is None else bool(world.success),
         seconds=len(commands) / hz,
         progress=float(world.progress()),
         commands=np.array(commands),

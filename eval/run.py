@@ -11,19 +11,19 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 import os
 import platform
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
-from ideomotor.eval.measures import Smoothness, smoothness
+from ideomotor.eval.phrasings import told_in
 from ideomotor.eval.rollout import Ask, answered, episode
+from ideomotor.eval.rows import EpisodeRow, append_row, open_rows, row_of
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.sequential import Stopping
 from ideomotor.eval.stored import LIST_FILE, ROWS_FILE
@@ -33,8 +33,6 @@ from ideomotor.eval.workers import in_order, in_order_grouped
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
-
-UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -53,39 +51,6 @@ class Pilot:
         if self.policy is None:
             return None
         return load_policy(self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence)
-
-
-@dataclass(frozen=True)
-class EpisodeRow:
-    """One finished episode of a suite."""
-
-    spec: EpisodeSpec
-    instruction: str  # what success was judged by
-    told: str  # what the policy was told; differs from `instruction` in a swapped episode
-    success: bool
-    seconds: float
-    progress: float
-    failed_at: str  # subtask in which time ran out, empty after a success
-    interventions: int  # ticks with a command changed by the safety filter, for each of its reasons
-    holds: int  # how many times chunks ran out
-    jerk_ratio: float | None  # this and the next three: see `measures.Smoothness`
-    boundary_jerk: float | None
-    interior_jerk: float | None
-    largest_step: float | None
-    plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
-    confidences: list[tuple[float, float]] = field(default_factory=list)  # (time [s], confidence) of chunks
-    film: bytes = field(default=b"", repr=False, compare=False)  # JPEG of a failure, see `film.Filmed`
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
-        fields = dataclasses.asdict(self)
-        del fields["film"]
-        if not self.confidences:
-            del fields["confidences"]
-        spec = fields.pop("spec")
-        if not spec["axis"]:
-            del spec["axis"], spec["strength"]
-        return {**spec, **fields}
 
 
 def evaluate(
@@ -135,7 +100,7 @@ def evaluate(
         if out:
             out.mkdir(parents=True, exist_ok=True)
             cleanup.callback(os.close, lock_folder(out))
-            done = _open_rows(out / ROWS_FILE, fingerprint, resume)
+            done = open_rows(out / ROWS_FILE, fingerprint, resume)
             listed = json.dumps([dataclasses.asdict(spec) for spec in specs])
             replace_files({out / LIST_FILE: f"{listed}\n".encode()})
         # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
@@ -154,7 +119,7 @@ def evaluate(
             if row is None:
                 row = next(found for found in new if found.spec == spec)
                 if out:
-                    _append_row(out / ROWS_FILE, row)
+                    append_row(out / ROWS_FILE, row)
             stopping.count(spec, row.success)
             if on_row:
                 on_row(row)
@@ -221,7 +186,8 @@ def _play(
         axis=spec.axis,
         strength=spec.strength,
     )
-    world = make_world()
+    said = told_in(spec)
+    world = make_world(instruction=said)
     try:
         told = world.instruction
         if spec.phrasing in ("swapped", "named"):
@@ -231,6 +197,7 @@ def _play(
         if spec.phrasing == "named":
             world.close()
             world = make_world(instruction=told)
+        assert world.judging.judged, f"{told!r} is {world.judging.sentence()}"
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
         talk = episode(
             world,
@@ -241,33 +208,14 @@ def _play(
             sensors=sensors_for(spec),
         )
         result = yield from filmed.watch(talk) if filmed else talk
-        smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
-        if not embodiment.targets:
-            smooth = UNKNOWN  # differences of deltas are not a motion
-        return EpisodeRow(
-            spec=spec,
-            instruction=world.instruction,
-            told=told,
-            success=result.success,
-            seconds=result.seconds,
-            progress=result.progress,
-            failed_at="" if result.success else world.subtask(),
-            interventions=sum(result.interventions.values()),
-            holds=result.holds,
-            jerk_ratio=_finite(smooth.jerk_ratio),
-            boundary_jerk=_finite(smooth.boundary_jerk),
-            interior_jerk=_finite(smooth.interior_jerk),
-            largest_step=_finite(smooth.largest_step),
+        row = row_of(spec, result, embodiment, world.instruction, told, world.subtask())
+        return dataclasses.replace(
+            row,
             plan=result.plan_score.counts() if policy and told == world.instruction else {},
-            confidences=result.confidences,
             film=filmed.strip() if filmed and not result.success else b"",
         )
     finally:
         world.close()
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 @functools.lru_cache(maxsize=1)
@@ -326,40 +274,3 @@ def _fingerprint(pilot: Pilot) -> str:
     if pilot.steps or pilot.sampler or pilot.noise is not None or pilot.confidence:
         digest.update(repr((pilot.steps, pilot.sampler, pilot.noise, pilot.confidence)).encode())
     return digest.hexdigest()
-
-
-def _open_rows(path: Path, fingerprint: str, resume: bool) -> dict[EpisodeSpec, EpisodeRow]:
-    """Rows already in the file, which afterwards ends in a whole line, ready to be appended to."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    rows: dict[EpisodeSpec, EpisodeRow] = {}
-    if lines and not resume:
-        raise UserError(f"out: {path} holds the results of an earlier run; --resume continues it")
-    if lines:
-        if json.loads(lines[0]).get("fingerprint") != fingerprint:
-            raise UserError(
-                f"out: {path} holds the results of another policy or robot; choose another folder"
-            )
-        for number, line in enumerate(lines[1:], start=2):
-            try:
-                row = _row_from_json(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
-                    break  # the line being written when the earlier run died
-                raise UserError(f"out: {path}, line {number} is not a result: {error}") from error
-            rows[row.spec] = row
-    kept = [json.dumps({"fingerprint": fingerprint}), *(json.dumps(row.to_json()) for row in rows.values())]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(line + "\n" for line in kept))
-    os.replace(temporary, path)
-    return rows
-
-
-def _append_row(path: Path, row: EpisodeRow) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(row.to_json()) + "\n")
-
-
-def _row_from_json(fields: dict[str, Any]) -> EpisodeRow:
-    names = [field.name for field in dataclasses.fields(EpisodeSpec) if field.name in fields]
-    spec = EpisodeSpec(**{name: fields.pop(name) for name in names})
-    return EpisodeRow(spec=spec, **fields)

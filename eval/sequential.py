@@ -23,7 +23,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.eval.suites import EpisodeSpec
 
 if TYPE_CHECKING:
-    from ideomotor.eval.run import EpisodeRow
+    from ideomotor.eval.rows import EpisodeRow
 
 ALPHA = 0.05
 

@@ -13,7 +13,7 @@ from ideomotor.control.handover import DEFAULT, HANDOVERS
 HELD_OUT_SEEDS = 1_000_000  # first seed of every suite; demonstrations count up from 0
 MAX_SKIPPED = 1000  # scenes in a row in which nothing else can be named
 
-Phrasing = Literal["train", "heldout", "swapped", "named"]
+Phrasing = Literal["train", "heldout", "swapped", "named", "free", "plain"]
 
 SUITES: dict[str, Phrasing] = {
     "builtin": "heldout",  # scenes and phrasings of the instruction that no demonstration had
@@ -23,6 +23,8 @@ SUITES: dict[str, Phrasing] = {
     "swap": "swapped",
     # The same instructions in the same scenes, and success is judged by what the policy is told.
     "named": "named",
+    # In words that nobody wrote as a template, then the same goals in those of builtin (`phrasings.py`).
+    "phrasings": "free",
     # As builtin, then the same episodes again with one thing that is not as in training (`sim/axes.py`).
     "generalization": "heldout",
     "mt50": "train",  # Meta-World's tasks from starts that no demonstration had; each has one phrasing
@@ -54,7 +56,7 @@ def spec_of(episode: Mapping[str, Any]) -> EpisodeSpec:
 def suite(
     name: str,
     tasks: Sequence[str],
-    episodes: int,
+    episodes: int | None,
     seed_start: int,
     delay_ms: int = 0,
     handover: str = DEFAULT,
@@ -68,7 +70,7 @@ def suite(
     Args:
         name: a key of `SUITES`.
         tasks: task names, in the order of the list.
-        episodes: how many of each task.
+        episodes: how many of each task; None, in suite phrasings only: all there are.
         seed_start: the first seed of each task.
         delay_ms: simulated inference time [ms].
         handover: how a chunk takes over from the one before.
@@ -84,19 +86,29 @@ def suite(
         raise unknown_name("suite", name, SUITES)
     if handover not in HANDOVERS:
         raise unknown_name("handover", handover, HANDOVERS)
+    like = EpisodeSpec("", seed_start, SUITES[name], level, delay_ms, handover)
+    plain: list[EpisodeSpec] = []
+    if like.phrasing == "free":
+        from ideomotor.eval.phrasings import specs_of
+
+        specs = specs_of(tasks, episodes, like)
+        plain = [replace(spec, phrasing="plain") for spec in specs]
+    else:
+        specs = _drawn(name, tasks, episodes or 0, like)
+    lacking = [replace(spec, without=lack) for lack in dict.fromkeys(("", *without)) for spec in specs]
+    return lacking + plain + [harder for axis in dict.fromkeys(axes) for harder in _along(axis, specs)]
+
+
+def _drawn(name: str, tasks: Sequence[str], episodes: int, like: EpisodeSpec) -> list[EpisodeSpec]:
+    """Episodes from the seed of `like` on, as many of each task."""
     if episodes < 1:
         raise UserError(f"episodes: got {episodes}, expected at least 1")
-    phrasing = SUITES[name]
     specs = []
     for task in tasks:
-        other = phrasing in ("swapped", "named")
-        seeds = _swappable(task, name, level, seed_start) if other else itertools.count(seed_start)
-        specs += [
-            EpisodeSpec(task, seed, phrasing, level, delay_ms, handover)
-            for seed in itertools.islice(seeds, episodes)
-        ]
-    lacking = [replace(spec, without=lack) for lack in dict.fromkeys(("", *without)) for spec in specs]
-    return lacking + [harder for axis in dict.fromkeys(axes) for harder in _along(axis, specs)]
+        other = like.phrasing in ("swapped", "named")
+        seeds = _swappable(task, name, like.perturbation, like.seed) if other else itertools.count(like.seed)
+        specs += [replace(like, task=task, seed=seed) for seed in itertools.islice(seeds, episodes)]
+    return specs
 
 
 def _along(name: str, specs: Sequence[EpisodeSpec]) -> Iterator[EpisodeSpec]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ideomotor.eval import confidence, generalization, plans
+from ideomotor.eval import confidence, generalization, phrasings, plans
 from ideomotor.eval.measures import aggregate, mean_of, paired
-from ideomotor.eval.run import EpisodeRow
+from ideomotor.eval.rows import EpisodeRow
 
 SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 
@@ -26,8 +26,8 @@ def summary(
     """The `eval` JSON object: rows, one rate per task, and one over all episodes (docs/evaluation.md).
 
     Rates and the like are of the episodes with all senses, as they are in training; those without some are
-    compared with them in `without`, those along an axis in `generalization`. `confidence` is there where it
-    was asked for.
+    compared with them in `without`, those along an axis in `generalization`, those in the templates of the
+    suite phrasings in `phrasings`. `confidence` is there where it was asked for.
 
     Args:
         stopping: `sequential.figures` of an evaluation that was stopped early, whose intervals then replace
@@ -36,7 +36,7 @@ def summary(
             `level_average` ({"rate", "low", "high"}), the mean of the levels' rates however many tasks each
             has, which is what VLA papers report of Meta-World.
     """
-    every, rows = rows, [row for row in rows if not row.spec.without and not row.spec.axis]
+    every, rows = rows, [row for row in rows if _counts(row)]
     by_task, mean = aggregate((row.spec.task, row.success) for row in rows)
     tasks = {
         task: {**dataclasses.asdict(rate), **figures([row for row in rows if row.spec.task == task])}
@@ -51,6 +51,8 @@ def summary(
             tasks[task] |= {"low": found["low"], "high": found["high"]}
     if any(row.spec.without for row in every):
         more["without"] = _without(rows, every)
+    if found := phrasings.figures(every):
+        more["phrasings"] = found
     if along := generalization.figures(every):
         more["generalization"] = along
     if judged := [judged_episode(row) for row in rows if row.confidences]:
@@ -89,6 +91,11 @@ def figures(rows: Sequence[EpisodeRow]) -> dict[str, Any]:
         "interventions": float(np.mean([row.interventions for row in rows])),
         "holds": float(np.mean([row.holds for row in rows])),
     }
+
+
+def _counts(row: EpisodeRow) -> bool:
+    """Whether a row is one of the suite's own, not there to be compared with it."""
+    return not row.spec.without and not row.spec.axis and row.spec.phrasing != phrasings.PLAIN
 
 
 def judged_episode(row: EpisodeRow) -> confidence.Judged:

@@ -21,6 +21,7 @@ class Table:
     solved: Callable[[], bool]
     tidy: Callable[[], None]  # everything but the arm goes back to where it was
     max_seconds: float  # that an attempt may take
+    judged: bool = True  # whether anybody can say that the task is solved; else time alone ends an attempt
 
 
 class Attempts:
@@ -28,14 +29,15 @@ class Attempts:
 
     Attributes:
         ended: attempts that are over.
-        solved: those of them in which the task was.
+        solved: those of them in which the task was; None where nobody judges that.
     """
 
     def __init__(self, board: Board, table: Table, speed: float = 1.0) -> None:
         """Args:
         speed: of the policy's time: at less than 1 an attempt may take that much longer.
         """
-        self.ended = self.solved = 0
+        self.ended = 0
+        self.solved: int | None = 0 if table.judged else None
         self._max_seconds = table.max_seconds / speed
         self._board, self._table = board, table
         self._state = board.state.new()
@@ -56,7 +58,8 @@ class Attempts:
         solved = self._table.solved()
         if solved or now - self._began > self._max_seconds:
             self.ended += 1
-            self.solved += solved
+            if self.solved is not None:
+                self.solved += solved
             self._began, self._epoch = None, epoch
             self._board.order("again", "the end of an attempt")
             self._board.order("begin", "the end of an attempt")  # nobody has to put anything back

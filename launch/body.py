@@ -30,6 +30,7 @@ from ideomotor.launch.attempts import Table
 from ideomotor.launch.cameras import look_through, opencv_cameras_process, parse_sources
 
 if TYPE_CHECKING:
+    from ideomotor.sim.instructions.judging import Judging
     from ideomotor.sim.shared_scene import SceneSpec
 
 TWIN_PRIORITY = PRIORITY + 1  # an arm answers whatever else the computer does
@@ -47,6 +48,7 @@ class Body:
     cameras: Callable[[Board], Job]
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
     table: Table | None = None  # with the task's things, where they are simulated
+    judging: Judging | None = None  # what success is judged by, if it is; None where nobody judges
 
 
 def real_arm(
@@ -83,7 +85,7 @@ def simulated_arm(
         cameras: where given, they are used instead of those that see the twin's world.
 
     Raises:
-        UserError: there is no such task, it cannot be told this, or the robot has no world and no cameras.
+        UserError: there is no such task, the instruction is empty, or the robot has no world and no cameras.
     """
     from ideomotor.sim.shared_scene import SceneSpec, scene_file, succeeded
     from ideomotor.sim.tasks import TASKS
@@ -113,11 +115,13 @@ def simulated_arm(
             inject=twin.inject,
             table=Table(
                 solved=functools.partial(succeeded, scene_file(twin.scene)),
+                judged=twin.judging is not None and twin.judging.judged,
                 tidy=twin.tidy,
                 max_seconds=TASKS[task].max_seconds,
             )
             if scene
             else None,
+            judging=twin.judging,
         )
 
 

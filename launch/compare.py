@@ -13,7 +13,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
-    from ideomotor.launch.evaluate import EvalOptions
+    from ideomotor.launch.evaluate_options import EvalOptions
 
 
 def compare_evaluations(options: EvalOptions, a: Path, b: Path) -> int:

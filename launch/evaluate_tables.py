@@ -10,7 +10,7 @@ from rich.table import Table
 
 def show_evaluation(console: Console, results: dict[str, Any]) -> None:
     """Prints an `eval` JSON object, as far as it has it."""
-    from ideomotor.eval import confidence, sequential
+    from ideomotor.eval import confidence, phrasings, sequential
     from ideomotor.eval.plans import sentence
 
     table = Table("task", box=None, pad_edge=False, title=f"suite {results['suite']}, {results['policy']}")
@@ -48,6 +48,8 @@ def show_evaluation(console: Console, results: dict[str, Any]) -> None:
         console.print(sentence(results["plan"]), highlight=False)
     if results.get("stopping"):
         console.print(sequential.sentence(results), highlight=False)
+    if results.get("phrasings"):
+        console.print(phrasings.sentence(results["phrasings"]), highlight=False)
     if results.get("without"):
         console.print(_without_table(results))
     if results.get("generalization"):

@@ -25,8 +25,10 @@ from ideomotor.launch.histogram import lateness_svg
 from ideomotor.launch.loop_figures import figures
 from ideomotor.launch.view import View
 from ideomotor.launch.wallclock import checkpoint
+from ideomotor.sim.instructions.judging import Judging
 
 FINISHED = "finished"
+NOBODY = Judging("", why="nobody judges what an arm does on a table that is not simulated")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Flown:
     began: bool  # the control process drove the robot
     floor: Floor | None  # what the empty loop measured
     attempts: int | None  # at the task, those that have ended; None on hardware, where nobody counts them
-    solved: int | None  # of these
+    solved: int | None  # of these; None where the instruction is not judged, too
 
     @property
     def stop_reason(self) -> str:
@@ -140,6 +142,7 @@ def result_of(order: Order, flown: Flown) -> dict[str, Any]:
         "guarded": outcome.guarded,
         "interrupted": bool(outcome.interrupted),
         "motors_on": outcome.motors_on,
+        **(order.body.judging or NOBODY).to_json(),
         "attempts": flown.attempts,
         "solved": flown.solved,
         "warning": report.warning if report else "",

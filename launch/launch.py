@@ -46,7 +46,7 @@ class LaunchOptions:
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
-    """what to tell the robot; with --twin the scene's own by default"""
+    """what to tell the robot, in any words; with --twin the scene's own by default"""
 
     camera: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=INDEX|PATH")] = ()
     """where each of the robot's cameras is: index or path of a device, or a video file"""
@@ -128,6 +128,8 @@ def launch(options: LaunchOptions) -> int:
             facts,
         )
         output.text.print(tables(found))
+        if body.judging and not body.judging.judged:
+            output.text.print(body.judging.sentence(), markup=False)
         log = FlightLog(board, embodiment, folder, body.instruction)
         stack.callback(log.close)
         about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": _as_json(options)}
@@ -151,7 +153,7 @@ def launch(options: LaunchOptions) -> int:
         )
         flown = flight.fly(order, board, _live_console())
         result = flight.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
-        facts_of_episode = {"success": bool(flown.solved), "task_name": options.task} if body.table else {}
+        facts_of_episode = _facts(options, body, flown.solved)
         try:
             result["logged"] = log.finish(facts_of_episode)
         except UserError as error:  # the run is over and its outcome counts all the same
@@ -211,13 +213,21 @@ def _tell(result: dict[str, Any], output: Output) -> None:
     say(
         f"ended        {result['stop_reason']}" + (f", at stage {result['stage']}" if result["stage"] else "")
     )
-    if result["attempts"]:
+    if result["attempts"] is not None and not result["judged"]:
+        say(f"task         not judged: {result['not_judged_because']}; {result['attempts']} attempts ended")
+    elif result["attempts"]:
         say(f"task         solved in {result['solved']} of {result['attempts']} attempts")
     elif result["attempts"] == 0:
         say("task         NOT solved")
     if logged := result["logged"]:
         lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
         say(f"log          {result['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
+
+
+def _facts(options: LaunchOptions, body: Body, solved: int | None) -> dict[str, Any]:
+    """What the log's episode says of itself; its success only where that is judged."""
+    task = {"task_name": options.task} if body.table else {}
+    return task if solved is None else {**task, "success": solved > 0}
 
 
 def _comes_later(fault: str) -> bool:

@@ -13,7 +13,7 @@ from ideomotor.control.handover import DEFAULT
 from ideomotor.launch.console import Output, write_whole
 
 if TYPE_CHECKING:
-    from ideomotor.launch.evaluate import EvalOptions
+    from ideomotor.launch.evaluate_options import EvalOptions
 
 SCENES = 8  # scenes for each of --episodes, as many as there are tasks
 

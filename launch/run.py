@@ -35,7 +35,8 @@ class RunOptions:
     """one of `ideomotor tasks`"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
-    """what to tell the robot, in your words; by default the task picks a phrasing"""
+    """what to tell the robot, in any words; by default the task picks a phrasing. Success is judged if they
+    mean one goal of the scene (docs/instructions.md)"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
@@ -101,9 +102,16 @@ def run(options: RunOptions) -> int:
             embodiment, options.task, options.seed, options.randomize, instruction=options.instruction
         )
         cleanup.callback(world.close)
+        judging = world.judging
+        if options.expert and not judging.judged:
+            raise UserError(
+                f"instruction: an expert does what is judged, {options.instruction!r} is {judging.sentence()}"
+            )
         look = embodiment.name if embodiment.environment else f"{options.randomize} randomisation"
         say(f"task         {options.task}, seed {options.seed}, {look}")
         say(f"instruction  {world.instruction}")
+        if options.instruction is not None:
+            say(f"success      {f'is judged by: {judging.goal}' if judging.judged else judging.sentence()}")
         say(f"driver       {driver}")
         say(f"rendering    {backend_report()}")
         film = (
@@ -127,8 +135,11 @@ def run(options: RunOptions) -> int:
         known = "" if policy.confidence.agreements else " (not calibrated: how far its samples agree)"
         say(f"confidence   {figures['confidence']:.0%} on average, ", end="")
         say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")
-    say(f"result       {'solved' if result.success else 'NOT solved'} in {result.seconds:.2f} s", end="")
-    say(f", {result.progress:.0%} of the subtasks done")
+    if result.success is None:
+        say(f"result       not judged; it ended after {result.seconds:.2f} s")
+    else:
+        say(f"result       {'solved' if result.success else 'NOT solved'} in {result.seconds:.2f} s", end="")
+        say(f", {result.progress:.0%} of the subtasks done")
     changes = ", ".join(f"{reason} {ticks}" for reason, ticks in result.interventions.items()) or "none"
     say(f"safety       ticks with a changed command: {changes}; chunks ran out {result.holds} times")
     hz = figures["achieved_hz"]
@@ -143,6 +154,7 @@ def run(options: RunOptions) -> int:
             "seed": options.seed,
             "policy": driver,
             "control_hz": embodiment.control_hz,
+            **judging.to_json(),
             **figures,
             "video": str(options.record) if options.record else None,
         }
@@ -196,7 +208,7 @@ def _figures(result: EpisodeResult, wall_s: float, targets: bool) -> dict[str, A
     return {
         "success": result.success,
         "seconds": result.seconds,
-        "progress": result.progress,
+        "progress": None if result.success is None else result.progress,
         "plan_text": result.plan_texts[-1][1] if result.plan_texts else "",  # the newest one
         "confidence": sum(sure) / len(sure) if sure else None,  # mean of the chunks'
         "interventions": sum(result.interventions.values()),

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ideomotor.control.errors import UserError
 from ideomotor.sim import layout
 from ideomotor.sim.look import draw_look
 from ideomotor.sim.scene import Scene, with_look
@@ -53,18 +52,11 @@ def phrase(goal: Goal, template: str) -> str:
     return template.format(**goal.words)
 
 
-def find_goal(task: Task, scene: Scene, instruction: str) -> Goal:
-    """Returns the goal that an instruction names in a scene; UserError if it names none."""
-    wanted = " ".join(instruction.lower().strip(" .!").split())
-    goals = task.goals(scene)
-    for goal in goals:
-        if any(phrase(goal, template) == wanted for template in task.instructions):
-            return goal
-    examples = "; ".join(repr(phrase(goal, task.instructions[0])) for goal in goals[:4])
-    raise UserError(
-        f"instruction: {instruction!r} names nothing that can be judged in this scene of {task.name!r} "
-        f"(e.g. {examples})"
-    )
+def another_goal(task: Task, scene: Scene, goal: Goal, seed: int) -> Goal | None:
+    """A goal about another thing, at the same place if there is one so; None if there is no other thing."""
+    others = [other for other in task.goals(scene) if other.target != goal.target]
+    usable = [other for other in others if other.place == goal.place] or others
+    return usable[seed % len(usable)] if usable else None
 
 
 def plan_text(scene: Scene, now: str, following: str) -> str:

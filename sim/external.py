@@ -20,6 +20,9 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.environment import RENDER, Environment, EnvironmentTask
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
+from ideomotor.sim.disturbance import disturbance
+from ideomotor.sim.instructions.judging import checked_instruction
+from ideomotor.sim.instructions.sentences import judging_of
 from ideomotor.sim.render import backend
 from ideomotor.sim.world import World
 
@@ -27,7 +30,6 @@ Act = Callable[[Any], np.ndarray]  # observation of the environment -> (A,) comm
 Expert = Callable[[Any], Act]  # the environment, reset -> how to act in it
 # the environment -> where the first camera sees "target" and "place", or one of them: (u, v) in [0, 1]
 Points = Callable[[Any], dict[str, tuple[float, float]]]
-DISTURBED_FOR = 0.1  # [s] correlation time of what disturbs an expert
 
 
 class ExternalWorld:
@@ -37,7 +39,8 @@ class ExternalWorld:
         task: name in the embodiment's section `environment`.
         seed: what `reset` is given.
         embodiment: one with that section.
-        instruction: what to say instead of the task's own words.
+        instruction: what to say instead of the task's own words. Success is what the environment counts as
+            that, and is judged if the words of the task are among those of the instruction.
 
     Raises:
         UserError: unknown task, an environment that cannot be made, or one that is not as the file says.
@@ -49,9 +52,11 @@ class ExternalWorld:
         self.embodiment, self.seed = embodiment, seed
         self.where = section(embodiment)
         self.task: EnvironmentTask = self.where.task(task)
-        self.instruction = instruction or self.task.instruction
+        self.instruction = self.task.instruction if instruction is None else checked_instruction(instruction)
+        self.judging = judging_of(self.task.instruction, self.instruction)
         self.env = make_environment(embodiment, task)
-        self.tick, self.success = 0, False
+        self.tick = 0
+        self.success: bool | None = False if self.judging.judged else None  # None: nobody can judge it
         self._disturbance: Iterator[np.ndarray] | None = None
         try:
             self._seen, _ = self.env.reset(seed=seed)
@@ -105,7 +110,8 @@ class ExternalWorld:
         self._seen, _, _, _, info = self.env.step(position.astype(self._space.dtype))
         self.tick += 1
         reached = float(np.asarray(found(info, self.where.success, "success", "info")))
-        self.success = self.success or reached >= self.where.at_least
+        if self.success is not None:
+            self.success = self.success or reached >= self.where.at_least
 
     def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
         """What the scripted expert does in the present state, (A,), each time anew.
@@ -133,7 +139,7 @@ class ExternalWorld:
 
     def progress(self) -> float:
         """1 once the task has succeeded."""
-        return float(self.success)
+        return float(bool(self.success))
 
     def subtask(self) -> str:
         """What is to be done now: all of it."""
@@ -258,23 +264,6 @@ def _arrays(value: Any) -> Iterator[bytes]:
             yield from _arrays(value[key])
     elif isinstance(value, np.ndarray):
         yield value.tobytes()
-
-
-def disturbance(
-    embodiment: Embodiment, space: gymnasium.spaces.Box, noise: float, seed: int
-) -> Iterator[np.ndarray]:
-    """What is added to the commands of one episode, (A,) each: it wanders about zero, grippers apart.
-
-    Its standard deviation is drawn once, up to `noise` of half the commands' range.
-    """
-    rng = np.random.default_rng([seed, 13])
-    moving = np.array([joint not in embodiment.grippers for joint in embodiment.joint_names])
-    spread = moving * rng.uniform(0.0, noise) * (space.high - space.low) / 2
-    kept = np.exp(-1.0 / (DISTURBED_FOR * embodiment.control_hz))
-    value = rng.normal(size=len(spread))
-    while True:
-        yield spread * value
-        value = kept * value + np.sqrt(1 - kept**2) * rng.normal(size=len(spread))
 
 
 def named(function: str, field: str) -> Any:

@@ -3,6 +3,10 @@
 An action is the joint targets of one 120 Hz tick, each joint's range mapped to [-1, 1] as learning
 libraries expect; it goes through the same safety filter as a policy's commands.
 An observation has both cameras, the joint positions and the instruction. The reward is 1 at success.
+
+`reset(options={"instruction": …})` takes any words. What `reset` returns beside the observation says whether
+success is judged by them ("judged", "goal", "not_judged_because", "possible_goals"); where it is not, there
+is never a reward and "success" is None.
 """
 
 from __future__ import annotations
@@ -13,12 +17,13 @@ import gymnasium
 import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.safety import SafetyFilter
 from ideomotor.control.types import Command
 from ideomotor.sim.world import World
 
-INSTRUCTION_LENGTH = 200  # characters at the most
-CHARACTERS = "abcdefghijklmnopqrstuvwxyz :"
+INSTRUCTION_LENGTH = 400  # characters at the most
+CHARACTERS = "".join(map(chr, (*range(0x20, 0x7F), *range(0xC0, 0x100)))) + "’‘“”–—…"
 
 
 class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
@@ -58,15 +63,17 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
+        instruction = _told(options)
         super().reset(seed=seed)
         self.close()
         episode = int(self.np_random.integers(2**31))
         self.world = World(
             self.task, episode, self.level, split=self.split, embodiment=self.embodiment,
-            instruction=(options or {}).get("instruction"),
+            instruction=instruction,
         )  # fmt: skip
         self._filter.reset(self.world.state().position)
-        return self._observe(self.world), {"seed": episode, "success": self.world.success}
+        info = {"seed": episode, "success": self.world.success, **self.world.judging.to_json()}
+        return self._observe(self.world), info
 
     def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         world = self.world
@@ -79,7 +86,7 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         world.step(Command(world.tick, position))
         info = {"success": world.success, "progress": world.progress(), "interventions": reasons}
         truncated = not world.success and world.tick >= world.max_ticks
-        return self._observe(world), float(world.success), world.success, truncated, info
+        return self._observe(world), float(bool(world.success)), bool(world.success), truncated, info
 
     def render(self) -> np.ndarray | None:
         if self.render_mode != "rgb_array" or self.world is None:
@@ -98,3 +105,18 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             "state": observation.state,
             "instruction": observation.instruction,
         }
+
+
+def _told(options: dict[str, Any] | None) -> str | None:
+    """The instruction among reset's options. UserError if the observation space has no room for it."""
+    told = (options or {}).get("instruction")
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        raise UserError(f"options.instruction: got {type(told).__name__}, expected a string")
+    strange = sorted({character for character in told if character not in CHARACTERS})
+    if strange:
+        raise UserError(f"options.instruction: got {strange[0]!r}, expected Latin letters and punctuation")
+    if len(told) > INSTRUCTION_LENGTH:
+        raise UserError(f"options.instruction: {len(told)} characters, expected at most {INSTRUCTION_LENGTH}")
+    return told

@@ -25,8 +25,8 @@ import mujoco
 import numpy as np
 
 from ideomotor.control.errors import unknown_name
+from ideomotor.sim.projection import project
 from ideomotor.sim.render import Renderer, backend, make_renderer
-from ideomotor.sim.world import project
 
 CAMERA = "corner2"
 CAMERA_POSITION = (0.75, 0.075, 0.7)  # [m]

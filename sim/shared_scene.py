@@ -69,7 +69,7 @@ class SceneWriter:
         positions, record = self._world.data.qpos, self._record
         record["time"], record["n"] = time.monotonic(), len(positions)
         record["positions"][: len(positions)] = positions
-        record["success"] = self._world.success
+        record["success"] = bool(self._world.success)
         self._mailbox.write(record)
 
 

@@ -21,11 +21,12 @@ from ideomotor.sim import layout
 from ideomotor.sim.episode import phrase, plan_text, refer
 from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import OPEN, SHUT, Arm, Unreachable
+from ideomotor.sim.projection import project
 from ideomotor.sim.questions import Grounding, Truth, plan_question, questions, yes_or_no
 from ideomotor.sim.scene import GRASPABLE
 from ideomotor.sim.task import Goal
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World, project
+from ideomotor.sim.world import World
 
 CAMERAS = ("front", "wrist")
 MIXED = "mixed"  # level of randomisation: another one in every layout

@@ -49,6 +49,7 @@ class Task:
     summary: str
     instructions: tuple[str, ...]  # templates over the words of a goal, the last two held out
     objects: tuple[str, ...]  # kinds of things in its scenes
+    actions: tuple[str, ...]  # what it does, as `sim/instructions/vocabulary.py` has verbs for it
     max_seconds: float
     hold_seconds: float  # how long success must hold
     layout: Callable[[np.random.Generator], tuple[Thing, ...] | None]  # None: try again

@@ -13,12 +13,15 @@ import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.control.errors import unknown_name
+from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
 from ideomotor.sim.axes import varied
-from ideomotor.sim.episode import draw_episode, find_goal, phrase, plan_text, refer
+from ideomotor.sim.episode import another_goal, draw_episode, phrase, plan_text, refer
+from ideomotor.sim.instructions.judging import Judging, checked_instruction
+from ideomotor.sim.instructions.meaning import Meaning, judging, understand
 from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import Arm
+from ideomotor.sim.projection import project
 from ideomotor.sim.render import Renderer, make_renderer
 from ideomotor.sim.scene import build_model
 from ideomotor.sim.task import Goal, Subtask, Task
@@ -37,14 +40,15 @@ class World:
         seed: decides layout, look, goal and phrasing.
         level: of randomisation: none, light or full.
         quality: of pictures: fast or high.
-        instruction: what to do instead of the seed's own choice; it must fit the scene.
+        instruction: what to do instead of the seed's own choice, in any words. Success is judged if they mean
+            one goal of the scene (`instructions/meaning.py`); `judging` says what by, or why not.
         split: phrasings to choose from: train or heldout.
         embodiment: the SO-101 by default.
         axis: of generalisation along which the episode differs, a key of `sim.axes.AXES`.
         strength: by how much; 0 for not at all.
 
     Raises:
-        UserError: for an unknown name or strength, or an instruction that names nothing in this scene.
+        UserError: for an unknown name or strength, or an instruction that is empty.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class World:
         self.quality = quality
         self.embodiment = embodiment or load_embodiment("so101")
         drawn = draw_episode(self.task, seed, level, split)
-        self.scene, self.goal, phrasing, home_noise = varied(drawn, self.task, seed, axis, strength)
-        self.instruction = phrase(self.goal, phrasing)
-        self._phrasing = phrasing
+        self.scene, goal, self._phrasing, home_noise = varied(drawn, self.task, seed, axis, strength)
+        meaning = Meaning(goal)
+        self.instruction = phrase(goal, self._phrasing)
         if instruction is not None:
-            self.goal = find_goal(self.task, self.scene, instruction)
-            self.instruction = instruction
+            self.instruction = checked_instruction(instruction)
+            meaning = understand(self.task, self.scene, instruction)
+        self._goal = meaning.goal
+        self.judging: Judging = judging(self.task, meaning)
         self.model = build_model(self.scene, self.embodiment)
         self.data = mujoco.MjData(self.model)
         self._arm: Arm | None = None
@@ -97,13 +103,13 @@ class World:
         self.tick = self._substep = 0
         self._start_qpos = self.data.qpos.copy()
         self.start_positions = {thing.name: self.position(thing.name) for thing in self.scene.things}
-        self.subtasks: tuple[Subtask, ...] = self.task.subtasks(self.scene, self.goal)
+        self.subtasks: tuple[Subtask, ...] = self.task.subtasks(self.scene, self._goal) if self._goal else ()
         self._begin_task()
 
     def _begin_task(self) -> None:
         self._done = 0
         self._held = 0
-        self.success = False
+        self.success: bool | None = None if self._goal is None else False  # None: nobody can judge it
         self._judge()
 
     # ---- what the robot senses and does
@@ -120,18 +126,14 @@ class World:
 
     def state(self) -> RobotState:
         """Joint positions, velocities and servo torques."""
-        n = self._joints
-        data = self.data
-        return RobotState(
-            self.time, data.qpos[:n].copy(), data.qvel[:n].copy(), data.actuator_force[:n].copy()
-        )
+        n, data = self._joints, self.data
+        position, velocity = data.qpos[:n].copy(), data.qvel[:n].copy()
+        return RobotState(self.time, position, velocity, data.actuator_force[:n].copy())
 
     def observe(self) -> Observation:
         """Renders every camera of the embodiment and reads the joints."""
-        images = {
-            camera.name: self.render(camera.name, camera.height, camera.width)
-            for camera in self.embodiment.cameras
-        }
+        cameras = self.embodiment.cameras
+        images = {camera.name: self.render(camera.name, camera.height, camera.width) for camera in cameras}
         state = self.data.qpos[: self._joints].astype(np.float32)
         return Observation(self.time, images, state, self.instruction)
 
@@ -174,6 +176,13 @@ class World:
         self._renderers.clear()
 
     # ---- the truth, for experts, judges and labels
+
+    @property
+    def goal(self) -> Goal:
+        """What success is judged by. UserError where the instruction is not judged."""
+        if self._goal is None:
+            raise UserError(f"instruction: {self.instruction!r} is {self.judging.sentence()}")
+        return self._goal
 
     def position(self, name: str) -> np.ndarray:
         """(3,) [m] of a thing's body."""
@@ -219,7 +228,9 @@ class World:
     def _judge(self) -> None:
         while self._done < len(self.subtasks) and self.subtasks[self._done].done(self):
             self._done += 1
-        self._held = self._held + 1 if self.task.success(self, self.goal) else 0
+        if self._goal is None:
+            return
+        self._held = self._held + 1 if self.task.success(self, self._goal) else 0
         if self._held >= max(1, round(self.task.hold_seconds * self.embodiment.control_hz)):
             self.success = True
 
@@ -233,7 +244,9 @@ class World:
         return self._done
 
     def subtask(self) -> str:
-        """What is to be done now."""
+        """What is to be done now; the instruction, where it is not judged."""
+        if self._goal is None:
+            return self.instruction
         return self.subtasks[self._done].text if self._done < len(self.subtasks) else "hold still"
 
     def next_subtask(self) -> str:
@@ -245,7 +258,9 @@ class World:
         return plan_text(self.scene, self.subtask(), self.next_subtask())
 
     def referred(self) -> dict[str, np.ndarray]:
-        """Positions (3,) [m] of the thing to handle ("target") and of where it goes ("place"), if any."""
+        """Positions (3,) [m] of the thing to handle ("target") and of where it goes ("place"), if known."""
+        if self._goal is None:
+            return {}
         goal = self.current_goal()
         return refer(goal, {name: self.position(name) for name in (goal.target, goal.place) if name})
 
@@ -265,10 +280,14 @@ class World:
 
         Args:
             noise: probability of a detour at the start, so that demonstrations show recoveries.
+
+        Raises:
+            UserError: the instruction is not judged.
         """
+        goal = self.goal
         generator = np.random.default_rng([self.seed, zlib.crc32(self.task.name.encode()), 7])
         self._arm = Arm(self.embodiment, self.data.ctrl[: self._joints], generator, noise)
-        yield from self.task.expert(self, self._arm, self.goal)
+        yield from self.task.expert(self, self._arm, goal)
 
     @property
     def detouring(self) -> bool:
@@ -277,21 +296,5 @@ class World:
 
     def alternative_instruction(self) -> str | None:
         """The same phrasing naming another present object, or None if there is none."""
-        others = [goal for goal in self.task.goals(self.scene) if goal.target != self.goal.target]
-        if not others:
-            return None
-        same_place = [goal for goal in others if goal.place == self.goal.place]
-        pick = same_place or others
-        return phrase(pick[self.seed % len(pick)], self._phrasing)
-
-
-def project(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: str, point: np.ndarray
-) -> tuple[float, float]:
-    """Image coordinates (u to the right, v down, in [0, 1] inside a square picture) of a point [m]."""
-    view = data.camera(camera)
-    right, up, back = view.xmat.reshape(3, 3).T
-    offset = np.asarray(point) - view.xpos
-    depth = -float(offset @ back)
-    scale = 0.5 / (np.tan(np.radians(model.camera(camera).fovy[0]) / 2) * max(depth, 1e-6))
-    return 0.5 + float(offset @ right) * scale, 0.5 - float(offset @ up) * scale
+        other = another_goal(self.task, self.scene, self.goal, self.seed)
+        return other and phrase(other, self._phrasing)

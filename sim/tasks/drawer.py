@@ -102,6 +102,7 @@ TASK = Task(
         "would you {verb} the {target} for me",
     ),
     objects=("drawer",),
+    actions=("open", "close"),
     max_seconds=8.0,
     hold_seconds=0.2,
     layout=draw_layout,

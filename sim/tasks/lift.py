@@ -69,6 +69,7 @@ TASK = Task(
         "grasp the {target} and hold it in the air",
     ),
     objects=GRASPABLE,
+    actions=("lift",),
     max_seconds=6.0,
     hold_seconds=0.4,
     layout=draw_layout,

@@ -95,6 +95,7 @@ TASK = Task(
         "the {target} goes {where}",
     ),
     objects=(*GRASPABLE, *WHERE),
+    actions=("put", "push", "stack", "sort"),
     max_seconds=10.0,
     hold_seconds=0.3,
     layout=draw_layout,

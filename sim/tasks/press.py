@@ -77,6 +77,7 @@ TASK = Task(
         "use the {target}",
     ),
     objects=("button",),
+    actions=("press",),
     max_seconds=5.0,
     hold_seconds=0.15,
     layout=draw_layout,

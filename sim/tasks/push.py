@@ -128,6 +128,7 @@ TASK = Task(
         "give the {target} a push {where}",
     ),
     objects=(*KINDS, "zone"),
+    actions=("push", "put"),
     max_seconds=8.0,
     hold_seconds=0.25,
     layout=draw_layout,

@@ -74,6 +74,7 @@ TASK = Task(
         "bring the hand to the {target}",
     ),
     objects=GRASPABLE,
+    actions=("reach",),
     max_seconds=4.0,
     hold_seconds=0.3,
     layout=draw_layout,

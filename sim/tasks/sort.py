@@ -67,6 +67,7 @@ TASK = Task(
         "i want the {target} {where} and the {other} {there}",
     ),
     objects=(*GRASPABLE, *place.WHERE),
+    actions=("sort", "put", "push", "stack"),
     max_seconds=18.0,
     hold_seconds=0.3,
     layout=place.draw_layout,

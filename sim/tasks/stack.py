@@ -83,6 +83,7 @@ TASK = Task(
         "the {target} belongs on top of the {place}",
     ),
     objects=("cube",),
+    actions=("stack", "put"),
     max_seconds=10.0,
     hold_seconds=0.5,
     layout=draw_layout,

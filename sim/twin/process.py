@@ -17,6 +17,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.sim.instructions.judging import Judging
 from ideomotor.sim.shared_scene import SceneSpec
 
 SCENE = "scene"  # name of the file, beside the port, that shows the world
@@ -29,6 +30,7 @@ class Twin:
         port: path to open instead of the serial adapter's.
         scene: the file that shows where everything in its world is, see `sim/wallclock.py`.
         instruction: what is to be done in its world.
+        judging: what success in its world is judged by, if it is; None without a world.
     """
 
     def __init__(
@@ -69,7 +71,8 @@ class Twin:
             raise UserError(said.removeprefix("error: "))
         self.port = said
         self.scene = Path(said).with_name(SCENE)
-        self.instruction = self._line() if scene else ""
+        self.instruction = json.loads(self._line()) if scene else ""
+        self.judging = Judging(**json.loads(self._line())) if scene else None
 
     def __enter__(self) -> Twin:
         return self

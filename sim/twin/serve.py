@@ -11,6 +11,7 @@ a file beside the port (`sim/wallclock.py` draws it).
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import select
@@ -165,7 +166,7 @@ def main() -> int:
                 line.hand("still", now)
                 show = SceneWriter(world, scene_file(port.path.with_name(SCENE), create=True)).show
                 tidy = world.put_back
-                said += f"\n{world.instruction}"
+                said += f"\n{json.dumps(world.instruction)}\n{json.dumps(dataclasses.asdict(world.judging))}"
             print(said, flush=True)
             serve(line, port, sys.stdin.fileno(), show, tidy)
         finally:

@@ -15,15 +15,15 @@ ROBOT = load_embodiment("so101")
 class Room:
     """A table whose task is solved when told so, and a robot of which only the board is there."""
 
-    def __init__(self, board: boards.Board) -> None:
+    def __init__(self, board: boards.Board, judged: bool = True) -> None:
         self.board, self.solved, self.tidied = board, False, 0
-        self.attempts = Attempts(board, Table(lambda: self.solved, self.tidy, max_seconds=6.0))
+        self.attempts = Attempts(board, Table(lambda: self.solved, self.tidy, max_seconds=6.0, judged=judged))
 
     def tidy(self) -> None:
         self.tidied += 1
         self.solved = False
 
-    def at(self, now: float, stage: str, epoch: int) -> tuple[int, int, int, int]:
+    def at(self, now: float, stage: str, epoch: int) -> tuple[int, int | None, int, int]:
         """(ended, solved, times home was ordered, times tidied) after a poll at that moment."""
         record = self.board.state.new()
         record["stage"], record["epoch"] = stage.encode(), epoch
@@ -61,3 +61,13 @@ def test_an_arm_that_held_on_the_way_is_in_the_same_attempt(room: Room) -> None:
     assert room.at(12.0, "hold", 2) == (0, 0, 0, 0)
     assert room.at(13.0, "run", 2) == (0, 0, 0, 0)
     assert room.at(16.1, "run", 2) == (1, 0, 1, 0)
+
+
+def test_where_nobody_judges_an_attempt_ends_with_its_time_and_none_is_counted_as_solved() -> None:
+    board = boards.create(ROBOT)
+    room = Room(board, judged=False)
+    assert room.at(10.0, "run", 1) == (0, None, 0, 0)
+    assert room.at(15.9, "run", 1) == (0, None, 0, 0)
+    assert room.at(16.1, "run", 1) == (1, None, 1, 0)
+    assert room.at(20.0, "run", 3) == (1, None, 1, 1)
+    board.close()

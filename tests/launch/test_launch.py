@@ -67,7 +67,7 @@ def test_mistakes_are_refused_at_once(in_process, tmp_path, monkeypatch, argumen
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--instruction", "lift the moon"), ("'lift the moon' names nothing",)),
+        (("--instruction", " "), ("instruction: got ' '", "what the robot is to do")),
         (("--fault", "dead id=3", "dead id=5"), ("elbow_flex (id 3)", "wrist_roll (id 5)")),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, tuple) else None,
@@ -154,6 +154,21 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     assert (log / PICTURE).read_text().startswith("<svg")
     assert len(pq.read_table(log / PLANS)) == result["logged"]["plans"] > 0
     the_log_is_whole(log, result)
+
+
+def test_a_sentence_that_nobody_can_judge_is_obeyed_and_said_so(in_process, tmp_path) -> None:
+    said = "could you do something about the cylinders?"
+    done = in_process(
+        *("launch", "so101", "--twin", "--instruction", said, "--countdown", "0", "--max-seconds", "1.5"),
+        *("--log", tmp_path / "log", "--json", tmp_path / "result.json"),
+    )
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert done.returncode == 0, done.stderr
+    assert result["instruction"] == said and result["ticks"] > 100
+    assert (result["judged"], result["goal"], result["solved"]) == (False, None, None)
+    assert result["attempts"] == 0 and len(result["possible_goals"]) > 1
+    assert "not judged: " in done.stdout and "NOT solved" not in done.stdout
+    assert result["not_judged_because"] in done.stdout
 
 
 def the_log_is_whole(log: Path, result: dict) -> None:

@@ -55,11 +55,40 @@ def test_an_instruction_in_own_words_is_judged(ideomotor):
     assert told.json["success"] is True
 
 
+def test_any_sentence_is_obeyed_and_where_nobody_can_judge_it_that_is_said(ideomotor, tmp_path):
+    said = "could you do something about the cubes, please?"
+    shown = ideomotor("run", "reach", "--seed", 0, "--instruction", said, "--json", tmp_path / "result.json")
+    assert shown.returncode == 0, shown.stderr
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["instruction"], result["success"], result["progress"]) == (said, None, None)
+    assert result["judged"] is False and result["goal"] is None and result["seconds"] == 4.0
+    assert result["not_judged_because"] and len(result["possible_goals"]) > 1
+    for words in (
+        "success      not judged: ",
+        result["possible_goals"][0],
+        "result       not judged",
+        "4.00 s",
+    ):
+        assert words in shown.stdout
+    assert "solved" not in shown.stdout
+
+
+def test_a_sentence_that_names_one_thing_is_judged_by_it(ideomotor):
+    shown = ideomotor("run", "lift", "--expert", "--seed", 3, "--instruction", "Grab that purple block!")
+    assert "success      is judged by: lift the purple cube" in shown.stdout and "solved" in shown.stdout
+    told = ("--instruction", "get hold of the cube that is purple", "--json", "-")
+    result = ideomotor("run", "lift", "--expert", "--seed", 3, *told).json
+    assert result["success"] is True and result["judged"] is True and result["goal"] == "lift the purple cube"
+    assert result["not_judged_because"] is None and result["possible_goals"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["litf", "--expert"], ["task", "'litf'", "did you mean 'lift'?"]),
-        (["lift", "--expert", "--instruction", "sing a song"], ["instruction", "sing a song"]),
+        (["lift", "--expert", "--instruction", "sing a song"], ["instruction", "sing a song", "not judged"]),
+        (["lift", "--instruction", ""], ["instruction", "''"]),
+        (["lift", "--expert", "--instruction", " "], ["instruction", "' '"]),
         (["lift", "--expert", "--robot", "nobody"], ["nobody", "so101"]),
         (["lift", "--expert", "--delay", "-5"], ["delay", "-5"]),
         (["lift", "--expert", "--seed", "-1"], ["seed", "-1"]),

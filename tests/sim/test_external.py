@@ -238,3 +238,15 @@ def test_the_expert_of_reacher_reaches_by_torques():
             world.step(Command(world.tick, next(world.expert())))
         world.close()
         assert world.success, seed
+
+
+def test_an_instruction_in_other_words_is_obeyed_and_judged_if_it_says_what_the_task_does(dot):
+    judged = ExternalWorld("ring", 3, dot(), instruction="please push the dot to the ring!")
+    assert judged.judging.goal == "push the dot to the ring"
+    assert rollout(judged, None).success is True
+    world = ExternalWorld("ring", 3, dot(), instruction="surprise me")
+    result = rollout(world, None)
+    assert result.success is None and not world.judging.judged and len(result.commands) == 60
+    assert world.observe().instruction == "surprise me"
+    with pytest.raises(UserError, match="instruction: got ''"):
+        ExternalWorld("ring", 3, dot(), instruction="")

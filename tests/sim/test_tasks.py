@@ -10,11 +10,12 @@ import pytest
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Command
 from ideomotor.eval.rollout import rollout
-from ideomotor.sim.episode import draw_episode, find_goal, phrase
+from ideomotor.sim.episode import draw_episode, phrase
 from ideomotor.sim.layout import free
+from ideomotor.sim.projection import project
 from ideomotor.sim.task import HELD_OUT_PHRASINGS, Task
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World, project
+from ideomotor.sim.world import World
 
 ALL = pytest.mark.parametrize("name", TASKS)
 
@@ -124,15 +125,8 @@ def test_any_goal_can_be_asked_for_in_words(name: str) -> None:
         named = World(name, 2, instruction=other.upper() + ".")
         assert named.goal.target != world.goal.target
         assert named.scene == world.scene
-    with pytest.raises(UserError, match="names nothing that can be judged"):
-        World(name, 2, instruction="do a somersault")
-
-
-def test_find_goal_reads_every_phrasing() -> None:
-    for task in TASKS.values():
-        scene, goal, _, _ = draw_episode(task, 1, "light", "heldout")
-        for template in task.instructions:
-            assert find_goal(task, scene, phrase(goal, template)) == goal
+    unclear = World(name, 2, instruction="do a somersault")
+    assert unclear.success is None and unclear.scene == world.scene
 
 
 def test_held_out_phrasings_are_used_on_request() -> None:

@@ -1,0 +1,129 @@
+"""The rows of an evaluation: one finished episode each, kept line by line in a file while the run goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.eval.measures import Smoothness, smoothness
+from ideomotor.eval.rollout import EpisodeResult
+from ideomotor.eval.suites import EpisodeSpec
+
+UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One finished episode of a suite."""
+
+    spec: EpisodeSpec
+    instruction: str  # what success was judged by
+    told: str  # what the policy was told; differs from `instruction` in a swapped episode
+    success: bool
+    seconds: float
+    progress: float
+    failed_at: str  # subtask in which time ran out, empty after a success
+    interventions: int  # ticks with a command changed by the safety filter, for each of its reasons
+    holds: int  # how many times chunks ran out
+    jerk_ratio: float | None  # this and the next three: see `measures.Smoothness`
+    boundary_jerk: float | None
+    interior_jerk: float | None
+    largest_step: float | None
+    plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
+    confidences: list[tuple[float, float]] = field(default_factory=list)  # (time [s], confidence) of chunks
+    film: bytes = field(default=b"", repr=False, compare=False)  # JPEG of a failure, see `film.Filmed`
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
+        fields = dataclasses.asdict(self)
+        del fields["film"]
+        if not self.confidences:
+            del fields["confidences"]
+        spec = fields.pop("spec")
+        if not spec["axis"]:
+            del spec["axis"], spec["strength"]
+        return {**spec, **fields}
+
+
+def row_of(
+    spec: EpisodeSpec,
+    result: EpisodeResult,
+    embodiment: Embodiment,
+    instruction: str,
+    told: str,
+    subtask: str,
+) -> EpisodeRow:
+    """The row of an episode.
+
+    Args:
+        instruction: what success was judged by.
+        told: what the policy was told.
+        subtask: the one under way at the end.
+    """
+    smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
+    if not embodiment.targets:
+        smooth = UNKNOWN  # differences of deltas are not a motion
+    return EpisodeRow(
+        spec=spec,
+        instruction=instruction,
+        told=told,
+        success=bool(result.success),
+        seconds=result.seconds,
+        progress=result.progress,
+        failed_at="" if result.success else subtask,
+        interventions=sum(result.interventions.values()),
+        holds=result.holds,
+        jerk_ratio=_finite(smooth.jerk_ratio),
+        boundary_jerk=_finite(smooth.boundary_jerk),
+        interior_jerk=_finite(smooth.interior_jerk),
+        largest_step=_finite(smooth.largest_step),
+        confidences=result.confidences,
+    )
+
+
+def open_rows(path: Path, fingerprint: str, resume: bool) -> dict[EpisodeSpec, EpisodeRow]:
+    """Rows already in the file, which afterwards ends in a whole line, ready to be appended to."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows: dict[EpisodeSpec, EpisodeRow] = {}
+    if lines and not resume:
+        raise UserError(f"out: {path} holds the results of an earlier run; --resume continues it")
+    if lines:
+        if json.loads(lines[0]).get("fingerprint") != fingerprint:
+            raise UserError(
+                f"out: {path} holds the results of another policy or robot; choose another folder"
+            )
+        for number, line in enumerate(lines[1:], start=2):
+            try:
+                row = _row_from_json(json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                if number == len(lines):
+                    break  # the line being written when the earlier run died
+                raise UserError(f"out: {path}, line {number} is not a result: {error}") from error
+            rows[row.spec] = row
+    kept = [json.dumps({"fingerprint": fingerprint}), *(json.dumps(row.to_json()) for row in rows.values())]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(line + "\n" for line in kept))
+    os.replace(temporary, path)
+    return rows
+
+
+def append_row(path: Path, row: EpisodeRow) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row.to_json()) + "\n")
+
+
+def _row_from_json(fields: dict[str, Any]) -> EpisodeRow:
+    names = [field.name for field in dataclasses.fields(EpisodeSpec) if field.name in fields]
+    spec = EpisodeSpec(**{name: fields.pop(name) for name in names})
+    return EpisodeRow(spec=spec, **fields)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
