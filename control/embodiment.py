@@ -19,10 +19,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ideomotor.control.camera_spec import CameraSpec, parse_camera, parse_view
 from ideomotor.control.environment import Environment, parse_environment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
@@ -33,6 +33,9 @@ EMBODIMENTS = Path(__file__).parent / "embodiments"
 UNITS = ("rad", "m")
 COMMANDS = ("targets", "deltas")
 RATES = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
+# That a joint may be from its commands, by unit, where a file says nothing: see docs/safety.md.
+FOLLOWING_ERROR = {"rad": 0.2, "m": 0.02, "1": math.inf}
+FOLLOWING_S = 0.5
 NOWHERE, EVERYWHERE = (-math.inf,) * 3, (math.inf,) * 3  # corners of a workspace without bounds
 FRAME_TICKS = 4  # commands to a camera frame of a robot whose file names no camera
 
@@ -52,20 +55,11 @@ class Joint:
     max_acceleration: float
     max_jerk: float
     max_effort: float
+    max_following_error: float  # that it may be from its commands for a while, see `Embodiment.following_s`
 
-
-@dataclass(frozen=True)
-class CameraSpec:
-    """One camera; the pose is in the frame of the body it is mounted on, looking along its own -z."""
-
-    name: str
-    height: int  # [pixels]
-    width: int  # [pixels]
-    hz: float
-    mount: str  # a body's name, or "world"
-    position: tuple[float, ...]  # (3,) [m]
-    quaternion: tuple[float, ...]  # (4,) wxyz
-    fovy: float  # vertical field of view [rad]
+    @property
+    def effort_unit(self) -> str:
+        return "N" if self.unit == "m" else "N m"
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,7 @@ class Embodiment:
     commands: str = "targets"  # or "deltas", see above
     sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
     environment: Environment | None = None  # that it lives in, where that is not ours
+    following_s: float = FOLLOWING_S  # that a joint may not follow its commands [s]
 
     @property
     def targets(self) -> bool:
@@ -129,6 +124,10 @@ class Embodiment:
     @cached_property
     def max_effort(self) -> np.ndarray:
         return _frozen(joint.max_effort for joint in self.joints)
+
+    @cached_property
+    def max_following_error(self) -> np.ndarray:
+        return _frozen(joint.max_following_error for joint in self.joints)
 
     @cached_property
     def home_position(self) -> np.ndarray:
@@ -176,7 +175,7 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
 
 def _embodiment(top: Field) -> Embodiment:
     required = ["name", "description", "joints", "grippers", "cameras"]
-    optional = ["control_hz", "bus", "geometry", "commands", "environment"]
+    optional = ["control_hz", "bus", "geometry", "commands", "environment", "following_seconds"]
     value = top.value if isinstance(top.value, dict) else {}
     kind = value.get("commands", COMMANDS[0])
     if kind not in COMMANDS:
@@ -194,7 +193,7 @@ def _embodiment(top: Field) -> Embodiment:
         if item.value not in [joint.name for joint in joints]:
             raise item.fail("the name of one of the joints")
     control_hz = fields["control_hz"].integer(0, 10_001) if "control_hz" in fields else 120
-    cameras = fields["cameras"].named(_view if "environment" in fields else _camera)
+    cameras = fields["cameras"].named(parse_view if "environment" in fields else parse_camera)
     lower, upper = _workspace(fields["workspace"]) if "workspace" in fields else (NOWHERE, EVERYWHERE)
     environment = None
     if "environment" in fields:
@@ -219,6 +218,9 @@ def _embodiment(top: Field) -> Embodiment:
         commands=kind,
         sensors=tuple(item.text() for item in fields["state"].items()) if "state" in fields else (),
         environment=environment,
+        following_s=fields["following_seconds"].number(above=0.0)
+        if "following_seconds" in fields
+        else FOLLOWING_S,
     )
 
 
@@ -243,16 +245,20 @@ def _bus(field: Field, joints: tuple[Joint, ...]) -> ServoBus:
 
 
 def _joint(item: Field) -> Joint:
-    fields = item.record(Joint.__dataclass_fields__)
+    fields = item.record(("name", "unit", "lower", "upper", *RATES), ("max_following_error",))
     if fields["unit"].value not in UNITS:
         raise fields["unit"].fail("one of " + ", ".join(UNITS))
     lower = fields["lower"].number()
+    following = fields.get("max_following_error")
     return Joint(
         name=fields["name"].text(),
         unit=fields["unit"].value,
         lower=lower,
         upper=fields["upper"].number(above=lower),
         **{rate: fields[rate].number(above=0.0) for rate in RATES},
+        max_following_error=following.number(above=0.0)
+        if following
+        else FOLLOWING_ERROR[fields["unit"].value],
     )
 
 
@@ -263,38 +269,9 @@ def _component(item: Field) -> Joint:
     upper = fields["upper"].number(above=lower)
     if not lower <= 0.0 <= upper:
         raise item.fail("a range with 0 in it, the command to stop")
-    return Joint(fields["name"].text(), "1", lower, upper, **dict.fromkeys(RATES, math.inf))
-
-
-def _camera(item: Field) -> CameraSpec:
-    fields = item.record(CameraSpec.__dataclass_fields__)
-    quaternion = fields["quaternion"].vector(4)
-    if not abs(math.hypot(*quaternion) - 1.0) < 1e-3:
-        raise fields["quaternion"].fail("a unit quaternion (wxyz)")
-    return CameraSpec(
-        **_picture(fields),
-        mount=fields["mount"].text(),
-        position=fields["position"].vector(3),
-        quaternion=quaternion,
-        fovy=fields["fovy"].number(above=0.0, below=math.pi),
+    return Joint(
+        fields["name"].text(), "1", lower, upper, **dict.fromkeys((*RATES, "max_following_error"), math.inf)
     )
-
-
-def _view(item: Field) -> CameraSpec:
-    """A camera of somebody's environment, who knows where it hangs."""
-    fields = item.record(("name", "height", "width", "hz"))
-    return CameraSpec(
-        **_picture(fields), mount="world", position=(0.0,) * 3, quaternion=(1.0, 0.0, 0.0, 0.0), fovy=1.0
-    )
-
-
-def _picture(fields: dict[str, Field]) -> dict[str, Any]:
-    return {
-        "name": fields["name"].text(),
-        "height": fields["height"].integer(0, 8193),
-        "width": fields["width"].integer(0, 8193),
-        "hz": fields["hz"].number(above=0.0),
-    }
 
 
 def _frozen(values: Iterable[float]) -> np.ndarray:

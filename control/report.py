@@ -25,6 +25,7 @@ class ControlConfig:
     patience: Patience = Patience()
     stop: StopConfig = StopConfig()
     effort: EffortLimit = EffortLimit()
+    following: bool = True  # a joint that does not follow is a fault; False where nothing is written to it
     peers: tuple[str, ...] = ("supervisor", "decoder", "interpreter", "cameras")
     max_ticks: int | None = None  # finish after so many
     estop_on: tuple[tuple[Connection, str], ...] = ()  # stop when (this, called so) becomes readable;

@@ -9,7 +9,8 @@ A robot that loses its brain must neither run on nor drop. Each rung is tried be
    something was in the way home.
 
 From *park* on nothing goes on by itself: that takes an explicit re-arming, as it does after a fault. An
-emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own. One
+emergency stop stays on the first rung, since an arm that was stopped by hand must not move on its own. So
+does a stop for a joint that does not follow, and the run ends where the arm stands, with its motors on. One
 exception is asked for: to go home, wait there until somebody has put the things back, and begin anew, as
 between two attempts at a task.
 """
@@ -44,10 +45,12 @@ class Cause(StrEnum):
     AGAIN = "again"  # goes home and waits there for `StopLadder.begin`
     FINISH = "finish"  # the run is over
     FAULT = "fault"  # latched
+    NOT_FOLLOWING = "not_following"  # latched, and holds where it is: an arm with a stuck joint goes nowhere
     ESTOP = "estop"  # latched, and holds where it is
 
 
 ASKED_FOR = (Cause.AGAIN, Cause.FINISH)  # nothing is wrong, nothing to wait for
+STAYS = (Cause.NOT_FOLLOWING, Cause.ESTOP)  # never parks
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class StopLadder:
             return
         self.cause, self.reason = cause, reason
         self._may_begin = False
-        if self.stage is Stage.RUN or (cause is Cause.ESTOP and self.stage is not Stage.OFF):
+        if self.stage is Stage.RUN or (cause in STAYS and self.stage is not Stage.OFF):
             self._enter(Stage.HOLD)
 
     def begin(self) -> None:
@@ -104,9 +107,14 @@ class StopLadder:
     def target(self) -> np.ndarray | None:
         """(A,) where the arm shall go at this tick; None to decelerate and hold. Not for stage RUN."""
         if self.stage is not Stage.PARK:
-            return None
+            return self._rest
         share = min(self._ticks / self._park_ticks, 1.0)
         return self._from + (10 * share**3 - 15 * share**4 + 6 * share**5) * (self._home - self._from)
+
+    def rest_at(self, position: np.ndarray) -> None:
+        """Once the arm stands, it goes to (A,) and holds there; to be called at each tick until it stands."""
+        if self._rest is None and self._still_ticks >= STILL_TICKS:
+            self._rest = position.copy()
 
     def advance(self, command: np.ndarray, finishing: bool = False) -> None:
         """Takes note of the command that was sent at this tick and moves on to the next rung when due.
@@ -126,6 +134,8 @@ class StopLadder:
         if self.stage is Stage.HOLD:
             if self.cause is Cause.ESTOP:
                 self.ended = finishing and still_s >= config.end_after_s
+            elif self.cause is Cause.NOT_FOLLOWING:
+                self.ended = still_s >= config.park_after_s
             elif still_s >= (config.end_after_s if self.cause in ASKED_FOR else config.park_after_s):
                 self._enter(Stage.PARK)
                 self._from = command
@@ -144,3 +154,4 @@ class StopLadder:
     def _enter(self, stage: Stage) -> None:
         self.stage = stage
         self._ticks = self._still_ticks = 0
+        self._rest: np.ndarray | None = None

@@ -18,6 +18,7 @@ from ideomotor.control.effort import EffortWatch
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
+from ideomotor.control.following import FollowingWatch
 from ideomotor.control.handover import handover
 from ideomotor.control.loop import RECORDED_TICKS, LoopRecord
 from ideomotor.control.playback import Playback
@@ -51,11 +52,13 @@ class ControlTick:
         self._board, self._robot, self._config, self._estop = board, robot, config, estop
         self._peers = Peers(board, config.peers, config.patience)
         self._effort = EffortWatch(embodiment, config.effort)
+        self._following = FollowingWatch(embodiment, config.following)
         self._orders = np.zeros_like(board.orders)  # whatever came while the robot was being connected counts
         self._state_out, self._tick_out = board.state.new(), board.ticks.new()
         self._state, unmeasured = start_state(robot)
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
+        self._is_new = False  # it did at this tick
         self._relaxed = False
         self._finishing = self._failed = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
@@ -66,6 +69,7 @@ class ControlTick:
         self._ran = touched(RECORDED_TICKS, bool)
         self.controller.reset(self._state)
         self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
+        self._following.reset(self._state.position)
         if unmeasured:
             self._trip(0, Cause.FAULT, unmeasured)
 
@@ -156,12 +160,13 @@ class ControlTick:
 
     def _read(self, now: float) -> None:
         """Takes the robot's state; one that cannot be read, or repeats the last one's time, grows stale."""
+        self._is_new = False
         try:
             state = self._robot.read()
         except OSError:
             return
         if state.time != self._state.time:
-            self._fresh_at = now
+            self._fresh_at, self._is_new = now, True
         self._state = state
 
     def _obey(self, tick: int) -> None:
@@ -198,12 +203,14 @@ class ControlTick:
             self.faults.append((tick, f"not re-armed: {error}"))
             return
         self._effort.reset()
+        self._following.reset(self._sent[2])
         self._begin_anew()
         self.ladder.rearm()
 
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
         """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
-        wrong = self._peers.check(now_ns) or stopping_fault(self._tells_faults) or self._overload(now)
+        stuck, own = self._not_following(now), stopping_fault(self._tells_faults)
+        wrong = self._peers.check(now_ns) or own or self._overload(now) or stuck
         if wrong:
             self._trip(tick, *wrong)
         running = self.ladder.stage is Stage.RUN
@@ -250,6 +257,13 @@ class ControlTick:
     def _overload(self, now: float) -> tuple[Cause, str] | None:
         reason = self._effort.check(self._state.effort, now)
         return (Cause.FAULT, reason) if reason else None
+
+    def _not_following(self, now: float) -> tuple[Cause, str] | None:
+        """A joint that does not follow; once that is why the arm stands, it no longer pushes."""
+        reason = self._following.check(self._sent[2], self._state, self._is_new, now)
+        if self.ladder.cause is Cause.NOT_FOLLOWING:
+            self.ladder.rest_at(self._following.within_reach(self._sent[2], self._state.position))
+        return (Cause.NOT_FOLLOWING, reason) if reason else None
 
     def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
         out, state = self._state_out, self._state

@@ -110,7 +110,12 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
                 Job("interpreter", interpreter_process, (board.spec, brain)),
                 Job("decoder", decoder_process, (board.spec, brain)),
             ],
-            ControlConfig(handover=order.handover, speed=order.speed, max_ticks=order.max_ticks),
+            ControlConfig(
+                handover=order.handover,
+                speed=order.speed,
+                following=not order.dry_run,
+                max_ticks=order.max_ticks,
+            ),
             may_guard=not order.dry_run,
             countdown_s=0.0 if order.dry_run else order.countdown_s,
             on_count=view.count,

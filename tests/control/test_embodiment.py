@@ -85,6 +85,16 @@ def test_the_rate_is_120_hz_unless_the_file_says_otherwise(tmp_path: Path) -> No
     assert load_text(tmp_path, ROBOT.replace("control_hz: 100", "")).control_hz == 120
 
 
+def test_a_joint_may_be_so_far_from_its_commands_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    robot = load_text(tmp_path, ROBOT)
+    np.testing.assert_array_equal(robot.max_following_error, [0.2, 0.02])
+    assert robot.following_s == 0.5
+    said = ROBOT.replace("max_effort: 2}", "max_effort: 2, max_following_error: 0.5}")
+    robot = load_text(tmp_path, said + "following_seconds: 2\n")
+    np.testing.assert_array_equal(robot.max_following_error, [0.5, 0.02])
+    assert robot.following_s == 2.0
+
+
 def test_the_fingerprint_follows_what_commands_mean(tmp_path: Path) -> None:
     fingerprint = load_text(tmp_path, ROBOT).fingerprint
     for old, new in (
@@ -116,6 +126,12 @@ def test_the_fingerprint_follows_what_commands_mean(tmp_path: Path) -> None:
             "maxjerk: 90",
             r"joints\[1\]\.field: unknown name 'maxjerk'; did you mean 'max_jerk'",
         ),
+        (
+            "max_effort: 8",
+            "max_effort: 8, max_following_error: 0",
+            r"joints\[1\]\.max_following_error: got 0,",
+        ),
+        ("control_hz: 100", "following_seconds: -1", r"following_seconds: got -1, expected a number in \(0"),
         ("lower: -1.5", "lower: 1.7", r"joints\[0\]\.upper: got 1.5, expected a number in \(1.7,"),
         ("unit: rad", "unit: deg", r"joints\[0\]\.unit: got 'deg', expected one of rad, m"),
         ("name: slide", "name: turn", r"joints: .* expected names that differ"),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -10,11 +10,11 @@ import pytest
 from ideomotor.control import board as boards
 from ideomotor.control.abilities import Standing
 from ideomotor.control.effort import EffortLimit
-from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.estop import EStop
 from ideomotor.control.report import ControlConfig
-from ideomotor.control.stop import Stage, StopConfig
+from ideomotor.control.stop import Cause, Stage, StopConfig
 from ideomotor.control.tick import ControlTick
 from ideomotor.control.types import ActionChunk, Command, RobotState
 from ideomotor.control.watchdog import Patience
@@ -52,6 +52,7 @@ class Servos:
     effort: np.ndarray = field(default_factory=lambda: np.zeros(6))
     silent: bool = False
     broken: bool = False
+    frozen: bool = False  # its first joint
 
     def connect(self) -> None:
         self.calls.append("connect")
@@ -64,7 +65,7 @@ class Servos:
     def write(self, command: Command) -> None:
         if self.broken:
             raise TimeoutError("no answer")
-        self.position = command.position.copy()
+        self.position[self.frozen :] = command.position[self.frozen :]
 
     def hold(self) -> None:
         self.calls.append("hold")
@@ -93,12 +94,14 @@ def swing(ticks: np.ndarray) -> np.ndarray:
 class Bench:
     """Control, ticked by hand, with a decoder that publishes a slow swing every 16 ticks."""
 
-    def __init__(self, servos: Servos, board: boards.Board, speed: float = 1.0) -> None:
+    def __init__(
+        self, servos: Servos, board: boards.Board, speed: float = 1.0, robot: Embodiment = ROBOT
+    ) -> None:
         self.servos, self.board, self.tick = servos, board, 0
         config = ControlConfig(
             priority=0, stop=STOP, patience=PATIENCE, peers=(), effort=EffortLimit(for_s=0.02), speed=speed
         )
-        self.control = ControlTick(board, ROBOT, Standing(servos), config, EStop())
+        self.control = ControlTick(board, robot, Standing(servos), config, EStop())
         self._record = board.chunk.new()
         self.feeding = True
 
@@ -148,6 +151,17 @@ class Bench:
 def bench() -> Iterator[Bench]:
     board = boards.create(ROBOT)
     bench = Bench(Servos(), board)
+    yield bench
+    bench.control.close()
+    board.close()
+
+
+@pytest.fixture
+def impatient() -> Iterator[Bench]:
+    """One that calls a joint stuck after 0.1 rad and hundredths of a second."""
+    near = tuple(replace(joint, max_following_error=0.1) for joint in ROBOT.joints)
+    board = boards.create(ROBOT)
+    bench = Bench(Servos(), board, robot=replace(ROBOT, joints=near, following_s=0.02))
     yield bench
     bench.control.close()
     board.close()
@@ -264,6 +278,66 @@ def test_an_arm_that_pushes_too_hard_is_stopped_until_rearmed(bench):
     bench.board.order("rearm")
     bench.run(40)
     assert bench.stage is Stage.RUN
+
+
+def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(impatient):
+    bench = impatient
+    bench.run(60)
+    stuck_at = bench.servos.position[0]
+    bench.servos.frozen = True
+    while bench.stage is Stage.RUN:
+        bench.run(1)
+        assert bench.tick < 240
+    assert bench.stage is Stage.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
+    assert bench.control.ladder.cause is Cause.NOT_FOLLOWING
+    bench.run(100)
+    state = bench.board.state.new()
+    assert bench.board.state.read(state)
+    assert state["command"][0] == pytest.approx(stuck_at, abs=2e-3), "it no longer pushes"
+    np.testing.assert_allclose(state["command"][1:], ROBOT.home_position[1:], atol=1e-6)
+    bench.servos.frozen = False
+    bench.board.order("rearm")
+    bench.run(60)
+    assert bench.stage is Stage.RUN and bench.reason == ""
+
+
+def test_a_run_that_ends_for_a_stuck_joint_leaves_the_motors_on(impatient):
+    bench = impatient
+    bench.run(30)
+    bench.servos.frozen = True
+    for _ in range(1000):
+        if not bench.run(1):
+            break
+        time.sleep(0.001)
+    assert bench.control.ladder.ended and bench.stage is Stage.HOLD
+    assert "disconnect, torque off" not in bench.servos.calls
+    assert bench.control.faults[-1][1].startswith("not following: shoulder_pan")
+
+
+def test_a_joint_that_gets_stuck_on_its_way_home_stops_there_too(impatient):
+    bench = impatient
+    bench.run(60)  # 0.2 rad away
+    bench.board.order("finish")
+    while bench.stage is not Stage.PARK:
+        bench.run(1)
+    bench.servos.frozen = True
+    for _ in range(1000):
+        if not bench.run(1):
+            break
+        time.sleep(0.001)
+    assert bench.control.ladder.ended and bench.stage is Stage.HOLD
+    assert "disconnect, torque off" not in bench.servos.calls
+
+
+def test_what_a_robot_says_of_itself_goes_before_what_it_does_not_follow(impatient):
+    bench = impatient
+    bench.run(30)
+    bench.servos.frozen = True
+    bench.servos.wrong = [Fault(Kind(stops=True, latched=True), "torque_lost (shoulder_pan)")]
+    for _ in range(60):
+        bench.run(1)
+        time.sleep(0.002)
+    assert bench.reason == "robot: torque_lost (shoulder_pan)"
 
 
 def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
