@@ -3,9 +3,10 @@
     ~/.cache/huggingface/lerobot/calibration/robots/so101_follower/ARM.json
     {"elbow_flex": {"id": 3, "drive_mode": 0, "homing_offset": -986, "range_min": 901, "range_max": 3110}, …}
 
-Positions are counts with the offset that LeRobot has written into the servo; it has put the pose that the arm
-was held in at first at 2047. `range_min` and `range_max` are the ends of the sweep, and stand in the servo's
-position limits. LeRobot's zero is the middle between them; here it follows from the stops (control/sweep.py).
+Positions are counts with the offset that LeRobot has written into the servo; it has put the pose that the
+arm was held in at first at 2047. `range_min` and `range_max` are the ends of the sweep, and stand in the
+servo's position limits. LeRobot's zero is the middle between them; here it follows from the stops
+(`control/sweep.py`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
+from ideomotor.launch.servo_settings import table as settings_table
 
 if TYPE_CHECKING:
     from ideomotor.control.calibration import Calibration
@@ -45,6 +46,13 @@ class CalibrateOptions:
 
     twin: bool = False
     """rehearse it with a simulated arm, moved by a simulated hand; keeps the result as arm twin"""
+
+    from_lerobot: Annotated[Path | None, tyro.conf.arg(name="import", metavar="FILE")] = None
+    """take LeRobot's own calibration file of this arm, after comparing it with what the servos say; nothing
+    has to be moved (LeRobot keeps it in ~/.cache/huggingface/lerobot/calibration/robots)"""
+
+    yes: bool = False
+    """with --import: agree to what is asked, though not to letting go an arm that its motors hold"""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the calibration as JSON; - is standard output"""
@@ -74,6 +82,8 @@ def calibrate(options: CalibrateOptions) -> int:
 
     output = Output(options.json)
     embodiment = load_embodiment(options.robot)
+    if options.twin and options.from_lerobot is not None:
+        raise UserError("import: --import and --twin exclude each other: a file is compared with a real arm")
     if options.twin:
         from ideomotor.sim.twin.process import Twin
 
@@ -82,6 +92,12 @@ def calibrate(options: CalibrateOptions) -> int:
     if options.port is None:
         raise UserError(
             "port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0, or --twin"
+        )
+    if options.from_lerobot is not None:
+        from ideomotor.launch.import_calibration import import_calibration
+
+        return import_calibration(
+            embodiment, options.port, options.arm, options.from_lerobot, output, options.yes
         )
     if not sys.stdin.isatty():
         raise UserError(
@@ -102,6 +118,8 @@ def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Outpu
         if swept.motors_on:
             person.ready("Hold the arm: its motors will be switched off, and it sinks.")
         swept.release()
+        if not _reset_counting(swept, person, output):
+            return 1
         person.ready(
             "Put every joint about into the middle of its range, the gripper half open, and hold it still."
         )
@@ -122,17 +140,39 @@ def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Outpu
         if problems:
             output.text.print("Nothing was written. Please calibrate again.")
             return 1
+        left = swept.left_otherwise(result)
+        if left:
+            output.text.print("\nAnother program left this in the servos:")
+            output.text.print(settings_table(left))
         replaces = ", replacing the one there" if path.exists() else ""
-        if not person.agrees(f"Write this to the servos and to {path}{replaces}?"):
+        resets = f", and reset {len(left)} settings" if left else ""
+        if not person.agrees(f"Write this to the servos and to {path}{replaces}{resets}?"):
             output.text.print("Nothing was written.")
             return 1
+        swept.reset(left)
         swept.write_offsets()
         save_calibration(result)
     finally:
         swept.close()
     output.text.print(f"Written to {path}. The motors are off.")
-    output.result({"robot": embodiment.name, "arm": arm, "path": str(path), "joints": _as_json(result)})
+    output.result({"robot": embodiment.name, "arm": arm, "path": str(path), "joints": as_json(result)})
     return 0
+
+
+def _reset_counting(swept: SweptArm, person: Person, output: Output) -> bool:
+    """Resets what makes servos count otherwise, which a sweep cannot do without; whether all is well."""
+    found = swept.counted_otherwise()
+    if not found:
+        return True
+    output.text.print(
+        "\nAnother program left this in the servos, so that their positions mean something else:"
+    )
+    output.text.print(settings_table(found))
+    if not person.agrees("Reset it now, before the arm is moved?"):
+        output.text.print("Nothing was written.")
+        return False
+    swept.reset(found)
+    return True
 
 
 class TerminalPerson:
@@ -214,7 +254,7 @@ def _ranges(swept: SweptArm, result: Calibration) -> Table:
     return table
 
 
-def _as_json(result: Calibration) -> list[dict[str, Any]]:
+def as_json(result: Calibration) -> list[dict[str, Any]]:
     import dataclasses
 
     return [dataclasses.asdict(joint) for joint in result.joints]

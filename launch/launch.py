@@ -54,6 +54,9 @@ class LaunchOptions:
     twin: bool = False
     """a simulated arm behind a serial port instead of a real one, with cameras that see its world"""
 
+    yes: bool = False
+    """reset what another program left in the servos without asking"""
+
     dry_run: bool = False
     """everything but the motors: nothing is written to a servo"""
 
@@ -102,7 +105,8 @@ def launch(options: LaunchOptions) -> int:
     from ideomotor.launch import flight
     from ideomotor.launch.flight_log import PICTURE, REPORT, FlightLog
     from ideomotor.launch.policy import policy_folder, policy_name
-    from ideomotor.launch.preflight import measure_cameras, preflight, tables
+    from ideomotor.launch.preflight import measure_cameras, preflight, tables, unlike_a_launch
+    from ideomotor.launch.servo_settings import settle
     from ideomotor.vla.glance import glance
 
     embodiment = load_embodiment(options.robot)
@@ -115,7 +119,10 @@ def launch(options: LaunchOptions) -> int:
         for fault in options.fault:
             if body.inject and not _comes_later(fault):
                 body.inject(fault)
-        servos = driver.look(embodiment, body.port, body.calibration)
+        arm = embodiment, body.port, body.calibration
+        unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
+        servos = driver.look(*arm)
+        unlike += unlike_a_launch(servos) if options.dry_run else []
         board = boards.create(embodiment)
         stack.callback(board.close)
         cameras = measure_cameras(board, body.cameras(board), embodiment, body.sources)
@@ -126,6 +133,7 @@ def launch(options: LaunchOptions) -> int:
             cameras,
             policy_name(options.policy),
             facts,
+            unlike,
         )
         output.text.print(tables(found))
         if body.judging and not body.judging.judged:
@@ -153,6 +161,7 @@ def launch(options: LaunchOptions) -> int:
         )
         flown = flight.fly(order, board, _live_console())
         result = flight.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
+        result["unlike_a_launch"] = unlike
         facts_of_episode = _facts(options, body, flown.solved)
         try:
             result["logged"] = log.finish(facts_of_episode)

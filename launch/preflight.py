@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +65,13 @@ def preflight(
     cameras: list[CameraReport],
     policy: str,
     facts: PolicyFacts,
+    others: Sequence[str] = (),
 ) -> Preflight:
-    """Puts the report together. Everything in it has passed its own checks already."""
+    """Puts the report together. Everything in it has passed its own checks already.
+
+    Args:
+        others: warnings that were found before.
+    """
     position = np.array([servo.position for servo in servos])
     away = np.abs(position - embodiment.home_position)
     furthest = int(away.argmax())
@@ -80,6 +86,7 @@ def preflight(
             f"start pose: {joint.name} is {away[furthest]:.2f} {joint.unit} away from the home pose, where "
             "policies usually start"
         )
+    warnings += others
     if on := [servo.joint for servo in servos if servo.motor_on]:
         warnings.append(f"motors are on already: {', '.join(on)}")
     limits = [
@@ -109,6 +116,19 @@ def preflight(
         far_from_home=float(away[furthest]),
         warnings=warnings,
     )
+
+
+def unlike_a_launch(servos: Sequence[ServoStatus]) -> list[str]:
+    """Says why rates and lateness of a dry run are not those of a launch, which sets return delays to 0."""
+    slow = {servo.joint: servo.return_delay_us for servo in servos if servo.return_delay_us}
+    if not slow:
+        return []
+    # In a tick all servos answer, and one of them a second time.
+    wait_ms = (sum(slow.values()) + max(slow.values())) / 1000
+    return [
+        f"return delay: {max(slow.values())} µs in {', '.join(slow)}, which a launch sets to 0 and a dry run "
+        f"leaves: its ticks take {wait_ms:.1f} ms longer, so its rate and lateness are not those of a launch"
+    ]
 
 
 def tables(found: Preflight) -> Group:

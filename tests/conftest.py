@@ -22,9 +22,16 @@ hypothesis.settings.load_profile("here")
 # Files whose tests wait for servos, processes and deadlines. `make test` runs them one after the other, after
 # the others, which share the cores.
 REALTIME = {
-    *("test_dynamixel.py", "test_emulator.py", "test_fault_table.py", "test_take_over.py"),
+    *(
+        "test_dynamixel.py",
+        "test_emulator.py",
+        "test_fault_table.py",
+        "test_settings.py",
+        "test_take_over.py",
+    ),
     *("test_loop.py", "test_seqlock.py", "test_tick.py"),
     *("test_bench_loop.py", "test_calibrate.py", "test_cameras.py", "test_flight_log.py", "test_launch.py"),
+    *("test_import_calibration.py", "test_servo_settings.py"),
     *("test_runtime.py", "test_wallclock.py"),
     *("test_dxl_twin.py", "test_twin.py"),
 }

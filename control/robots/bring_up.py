@@ -18,6 +18,13 @@ from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece, send, write
 from ideomotor.control.robots.serial_port import BUS_ERRORS
 from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.robots.settings import (
+    Difference,
+    differences,
+    effort_share,
+    needs_of,
+    refuse,
+)
 from ideomotor.control.servo_bus import Servo, ServoBus
 from ideomotor.control.start import check_start
 
@@ -56,7 +63,18 @@ def survey(line: ServoLine, family: Family, layout: ServoBus) -> list[ServoRepor
 
 
 def check(reports: list[ServoReport], family: Family, layout: ServoBus, calibration: Calibration) -> None:
-    """Refuses servos that are not as the files say.
+    """Refuses servos that are not as the files say, or joints outside their range.
+
+    Raises:
+        UserError: the first thing that is wrong, with joint, value and what was expected.
+    """
+    check_servos(reports, family, calibration)
+    for report, known in zip(reports, calibration.joints, strict=False):  # shadows have no calibration
+        check_position(report.counts, family, report.servo, known)
+
+
+def check_servos(reports: list[ServoReport], family: Family, calibration: Calibration) -> None:
+    """Refuses servos that are not as the files say; where the joints are is not looked at.
 
     Raises:
         UserError: the first thing that is wrong, with joint, value and what was expected.
@@ -79,7 +97,35 @@ def check(reports: list[ServoReport], family: Family, layout: ServoBus, calibrat
                 f"{known.joint}: offset in the servo: got {report.offset}, expected {known.offset} as "
                 "calibrated; another program has changed it, or this is another arm: calibrate it"
             )
-        check_position(report.counts, family, report.servo, known)
+
+
+def left_otherwise(
+    reports: list[ServoReport],
+    family: Family,
+    embodiment: Embodiment,
+    layout: ServoBus,
+    calibration: Calibration,
+) -> list[Difference]:
+    """Returns what another program has left in the servos that makes the joints move otherwise."""
+    needs = needs_of(embodiment, layout, calibration)
+    return differences(family.settings, [(report.servo, report.table) for report in reports], needs)
+
+
+def reset(line: ServoLine, family: Family, found: list[Difference]) -> None:
+    """Puts settings back, in servos whose motors are off.
+
+    Raises:
+        UserError: a motor is on, or a servo did not take something.
+    """
+    servos = {difference.servo.id: difference.servo for difference in found}
+    on = [servo.joint for servo in servos.values() if read(line, servo, family.torque) != b"\0"]
+    if on:
+        raise UserError(
+            f"servos: the motors of {', '.join(on)} are on, expected them off before their settings are "
+            "reset; support the arm and switch its supply off and on"
+        )
+    for servo in servos.values():
+        family.reset(line, servo, [d for d in found if d.servo.id == servo.id])
 
 
 def check_position(counts: int, family: Family, servo: Servo, known: JointCalibration) -> None:
@@ -129,6 +175,8 @@ def bring_up(
     reports = survey(line, family, layout)
     on = {report.servo.id for report in reports if report.torque}
     try:
+        check_servos(reports, family, calibration)
+        refuse(left_otherwise(reports, family, embodiment, layout, calibration))
         check(reports, family, layout, calibration)
         check_start(embodiment, positions(reports, family, layout, calibration))
     except UserError as error:
@@ -148,9 +196,7 @@ def _switch_on(
     """Sets the servos up and switches their motors on; returns the goals as `bring_up` does."""
     efforts = {joint.name: joint.max_effort for joint in embodiment.joints}
     for servo in layout.motors:
-        together = 2 if servo.shadow is not None or servo.follows is not None else 1
-        most = together * servo.model.stall_torque * servo.gear_ratio
-        family.prepare(line, servo, min(1.0, efforts[servo.joint] / most))
+        family.prepare(line, servo, effort_share(servo, efforts[servo.joint]))
     goals = {}
     for servo, known in zip(layout.servos, calibration.joints, strict=True):
         counts = family.position.decode(read(line, servo, family.position))

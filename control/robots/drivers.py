@@ -6,7 +6,8 @@ it: to look at an arm before any motor is on, to drive it, and to let it go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ideomotor.control.abilities import Standing, Switchable, Watched
@@ -14,12 +15,23 @@ from ideomotor.control.board import Board
 from ideomotor.control.calibration import Calibration, JointCalibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.bring_up import check, open_line, survey, switch_off, whole_turns
+from ideomotor.control.robots.bring_up import (
+    check,
+    check_servos,
+    left_otherwise,
+    open_line,
+    reset,
+    survey,
+    switch_off,
+    whole_turns,
+)
 from ideomotor.control.robots.families import FAMILIES, family_of
 from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.patience import PATIENCE
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.robots.settings import Difference
+from ideomotor.control.servo_bus import ServoBus
 from ideomotor.control.types import Robot
 
 
@@ -35,6 +47,7 @@ class ServoStatus:
     temperature: float  # [°C]
     position: float  # of the joint [rad or m]
     motor_on: bool
+    return_delay_us: int  # that it waits before it answers
 
 
 @dataclass(frozen=True)
@@ -43,11 +56,15 @@ class Driver:
 
     Attributes:
         make: the robot, not connected: (embodiment, port, calibration).
+        differences: what another program left in the servos so that they move otherwise; changes nothing.
+        reset: puts such settings back; `UserError` if a motor is on or a servo does not take it.
         look: checks every servo and tells what it says, changing nothing; `UserError` as `Robot.connect`.
         let_go: switches every motor off; whether all of them said that they are off.
     """
 
     make: Callable[[Embodiment, str, Calibration], Switchable]
+    differences: Callable[[Embodiment, str, Calibration], list[Difference]]
+    reset: Callable[[Embodiment, str, list[Difference]], None]
     look: Callable[[Embodiment, str, Calibration], list[ServoStatus]]
     let_go: Callable[[Embodiment, str], bool]
 
@@ -76,14 +93,33 @@ def open_robot(
     return Watched(robot) if read_only else Standing(robot)
 
 
-def _look(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
+@contextlib.contextmanager
+def opened(embodiment: Embodiment, port: str) -> Iterator[tuple[ServoLine, Family, ServoBus]]:
+    """A robot's line for as long as somebody is patient with it; `UserError` if it cannot be opened."""
     family, layout = family_of(embodiment)
     line = ServoLine(port, layout.baud, PATIENCE, family.packets())
     open_line(line)
     try:
-        reports = survey(line, family, layout)
+        yield line, family, layout
     finally:
         line.close()
+
+
+def _differences(embodiment: Embodiment, port: str, calibration: Calibration) -> list[Difference]:
+    with opened(embodiment, port) as (line, family, layout):
+        reports = survey(line, family, layout)
+    check_servos(reports, family, calibration)
+    return left_otherwise(reports, family, embodiment, layout, calibration)
+
+
+def _reset(embodiment: Embodiment, port: str, found: list[Difference]) -> None:
+    with opened(embodiment, port) as (line, family, _):
+        reset(line, family, found)
+
+
+def _look(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
+    with opened(embodiment, port) as (line, family, layout):
+        reports = survey(line, family, layout)
     check(reports, family, layout, calibration)
     known = {joint.joint: joint for joint in calibration.joints}
     return [
@@ -96,6 +132,7 @@ def _look(embodiment: Embodiment, port: str, calibration: Calibration) -> list[S
             temperature=report.temperature,
             position=_position(report, family, known[report.servo.joint]),
             motor_on=report.torque,
+            return_delay_us=2 * family.return_delay.decode(report.table, 0),
         )
         for report in reports
     ]
@@ -107,13 +144,8 @@ def _position(report: ServoReport, family: Family, known: JointCalibration) -> f
 
 
 def _let_go(embodiment: Embodiment, port: str) -> bool:
-    family, layout = family_of(embodiment)
-    line = ServoLine(port, layout.baud, PATIENCE, family.packets())
-    open_line(line)
-    try:
+    with opened(embodiment, port) as (line, family, layout):
         return switch_off(line, family, layout)
-    finally:
-        line.close()
 
 
-DRIVERS = {protocol: Driver(ServoArm, _look, _let_go) for protocol in FAMILIES}
+DRIVERS = {protocol: Driver(ServoArm, _differences, _reset, _look, _let_go) for protocol in FAMILIES}

@@ -12,14 +12,17 @@ Homing Offset, Secondary ID, Drive Mode, Shutdown and Bus Watchdog of e-manual.r
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import dxl_registers as reg
 from ideomotor.control.robots.dxl_packets import DxlPackets
+from ideomotor.control.robots.dxl_settings import SETTINGS
 from ideomotor.control.robots.family import Motion, ServoReport
 from ideomotor.control.robots.patience import PATIENCE, PAUSE, holds, read, read_piece, write
 from ideomotor.control.robots.servo_health import Health
 from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.robots.settings import Difference
 from ideomotor.control.servo_bus import Servo
 
 WATCHDOG_S = 1.0  # longer than an adapter needs to come back
@@ -43,6 +46,8 @@ class DxlFamily:
     position, goal, torque = reg.POSITION, reg.GOAL_POSITION, reg.TORQUE_ENABLE
     watchdog: reg.Register | None = reg.WATCHDOG
     watchdog_units = round(WATCHDOG_S / reg.WATCHDOG_UNIT)
+    settings = SETTINGS
+    return_delay = reg.RETURN_DELAY
 
     def packets(self) -> DxlPackets:
         return DxlPackets()
@@ -80,6 +85,7 @@ class DxlFamily:
             temperature=float(reg.TEMPERATURE.decode(table, 0)),
             counts=reg.POSITION.decode(table, 0),
             offset=0 if ignored else -offset,
+            limits=(reg.MIN_POSITION.decode(table, 0), reg.MAX_POSITION.decode(table, 0)),
             torque=reg.TORQUE_ENABLE.decode(table, 0) != 0,
             table=table,
         )
@@ -102,12 +108,22 @@ class DxlFamily:
 
     def prepare(self, line: ServoLine, servo: Servo, effort_share: float) -> None:
         self._clear_error(line, servo)
+        write(line, servo, reg.RESPONSE_LEVEL, 2)
         write(line, servo, reg.WATCHDOG, 0)  # also lets it go on after it stopped
+        gains = (reg.POSITION_P_GAIN, reg.POSITION_I_GAIN, reg.POSITION_D_GAIN)
+        for register, value in zip(gains, reg.GAINS[servo.model.name], strict=True):
+            write(line, servo, register, value)
+        for register in (reg.FEEDFORWARD_1, reg.FEEDFORWARD_2):
+            write(line, servo, register, 0)
         write(line, servo, reg.PROFILE_ACCELERATION, 0)
         write(line, servo, reg.PROFILE_VELOCITY, 0)
         write(line, servo, reg.GOAL_PWM, round(reg.FULL_PWM * effort_share))
         _write_kept(line, servo, reg.RETURN_DELAY, 0)
         _write_kept(line, servo, reg.MODE, reg.MANY_TURNS)
+
+    def reset(self, line: ServoLine, servo: Servo, found: Sequence[Difference]) -> None:
+        for difference in found:
+            _write_kept(line, servo, difference.setting.register, difference.wanted)
 
     def write_offset(self, line: ServoLine, servo: Servo, offset: int) -> None:
         _write_kept(line, servo, reg.MODE, reg.MANY_TURNS)

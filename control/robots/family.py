@@ -6,12 +6,14 @@ The line, the loop, bringing an arm up and calibrating it are the same for all f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ideomotor.control.robots.registers import Register
 from ideomotor.control.robots.servo_health import Health
 from ideomotor.control.robots.servo_line import Packets, ServoLine
+from ideomotor.control.robots.settings import Difference, Setting
 from ideomotor.control.servo_bus import Servo
 
 
@@ -35,6 +37,7 @@ class ServoReport:
     temperature: float  # [°C]
     counts: int
     offset: int  # [counts] that the servo subtracts from what its encoder reads
+    limits: tuple[int, int]  # [counts] that another program may have set
     torque: bool  # its motor is on
     table: bytes  # all of its memory, for what only its family has
 
@@ -49,6 +52,8 @@ class Family(Protocol):
         many_turns: counts go on over whole turns, and start in any of them.
         watchdog: with this register set a motor stops after so long a silence on the line; None: it has none.
         watchdog_units: what to set it to.
+        settings: all that is kept without power and decides how a servo moves.
+        return_delay: how long a servo waits before it answers [2 µs].
     """
 
     table_size: int
@@ -60,6 +65,8 @@ class Family(Protocol):
     torque: Register
     watchdog: Register | None
     watchdog_units: int
+    settings: tuple[Setting, ...]
+    return_delay: Register
 
     def packets(self) -> Packets:
         """The protocol; UserError if its SDK is not installed."""
@@ -72,7 +79,7 @@ class Family(Protocol):
     def report(self, servo: Servo, table: bytes) -> ServoReport: ...
 
     def check(self, report: ServoReport) -> None:
-        """UserError for what only this family can have wrong."""
+        """UserError for what only this family can have wrong and nobody may reset."""
         ...
 
     def prepare(self, line: ServoLine, servo: Servo, effort_share: float) -> None:
@@ -84,6 +91,10 @@ class Family(Protocol):
         Raises:
             UserError: it did not take something.
         """
+        ...
+
+    def reset(self, line: ServoLine, servo: Servo, found: Sequence[Difference]) -> None:
+        """Puts settings of a servo back whose motor is off, and stays off; UserError if one was not taken."""
         ...
 
     def write_offset(self, line: ServoLine, servo: Servo, offset: int) -> None:

@@ -12,14 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from ideomotor.control.calibration import Calibration
+from ideomotor.control.calibration import Calibration, default_calibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.bring_up import open_line, survey, switch_off
+from ideomotor.control.robots.bring_up import left_otherwise, open_line, reset, survey, switch_off
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.patience import PATIENCE
 from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.robots.settings import Difference
 from ideomotor.control.servo_bus import Servo
 from ideomotor.control.sweep import Sweep, from_sweep
 
@@ -67,6 +68,20 @@ class SweptArm:
             raise UserError(
                 f"bus: not all motors at {self.bus.path} could be switched off, expected them off"
             )
+
+    def left_otherwise(self, calibration: Calibration) -> list[Difference]:
+        """Returns what another program left in the servos that does not fit this calibration."""
+        return left_otherwise(self.reports, self._family, self.embodiment, self.layout, calibration)
+
+    def counted_otherwise(self) -> list[Difference]:
+        """Returns those of them that change what positions mean: they have to be reset before the sweep."""
+        found = self.left_otherwise(default_calibration(self.embodiment))
+        return [difference for difference in found if difference.setting.counts]
+
+    def reset(self, found: list[Difference]) -> None:
+        """Puts settings back, once the motors are off; UserError if a servo did not take something."""
+        reset(self.bus, self._family, found)
+        self.reports = survey(self.bus, self._family, self.layout)
 
     def close(self) -> None:
         self.bus.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ideomotor.control.errors import UserError
+from collections.abc import Sequence
+
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.family import Motion, ServoReport
-from ideomotor.control.robots.patience import holds, write
+from ideomotor.control.robots.patience import holds, read, write
 from ideomotor.control.robots.servo_health import Health
 from ideomotor.control.robots.servo_line import ServoLine
+from ideomotor.control.robots.settings import Difference
 from ideomotor.control.robots.sts_packets import StsPackets
+from ideomotor.control.robots.sts_settings import FULL_TORQUE, SETTINGS
 from ideomotor.control.servo_bus import Servo
 
 STATUS_BITS = {
@@ -29,6 +32,8 @@ class StsFamily:
     position, goal, torque = reg.POSITION, reg.GOAL_POSITION, reg.TORQUE_ENABLE
     watchdog: reg.Register | None = None
     watchdog_units = 0
+    settings = SETTINGS
+    return_delay = reg.RETURN_DELAY
 
     def packets(self) -> StsPackets:
         return StsPackets()
@@ -61,21 +66,34 @@ class StsFamily:
             temperature=float(reg.TEMPERATURE.decode(table, 0)),
             counts=reg.POSITION.decode(table, 0),
             offset=reg.OFFSET.decode(table, 0),
+            limits=(reg.MIN_POSITION.decode(table, 0), reg.MAX_POSITION.decode(table, 0)),
             torque=reg.TORQUE_ENABLE.decode(table, 0) != 0,
             table=table,
         )
 
     def check(self, report: ServoReport) -> None:
-        mode = reg.MODE.decode(report.table, 0)
-        if mode != 0:
-            raise UserError(f"{report.servo.joint}: mode: got {mode}, expected 0 (position)")
+        """Nothing that `settings` does not say."""
 
     def prepare(self, line: ServoLine, servo: Servo, effort_share: float) -> None:
         write(line, servo, reg.ACCELERATION, 254)
         write(line, servo, reg.GOAL_TIME, 0)
         write(line, servo, reg.GOAL_SPEED, 0)
-        write(line, servo, reg.TORQUE_LIMIT, round(1000 * effort_share))
+        write(line, servo, reg.TORQUE_LIMIT, round(FULL_TORQUE * effort_share))
         _write_kept(line, servo, reg.RETURN_DELAY, 0)
+        write(line, servo, reg.LOCK, 1)
+
+    def reset(self, line: ServoLine, servo: Servo, found: Sequence[Difference]) -> None:
+        # Some firmware switches the motor on when a limit is written (lerobot#3585): it gets no torque for
+        # it.
+        write(line, servo, reg.TORQUE_LIMIT, 0)
+        try:
+            for difference in found:
+                _write_kept(line, servo, difference.setting.register, difference.wanted)
+        finally:
+            counts = reg.POSITION.decode(read(line, servo, reg.POSITION))
+            write(line, servo, reg.GOAL_POSITION, min(max(counts, 0), servo.model.counts_per_turn - 1))
+            write(line, servo, reg.TORQUE_ENABLE, 0)
+            write(line, servo, reg.TORQUE_LIMIT, FULL_TORQUE)
 
     def write_offset(self, line: ServoLine, servo: Servo, offset: int) -> None:
         _write_kept(line, servo, reg.OFFSET, offset)

@@ -22,11 +22,21 @@ MAX_TEMPERATURE = Register(13)  # [°C]
 MAX_VOLTAGE = Register(14)  # [0.1 V]
 MIN_VOLTAGE = Register(15)  # [0.1 V]
 MAX_TORQUE = Register(16, 2)  # [0.1 %]
+PHASE = Register(18)  # bit 0: the motor turns, 7: the encoder counts the other way; 4: counts do not wrap
+SHUTDOWN = Register(19)  # error bits that switch the motor off
 P_GAIN = Register(21)
 D_GAIN = Register(22)
 I_GAIN = Register(23)
+STARTUP_FORCE = Register(24, 2)  # [0.1 %]
+DEAD_ZONE_CW = Register(26)  # [counts]
+DEAD_ZONE_CCW = Register(27)  # [counts]
+PROTECTION_CURRENT = Register(28, 2)  # [6.5 mA]
+RESOLUTION = Register(30)  # counts are divided by it
 OFFSET = Register(31, 2, sign_bit=11)  # [counts], subtracted from what the encoder reads
 MODE = Register(33)  # 0: position
+PROTECTIVE_TORQUE = Register(34)  # [%] of a motor that was overloaded
+PROTECTION_TIME = Register(35)  # [10 ms] of overload until then
+OVERLOAD_TORQUE = Register(36)  # [%] from which on it is overloaded
 
 TORQUE_ENABLE = Register(40)
 ACCELERATION = Register(41)  # [100 counts/s²], 0 and 254: as fast as possible

@@ -27,7 +27,8 @@ LIMITS = {  # temperature [°C], highest and lowest voltage [0.1 V]
 WRITABLE = (
     (reg.ID, reg.BAUD, reg.RETURN_DELAY, reg.DRIVE_MODE, reg.MODE, reg.SHADOW_ID, reg.OFFSET)
     + (reg.MAX_TEMPERATURE, reg.MAX_VOLTAGE, reg.MIN_VOLTAGE, reg.MAX_PWM, reg.MAX_POSITION, reg.MIN_POSITION)
-    + (reg.SHUTDOWN, reg.TORQUE_ENABLE, reg.RESPONSE_LEVEL, reg.WATCHDOG, reg.GOAL_PWM)
+    + (reg.STARTUP, reg.SHUTDOWN, reg.TORQUE_ENABLE, reg.RESPONSE_LEVEL, reg.WATCHDOG, reg.GOAL_PWM)
+    + (reg.POSITION_D_GAIN, reg.POSITION_I_GAIN, reg.POSITION_P_GAIN, reg.FEEDFORWARD_1, reg.FEEDFORWARD_2)
     + (reg.PROFILE_ACCELERATION, reg.PROFILE_VELOCITY, reg.GOAL_POSITION)
 )
 
@@ -77,6 +78,9 @@ class DxlServo:
         """As after REBOOT too: registers that are not kept have their usual values, the motor is off."""
         self.table[FIRST_VOLATILE:] = bytes(TABLE_BYTES - FIRST_VOLATILE)
         self.put(reg.RESPONSE_LEVEL, 2)
+        gains = (reg.POSITION_P_GAIN, reg.POSITION_I_GAIN, reg.POSITION_D_GAIN)
+        for register, value in zip(gains, reg.GAINS[self.servo.model.name], strict=True):
+            self.put(register, value)
         self.put(reg.GOAL_PWM, self.get(reg.MAX_PWM))
         self._failed, self._registered = 0, None
         self.forget_turns()

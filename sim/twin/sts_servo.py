@@ -27,9 +27,19 @@ KEPT = (
     (reg.MAX_VOLTAGE, 140),
     (reg.MIN_VOLTAGE, 40),
     (reg.MAX_TORQUE, 1000),
+    (reg.PHASE, 12),
+    (reg.SHUTDOWN, 44),
     (reg.P_GAIN, 32),
     (reg.D_GAIN, 32),
     (reg.I_GAIN, 0),
+    (reg.STARTUP_FORCE, 16),
+    (reg.DEAD_ZONE_CW, 1),
+    (reg.DEAD_ZONE_CCW, 1),
+    (reg.PROTECTION_CURRENT, 500),
+    (reg.RESOLUTION, 1),
+    (reg.PROTECTIVE_TORQUE, 20),
+    (reg.PROTECTION_TIME, 200),
+    (reg.OVERLOAD_TORQUE, 80),
 )
 
 
