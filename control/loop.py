@@ -1,9 +1,14 @@
 """The fixed-rate loop: absolute deadlines, the lateness of every tick recorded into arrays made before.
 
-Deadline k is start + k / hz on the monotonic clock, so that lateness never adds up. The tick handed to
-`step` counts steps *really executed*: where the machine stalls over whole periods their deadlines are
-missed, counted, and never caught up with, and the next step is still the next tick. A command stream
-indexed by ticks is therefore delayed by a stall, but never jumps.
+Deadline k is start + k / hz on the monotonic clock, so that lateness never adds up. A step that cannot begin
+at its deadline, since the one before it took too long, still begins up to half a period later; after that
+its deadline is missed. And no step begins sooner than half a period after the one before it: a late step
+moves the next one a little, instead of two commands reaching the motors as one. So a loop whose work takes
+less than half a period misses only what an empty loop misses.
+
+The tick handed to `step` counts steps *really executed*: deadlines that were missed are counted and never
+caught up with, and the next step is still the next tick. A command stream indexed by ticks is therefore
+delayed by a stall, but never jumps.
 """
 
 from __future__ import annotations
@@ -39,7 +44,7 @@ class LoopRecord:
     Attributes:
         ticks: steps executed.
         late: of those, the ones that began later than half a period after their deadline.
-        missed: deadlines that passed while a step before them was still running, or nothing ran at all.
+        missed: deadlines at which, and for half a period after which, no step could begin.
         elapsed_s: from the first deadline to the one after the last step.
     """
 
@@ -99,16 +104,19 @@ def run_loop(
     """
     sleep = sleep_until_ns or sleeper()
     period_ns = 1e9 / record.hz
+    half_ns = round(period_ns / 2)
     start, k = now_ns(), 0
+    earliest = start  # when the next step may begin
     going = True
     try:
         while going:
             deadline = start + round(k * period_ns)
-            sleep(deadline)
+            sleep(max(deadline, earliest))
             began = now_ns()
             going = step(record.ticks)
             ended = now_ns()
-            following = max(math.ceil((ended - start - 1) / period_ns), k + 1)  # first deadline ahead
+            earliest = max(began + half_ns, ended)
+            following = max(math.ceil((earliest - half_ns - start - 1) / period_ns), k + 1)
             record.add(began - deadline, ended - began, (following - k - 1) if going else 0)
             k = following
     finally:
