@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -69,7 +70,8 @@ def train(options: TrainOptions) -> int:
     from ideomotor.train.recipe import resolve
     from ideomotor.vla.pretrained import check
 
-    overrides = [*_given(options.interpreter), *_lasting(options.minutes), *options.set]
+    overrides = [*_given(options.interpreter), *options.set]
+    overrides = [*_lasting(options.minutes, overrides), *overrides]
     recipe = resolve(options.config, overrides)
     embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
     check_selection(recipe.policy.select, embodiment)
@@ -104,11 +106,12 @@ def _given(interpreter: str) -> list[str]:
     return [f"interpreter={interpreter}" if ours else f"scenes.base={interpreter}"]
 
 
-def _lasting(minutes: float | None) -> list[str]:
-    """`--minutes` as changes of the recipe."""
+def _lasting(minutes: float | None, overrides: Sequence[str]) -> list[str]:
+    """`--minutes` as changes of the recipe; all are the decoder's where an interpreter is given."""
     if minutes is None:
         return []
     if not 0 < minutes < float("inf"):
         raise UserError(f"minutes: got {minutes:g}, expected more than 0")
-    first = round(minutes / 3, 3)
+    given = any(change.partition("=")[0].strip() in ("interpreter", "decoder") for change in overrides)
+    first = 0.0 if given else round(minutes / 3, 3)
     return [f"scenes.train.minutes={first}", f"policy.train.minutes={round(minutes - first, 3)}"]

@@ -7,14 +7,12 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
-from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import replace_files
-from ideomotor.train.page import write_page
+from ideomotor.train.page import figures_of, write_page
+from ideomotor.train.trackers import TensorBoard, Tracker, Trackio
 
 SHOWN_S = 15.0  # between two writings of the page
-EVENTS = "tensorboard"  # folder in a training's folder; each stage is a run in it
 
 
 class Metrics:
@@ -25,29 +23,38 @@ class Metrics:
 
     Args:
         out: folder of the training.
-        name: of the stage: its lines are in `<name>.jsonl`, its events in `tensorboard/<name>/`.
+        name: of the stage: its lines are in `<name>.jsonl`.
         step: from which training goes on.
-        tensorboard: whether to write event files too.
+        tensorboard, trackio: which trackers are told too, see `trackers`.
         silent: write nothing at all, as all processes but the first do.
     """
 
-    def __init__(self, out: Path, name: str, step: int, tensorboard: bool = False, silent: bool = False):
+    def __init__(
+        self,
+        out: Path,
+        name: str,
+        step: int,
+        tensorboard: bool = False,
+        trackio: bool = False,
+        silent: bool = False,
+    ):
         self._lines = None if silent else out / f"{name}.jsonl"
-        self._events: Any = None
+        self._trackers: list[Tracker] = []
         self._out, self._shown = out, -math.inf
         if self._lines is None:
             return
         replace_files({self._lines: _up_to(self._lines, step)})
         if tensorboard:
-            writer = summary_writer()
-            self._events = writer(str(out / EVENTS / name), purge_step=step + 1 if step else None)
+            self._trackers.append(TensorBoard(out, name, step))
+        if trackio:
+            self._trackers.append(Trackio(out, name, figures_of(self._lines)))
 
     def __enter__(self) -> Metrics:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._events is not None:
-            self._events.close()
+        for tracker in self._trackers:
+            tracker.close()
         self._show(under_way=raised[0] is None)  # another stage, or the end, follows
 
     def write(self, figures: dict[str, float]) -> None:
@@ -56,10 +63,8 @@ class Metrics:
             return
         with self._lines.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({key: round(value, 6) for key, value in figures.items()}) + "\n")
-        if self._events is not None:
-            for key, value in figures.items():
-                if key != "step":
-                    self._events.add_scalar(key, value, int(figures["step"]))
+        for tracker in self._trackers:
+            tracker.write(figures)
         if time.monotonic() - self._shown > SHOWN_S:
             self._show(under_way=True)
 
@@ -70,17 +75,6 @@ class Metrics:
         with contextlib.suppress(OSError):
             write_page(self._out, under_way)
         self._shown = time.monotonic()
-
-
-def summary_writer() -> Any:
-    """torch's SummaryWriter class. UserError naming the extra where TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError(
-            "tensorboard: needs the extra 'tensorboard': pip install 'ideomotor[tensorboard]'"
-        ) from None
-    return SummaryWriter
 
 
 def _up_to(path: Path, step: int) -> bytes:

@@ -21,13 +21,13 @@ from ideomotor.datasets.mapping import open_mapped
 from ideomotor.train.forecast import forecast
 from ideomotor.train.interpreter import train_interpreter
 from ideomotor.train.joint import train_joint
-from ideomotor.train.metrics import summary_writer
 from ideomotor.train.outlook import after, before
 from ideomotor.train.page import write_page
 from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.policy import train_policy
 from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.train.selection import Drive
+from ideomotor.train.trackers import summary_writer, trackio
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -70,8 +70,11 @@ def train(
     recipe = resolve(config, overrides)
     embodiment = load_embodiment(recipe.robot)
     _check(recipe, data, embodiment.control_hz)
-    if any(stage.train.tensorboard for stage in (recipe.scenes, recipe.policy, recipe.joint)):
+    stages = (recipe.scenes.train, recipe.policy.train, recipe.joint.train)
+    if any(stage.tensorboard for stage in stages):
         summary_writer()
+    if any(stage.trackio for stage in stages):
+        trackio()
     # The others wait for the first process while it examines and judges.
     state = PartialState(cpu=not _has_cuda(), timeout=timedelta(hours=3))
     check_out(out, resume, recipe, state.is_main_process, mapping)

@@ -48,6 +48,7 @@ class Settings:
     seed: int = 0
     log_every: int = 50  # [steps]
     tensorboard: bool = False  # whether metrics are also written as TensorBoard's event files
+    trackio: bool = False  # whether they are also kept in Trackio's local database
     save_every_s: float = 300.0
     examine_every_s: float = 600.0
 
@@ -101,7 +102,7 @@ def fit(
     begun, before, rate = time.monotonic(), at.elapsed, 0.0
     metrics: dict[str, float] = {}
     losses: dict[str, torch.Tensor] = {}
-    log = Metrics(out, name, at.step, settings.tensorboard, silent=not first)
+    log = Metrics(out, name, at.step, settings.tensorboard, settings.trackio, silent=not first)
     progress = StageProgress(name, settings.steps, settings.minutes, at.step, shown=first)
     with log, Batches(batch_at, at.step) as batches, progress:
         meter = Meter(batches, at.step, samples)

@@ -1,14 +1,21 @@
 """Before a training it is said how long it will take, and before and after it whether that is enough."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.launch import training
 from ideomotor.train import forecast as module
 from ideomotor.train.forecast import Part, forecast
 from ideomotor.train.outlook import HELP, after, before, too_little
+from ideomotor.train.page import PAGE
 from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.recipe import Recipe, resolve
 from ideomotor.train.yardsticks import SO101
@@ -104,3 +111,39 @@ def test_too_little_is_warned_of_before_and_after(capsys: pytest.CaptureFixture[
     further: Recipe = resolve("nano", ["decoder=runs/mine"])
     assert after({"policy": {"step": 40.0}}, further) == [] and too_little(5120, further) == ""
     assert after({"interpreter": {"step": 40.0}}, recipe) == []
+
+
+def test_the_command_says_it_all_and_leaves_a_page(data: Path, tmp_path: Path) -> None:
+    out, program = tmp_path / "mine", Path(sys.executable).with_name("ideomotor")
+    changes = ["scenes.pool.scenes=0", "scenes.align_dim=0", "policy.train.steps=25"]
+    command = [program, "train", "--data", data, "--out", out, "--config", "smoke", "--json", "-"]
+    ran = subprocess.run(
+        [*command, *(part for change in changes for part in ("--set", change))],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "IDEOMOTOR_CACHE": str(tmp_path / "cache" / "datasets")},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["policy"]["step"] == 25
+    said = ran.stderr.splitlines()
+    ahead = said.index("what this training will take, measured on this machine as it is now:")
+    assert re.fullmatch(r" +\d+ .*  stage 2, the decoder: 100 windows, 4 a step", said[ahead + 3])
+    assert re.fullmatch(r" +\d+ .* in all", said[ahead + 4])
+    assert any(
+        re.match(r"stage 2, decoder: 8 %, step 2 of 25, loss \d+\.\d+, .* left", line) for line in said
+    )
+    assert said[ahead + 5] == said[-3] == too_little(100, resolve("nano"))
+    assert said[-2] == f"curves: {out / PAGE}"
+    page = (out / PAGE).read_text()
+    assert "http-equiv" not in page and too_little(100, resolve("nano")) in page
+
+
+def test_minutes_are_shared_out_among_the_stages_that_there_are() -> None:
+    shared = ["scenes.train.minutes=4.0", "policy.train.minutes=8.0"]
+    assert training._lasting(12, ["policy.batch=64"]) == shared
+    assert training._lasting(12, ["interpreter=runs/mine"])[1] == "policy.train.minutes=12.0"
+    assert training._lasting(None, []) == []
+    for wrong in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(UserError, match="minutes: got .*, expected more than 0"):
+            training._lasting(wrong, [])

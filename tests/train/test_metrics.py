@@ -1,14 +1,19 @@
 """Figures go into JSON lines and TensorBoard's event files, and nothing is said twice."""
 
 import json
+import os
+import sqlite3
+import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.train.metrics import Metrics, summary_writer
+from ideomotor.train.metrics import Metrics
 from ideomotor.train.page import PAGE
+from ideomotor.train.trackers import summary_writer, trackio
 
 
 def write(out: Path, start: int, steps: list[int], loss: float) -> None:
@@ -42,6 +47,42 @@ def test_a_new_training_starts_with_no_lines_and_a_silent_one_has_none(tmp_path:
     with Metrics(tmp_path, "other", 0, tensorboard=True, silent=True) as metrics:
         metrics.write({"step": 1, "loss": 1.0})
     assert {path.name for path in tmp_path.iterdir()} == {"stage.jsonl", PAGE}
+
+
+def test_trackio_has_what_the_lines_have_and_nothing_twice(tmp_path: Path) -> None:
+    pytest.importorskip("trackio")
+    script = """
+import json, sys
+from pathlib import Path
+from ideomotor.train.metrics import Metrics
+out = Path(sys.argv[1])
+for start, steps, loss in ((0, (10, 20, 30), 0.0), (20, (30, 40), 100.0)):  # goes on from a state of step 20
+    with Metrics(out, "policy", start, trackio=True) as log:
+        for step in steps:
+            log.write({"step": step, "loss": loss + step})
+"""
+    out = tmp_path / "mine"
+    out.mkdir()
+    place = {"TRACKIO_DIR": str(tmp_path / "kept"), "HF_HUB_OFFLINE": "1"}
+    told = subprocess.run(  # Trackio decides where it keeps things when it is imported
+        [sys.executable, "-P", "-c", script, str(out)], env=os.environ | place, capture_output=True, text=True
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stdout == ""  # which may be carrying JSON
+    with closing(sqlite3.connect(tmp_path / "kept" / "ideomotor.db")) as database:
+        kept = database.execute("select run_name, step, metrics from metrics order by step").fetchall()
+    assert [(name, step, json.loads(figures)["loss"]) for name, step, figures in kept] == [
+        ("mine-policy", 10, 10.0),
+        ("mine-policy", 20, 20.0),
+        ("mine-policy", 30, 130.0),
+        ("mine-policy", 40, 140.0),
+    ]
+
+
+def test_without_trackio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(UserError, match=r"ideomotor\[trackio\]"):
+        trackio()
 
 
 def test_without_tensorboard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
