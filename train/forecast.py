@@ -26,18 +26,18 @@ from ideomotor.train.frame_plans import READ_AT_ONCE, views
 from ideomotor.train.interpreter import annotated, checked_cameras, new_interpreter, recorded_questions
 from ideomotor.train.page import figures_of
 from ideomotor.train.parallel import processes
-from ideomotor.train.policy import action_batch, displaceable
+from ideomotor.train.policy import action_batch, decoder_config, displaceable, measure
 from ideomotor.train.recipe import Recipe
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scenes import NAMES, scene_batch, shards_of
 from ideomotor.train.trainer import Settings
-from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import PLAN_QUERIES
-from ideomotor.vla.processor import fit_processor
 
 STEPS = 2  # that are measured, after one that is not
+MEASURED = 256  # windows that normalisation is measured on, for now
 SHORT = 20  # steps of a stage that is over before it could be measured
 SCENES_S = 1.0  # for which scenes are rendered
 COMPILED, COMPILING_S = 0.7, 180.0  # share of an eager step's time, and [s] it takes: docs/lab_notes.md
@@ -164,24 +164,9 @@ def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter
 
 def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
     """Seconds of a step of stage 2."""
-    stage, body = recipe.policy, loader.embodiment
-    batch = loader.batch(0)
-    count = len(batch["index"])
-    processor = fit_processor(
-        body, "forecast", batch["state"].astype(float), batch["actions"], batch["action_mask"]
-    )
-    cameras = tuple(camera.name for camera in body.cameras)
-    config = DecoderConfig(
-        embodiments=((body.name, len(body.joints)),),
-        states=() if body.targets else (len(body.state_names),),
-        cameras=cameras,
-        image_size=body.cameras[0].height,
-        horizon=loader.horizon,
-        plan_dim=interpreter.config.plan_dim,
-        width=stage.width,
-        heads=stage.heads,
-        blocks=stage.blocks,
-    )
+    stage, batch = recipe.policy, loader.batch(0)
+    count, processor = len(batch["index"]), measure(loader, stage.origin, MEASURED)
+    config = decoder_config(stage, loader, interpreter, processor)
     hidden = interpreter.hidden_dim
     read = ReadPlan(
         torch.randn(count, PLAN_QUERIES, hidden),
@@ -190,8 +175,9 @@ def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) ->
         torch.rand(count, len(NAMES)),
     )
     rng = np.random.default_rng(0)
-    windows = action_batch(batch, read, cameras, processor, stage, displaceable(loader), rng, 0)
-    objective = ActionObjective(Decoder(config), interpreter.plan_head, body.name, stage.objective)
+    windows = action_batch(batch, read, config.cameras, processor, stage, displaceable(loader), rng, 0)
+    body = loader.embodiment.name
+    objective = ActionObjective(Decoder(config), interpreter.plan_head, body, stage.objective)
     return _seconds(objective, windows, stage.train)
 
 
