@@ -159,6 +159,11 @@ def load_base(source: str, tuning: str) -> Any:
 
 def reload_base(described: Pretrained) -> Any:
     """The base that a checkpoint names. UserError when it is not there any more or is another one."""
+    if _is_gone(described.source):
+        raise UserError(
+            f"interpreter.pretrained.source: no folder {described.source!r}, which this checkpoint names as "
+            "its base; put it back, or write where it is now into the checkpoint's config.json"
+        )
     vlm = load_base(described.source, described.tuning)
     if (found := fingerprint(vlm)) != described.fingerprint:
         raise UserError(
@@ -249,7 +254,15 @@ def _peft() -> Any:
 
 
 def _not_there(source: str, error: Exception) -> str:
+    if _is_gone(source):
+        return f"interpreter: no folder {source!r}, expected one with a vision-language model, or a hub id"
     reason = (str(error).strip().splitlines() or [repr(error)])[0]
     return (
         f"interpreter: cannot load {source!r}, expected the id or folder of a vision-language model: {reason}"
     )
+
+
+def _is_gone(source: str) -> bool:
+    """Whether a source can only be a folder that is not there: a hub id is NAME or ORG/NAME."""
+    path = source.startswith(("/", ".", "~")) or source.count("/") > 1 or "\\" in source
+    return path and not Path(source).is_dir()

@@ -72,8 +72,10 @@ def test_a_base_that_is_gone_or_another_one_is_refused(bases, tiny_bases, tmp_pa
     base = shutil.copytree(bases["smolvlm"], tmp_path / "base")
     save_interpreter(make(base), tmp_path / "saved")
     shutil.rmtree(base)
-    with pytest.raises(UserError, match=r"cannot load '.*/base'"):
+    with pytest.raises(UserError, match=r"source: no folder '.*/base', which .*config.json"):
         load_interpreter(tmp_path / "saved")
+    with pytest.raises(UserError, match=r"no folder '.*/base', expected one with a vision-language model"):
+        check(str(base), "frozen")
     tiny_bases.save_tiny_base("smolvlm", base, seed=1)
     with pytest.raises(UserError, match="has other weights"):
         load_interpreter(tmp_path / "saved")
