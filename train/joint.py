@@ -23,7 +23,7 @@ from ideomotor.train.device import to_device
 from ideomotor.train.frame_plans import views
 from ideomotor.train.interpreter import question_of, rephrased
 from ideomotor.train.parallel import own_rows, processes
-from ideomotor.train.policy import EXAMINED, action_batch, displaceable, examine
+from ideomotor.train.policy import EXAMINED, action_batch, displaceable, examine, units_of
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import blur, scene_batch, sighted
@@ -119,7 +119,8 @@ def train_joint(
         with torch.inference_mode():
             reading = interpreter(batch.frames.pixels, batch.frames.prompts)
         windows = replace(batch.windows, read=read_of(reading, batch.pictured))
-        return examine(action, to_device(windows, torch.device("cpu")), processor, policy.sampling)
+        windows = to_device(windows, torch.device("cpu"))
+        return examine(action, windows, processor, policy.sampling, units_of(loader))
 
     return fit("joint", objective, batch_at, loader.batch_size, stage.train, out, resume, examined)
 

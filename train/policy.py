@@ -7,7 +7,7 @@ vision-language pass at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from ideomotor.vla.processor import Processor, fit_processor
 from ideomotor.vla.sampler import SamplingConfig, sample_chunk, sampler_of, source_noise
 
 Told = Callable[[str], None]
+MILLI = {"rad": "mrad", "m": "mm"}  # {unit of a joint: a thousandth of it}
 EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far
 
 
@@ -110,7 +111,7 @@ def train_policy(
         recipe.train,
         out,
         resume,
-        lambda: examine(objective, batch_at(EXAMINED), processor, sampling),
+        lambda: examine(objective, batch_at(EXAMINED), processor, sampling, units_of(loader)),
         selection,
     )
     if selection is None:
@@ -253,16 +254,24 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
     )
 
 
+def units_of(loader: WindowLoader) -> list[str]:
+    """Returns the units of the joints that commands are for; "1" of deltas."""
+    return [joint.unit for joint in loader.embodiment.joints]
+
+
 @torch.inference_mode()
 def examine(
     objective: ActionObjective,
     batch: ActionBatch,
     processor: Processor,
     sampling: SamplingConfig,
+    units: Sequence[str],
 ) -> dict[str, float]:
-    """How far sampled chunks are from the demonstrated ones, without a committed prefix [mrad].
+    """How far sampled chunks are from the demonstrated ones, without a committed prefix.
 
-    Of deltas, in thousandths of their own unit.
+    Args:
+        units: of the joints: the figures are of milliradians or millimetres where all have one of these
+            units, and are called so; of pixels, deltas and different units they are as the commands are.
     """
     decoder, read = objective.decoder, batch.read
     assert read is not None
@@ -285,11 +294,19 @@ def examine(
         decoder, objective.embodiment, inputs, noise[:, :0], noise, sampling.steps, sampling.sampler
     ).cpu()
     spread = torch.tensor(processor.action_std)
-    error = ((sampled - actions) * spread).abs().mean(-1) * batch.counted  # (B, H) [rad]
+    error = ((sampled - actions) * spread).abs().mean(-1) * batch.counted  # (B, H) [unit of the joints]
     share = batch.counted.sum(0).clamp_min(1.0)
-    by_tick = error.sum(0) / share * 1000
+    name, scale = _figure(units)
+    by_tick = error.sum(0) / share * scale
     last = by_tick.shape[0] - 1
-    return {f"error_mrad_tick_{tick}": float(by_tick[min(tick, last)]) for tick in (0, 12, 24, 48, 95)}
+    return {f"{name}_tick_{tick}": float(by_tick[min(tick, last)]) for tick in (0, 12, 24, 48, 95)}
+
+
+def _figure(units: Sequence[str]) -> tuple[str, float]:
+    """The name of an error's figure, and what the error is multiplied by."""
+    if len(set(units)) == 1 and units[0] in MILLI:
+        return f"error_{MILLI[units[0]]}", 1000.0
+    return "error", 1.0
 
 
 def _carry_over(trained: nn.Module, new: nn.Module) -> None:
