@@ -15,7 +15,8 @@ def robot_of(env: str, robot: str) -> str:
 
     Args:
         env: name of an embodiment with an environment, or its file; or the environment as `gymnasium.make`
-            takes it, "MODULE:ID", of an embodiment that comes with the package or of `robot`; empty: ours.
+            takes it, "MODULE:ID" or "ID", of an embodiment that comes with the package or of `robot`;
+            empty: ours.
         robot: embodiment name or file.
 
     Raises:
@@ -27,12 +28,12 @@ def robot_of(env: str, robot: str) -> str:
     mapped = {name: where.make for name, where in known.items() if where is not None}
     if robot != ROBOT:
         where = load_embodiment(robot).environment
-        if where is not None and env in (where.make, robot):
+        if where is not None and (env == robot or _same(env, where.make)):
             return robot
         got = "none" if where is None else repr(where.make)
         raise UserError(f"env: {env!r}, but {robot} maps {got}; name one of the two")
     for name, make in mapped.items():
-        if env in (name, make):
+        if env == name or _same(env, make):
             return name
     if env.endswith((".yaml", ".yml")):
         if load_embodiment(env).environment is None:
@@ -41,9 +42,15 @@ def robot_of(env: str, robot: str) -> str:
     if env in known or ":" not in env:
         raise unknown_name("env", env, mapped)
     raise UserError(
-        f"env: no file maps {env!r}; say in one what its parts are called (imitate "
-        "control/embodiments/reacher.yaml) and give it as --env FILE.yaml"
+        f"env: no embodiment of ours maps {env!r} (known: {', '.join(mapped.values())}); say in a file what "
+        "its parts are called (imitate control/embodiments/reacher.yaml) and give that as --env FILE.yaml"
     )
+
+
+def _same(env: str, make: str) -> bool:
+    """Whether both mean one environment: of one id, and of one module where both say from which."""
+    (module, _, id_), (other, _, other_id) = env.rpartition(":"), make.rpartition(":")
+    return id_ == other_id and (not module or not other or module == other)
 
 
 def checked_tasks(embodiment: Embodiment, names: tuple[str, ...] | list[str]) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import zlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -20,21 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import uninterrupted
 from ideomotor.launch.console import Output
-from ideomotor.launch.environments import checked_tasks, robot_of, task_names
+from ideomotor.launch.environments import robot_of, task_names
+from ideomotor.launch.record_checks import OPTIONS_FILE, check, check_solvable, recorded_before, reproducible
 
 if TYPE_CHECKING:
-    from ideomotor.control.embodiment import Embodiment
     from ideomotor.datasets.episode import Episode
     from ideomotor.datasets.prepare import PreparedEpisode
     from ideomotor.eval.rollout import Ask, Frame
     from ideomotor.vla.policy import IdeomotorPolicy
 
 ALL = "all"  # tasks there are
-MAX_FAILURES = 20  # give up when a task has failed this often, and more often than it was solved
-OPTIONS_FILE = "record.json"  # what the episodes of a dataset folder were recorded with
 
 
 @dataclass(frozen=True)
@@ -107,12 +103,12 @@ def record(options: RecordOptions) -> int:
     embodiment = load_embodiment(options.robot)
     if options.tasks == (ALL,):
         options = dataclasses.replace(options, tasks=tuple(task_names(embodiment)))
-    _check(options, embodiment)
+    check(options, embodiment)
 
     from ideomotor.datasets.files import replace_files
     from ideomotor.datasets.writer import DatasetWriter
 
-    stored = _stored(options) if options.resume else set()
+    stored = recorded_before(options) if options.resume else set()
     wanted = dict.fromkeys(options.tasks, options.episodes)
     next_seed = dict.fromkeys(options.tasks, options.seed_start)
     failures = dict.fromkeys(options.tasks, 0)
@@ -151,10 +147,10 @@ def record(options: RecordOptions) -> int:
                         with uninterrupted():
                             writer.add_episode(episode)
                             if not (options.out / OPTIONS_FILE).exists():  # new, or killed just before
-                                replace_files({options.out / OPTIONS_FILE: _reproducible(options)})
+                                replace_files({options.out / OPTIONS_FILE: reproducible(options)})
                     wanted[attempt.task] -= 1
                     progress.update(bar, advance=1, description=f"recording {attempt.task}")
-            _check_solvable(options, wanted, failures)
+            check_solvable(options, wanted, failures)
 
     output.text.print(f"{writer.episodes} episodes, {writer.frames} frames in {options.out}", markup=False)
     for task, failed in failures.items():
@@ -284,75 +280,3 @@ def _keypoint(frame: Frame, name: str) -> tuple[float, float, float]:
         return 0.0, 0.0, 0.0
     _, u, v = frame.keypoints[name]
     return (u, v, 1.0) if 0 <= u <= 1 and 0 <= v <= 1 else (0.0, 0.0, 0.0)
-
-
-def _check(options: RecordOptions, embodiment: Embodiment) -> None:
-    checked_tasks(embodiment, options.tasks)
-    if not options.tasks or len(set(options.tasks)) != len(options.tasks):
-        raise UserError(
-            f"tasks: got {' '.join(options.tasks) or 'none'}, expected each task once, at least one"
-        )
-    for name, value, least in (
-        ("episodes", options.episodes, 1),
-        ("workers", options.workers, 1),
-        ("batch", options.batch, 1),
-        ("seed-start", options.seed_start, 0),
-    ):
-        if value < least:
-            raise UserError(f"{name}: got {value}, expected at least {least}")
-    if options.policy is not None:
-        from ideomotor.eval.run import load_policy
-
-        load_policy(options.policy, options.robot)  # a bad one is refused here, before any process starts
-    if not 0 <= options.noise <= 1:
-        raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
-    if embodiment.environment is not None:
-        from ideomotor.sim.external import check_seeding
-
-        for task in options.tasks:
-            check_seeding(embodiment, task)
-
-
-def _reproducible(options: RecordOptions) -> bytes:
-    """The options that decide what is recorded, as JSON; `episodes` may grow when a recording goes on."""
-    fields = dataclasses.asdict(options) | {"policy": str(options.policy or "")}
-    names = ("tasks", "randomize", "noise", "policy", "seed_start", "robot")
-    return (json.dumps({name: fields[name] for name in names}, indent=2) + "\n").encode()
-
-
-def _stored(options: RecordOptions) -> set[tuple[str, int]]:
-    """The (task, seed) pairs in the dataset.
-
-    Raises:
-        UserError: it was recorded with options that would have made another one.
-    """
-    from ideomotor.datasets.layout import INFO, read_json
-    from ideomotor.datasets.reader import Dataset
-
-    if not (options.out / INFO).exists():
-        return set()
-    if (options.out / OPTIONS_FILE).exists():
-        before, now = read_json(options.out / OPTIONS_FILE), json.loads(_reproducible(options))
-        for name, value in now.items():
-            if before.get(name) != value:
-                raise UserError(
-                    f"{name}: got {value!r}, but {options.out} was recorded with {before.get(name)!r}"
-                )
-    episodes = Dataset(options.out).episodes
-    if not {"task_name", "seed"} <= set(episodes.column_names):
-        if len(episodes):
-            raise UserError(
-                f"out: {options.out} was not recorded by `ideomotor record`, so it cannot be resumed"
-            )
-        return set()
-    return set(zip(episodes["task_name"].to_pylist(), episodes["seed"].to_pylist(), strict=True))
-
-
-def _check_solvable(options: RecordOptions, wanted: dict[str, int], failures: dict[str, int]) -> None:
-    for task, failed in failures.items():
-        solved = options.episodes - wanted[task]
-        if wanted[task] and failed > max(MAX_FAILURES, solved):
-            raise UserError(
-                f"noise: the expert of {task!r} solved {solved} of {solved + failed} scenes at noise "
-                f"{options.noise} and randomisation {options.randomize!r}; expected a milder setting"
-            )
