@@ -22,18 +22,16 @@ import pyarrow as pa
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files, layout, store
-from ideomotor.datasets.columns import ColumnWriter, Maps, Texts, read_columns, texts_as_arrays
+from ideomotor.datasets.cached_columns import column_bytes, write_columns
+from ideomotor.datasets.check_videos import check_times
+from ideomotor.datasets.columns import Maps, Texts, read_columns, texts_as_arrays
 from ideomotor.datasets.frames import DecodedFrames, FrameFile, Frames, create_frame_file, resized
 from ideomotor.datasets.metadata import Metadata
 from ideomotor.datasets.reader import Dataset
 
-VERSION = 2  # of the cache's own layout
+VERSION = 3  # of the cache's own layout
 CHUNK = 64  # frames written at a time
-TEXTS = ("subtask", "plan_text")
-KEPT = (
-    layout.STATE, layout.ACTION, layout.HIGH_RATE, layout.REFERRED, layout.KEYPOINTS, "progress", *TEXTS,
-    "task_index",
-)  # fmt: skip
+TIMED = "timed."  # prefix of empty files beside the columns: the times of this camera's frames are right
 Progress = Callable[[int, int], None]  # (frames done, frames in all), over all cameras
 
 
@@ -44,12 +42,12 @@ class Cache:
     meta: Metadata  # without the episode table
     folder: Path  # of the columns
     starts: np.ndarray  # (E + 1,) int64, first row of each episode, and N
-    columns: dict[str, np.ndarray]  # {feature: (N,) or (N, n)}, those of `KEPT` that there are
+    columns: dict[str, np.ndarray]  # {feature: (N,) or (N, n)}, those of NEEDED and EXTRAS that there are
     vocabulary: dict[str, Texts]  # {feature: texts}; also "task"
     images: dict[str, Frames]  # {camera: N images}
     maps: Maps  # what `columns` lies in
     held: tuple[store.Held, ...]  # the folders, kept from being removed
-    note: str = ""  # why images are decoded each time; empty when they are not
+    notes: tuple[str, ...] = ()  # why images are decoded each time, and which extras are not used
 
 
 def open_cache(
@@ -97,10 +95,14 @@ def open_cache(
     key, place = _content_key(path, info), str(path.resolve())
     name = f"{path.resolve().name}-{_short(place)}-columns"
     try:
-        held = store.take(root, name, key, lambda: _column_bytes(opened()), build_columns, budget)
+        held = store.take(root, name, key, lambda: column_bytes(opened()), build_columns, budget)
         found = _load(held, path)
         check(found.meta)
         names = sorted(found.meta.cameras if cameras is None else cameras)
+        for camera in names:  # before anything is decoded, and alike whether it fits
+            if not (found.folder / (TIMED + camera)).exists():
+                check_times(opened(), [camera])
+                (found.folder / (TIMED + camera)).touch()
         size, rows = (height, width), int(found.starts[-1])
         name = f"{path.resolve().name}-{_short(place + str(names))}-{height}x{width}"
         needed = len(names) * rows * height * width * 3
@@ -109,7 +111,7 @@ def open_cache(
         except store.NoRoom as error:
             images: dict[str, Frames] = {c: DecodedFrames(opened, rows, c, size) for c in names}
             note = f"{path}: images are decoded from the videos each time ({error}; see IDEOMOTOR_CACHE_GB)"
-            return replace(found, images=images, note=note)
+            return replace(found, images=images, notes=(*found.notes, note))
     except store.NoRoom as error:
         raise UserError(f"{root}: no room for the cache of {path} ({error}); set IDEOMOTOR_CACHE") from None
     except OSError as error:
@@ -135,43 +137,22 @@ def _load(held: store.Held, root: Path) -> Cache:
         starts = np.load(folder / "starts.npy")
         nothing = pa.table({"dataset_to_index": pa.array([], pa.int64())})
         meta = Metadata(root, index["info"], index["identity"], [], nothing)
+        left_out = [f"{root}: {name} is not used: {why}" for name, why in index["left_out"].items()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from None
-    return Cache(meta, folder, starts, columns, vocabulary, {}, maps, (held,))
+    return Cache(meta, folder, starts, columns, vocabulary, {}, maps, (held,), tuple(left_out))
 
 
 def _damaged(folder: Path, error: Exception) -> UserError:
     return UserError(f"{folder}: damaged cache ({error}); delete the folder to build it again")
 
 
-def _column_bytes(dataset: Dataset) -> int:
-    """About what the columns take."""
-    widths = [int(np.prod(dataset.meta.features[name]["shape"])) for name in _kept(dataset)]
-    return 8 * sum(widths) * int(dataset.starts[-1]) + 2**20
-
-
-def _kept(dataset: Dataset) -> list[str]:
-    return [name for name in KEPT if name in dataset.meta.features]
-
-
 def _write_columns(dataset: Dataset, folder: Path) -> None:
-    """Writes columns, texts and index, an episode at a time."""
-    rows, names, tasks = int(dataset.starts[-1]), _kept(dataset), len(dataset.tasks)
-    writer = ColumnWriter(folder, rows, names, alone=(layout.ACTION, layout.HIGH_RATE))
-    try:
-        for episode in range(len(dataset)):
-            columns = dataset.columns(episode, names)
-            chosen = columns.get("task_index", np.zeros(1, int))
-            if tasks and not ((chosen >= 0) & (chosen < tasks)).all():
-                raise UserError(f"task_index: {chosen.min()} to {chosen.max()}, expected 0 to {tasks - 1}")
-            writer.append(columns)
-    except UserError as error:
-        raise UserError(f"{dataset.root}: {error}") from None
-    finally:
-        writer.close()
-    vocabulary = {"task": dataset.tasks} | writer.texts
-    for name, texts in vocabulary.items():
-        for part, array in zip(("letters", "ends"), texts_as_arrays(texts), strict=True):
+    """Writes columns, texts and index; extras that are not what they should be are left out."""
+    names, texts, left_out = write_columns(dataset, folder)
+    vocabulary = {"task": dataset.tasks} | texts
+    for name, items in vocabulary.items():
+        for part, array in zip(("letters", "ends"), texts_as_arrays(items), strict=True):
             np.save(folder / f"{part}.{name}.npy", array)
     np.save(folder / "starts.npy", dataset.starts)
     index = {
@@ -180,6 +161,7 @@ def _write_columns(dataset: Dataset, folder: Path) -> None:
         "identity": dataset.meta.identity,
         "columns": names,
         "vocabulary": sorted(vocabulary),
+        "left_out": left_out,
     }
     (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
 

@@ -30,8 +30,8 @@ def problem(where: str, what: str) -> Problem:
 
 
 def missing(columns: dict[str, np.ndarray], features: dict[str, Any]) -> list[str]:
-    """Returns the features that ought to be columns and are not."""
-    return [n for n, f in features.items() if f["dtype"] not in layout.PICTURES and n not in columns]
+    """Returns the features that ought to be columns of numbers or texts and are not."""
+    return [name for name, f in features.items() if layout.is_array(f) and name not in columns]
 
 
 def unusable(
@@ -40,7 +40,7 @@ def unusable(
     """Yields columns of another width than their feature, values that are not finite, and commands out of
     the robot's joint limits."""
     for name, feature in features.items():
-        if name not in columns or feature["dtype"] in layout.PICTURES:
+        if name not in columns or not layout.is_array(feature):
             continue
         values, width = columns[name], math.prod(feature["shape"])
         text = values.dtype == object
@@ -48,7 +48,7 @@ def unusable(
             got = "texts" if text else f"{values[:1].size} numbers"
             yield problem(f"{where}: {name}", f"{got} a row, expected {feature['dtype']} x {width}")
     for name, values in columns.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+        if name in features and values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0, 0])
             yield problem(f"{where}: {name}", f"not finite at frame {row}")
     if robot is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets import stats
 from ideomotor.datasets.check_columns import TIME_TOLERANCE_S
 from ideomotor.datasets.metadata import Metadata
+from ideomotor.datasets.reader import Dataset
 from ideomotor.datasets.stats import FeatureStats
 from ideomotor.datasets.stills import ImageColumn
 from ideomotor.datasets.video import VideoFile
@@ -34,7 +35,7 @@ class Looked:
 
     problems: list[str]
     bad: dict[int, str]  # {episode: why its frames cannot be used}
-    means: list[np.ndarray]  # of some frames, each (3,) in [0, 1]
+    colours: dict[int, np.ndarray]  # {episode: (n, 3) mean colours of evenly spaced frames, in [0, 1]}
     stats: dict[int, FeatureStats]  # of each good episode, if all frames were decoded
 
 
@@ -61,7 +62,7 @@ def look_at(
     Args:
         shape: height and width that are expected, and perhaps more.
     """
-    looked = Looked([], {}, [], {})
+    looked = Looked([], {}, {}, {})
     try:
         with open_frames() as video:
             size = [video.height, video.width]
@@ -83,45 +84,89 @@ def look_at(
     return looked
 
 
-def means_of(files: Mapping[Path, Looked]) -> np.ndarray | None:
-    """Returns the mean (3,) of the frames looked at in several files."""
-    means = [mean for looked in files.values() for mean in looked.means]
-    return np.mean(means, axis=0) if means else None
+def check_times(dataset: Dataset, cameras: Sequence[str]) -> None:
+    """Reads the times of all frames; nothing is decoded.
+
+    Raises:
+        UserError: a video that has no frame at the time of a row: one that does not start at 0, is cut
+            short, of a variable rate, or of another than the dataset. Its pictures would be of other moments.
+    """
+    for camera in cameras:
+        if dataset.meta.is_inline(camera):
+            continue
+        for path, spans in spans_by_file(dataset.meta, camera).items():
+            with VideoFile(path, dataset.fps) as video:
+                times = video.times()
+            for span in spans:
+                if why := out_of_time(times, span, dataset.fps):
+                    raise UserError(
+                        f"{path}: episode {span.episode}: {why}; `ideomotor data convert` writes it anew, "
+                        f"with the frame that is nearest in time for each row"
+                    )
+
+
+def out_of_time(times: np.ndarray, span: Span, fps: float) -> str:
+    """Returns what is wrong where frames of an episode are not at the times of its rows, or "".
+
+    Args:
+        times: (N,) sorted times of the frames of a file [s].
+    """
+    count = frames_until(times, fps)
+    if count < span.end:
+        return f"the video has {count} frames, expected {span.end}"
+    numbers = np.arange(span.first, span.end)
+    found = times[nearest(times, numbers / fps)]
+    late = np.abs(found - numbers / fps) > TIME_TOLERANCE_S + 1e-6 * numbers
+    if not late.any():
+        return ""
+    first = int(np.argmax(late))
+    return f"frame {numbers[first]} is at {found[first]:.4f} s, expected {numbers[first] / fps:.4f}"
+
+
+def frames_until(times: np.ndarray, fps: float) -> int:
+    """Returns how many frames of this rate last until the last of the times."""
+    return int(times[-1] * fps + 0.5) + 1 if len(times) else 0
+
+
+def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns which of the sorted times, at least one, are nearest to those wanted."""
+    after = np.minimum(np.searchsorted(times, wanted), len(times) - 1)
+    before = np.maximum(after - 1, 0)
+    return np.where(wanted - times[before] <= times[after] - wanted, before, after)
 
 
 def _check_times(video: VideoFile | ImageColumn, spans: list[Span], looked: Looked) -> None:
     if isinstance(video, VideoFile):
         times = video.times()
-        count = min(len(times), video.frame_count or len(times))
-        number = np.arange(len(times))
-        due = number / video.fps
-        late = np.abs(times - due) > TIME_TOLERANCE_S + 1e-6 * number
+        count = frames_until(times, video.fps)
+        late = {span.episode: out_of_time(times, span, video.fps) for span in spans if span.end <= count}
     else:
-        times, due, late = np.zeros(0), np.zeros(0), np.zeros(0, bool)
-        count = video.frame_count
+        count, late = video.frame_count, dict[int, str]()
     needed = max(span.end for span in spans)
     if count < needed:
         looked.problems.append(f"{count} frames, expected {needed}")
     for span in spans:
         if span.end > count:
             looked.bad[span.episode] = f"the video has {count} frames, expected {span.end}"
-        elif late[span.first : span.end].any():
-            frame = span.first + int(np.argmax(late[span.first : span.end]))
-            what = f"frame {frame} is at {times[frame]:.4f} s, expected {due[frame]:.4f}"
-            _bad(looked, span, f"episode {span.episode}: {what}")
+        elif why := late.get(span.episode):
+            _bad(looked, span, f"episode {span.episode}: {why}")
 
 
 def _decode(video: VideoFile | ImageColumn, span: Span, looked: Looked, every_frame: bool) -> None:
     length = span.end - span.first
     if not every_frame:
-        numbers = np.unique(np.linspace(0, length - 1, SAMPLED).round().astype(int))
-        frames = video.frames(span.first + numbers)
-        looked.means.append(frames.mean(axis=(0, 1, 2)) / 255)
+        looked.colours[span.episode] = frame_colours(video, span, SAMPLED)
         return
     wanted = set(stats.sampled_frames(length).tolist())
     kept = [f for i, f in enumerate(video.iterate(span.first, length)) if i in wanted]
     looked.stats[span.episode] = stats.sample_stats(np.stack(kept))
-    looked.means.append(looked.stats[span.episode]["mean"].ravel())
+    looked.colours[span.episode] = np.stack([frame.mean(axis=(0, 1)) / 255 for frame in kept])
+
+
+def frame_colours(video: VideoFile | ImageColumn, span: Span, count: int) -> np.ndarray:
+    """Returns the mean colours (n, 3) in [0, 1] of `count` frames, evenly spaced from first to last."""
+    numbers = np.unique(np.linspace(span.first, span.end - 1, count).round().astype(int))
+    return np.stack([frame.mean(axis=(0, 1)) / 255 for frame in video.frames(numbers)])
 
 
 def _bad(looked: Looked, span: Span, what: str) -> None:

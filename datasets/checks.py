@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,19 @@ from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embo
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, stats
 from ideomotor.datasets.check_columns import Alike, Problem, missing, out_of_step, problem, unusable
-from ideomotor.datasets.check_stats import check_total, column_stats, differences, stored_episode_stats
-from ideomotor.datasets.check_videos import look_at, means_of, spans_by_file
+from ideomotor.datasets.check_stats import (
+    Colours,
+    check_total,
+    column_stats,
+    differences,
+    stored_episode_stats,
+)
+from ideomotor.datasets.check_videos import frame_colours, look_at, spans_by_file
 from ideomotor.datasets.metadata import Metadata, check_embodiment, read_metadata
 from ideomotor.datasets.reader import Dataset
 from ideomotor.datasets.stats import Stats
+
+MORE_EPISODES, MORE_FRAMES = 64, 32  # of each, looked at where a few frames do not fit the statistics
 
 
 def info(root: Path | str) -> dict[str, Any]:
@@ -38,12 +46,29 @@ def info(root: Path | str) -> dict[str, Any]:
     }
 
 
+@dataclass
+class Findings:
+    """What looking at a dataset gave; `where` is a file or an episode and a column."""
+
+    problems: list[Problem] = field(default_factory=list[Problem])
+    warnings: list[Problem] = field(default_factory=list[Problem])  # what looks wrong and harms nothing
+
+    def add(self, found: Problem, harmless: bool = False) -> None:
+        """Takes something found; what is known already shows once."""
+        known = self.warnings if harmless else self.problems
+        if found not in known:
+            known.append(found)
+
+
 def validate(
     root: Path | str, robot: Embodiment | None = None, *, every_frame: bool = False
 ) -> list[Problem]:
-    """Returns all problems found: damaged or missing files, wrong counts, values that cannot be.
+    """Returns the problems that `examine` finds; an empty list means that the dataset is whole."""
+    return examine(root, robot, every_frame=every_frame).problems
 
-    `where` is a file or an episode and a column; an empty list means that the dataset is whole.
+
+def examine(root: Path | str, robot: Embodiment | None = None, *, every_frame: bool = False) -> Findings:
+    """Returns all that is found: damaged or missing files, wrong counts, values that cannot be.
 
     Args:
         robot: whose joint limits the actions must respect; by default the one it was recorded with, if
@@ -53,33 +78,19 @@ def validate(
     Raises:
         UserError: the robot given has other joints than the dataset.
     """
+    findings = Findings()
     try:
         dataset = Dataset(root)
     except UserError as error:
-        return [problem(str(root), str(error))]
+        findings.add(problem(str(root), str(error)))
+        return findings
     robot = embodiment_of(dataset.meta, robot)
-    problems, total, rest = _check_episodes(dataset, robot)
-    problems += _check_tasks(dataset.meta, unfinished=bool(rest))
-    means: dict[str, np.ndarray] = {}
-    for camera in dataset.cameras:
-        key = dataset.meta.video_key(camera)
-        files = {
-            path: look_at(
-                partial(dataset.open_frames, camera, path, strict=True),
-                path,
-                dataset.meta.features[key]["shape"],
-                spans,
-                every_frame=every_frame,
-            )
-            for path, spans in spans_by_file(dataset.meta, camera).items()
-        }
-        problems += [problem(str(path), what) for path, found in files.items() for what in found.problems]
-        mean = means_of(files)
-        if mean is not None:
-            means[key] = mean
-    problems += _check_stats(dataset, total, rest, means)
+    total, rest = _check_episodes(dataset, robot, findings)
+    _check_tasks(dataset.meta, bool(rest), findings)
+    colours = _check_pictures(dataset, every_frame, findings)
+    _check_stats(dataset, total, rest, colours, findings)
     dataset.close()
-    return list({(p["where"], p["what"]): p for p in problems}.values())  # a bad file shows once
+    return findings
 
 
 def embodiment_of(meta: Metadata, robot: Embodiment | None) -> Embodiment | None:
@@ -106,79 +117,147 @@ def embodiment_of(meta: Metadata, robot: Embodiment | None) -> Embodiment | None
 
 
 def _check_episodes(
-    dataset: Dataset, robot: Embodiment | None
-) -> tuple[list[Problem], Stats | None, list[Stats]]:
-    """Returns problems, the statistics of all columns (None if some are not readable), and those of the
-    rows that the episode table has beyond the last episode: of a recording that is being written."""
-    problems: list[Problem] = []
+    dataset: Dataset, robot: Embodiment | None, findings: Findings
+) -> tuple[Stats | None, list[Stats]]:
+    """Returns the statistics of all columns (None if some are not readable), and those of the rows that the
+    episode table has beyond the last episode: of a recording that is being written."""
     total: Stats | None = {}
+    features = dataset.meta.features
     # Columns whose statistics say nothing: of counters, which lerobot leaves as they were when it merges; of
     # matrices, which it takes over the last axis alone; and of what has other problems.
-    wrong = {*layout.COUNTERS, *(n for n, f in dataset.meta.features.items() if len(f["shape"]) > 1)}
+    wrong = {*layout.COUNTERS, *(name for name, feature in features.items() if len(feature["shape"]) > 1)}
     alike, stored = Alike(dataset.fps), stored_episode_stats(dataset.root)
     for episode in range(len(dataset)):
-        try:
-            columns = dataset.columns(episode)
-        except UserError as error:
-            problems.append(problem(str(dataset.meta.data_path(episode)), str(error)))
-            columns = None
         try:
             path, row = next(stored, (dataset.root, dict[str, Any]()))
             row = dataset.meta.view.stats(row)
         except UserError as error:
-            problems.append(problem(f"{dataset.root}/meta/episodes", str(error)))
+            findings.add(problem(f"{dataset.root}/meta/episodes", str(error)))
             path, row = dataset.root, {}
-        if columns is None:
+        try:
+            columns, left_out = dataset.read_columns(episode)
+        except UserError as error:
+            findings.add(problem(str(dataset.meta.data_path(episode)), str(error)))
             total = None
             continue
-        where = f"episode {episode}"
-        features = dataset.meta.features
-        absent = missing(columns, features)
-        problems += [problem(f"{where}: {name}", "the column is missing") for name in absent]
-        start = int(dataset.starts[episode])
-        values = [*unusable(where, columns, features, robot)]
-        values += out_of_step(where, columns, start, dataset.fps, len(dataset.tasks))
-        problems += values
-        wrong |= {value["where"].removeprefix(f"{where}: ") for value in values} | {*absent}
+        bad = _check_columns(dataset, episode, columns, left_out, robot, findings)
+        wrong |= bad
         same = alike.add(episode, columns)
         if same is not None:
-            problems.append(problem(where, f"a duplicate of episode {same}"))
+            findings.add(problem(f"episode {episode}", f"a duplicate of episode {same}"))
         found = column_stats(columns, features)
         for name in sorted((found.keys() & row.keys()) - wrong):
-            at = f"{path}: episode {episode}"
-            problems += [problem(at, f"{name}: {what}") for what in differences(row[name], found[name])]
+            for what, harmless in differences(row[name], found[name]):
+                findings.add(problem(f"{path}: episode {episode}", f"{name}: {what}"), harmless)
         total = None if total is None else stats.aggregate([total, found])
-    problems += [problem(f"episode {episode}", "nothing moves in it") for episode in alike.static()]
+    for episode in alike.static():
+        findings.add(problem(f"episode {episode}", "nothing moves in it"))
     total = total and {name: found for name, found in total.items() if name not in wrong}
     try:
-        return problems, total, [row for _, row in stored]
+        return total, [row for _, row in stored]
     except UserError:
-        return problems, total, []
+        return total, []
+
+
+def _check_columns(
+    dataset: Dataset,
+    episode: int,
+    columns: dict[str, np.ndarray],
+    left_out: dict[str, str],
+    robot: Embodiment | None,
+    findings: Findings,
+) -> set[str]:
+    """Looks at the columns of an episode, and returns those that something is wrong with."""
+    where, features = f"episode {episode}", dataset.meta.features
+    found = [problem(f"{where}: {name}", why) for name, why in left_out.items()
+             if name in features and layout.is_array(features[name])]  # fmt: skip
+    found += [
+        problem(f"{where}: {name}", "the column is missing")
+        for name in missing(columns, features)
+        if name not in left_out
+    ]
+    found += unusable(where, columns, features, robot)
+    found += out_of_step(where, columns, int(dataset.starts[episode]), dataset.fps, len(dataset.tasks))
+    for item in found:
+        findings.add(item)
+    return {item["where"].removeprefix(f"{where}: ") for item in found} | {*left_out}
+
+
+def _check_pictures(dataset: Dataset, every_frame: bool, findings: Findings) -> dict[str, Colours]:
+    """Looks at all cameras, and returns {feature: its mean colours}."""
+    colours: dict[str, Colours] = {}
+    for camera in dataset.cameras:
+        if why := dataset.not_colour.get(camera):
+            findings.add(problem(f"camera {camera}", f"{why}; mark it with is_depth_map"), harmless=True)
+            continue
+        key = dataset.meta.video_key(camera)
+        seen: dict[int, np.ndarray] = {}
+        for path, spans in spans_by_file(dataset.meta, camera).items():
+            opened = partial(dataset.open_frames, camera, path, strict=True)
+            shape = dataset.meta.features[key]["shape"]
+            looked = look_at(opened, path, shape, spans, every_frame=every_frame)
+            for what in looked.problems:
+                findings.add(problem(str(path), what))
+            seen |= looked.colours
+        if seen:
+            colours[key] = partial(_colours, dataset, camera, seen)
+    return colours
+
+
+def _colours(
+    dataset: Dataset, camera: str, seen: dict[int, np.ndarray], few: bool
+) -> tuple[list[np.ndarray], list[int]]:
+    """Returns the colours seen, those of the longest episodes in more frames unless a few will do."""
+    lengths = {episode: int(dataset.starts[episode + 1] - dataset.starts[episode]) for episode in seen}
+    found = dict(seen)
+    if not few:
+        longest = sorted(seen, key=lambda episode: -lengths[episode])[:MORE_EPISODES]
+        for path, spans in spans_by_file(dataset.meta, camera).items():
+            wanted = [span for span in spans if span.episode in longest]
+            if wanted:
+                with dataset.open_frames(camera, path) as opened:
+                    for span in wanted:
+                        count = len(stats.sampled_frames(lengths[span.episode]))
+                        more = max(MORE_FRAMES, MORE_EPISODES * MORE_FRAMES // len(longest))
+                        found[span.episode] = frame_colours(opened, span, min(count, more))
+    return [found[episode] for episode in seen], [lengths[episode] for episode in seen]
 
 
 def _check_stats(
-    dataset: Dataset, total: Stats | None, rest: list[Stats], means: dict[str, np.ndarray]
-) -> Iterator[Problem]:
+    dataset: Dataset,
+    total: Stats | None,
+    rest: list[Stats],
+    colours: dict[str, Colours],
+    findings: Findings,
+) -> None:
     if not len(dataset):
         return
+    file = dataset.meta.stats_file
     try:
-        stored = dataset.stats
+        stored, unusable = dataset.stats, dataset.unusable_stats
     except UserError as error:
-        yield problem(layout.STATS, str(error))
+        findings.add(problem(file, str(error).removeprefix(f"{dataset.root / file}: ")))
         return
-    features = dataset.meta.features
-    problems = list(check_total(stored, total or {}, means, features))
-    if problems and rest and total is not None:  # renamed a moment before info.json: see writer.py
+    unmeasured = {*unusable, *(dataset.meta.video_key(camera) for camera in dataset.not_colour)}
+    features = {name: f for name, f in dataset.meta.features.items() if name not in unmeasured}
+    for name, why in unusable.items():
+        if name in dataset.meta.features:
+            findings.add(problem(f"{file}: {name}", why))
+    found = list(check_total(stored, total or {}, colours, features, file))
+    if found and rest and total is not None:  # renamed a moment before info.json: see writer.py
         one_more = {name: s for name, s in rest[0].items() if name in total}
-        if not list(check_total(stored, stats.aggregate([total, one_more]), means, features)):
+        if not list(check_total(stored, stats.aggregate([total, one_more]), colours, features, file)):
             return
-    yield from problems
+    for item, harmless in found:
+        findings.add(item, harmless)
 
 
-def _check_tasks(meta: Metadata, unfinished: bool) -> Iterator[Problem]:
+def _check_tasks(meta: Metadata, unfinished: bool, findings: Findings) -> None:
+    if len(meta.starts) > 1 and not (meta.root / meta.tasks_file).exists():
+        findings.add(problem(meta.tasks_file, "no such file; its texts are those of the episode table"))
     for index, task in enumerate(meta.tasks):
         if not task.strip():
-            yield problem(layout.TASKS, f"task {index} is empty")
+            findings.add(problem(meta.tasks_file, f"task {index} is empty"))
     total = meta.info.get("total_tasks", len(meta.tasks))
     if len(meta.tasks) != total and not (unfinished and len(meta.tasks) == total + 1):
-        yield problem(layout.TASKS, f"{len(meta.tasks)} tasks, expected {total}")
+        findings.add(problem(meta.tasks_file, f"{len(meta.tasks)} tasks, expected {total}"))

@@ -9,10 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, robomimic
-from ideomotor.datasets.demonstrations import Demonstration, Progress, Source, write_demonstrations
+from ideomotor.datasets.demonstrations import (
+    DamagedEpisode,
+    Demonstration,
+    LeftOut,
+    Progress,
+    Source,
+    write_demonstrations,
+)
+from ideomotor.datasets.info_file import is_camera
 from ideomotor.datasets.mapping import open_mapped
 from ideomotor.datasets.reader import Dataset
 
@@ -26,6 +36,7 @@ def convert(
     fps: float | None = None,
     task: str | None = None,
     state: Sequence[str] = (),
+    skip_damaged: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Converts a dataset, or what is left of it after an interruption.
@@ -33,9 +44,10 @@ def convert(
     Args:
         embodiment, mapping: of LeRobot datasets: show the data as that robot's, see `mapping`.
         fps, task, state: of HDF5 files, see `robomimic`.
+        skip_damaged: leave out episodes that cannot be used, instead of stopping there.
 
     Returns:
-        {"out", "source", "episodes", "frames", "tasks"}
+        {"out", "source", "episodes", "frames", "tasks", "left_out": [{"what", "why"}]}
 
     Raises:
         UserError: a source that is unknown or damaged, or an output folder that cannot be used.
@@ -59,13 +71,19 @@ def convert(
         suffixes = " or ".join(robomimic.SUFFIXES)
         raise UserError(f"source: got {str(source)!r}, expected a LeRobot folder or a file with {suffixes}")
     with opened as demonstrations:
-        writer = write_demonstrations(out, demonstrations, embodiment=embodiment, progress=progress)
+        try:
+            written = write_demonstrations(
+                out, demonstrations, embodiment=embodiment, progress=progress, skip_damaged=skip_damaged
+            )
+        except DamagedEpisode as error:
+            raise UserError(f"{error}; --skip-damaged leaves such an episode out") from None
     return {
         "out": str(out),
         "source": demonstrations.name,
-        "episodes": writer.episodes,
-        "frames": writer.frames,
-        "tasks": writer.tasks,
+        "episodes": written.episodes,
+        "frames": written.frames,
+        "tasks": written.tasks,
+        "left_out": written.left_out,
     }
 
 
@@ -78,39 +96,136 @@ def _open_lerobot(root: Path, embodiment: Embodiment | None, mapping: Sequence[s
         raise UserError("map: is for the names of a robot, say which with --robot")
     else:
         dataset = Dataset(root)
-    kept = [
-        name
-        for name, feature in dataset.meta.features.items()
-        if feature["dtype"] not in layout.PICTURES and name not in layout.made_up_features()
-    ]
+    try:
+        yield source_of(dataset, _key(dataset, mapping), embodiment)
+    finally:
+        dataset.close()
+
+
+def source_of(dataset: Dataset, key: str, embodiment: Embodiment | None = None) -> Source:
+    """Returns a dataset as a source of demonstrations.
+
+    Args:
+        key: tells it from others of its name.
+        embodiment: whose cameras must be among the pictures.
+
+    Raises:
+        UserError: no camera is left of its pictures.
+    """
+    cameras, left_out = _cameras(dataset, embodiment)
+    kept, why_not = _columns(dataset)
     names = {name: layout.component_names(dataset.meta.features[name]) or None for name in kept}
 
     def read(episode: int) -> Demonstration:
-        columns = dataset.columns(episode)
+        columns = dataset.columns(episode, [*kept, "task_index"])
         number = dataset.tasks
         tasks = [number[i] if 0 <= i < len(number) else "" for i in columns["task_index"]]
-        found = {name: columns[name] for name in kept if name in columns}
-        images = {_plain(camera): _frames(dataset, episode, camera) for camera in dataset.cameras}
+        images = {_plain(camera): _frames(dataset, episode, camera) for camera in cameras}
+        found = {name: columns[name] for name in kept}
         return Demonstration(found, images, [task.strip() or "do the task" for task in tasks])
 
-    try:
-        yield Source(
-            name=f"LeRobot {dataset.info['codebase_version']} {root.resolve().name} {_key(dataset, mapping)}",
-            fps=dataset.fps,
-            episodes=range(len(dataset)),
-            read=read,
-            names={name: found for name, found in names.items() if found},
-            robot=dataset.info.get("robot_type"),
-        )
-    finally:
-        dataset.close()
+    return Source(
+        name=f"LeRobot {dataset.info['codebase_version']} {dataset.root.resolve().name} {key}",
+        fps=dataset.fps,
+        episodes=range(len(dataset)),
+        read=read,
+        names={name: found for name, found in names.items() if found},
+        robot=dataset.info.get("robot_type"),
+        left_out=[*left_out, *why_not],
+        label=lambda episode: f"{dataset.root}: episode {dataset.meta.numbers('episode_index')[episode]}",
+    )
+
+
+def _cameras(dataset: Dataset, embodiment: Embodiment | None) -> tuple[list[str], list[LeftOut]]:
+    """Returns the cameras that 8-bit colour can hold, and what is left out or narrowed."""
+    said = [
+        {"what": name, "why": "a depth map, not colour"}
+        for name, feature in dataset.meta.features.items()
+        if feature["dtype"] in layout.PICTURES and not is_camera(feature)
+    ]
+    said += [{"what": camera, "why": why} for camera, why in dataset.not_colour.items()]
+    cameras = [camera for camera in dataset.cameras if camera not in dataset.not_colour]
+    needed = [camera.name for camera in embodiment.cameras] if embodiment else []
+    for camera, why in dataset.not_colour.items():
+        if camera in needed:
+            raise UserError(f"{dataset.root}: camera {camera}: {why}")
+    if said and not cameras:
+        reasons = "; ".join(f"{item['what']}: {item['why']}" for item in said)
+        raise UserError(f"{dataset.root}: no camera is left ({reasons})")
+    for camera in cameras:
+        try:
+            with dataset.open_frames(camera, dataset.meta.video_path(0, camera)) as opened:
+                if opened.narrowed:
+                    said.append({"what": camera, "why": f"narrowed: {opened.narrowed}"})
+        except UserError:
+            pass  # said when it is converted
+    return cameras, said
+
+
+def _columns(dataset: Dataset) -> tuple[list[str], list[LeftOut]]:
+    """Returns the features that are columns of the same kind and finite in all episodes, and why others are
+    not; states and actions are never left out."""
+    made_up = layout.made_up_features()
+    features = {
+        name: feature
+        for name, feature in dataset.meta.features.items()
+        if feature["dtype"] not in layout.PICTURES and name not in made_up
+    }
+    why_not: dict[str, str] = {}
+    narrowed: dict[str, str] = {}
+    forms: dict[str, str] = {}
+    for episode in range(len(dataset)):
+        try:
+            columns, left_out = dataset.read_columns(episode)
+        except UserError:
+            continue  # said when it is converted
+        for name in features:
+            values = columns.get(name)
+            why = _why_not(values, left_out.get(name, "the column is missing"), forms.setdefault(name, ""))
+            if values is not None and not why:
+                forms[name] = _form(values)
+                if lost := _lost(values):
+                    narrowed[name] = lost
+            if why and name not in (layout.STATE, layout.ACTION):
+                why_not.setdefault(name, why if episode == 0 else f"episode {episode}: {why}")
+        for name in columns.keys() | left_out.keys():
+            if name not in dataset.meta.features and name not in made_up:
+                why_not.setdefault(name, "not among the features of info.json")
+    kept = [name for name in features if name not in why_not]
+    said = [{"what": name, "why": why} for name, why in why_not.items()]
+    return kept, [*said, *({"what": n, "why": f"narrowed: {narrowed[n]}"} for n in kept if n in narrowed)]
+
+
+def _why_not(values: np.ndarray | None, reason: str, form: str) -> str:
+    """Returns why a column cannot be written; "" where it can. `form` is that of before, or ""."""
+    if values is None:
+        return reason
+    if values.dtype == object and values.ndim > 1:
+        return "lists of texts"
+    if form and _form(values) != form:
+        return f"{values.dtype} of shape {values.shape[1:]}, before of another"
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return f"not finite at frame {int(np.argwhere(~np.isfinite(values))[0, 0])}"
+    return ""
+
+
+def _form(values: np.ndarray) -> str:
+    return f"{values.dtype.kind} {values.shape[1:]}"
+
+
+def _lost(values: np.ndarray) -> str:
+    """Returns what a column of doubles loses as float32, if that is more than rounding."""
+    if values.dtype != np.float64 or not values.size:
+        return ""
+    error, spread = np.abs(values - values.astype(np.float32)).max(), np.ptp(values)
+    return f"float64 becomes float32, off by up to {error:.3g}" if error > 1e-5 * spread else ""
 
 
 def _frames(dataset: Dataset, episode: int, camera: str) -> Iterator[Any]:
     """Yields the frames of an episode one by one."""
     first = dataset.meta.first_video_frame(episode, camera)
     length = int(dataset.starts[episode + 1] - dataset.starts[episode])
-    with dataset.open_frames(camera, dataset.meta.video_path(episode, camera)) as opened:
+    with dataset.open_frames(camera, dataset.meta.video_path(episode, camera), strict=True) as opened:
         yield from opened.iterate(first, length)
 
 

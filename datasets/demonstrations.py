@@ -8,7 +8,7 @@ the last complete episode when it is started again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, stats, video
+from ideomotor.datasets.metadata import read_metadata
 from ideomotor.datasets.prepare import PreparedEpisode
 from ideomotor.datasets.writer import DatasetWriter
 
 Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 Features = dict[str, dict[str, Any]]
+LeftOut = dict[str, str]  # {"what": a column, camera or episode, "why": also of what is only narrowed}
+NUMBER = "source_episode"  # column of the episode table: which episode of the source it was
 _DTYPES = {"f": "float32", "i": "int64", "u": "int64", "b": "bool", "O": "string", "U": "string"}
 
 
@@ -35,6 +38,16 @@ class Demonstration:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A dataset that was written."""
+
+    episodes: int
+    frames: int
+    tasks: list[str]
+    left_out: list[LeftOut]
+
+
+@dataclass(frozen=True)
 class Source:
     """Demonstrations that lie somewhere else."""
 
@@ -44,27 +57,40 @@ class Source:
     read: Callable[[Any], Demonstration]
     names: Mapping[str, list[str]] = field(default_factory=dict)  # {feature: names of its components}
     robot: str | None = None  # robot_type of info.json
+    left_out: Sequence[LeftOut] = ()  # what of it a dataset cannot hold, or holds with less in it
+    label: Callable[[Any], str] | None = None  # how messages call an episode; by its number by default
+
+
+class DamagedEpisode(UserError):
+    """An episode that cannot be read, or does not fit the others."""
 
 
 def write_demonstrations(
-    out: Path | str, source: Source, *, embodiment: Embodiment | None = None, progress: Progress | None = None
-) -> DatasetWriter:
-    """Writes all episodes that are not in the folder yet, and returns the writer (closed).
+    out: Path | str,
+    source: Source,
+    *,
+    embodiment: Embodiment | None = None,
+    progress: Progress | None = None,
+    skip_damaged: bool = False,
+) -> Written:
+    """Writes all episodes that are not in the folder yet.
 
     Args:
         embodiment: the robot whose joints `observation.state` and `action` hold, in its order and units;
             the dataset is then one of this robot.
+        skip_damaged: leave out episodes that cannot be read or do not fit, instead of stopping there.
 
     Raises:
-        UserError: an episode that does not fit the first one, or is not finite; a folder with something
-            else in it; a full disk. Complete episodes stay.
+        DamagedEpisode: an episode that cannot be read, does not fit the first one, or is not finite.
+        UserError: a folder with something else in it; a full disk. Complete episodes stay.
     """
-    if source.fps != int(source.fps) or source.fps < 1:
-        raise UserError(f"{source.name}: fps: got {source.fps}, expected a whole number of frames per second")
+    if not 0 < source.fps < 10_000:
+        raise UserError(f"{source.name}: fps: got {source.fps}, expected a number of frames per second")
     if not source.episodes:
         raise UserError(f"{source.name}: no episodes in it")
-    fps = int(source.fps)
-    features = _features(source.read(source.episodes[0]), source, fps)
+    fps = int(source.fps) if source.fps == int(source.fps) else source.fps
+    skipped: list[LeftOut] = []
+    features = _features(source, fps, skip_damaged)
     robot, identity = source.robot, {}
     if embodiment is not None:
         robot, identity = embodiment.name, layout.identity_of(embodiment)
@@ -75,35 +101,78 @@ def write_demonstrations(
     with DatasetWriter(
         out, embodiment, fps=fps, resume=True, template=template, identity=identity
     ) as writer:  # fmt: skip
-        for number in range(writer.episodes, total):
+        for number in range(_next_episode(writer), total):
             if progress is not None:
                 progress(number, total)
-            found = source.read(source.episodes[number])
-            writer.add_episode(_prepared(found, features, fps, f"episode {number}"))
+            try:
+                prepared = _read(source, number, features, fps)
+            except DamagedEpisode as error:
+                if not skip_damaged:
+                    raise
+                skipped.append({"what": _label(source, number), "why": str(error)})
+                continue
+            writer.add_episode(prepared)
         if progress is not None:
             progress(total, total)
-    return writer
+        if not writer.episodes:
+            raise UserError(f"{source.name}: no episode of it can be used ({skipped[0]['why']})")
+    return Written(writer.episodes, writer.frames, writer.tasks, [*source.left_out, *skipped])
 
 
-def _features(first: Demonstration, source: Source, fps: int) -> Features:
-    """Returns the features that all episodes must have, from the first of them."""
+def _next_episode(writer: DatasetWriter) -> int:
+    """Returns the number, in the source, of the episode that is to be written next."""
+    if not writer.episodes:
+        return 0
+    table = read_metadata(writer.root).episodes
+    return int(table[NUMBER][-1].as_py()) + 1 if NUMBER in table.column_names else writer.episodes
+
+
+def _label(source: Source, number: int) -> str:
+    return f"episode {number}" if source.label is None else source.label(source.episodes[number])
+
+
+def _read(source: Source, number: int, features: Features, fps: float) -> PreparedEpisode:
+    """Returns an episode, checked, measured and encoded."""
+    where = _label(source, number)
+    try:
+        prepared = _prepared(source.read(source.episodes[number]), features, fps, where)
+    except UserError as error:
+        raise DamagedEpisode(str(error) if where in str(error) else f"{where}: {error}") from None
+    return replace(prepared, facts={NUMBER: number})
+
+
+def _features(source: Source, fps: float, skip_damaged: bool) -> Features:
+    """Returns the features that all episodes must have, from the first that can be read."""
+    first = ""
+    for number, episode in enumerate(source.episodes):
+        where = _label(source, number)
+        try:
+            return _features_of(source.read(episode), source, fps, where)
+        except UserError as error:
+            why = str(error) if where in str(error) else f"{where}: {error}"
+            if not skip_damaged:
+                raise DamagedEpisode(why) from None
+            first = first or why
+    raise UserError(f"{source.name}: no episode of it can be used ({first})")
+
+
+def _features_of(first: Demonstration, source: Source, fps: float, where: str) -> Features:
+    """Returns the features of an episode."""
     features: Features = {}
     for camera, images in first.images.items():
         image = next(iter(images), None)
         if image is None:
-            raise UserError(f"{source.name}: episode 0: images.{camera}: no images")
+            raise UserError(f"{where}: images.{camera}: no images")
         height, width = (size // 2 * 2 for size in image.shape[:2])
         features[layout.IMAGE_PREFIX + camera] = layout.video_feature(height, width, fps)
     for name, values in first.columns.items():
         kind = _DTYPES.get(values.dtype.kind)
         if kind is None or "/" in name or (kind == "string" and values.ndim > 1):
-            raise UserError(
-                f"{source.name}: {name}: {values.dtype} {values.shape}, expected numbers or texts"
-            )
+            raise UserError(f"{where}: {name}: {values.dtype} {values.shape}, expected numbers or texts")
         width = int(np.prod(values.shape[1:]))
         names = source.names.get(name)
         if names is not None and len(names) != width:
-            raise UserError(f"{source.name}: {name}: {len(names)} names, expected {width}")
+            raise UserError(f"{where}: {name}: {len(names)} names, expected {width}")
         features[name] = {"dtype": kind, "shape": [width], "names": names}
     return features | layout.made_up_features()
 
@@ -116,7 +185,7 @@ def _check_joints(features: Features, embodiment: Embodiment) -> None:
         features[name]["names"] = list(names)
 
 
-def _prepared(found: Demonstration, features: Features, fps: int, where: str) -> PreparedEpisode:
+def _prepared(found: Demonstration, features: Features, fps: float, where: str) -> PreparedEpisode:
     """Checks, measures and encodes one episode."""
     length = len(next(iter(found.columns.values()), ()))
     if not length:

@@ -39,11 +39,11 @@ class Episode:
         return len(self.state)
 
 
-def check_episode(episode: Episode, embodiment: Embodiment, fps: int) -> None:
+def check_episode(episode: Episode, embodiment: Embodiment, fps: float) -> None:
     """Raises UserError naming the field when an episode does not fit the embodiment or is not finite."""
     where = f"episode {episode.index}" if episode.index is not None else "episode"
     frames, joints = episode.length, len(embodiment.joints)
-    ticks = embodiment.control_hz // fps
+    ticks = int(embodiment.control_hz // fps)
     if frames == 0:
         raise UserError(f"{where}: 0 frames, expected at least 1")
     if not episode.task.strip():

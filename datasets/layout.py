@@ -45,12 +45,12 @@ _ARROW = {
 }
 
 
-def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
+def features_of(embodiment: Embodiment, fps: float) -> dict[str, dict[str, Any]]:
     """Returns the `features` of info.json for demonstrations of an embodiment recorded at `fps`."""
     if fps <= 0 or embodiment.control_hz % fps:
         raise UserError(f"fps: got {fps}, expected a divisor of {embodiment.control_hz} (control_hz)")
     joints, state = list(embodiment.joint_names), list(embodiment.state_names)
-    ticks = range(embodiment.control_hz // fps)
+    ticks = range(int(embodiment.control_hz // fps))
     places = [f"{what}.{axis}" for what in ("target", "place") for axis in "xyz"]
     keypoints = [f"{what}.{part}" for what in ("target", "place") for part in ("u", "v", "visible")]
     features = {
@@ -76,12 +76,12 @@ def made_up_features() -> dict[str, dict[str, Any]]:
     return {"timestamp": scalar_feature("float32")} | {name: scalar_feature("int64") for name in COUNTERS}
 
 
-def new_info(embodiment: Embodiment, fps: int) -> dict[str, Any]:
+def new_info(embodiment: Embodiment, fps: float) -> dict[str, Any]:
     """Returns the info.json of a dataset without episodes."""
     return empty_info(embodiment.name, fps, features_of(embodiment, fps))
 
 
-def empty_info(robot: str | None, fps: int, features: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def empty_info(robot: str | None, fps: float, features: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Returns the info.json of a dataset without episodes, of any robot."""
     return {
         "codebase_version": CODEBASE_VERSION,
@@ -141,10 +141,25 @@ def tasks_table(tasks: list[str]) -> pa.Table:
     return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
 
 
+def is_numeric(feature: dict[str, Any]) -> bool:
+    """Whether a feature is a column of numbers; others are pictures, texts, or annotations of some kind."""
+    return feature["dtype"].startswith(("float", "int", "uint", "bool"))
+
+
+def is_array(feature: dict[str, Any]) -> bool:
+    """Whether a feature is a column that can be an array: of numbers or of texts."""
+    return is_numeric(feature) or feature["dtype"] == "string"
+
+
 def component_names(feature: dict[str, Any]) -> list[str]:
-    """Returns the names of a vector's components: of a list, or of lists in an object; [] without them."""
+    """Returns the names of a vector's components; [] without them.
+
+    They are a list, lists in an object ({"motors": [...]}), or an object of their numbers ({"pan": 0}).
+    """
     names = feature.get("names")
-    if isinstance(names, dict):  # {"motors": [...]}, an older form
+    if isinstance(names, dict) and {str(i) for i in names.values()} == {str(i) for i in range(len(names))}:
+        names = [name for _, name in sorted((int(i), name) for name, i in names.items())]
+    elif isinstance(names, dict):
         names = [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
     if not isinstance(names, list) or len(names) != width_of(feature):
         return []
@@ -181,7 +196,7 @@ def scalar_feature(dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "shape": [1], "names": None}
 
 
-def video_feature(height: int, width: int, fps: int) -> dict[str, Any]:
+def video_feature(height: int, width: int, fps: float) -> dict[str, Any]:
     return {
         "dtype": "video",
         "shape": [height, width, 3],
@@ -190,7 +205,7 @@ def video_feature(height: int, width: int, fps: int) -> dict[str, Any]:
     }
 
 
-def _video_info(height: int, width: int, fps: int) -> dict[str, Any]:
+def _video_info(height: int, width: int, fps: float) -> dict[str, Any]:
     return {
         "video.height": height,
         "video.width": width,

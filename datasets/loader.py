@@ -20,10 +20,9 @@ from ideomotor.datasets import layout
 from ideomotor.datasets.cache import Cache, Progress, open_cache
 from ideomotor.datasets.metadata import Metadata, check_embodiment
 from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.resample import Resampler, resampled, resampler
 from ideomotor.datasets.sampling import mixed, shuffled
+from ideomotor.datasets.window_commands import WindowCommands
 
-PREVIOUS_TICKS = 8
 RELEASE_EVERY = 1024  # windows, whose part of the mapped columns stays in memory meanwhile
 Batch = dict[str, Any]
 
@@ -80,9 +79,9 @@ class WindowLoader:
         self.caches = [
             open_datasets_cache(item, embodiment, cache_root, progress, cache_budget) for item in datasets
         ]
-        self.notes = [cache.note for cache in self.caches if cache.note]
+        self.notes = [note for cache in self.caches for note in cache.notes]
         self.sizes = [int(cache.starts[-1]) for cache in self.caches]
-        self._sources = [_Source(cache, embodiment, horizon) for cache in self.caches]
+        self._sources = [WindowCommands(cache, embodiment, horizon) for cache in self.caches]
         self._offsets = np.cumsum([0, *self.sizes])
         ages = [int(plan_age_max_s * source.fps) for source in self._sources]  # [frames]
         self._oldest = ages[0] if len(set(ages)) == 1 else np.array(ages)
@@ -225,43 +224,6 @@ class WindowLoader:
         if name not in cache.vocabulary:
             return [""] * len(rows)
         return cache.vocabulary[name][cache.columns[name][rows]]
-
-
-class _Source:
-    """One dataset's commands at the embodiment's rate."""
-
-    def __init__(self, cache: Cache, embodiment: Embodiment, horizon: int):
-        self.cache, self.horizon, self.fps, self._targets = cache, horizon, cache.meta.fps, embodiment.targets
-        joints = len(embodiment.joints)
-        self._ticks = int(embodiment.control_hz / self.fps)  # a frame, where it is a whole number
-        self._how: Resampler | None = None
-        if layout.HIGH_RATE in cache.columns:
-            self._commands = cache.columns[layout.HIGH_RATE].reshape(-1, joints)
-        else:
-            self._commands = cache.columns[layout.ACTION]
-            count = PREVIOUS_TICKS + horizon
-            self._how = resampler(self.fps, embodiment.control_hz, -PREVIOUS_TICKS, count)
-
-    def commands(self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Batch:
-        """Returns actions, action_mask and previous of the windows at rows of these episodes."""
-        if self._how is None:
-            ticks = rows[:, None] * self._ticks + np.arange(self.horizon)  # (B, H)
-            before = rows[:, None] * self._ticks - np.arange(PREVIOUS_TICKS, 0, -1)  # (B, P)
-            first, last = starts[:, None] * self._ticks, ends[:, None] * self._ticks - 1
-            actions, mask = self._commands[np.minimum(ticks, last)], ticks <= last
-            previous, early = self._commands[np.maximum(before, first)], before < first
-        else:
-            times = rows[:, None] + self._how.times  # (B, P + H) [frames]
-            values = resampled(self._how, self._commands, rows, starts, ends)
-            previous, actions = values[:, :PREVIOUS_TICKS], values[:, PREVIOUS_TICKS:]
-            mask = times[:, PREVIOUS_TICKS:] < ends[:, None] - 1 + 1e-6
-            early = times[:, :PREVIOUS_TICKS] < starts[:, None] - 1e-6
-        if self._targets:
-            state = self.cache.columns[layout.STATE][starts][:, None]
-            previous[early] = np.broadcast_to(state, previous.shape)[early]
-        else:
-            previous[early] = 0.0
-        return {"actions": actions, "action_mask": mask, "previous": previous}
 
 
 def check_trainable(meta: Metadata, embodiment: Embodiment) -> None:

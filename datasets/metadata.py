@@ -5,8 +5,7 @@ Everything here is in the form of v3.0; `old_layouts` gives that form to v2.1 an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +13,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, modality, old_layouts
+from ideomotor.datasets.info_file import PLACE, check_info, formatted, height_first, is_camera
+from ideomotor.datasets.lost_tasks import lost_tasks
+from ideomotor.datasets.parquet_files import read_parquet
 from ideomotor.datasets.places import places_by_rows
 from ideomotor.datasets.views import View
-
-PLACE = ("chunk_index", "file_index")
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,17 @@ class Metadata:
     def old(self) -> bool:
         """Whether the files are laid out as in v2.1 and v2.0."""
         return old_layouts.is_old(self.info)
+
+    @property
+    def tasks_file(self) -> str:
+        """The file of the instructions, relative to the dataset."""
+        return old_layouts.TASKS if self.old else layout.TASKS
+
+    @property
+    def stats_file(self) -> str:
+        """The file of the statistics, relative to the dataset."""
+        lines = self.old and (self.root / old_layouts.EPISODES_STATS).exists()
+        return old_layouts.EPISODES_STATS if lines else layout.STATS
 
     @property
     def cameras(self) -> list[str]:
@@ -133,13 +143,6 @@ class Metadata:
         return np.maximum.accumulate(np.where(changed, np.arange(len(chunk)), 0))
 
 
-def is_camera(feature: dict[str, Any]) -> bool:
-    """Whether a feature holds colour pictures; depth maps are left out."""
-    info = feature.get("info") or feature.get("video_info") or {}
-    depth = isinstance(info, dict) and (info.get("is_depth_map") or info.get("video.is_depth_map"))
-    return feature["dtype"] in layout.PICTURES and not depth
-
-
 def read_metadata(root: Path | str) -> Metadata:
     """Returns a dataset's metadata, of LeRobot v3.0, v2.1 or v2.0, with GR00T's names if it has them.
 
@@ -157,7 +160,17 @@ def read_metadata(root: Path | str) -> Metadata:
         episodes = _episode_table(root, info)
     features = {name: height_first(feature) for name, feature in info["features"].items()}
     features, view = modality.apply_modality(root, features)
-    return Metadata(root, info | {"features": features}, identity, tasks, episodes, view)
+    meta = Metadata(root, info | {"features": features}, identity, tasks or [], episodes, view)
+    return meta if tasks is not None else dataclasses.replace(meta, tasks=_told_by_episodes(meta))
+
+
+def _told_by_episodes(meta: Metadata) -> list[str]:
+    """Returns the instructions of a dataset whose file of them is lost."""
+    named = "tasks" in meta.episodes.column_names
+    texts = meta.episodes["tasks"].to_pylist() if named else [[]] * len(meta.episodes)
+    texts = [[text for text in found or () if isinstance(text, str)] for found in texts]
+    files = [meta.data_path(episode) for episode in range(len(texts))]
+    return lost_tasks(meta.root / meta.tasks_file, texts, files, meta.view.task)
 
 
 def episode_files(root: Path) -> list[Path]:
@@ -192,73 +205,10 @@ def check_embodiment(dataset: Metadata, embodiment: Embodiment) -> None:
             )
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None, without: str | None = None) -> pa.Table:
-    """Returns a parquet file's table: some columns, or all but those with the prefix `without`.
-
-    Raises:
-        UserError: naming the file, when it is missing or damaged.
-    """
-    with parquet_errors(path):
-        file = pq.ParquetFile(path)
-        if without is not None:
-            columns = [name for name in file.schema_arrow.names if not name.startswith(without)]
-        table = file.read(columns=list(columns) if columns is not None else None)
-        table.validate(full=True)
-        return table
-
-
-@contextmanager
-def parquet_errors(path: Path) -> Iterator[None]:
-    """Turns what pyarrow raises on a damaged file into a UserError that names it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not readable as parquet ({reason})") from None
-
-
-def check_info(path: Path, info: dict[str, Any]) -> None:
-    """Raises UserError, naming the field, when an info.json cannot be used."""
-    version = info.get("codebase_version")
-    if not isinstance(version, str) or not version.startswith(("v3.", "v2.")):
-        expected = f"{layout.CODEBASE_VERSION!r}, 'v2.1' or 'v2.0'"
-        raise UserError(f"{path}: codebase_version: got {version!r}, expected {expected}")
-    kinds: dict[str, Any] = {"total_episodes": int, "total_frames": int, "features": dict, "data_path": str}
-    for name, kind in kinds.items():
-        if not isinstance(info.get(name), kind):
-            raise UserError(f"{path}: {name}: got {info.get(name)!r}, expected {kind.__name__}")
-    for name in ("total_episodes", "total_frames"):
-        if isinstance(info[name], bool) or info[name] < 0:
-            raise UserError(f"{path}: {name}: got {info[name]!r}, expected a number of 0 or more")
-    fps = info.get("fps")
-    if not isinstance(fps, (int, float)) or not 0 < fps < 10_000:
-        raise UserError(f"{path}: fps: got {fps!r}, expected a number of frames per second")
-    for name, feature in info["features"].items():
-        shape = feature.get("shape") if isinstance(feature, dict) else None
-        if not isinstance(shape, list) or not isinstance(feature.get("dtype"), str):
-            raise UserError(f"{path}: features.{name}: expected dtype and shape")
-        if not all(isinstance(size, int) and 0 < size < 2**31 for size in shape):
-            raise UserError(f"{path}: features.{name}: shape: got {shape}, expected numbers above 0")
-        if feature["dtype"] in layout.PICTURES and len(shape) != 3:
-            raise UserError(f"{path}: features.{name}: shape {shape}, expected height, width and channels")
-    example = dict.fromkeys(PLACE, 0) | {"video_key": "camera"}
-    formatted(info, "data_path", example)
-    if any(feature["dtype"] == "video" for feature in info["features"].values()):
-        formatted(info, "video_path", example)
-
-
-def height_first(feature: dict[str, Any]) -> dict[str, Any]:
-    """Returns a feature of pictures with the shape (height, width, channels); some say channels first."""
-    shape = feature["shape"]
-    if feature["dtype"] in layout.PICTURES and shape[0] in (1, 3, 4) and shape[2] not in (1, 3, 4):
-        return feature | {"shape": [*shape[1:], shape[0]], "names": ["height", "width", "channels"]}
-    return feature
-
-
-def read_tasks(path: Path) -> list[str]:
-    """Returns instructions by task_index (tasks.parquet)."""
+def read_tasks(path: Path) -> list[str] | None:
+    """Returns instructions by task_index (tasks.parquet); None where the file is lost."""
+    if not path.exists():
+        return None
     table = read_parquet(path)
     # pandas stores the index under its name, or as __index_level_0__ when it has none
     texts = [name for name in ("task", "__index_level_0__") if name in table.column_names]
@@ -278,6 +228,9 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
     if not count:
         return pa.table({"dataset_to_index": pa.array([], pa.int64())})
     parts = [read_parquet(path, without="stats/") for path in episode_files(root)]
+    if not parts:
+        first = layout.EPISODES.format(chunk_index=0, file_index=0)
+        raise UserError(f"{root / first}: no such file, expected a table of {count} episodes")
     try:
         table = pa.concat_tables(parts, promote_options="default").slice(0, count).combine_chunks()
     except pa.ArrowException as error:
@@ -301,15 +254,3 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
     if not np.array_equal(np.cumsum(lengths), ends) or ends[-1] != info["total_frames"] or lengths.min() < 1:
         raise UserError(f"{where}: lengths do not add up to {info['total_frames']} frames (total_frames)")
     return table
-
-
-def formatted(info: dict[str, Any], name: str, values: dict[str, Any]) -> str:
-    """Returns the path that a format string of info.json gives, relative to the dataset."""
-    old_names = {"episode_chunk": values["chunk_index"], "episode_index": values["file_index"]}
-    try:
-        text = info[name].format(**values, **old_names)
-    except (KeyError, ValueError, AttributeError, IndexError, TypeError):
-        raise UserError(f"info.json: {name}: cannot use {info.get(name)!r}") from None
-    if Path(text).is_absolute() or ".." in Path(text).parts:
-        raise UserError(f"info.json: {name}: {text!r} leads out of the dataset")
-    return text

@@ -28,8 +28,8 @@ def is_old(info: dict[str, Any]) -> bool:
     return str(info.get("codebase_version")).startswith("v2.")
 
 
-def read_tables(root: Path, info: dict[str, Any]) -> tuple[list[str], pa.Table]:
-    """Returns the instructions and the episode table.
+def read_tables(root: Path, info: dict[str, Any]) -> tuple[list[str] | None, pa.Table]:
+    """Returns the instructions, None where their file is lost, and the episode table.
 
     Raises:
         UserError: a file that is missing, damaged or contradicts info.json, with the line.
@@ -47,42 +47,53 @@ def read_tables(root: Path, info: dict[str, Any]) -> tuple[list[str], pa.Table]:
         raise UserError(f"{path}: episode_index: an episode is listed twice")
     if sum(lengths) != info["total_frames"]:
         raise UserError(f"{path}: {sum(lengths)} frames, expected {info['total_frames']} (total_frames)")
+    return read_tasks(root / TASKS), episode_table(rows, info)
+
+
+def episode_table(rows: list[dict[str, Any]], info: dict[str, Any]) -> pa.Table:
+    """Returns the episode table of v3.0 for rows {episode_index, tasks, length} in order."""
+    numbers, lengths = ([row[name] for row in rows] for name in ("episode_index", "length"))
     ends = np.cumsum(lengths)
     chunk = info.get("chunks_size", EPISODES_PER_CHUNK)
     if not isinstance(chunk, int) or chunk < 1:
-        raise UserError(f"{root / layout.INFO}: chunks_size: got {chunk!r}, expected a number of episodes")
+        raise UserError(f"{layout.INFO}: chunks_size: got {chunk!r}, expected a number of episodes")
     place = {"chunk_index": [number // chunk for number in numbers], "file_index": numbers}
     keys = [f"videos/{name}" for name, feature in info["features"].items() if feature["dtype"] == "video"]
-    table: dict[str, Any] = {"episode_index": numbers, "tasks": [row["tasks"] for row in rows]}
+    tasks = pa.array([row["tasks"] for row in rows], pa.list_(pa.string()))
+    table: dict[str, Any] = {"episode_index": numbers, "tasks": tasks}
     table |= {"length": lengths, "dataset_from_index": ends - lengths, "dataset_to_index": ends}
     for key in ("data", *keys):
         table |= {f"{key}/{name}": values for name, values in place.items()}
     for key in keys:
-        table[f"{key}/from_timestamp"] = [0.0] * count
-    return _tasks(root / TASKS, rows), pa.table(table)
+        table[f"{key}/from_timestamp"] = [0.0] * len(rows)
+    return pa.table(table)
 
 
-def read_stats(root: Path, info: dict[str, Any]) -> stats.Stats:
-    """Returns the statistics of the whole dataset.
+def read_stats(root: Path, info: dict[str, Any]) -> tuple[stats.Stats, dict[str, str]]:
+    """Returns the statistics of the whole dataset, and {feature: what is wrong} of those that have none.
 
     Raises:
         UserError: a file that is missing or damaged.
     """
     path = root / EPISODES_STATS
     if not path.exists():  # v2.0, which keeps no counts
-        whole = stats.parse(layout.read_json(root / layout.STATS), str(root / layout.STATS))
+        whole, bad = stats.parse(layout.read_json(root / layout.STATS), str(root / layout.STATS))
         count = np.array([info["total_frames"]])
-        return {name: {"count": count} | values for name, values in whole.items()}
-    parts = []
+        return {name: {"count": count} | values for name, values in whole.items()}, bad
+    total: stats.Stats = {}
+    bad = {}
     for i, row in enumerate(read_jsonl(path)):
-        where = f"{path}: line {i + 1}"
-        found = stats.parse(row.get("stats"), where)
-        stats.check_finite(found, where)
-        parts.append(found)
-    try:
-        return stats.aggregate(parts)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: statistics of different shapes ({error})") from None
+        found, wrong = stats.parse(row.get("stats"), f"{path}: line {i + 1}")
+        found, lacking = stats.usable(found)
+        for name, why in (wrong | lacking).items():
+            bad.setdefault(name, f"line {i + 1}: {why}")
+        for name, part in found.items():
+            try:
+                before = {name: total[name]} if name in total else {}
+                total |= stats.aggregate([before, {name: part}])
+            except (ValueError, TypeError) as error:
+                bad.setdefault(name, f"line {i + 1}: of another shape than before ({error})")
+    return {name: values for name, values in total.items() if name not in bad}, bad
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -107,6 +118,17 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def parse_episode(line: str, where: str) -> dict[str, Any]:
+    """Returns a row of episodes.jsonl {episode_index, length, tasks}; UserError when it is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not readable as JSON ({error})") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: got {type(row).__name__}, expected a JSON object")
+    return _episode(row, where)
+
+
 def _episode(row: dict[str, Any], where: str) -> dict[str, Any]:
     for name, least in (("episode_index", 0), ("length", 1)):
         value = row.get(name)
@@ -118,10 +140,10 @@ def _episode(row: dict[str, Any], where: str) -> dict[str, Any]:
     return {"episode_index": row["episode_index"], "length": row["length"], "tasks": tasks}
 
 
-def _tasks(path: Path, episodes: list[dict[str, Any]]) -> list[str]:
-    """Returns instructions by task_index: those of the file, or those the episodes name."""
+def read_tasks(path: Path) -> list[str] | None:
+    """Returns instructions by task_index; None where the file is lost."""
     if not path.exists():
-        return list(dict.fromkeys(task for row in episodes for task in row["tasks"]))
+        return None
     tasks: dict[int, str] = {}
     for i, row in enumerate(read_jsonl(path)):
         number, task = row.get("task_index"), row.get("task")

@@ -75,7 +75,7 @@ def charts(dataset: Dataset, robot: Embodiment | None) -> list[dict[str, Any]]:
     features = {
         name: names
         for name, feature in dataset.meta.features.items()
-        if feature["dtype"] not in (*layout.PICTURES, "string") and name not in NOT_PLOTTED
+        if layout.is_numeric(feature) and name not in NOT_PLOTTED
         for names in [component_names(feature)]
     }
     found: list[dict[str, Any]] = []
@@ -117,6 +117,20 @@ def texts_of(dataset: Dataset, columns: dict[str, np.ndarray]) -> dict[str, list
     return found
 
 
+def shown_cameras(dataset: Dataset) -> list[str]:
+    """Returns the cameras whose pictures are colour."""
+    return [camera for camera in dataset.cameras if camera not in dataset.not_colour]
+
+
+def not_shown(dataset: Dataset, episodes: Sequence[int]) -> dict[str, str]:
+    """Returns {camera or column: why it cannot be shown}, of these episodes."""
+    found = dict(dataset.not_colour)
+    for episode in episodes:
+        for name, why in dataset.read_columns(episode)[1].items():
+            found.setdefault(name, f"episode {episode}: {why}" if episode != episodes[0] else why)
+    return found
+
+
 def encode_episode(dataset: Dataset, episode: int, camera: str, width: int = VIDEO_WIDTH) -> bytes:
     """Returns a small H.264 mp4 of an episode's frames, whatever they are stored as."""
     frames = _frames(dataset, episode, camera, width)
@@ -141,7 +155,9 @@ def _episode(dataset: Dataset, episode: int) -> dict[str, Any]:
         "success": success if isinstance(success, bool) else None,
         "values": {name: base64.b64encode(array.tobytes()).decode() for name, array in values.items()},
         "texts": texts,
-        "videos": {camera: _data_uri(encode_episode(dataset, episode, camera)) for camera in dataset.cameras},
+        "videos": {
+            name: _data_uri(encode_episode(dataset, episode, name)) for name in shown_cameras(dataset)
+        },
     }
 
 

@@ -35,7 +35,7 @@ class PreparedEpisode:
         return [self.task] if self.row_tasks is None else list(dict.fromkeys(self.row_tasks))
 
 
-def prepare(episode: Episode, embodiment: Embodiment, fps: int) -> PreparedEpisode:
+def prepare(episode: Episode, embodiment: Embodiment, fps: float) -> PreparedEpisode:
     """Checks and encodes an episode.
 
     Raises:

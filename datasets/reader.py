@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.datasets import layout, old_layouts, stats
-from ideomotor.datasets.metadata import Metadata, parquet_errors, read_metadata, read_parquet
+from ideomotor.datasets.metadata import Metadata, read_metadata
+from ideomotor.datasets.parquet_files import DataFile
+from ideomotor.datasets.plain import to_numpy
 from ideomotor.datasets.stills import ImageColumn
-from ideomotor.datasets.video import VideoFile
+from ideomotor.datasets.video import NotColour, VideoFile
 
 OPEN_VIDEOS = 16
 _Open = OrderedDict[tuple[str, Path], VideoFile | ImageColumn]  # {(camera, file): what reads it}
@@ -37,7 +38,7 @@ class Dataset:
     def __init__(self, root: Path | str | Metadata):
         self.meta: Metadata = root if isinstance(root, Metadata) else read_metadata(root)
         self.root = self.meta.root
-        self._table: tuple[Path, pa.Table] | None = None  # newest data file, without images
+        self._file: DataFile | None = None  # the newest
         self._videos: _Open = OrderedDict()
         self._process = os.getpid()
 
@@ -69,16 +70,38 @@ class Dataset:
         """(E + 1,) int64: the first row of each episode, and the number of rows."""
         return self.meta.starts
 
-    @cached_property
+    @property
     def stats(self) -> stats.Stats:
-        """Statistics of the whole dataset."""
-        path = self.root / layout.STATS
+        """Statistics of the whole dataset, of the features that have usable ones."""
+        return self._stats[0]
+
+    @property
+    def unusable_stats(self) -> dict[str, str]:
+        """{feature: why its statistics cannot be used}"""
+        return self._stats[1]
+
+    @cached_property
+    def _stats(self) -> tuple[stats.Stats, dict[str, str]]:
         if self.meta.old:
-            found = old_layouts.read_stats(self.root, self.info)
+            found, unusable = old_layouts.read_stats(self.root, self.info)
         else:
-            found = stats.parse(layout.read_json(path), str(path))
-        found = self.meta.view.stats(found)
-        stats.check_finite(found, str(path))
+            path = self.root / layout.STATS
+            found, unusable = stats.parse(layout.read_json(path), str(path))
+        whole, lacking = stats.usable(self.meta.view.stats(found))
+        return whole, unusable | lacking
+
+    @cached_property
+    def not_colour(self) -> dict[str, str]:
+        """{camera: why its pictures are not colour}: depth maps, say, that nothing marks as such."""
+        found = {}
+        for camera in self.cameras if len(self) else ():
+            try:
+                with self.open_frames(camera, self.meta.video_path(0, camera)) as opened:
+                    _ = opened.height
+            except NotColour as error:
+                found[camera] = str(error)
+            except UserError:
+                pass  # damage is named by whoever needs the pictures
         return found
 
     def __len__(self) -> int:
@@ -88,45 +111,78 @@ class Dataset:
     def columns(self, episode: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Returns the columns of an episode: (T,), (T, n), or object arrays of T texts.
 
-        Counters that the files lack are made up; columns of images are left to `frames`.
+        Nothing is read but what `names` asks for; without names, all that are such arrays. Counters that
+        the files lack are made up; columns of images are left to `frames`.
+
+        Raises:
+            UserError: a damaged file; a column that was asked for and is missing or not an array.
         """
-        self._check(episode)
-        path = self.meta.data_path(episode)
-        if self._table is None or self._table[0] != path:
-            self._table = (path, read_parquet(path, self._columns_without_images(path)))
-        table = self._table[1]
-        start, end = int(self.starts[episode]), int(self.starts[episode + 1])
-        offset, length = start - int(self.starts[self.meta.first_in_file(episode)]), end - start
-        rows = table.slice(offset, length)
-        numbers = None
-        if "episode_index" in rows.column_names:
-            numbers = to_numpy(rows["episode_index"], f"{path}: episode_index")
-            if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-                raise UserError(f"{path}: episode_index: {rows['episode_index'].type}, expected int64")
-        if numbers is not None and (numbers != self.meta.numbers("episode_index")[episode]).any():
-            raise UserError(
-                f"{path}: rows {offset} to {offset + len(rows)} are not those of episode {episode}"
-            )
-        if len(rows) != length:
-            raise UserError(f"{path}: {len(rows)} rows of episode {episode}, expected more")
-        if self.meta.old and len(table) != length:
-            raise UserError(f"{path}: {len(table)} rows of episode {episode}, expected {length}")
-        plain = [field.name for field in rows.schema if not pa.types.is_struct(field.type)]
-        found = {name: to_numpy(rows[name], f"{path}: {name}") for name in plain}
-        found = self._counters(episode) | self.meta.view.columns(found, str(path))
+        found, left_out = self.read_columns(episode, names)
         for name in names or ():
+            if name in left_out:
+                raise UserError(f"{self.meta.data_path(episode)}: {name}: {left_out[name]}")
             if name not in found:
-                raise unknown_name(f"{path}: column", name, found)
+                known = {*found, *self._opened(episode).schema.names, *self.meta.view.vectors}
+                raise unknown_name(f"{self.meta.data_path(episode)}: column", name, known)
         return {name: found[name] for name in names or found}
 
-    def _columns_without_images(self, path: Path) -> list[str] | None:
-        """Returns the names of the columns to read from a data file; None for all."""
-        features, view = self.meta.features, self.meta.view
-        images = {view.cameras.get(name, name) for name, f in features.items() if f["dtype"] == "image"}
-        if not images:
-            return None
-        with parquet_errors(path):
-            return [name for name in pq.read_schema(path).names if name not in images]
+    def read_columns(
+        self, episode: int, names: Sequence[str] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Returns what `columns` does as far as it is there, and {column: why it is not an array}."""
+        file, view = self._opened(episode), self.meta.view
+        first, length = self._place(episode, file)
+        pictures = {
+            view.cameras.get(name, name)
+            for name, feature in self.meta.features.items()
+            if feature["dtype"] in layout.PICTURES
+        }
+        wanted = [name for name in file.schema.names if name not in pictures]
+        if names is not None:
+            sources = {source for name in names for source in view.sources(name)}
+            wanted = [name for name in wanted if name in sources]
+        left_out = {name: why for name in wanted if (why := file.why_not(name))}
+        file.load([name for name in wanted if name not in left_out])
+        found: dict[str, np.ndarray] = {}
+        for name in wanted:
+            if name not in left_out:
+                try:
+                    found[name] = to_numpy(file.column(name).slice(first, length), name)
+                except UserError as error:
+                    left_out[name] = str(error).removeprefix(f"{name}: ")
+        made_up = self._counters(episode)
+        if view.task in left_out:  # which instruction it is cannot be told
+            left_out.setdefault("task_index", left_out[view.task])
+            made_up.pop("task_index")
+        shown, lost = view.columns(found, names)
+        return made_up | shown, left_out | lost
+
+    def _opened(self, episode: int) -> DataFile:
+        self._check(episode)
+        path = self.meta.data_path(episode)
+        if self._file is None or self._file.path != path:
+            self._file = DataFile(path)
+        return self._file
+
+    def _place(self, episode: int, file: DataFile) -> tuple[int, int]:
+        """Returns the first row of an episode in its file, and its number of rows, which are checked."""
+        path, start, end = file.path, int(self.starts[episode]), int(self.starts[episode + 1])
+        first, length = start - int(self.starts[self.meta.first_in_file(episode)]), end - start
+        count = max(0, min(length, file.rows - first))
+        if "episode_index" in file.schema.names:
+            found = file.column("episode_index").slice(first, length)
+            numbers = to_numpy(found, f"{path}: episode_index")
+            if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+                raise UserError(f"{path}: episode_index: {found.type}, expected int64")
+            expected = self.meta.numbers("episode_index")[episode]
+            if (numbers != expected).any():
+                rows = f"rows {first} to {first + count - 1}"
+                raise UserError(f"{path}: {rows} are not those of episode {expected}")
+        if count != length:
+            raise UserError(f"{path}: {count} rows of episode {episode}, expected {length}")
+        if self.meta.old and file.rows != length:
+            raise UserError(f"{path}: {file.rows} rows of episode {episode}, expected {length}")
+        return first, length
 
     def _counters(self, episode: int) -> dict[str, np.ndarray]:
         """Returns the columns that can be told from the metadata."""
@@ -184,27 +240,3 @@ class Dataset:
             self._videos[key] = self.open_frames(camera, path)
         self._videos.move_to_end(key)
         return self._videos[key]
-
-
-def to_numpy(column: pa.ChunkedArray, where: str) -> np.ndarray:
-    """Returns a column as (T,) or (T, n); texts as an object array. UserError when it has gaps."""
-    if column.null_count:
-        raise UserError(f"{where}: {column.null_count} values are missing")
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # of no chunks
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    rows = len(array)
-    while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or _is_fixed(array.type):
-        if not _is_fixed(array.type):
-            widths = set(np.diff(array.offsets.to_numpy()))
-            if len(widths) > 1:
-                raise UserError(f"{where}: rows of different lengths {sorted(map(int, widths))}")
-        array = array.flatten()
-        if array.null_count:
-            raise UserError(f"{where}: {array.null_count} values are missing")
-    values = array.to_numpy(zero_copy_only=False)
-    return values if column.type == array.type else values.reshape(rows, -1 if rows else 0)
-
-
-def _is_fixed(kind: pa.DataType) -> bool:
-    return pa.types.is_fixed_size_list(kind)

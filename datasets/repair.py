@@ -1,8 +1,9 @@
-"""Writes a repaired copy of a damaged LeRobot v3.0 dataset: `ideomotor data validate DIR --fix OUT`.
+"""Writes a repaired copy of a damaged LeRobot dataset: `ideomotor data validate DIR --fix OUT`.
 
-Episodes that cannot be used are left out; counts, counters, times and statistics are computed again. No
-picture is encoded again: video files are copied, and the frames of dropped episodes stay in them unused.
-The copy is written beside OUT, checked, and renamed when it is whole.
+Of v3.0, that is; for older layouts see repair_old.py. Episodes and columns that cannot be used are left
+out; counts, counters, times and statistics are computed again. No picture is encoded again: video files are
+copied, and the frames of dropped episodes stay in them unused. The copy is written beside OUT, checked, and
+renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import files, layout, stats
+from ideomotor.datasets import files, layout, old_layouts, stats
 from ideomotor.datasets.check_columns import Problem
 from ideomotor.datasets.checks import embodiment_of, validate
-from ideomotor.datasets.metadata import PLACE, Metadata, check_info, read_parquet
+from ideomotor.datasets.info_file import PLACE, check_info
+from ideomotor.datasets.metadata import Metadata
+from ideomotor.datasets.parquet_files import parquet_errors, read_parquet
+from ideomotor.datasets.repair_old import repair_old
 from ideomotor.datasets.salvage import Found, Salvage, by_file, is_count, salvage
 from ideomotor.datasets.volume import parquet_bytes
 
@@ -34,12 +39,14 @@ def repair(root: Path | str, out: Path | str, robot: Embodiment | None = None) -
         robot: as in `validate`.
 
     Raises:
-        UserError: no v3.0 dataset, nothing in it can be used, OUT is not a new folder, or there is no
+        UserError: no LeRobot dataset, nothing in it can be used, OUT is not a new folder, or there is no
             room for it. Nothing is left behind then.
     """
     root, out = Path(root), Path(out)
     info = _usable_info(root)
     check_target(root, out)
+    if old_layouts.is_old(info):
+        return repair_old(root, out, info, lambda between, out: repair(between, out, robot))
     meta = Metadata(root, info, _identity(root), [], pa.table({}))
     left = salvage(root, info, embodiment_of(meta, robot))
     if not left.episodes:
@@ -81,9 +88,6 @@ def _usable_info(root: Path) -> dict[str, Any]:
     info = layout.read_json(root / layout.INFO)
     counts = dict.fromkeys(("total_episodes", "total_frames", "total_tasks"), 0)
     check_info(root / layout.INFO, info | counts)
-    if not info["codebase_version"].startswith("v3."):
-        version = info["codebase_version"]
-        raise UserError(f"fix: {root} is LeRobot {version}, expected {layout.CODEBASE_VERSION}")
     counted = info.get("total_episodes")
     return info | counts | {"total_episodes": counted if is_count(counted) else 0}
 
@@ -102,7 +106,9 @@ def _write(root: Path, out: Path, left: Salvage) -> None:
     starts = np.cumsum([0, *(episode.length for episode in left.episodes)])
     numbers = {episode.number: i for i, episode in enumerate(left.episodes)}
     for path, episodes in by_file(left.episodes):
-        table, groups = read_parquet(path), []
+        with parquet_errors(path):
+            kept = [name for name in pq.read_schema(path).names if name not in left.columns_out]
+        table, groups = read_parquet(path, kept).select(kept), []
         for episode in episodes:
             rows = table.slice(episode.first, episode.length)
             index = numbers[episode.number]

@@ -2,7 +2,7 @@
 
 Images become cameras, named without `_image` or `_rgb`; numbers become `observation.NAME`. The robot's
 own measurements together are `observation.state`, what the simulator knows of the objects is
-`observation.environment_state`. Simulator states and depth are left out.
+`observation.environment_state`. What a dataset cannot hold is left out and listed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout
-from ideomotor.datasets.demonstrations import Demonstration, Source
+from ideomotor.datasets.demonstrations import Demonstration, LeftOut, Source
+from ideomotor.datasets.hdf5_pictures import Pictures, colour, pictures
+from ideomotor.datasets.hdf5_plan import Plan, observations_of, plan_of
 
 SUFFIXES = (".hdf5", ".h5")
-IMAGE_SUFFIXES = ("_image", "_rgb")
-ENVIRONMENT = "observation.environment_state"
-CHUNK = 32  # images read at a time
-# What a robot measures, in the order of `observation.state`: robomimic's default, then LIBERO's.
-STATES = (("eef_pos", "eef_quat", "gripper_qpos"), ("joint_states", "gripper_states"))
 
 
 @contextmanager
@@ -59,38 +56,59 @@ def open_robomimic(
             environment = _json(data.attrs.get("env_args"), f"{path}: env_args")
             rate = _rate(environment, fps, path)
             problem = _json(data.attrs.get("problem_info"), f"{path}: problem_info")
-            first = data[demos[0]]
-            keys = _state_keys(path, _observations(first, path), state)
-            names = {layout.STATE: _labels(first["obs"], keys)}
+            whole, left_out = _with_rows(data, demos, path)
+            plan = plan_of(path, data, whole, state)
 
         def read(name: str) -> Demonstration:
             with _hdf5_errors(path):
                 told = task or _instruction(data[name], problem, environment)
-                return _demonstration(data[name], keys, told, path)
+                return _demonstration(data[name], plan, told, path)
 
         robots = environment.get("env_kwargs", {}).get("robots") if environment else None
         robot = "+".join(map(str, robots)) if isinstance(robots, list) else robots
         size = path.stat().st_size
-        yield Source(f"robomimic {path.name}, {size} bytes", rate, demos, read, names, robot)
+        yield Source(
+            name=f"robomimic {path.name}, {size} bytes",
+            fps=rate,
+            episodes=whole,
+            read=read,
+            names={layout.STATE: plan.labels},
+            robot=robot,
+            left_out=[*plan.left_out, *left_out],
+            label=lambda name: f"{path}: {name}",
+        )
 
 
-def _demonstration(demo: Any, keys: list[str], task: str, path: Path) -> Demonstration:
+def _with_rows(data: Any, demos: list[str], path: Path) -> tuple[list[str], list[LeftOut]]:
+    """Returns the demonstrations that have rows, and the others."""
+    empty = [name for name in demos if "actions" in data[name] and not len(data[name]["actions"])]
+    if len(empty) == len(demos):
+        raise UserError(f"{path}: {demos[0]}: no rows in it, nor in any other demonstration")
+    said = [{"what": f"{path}: {name}", "why": "no rows in it"} for name in empty]
+    return [name for name in demos if name not in empty], said
+
+
+def _demonstration(demo: Any, plan: Plan, task: str, path: Path) -> Demonstration:
     where = f"{path}: {demo.name}"
-    observations = _observations(demo, path)
+    observations = observations_of(demo, path)
     if "actions" not in demo:
         raise UserError(f"{where}: no 'actions'")
     length = len(demo["actions"])
-    for name, dataset in observations.items():
-        if len(dataset) != length:
-            raise UserError(f"{where}/obs/{name}: {len(dataset)} rows, expected {length} as of the actions")
-    images = {
-        _camera(name): _images(dataset, path) for name, dataset in observations.items() if _is_image(dataset)
-    }
-    columns = {layout.STATE: np.concatenate([_vector(observations[key]) for key in keys], axis=1)}
+    for name in dict.fromkeys([*plan.state, *plan.vectors, *plan.cameras]):
+        if name not in observations:
+            raise UserError(f"{where}: no obs/{name}")
+        if len(observations[name]) != length:
+            got = len(observations[name])
+            raise UserError(f"{where}/obs/{name}: {got} rows, expected {length} as of the actions")
+    images = {}
+    for name, camera in plan.cameras.items():
+        found = pictures(name, observations[name])
+        if found is None or found.why_not:
+            raise UserError(f"{where}/obs/{name}: other pictures than in the first demonstration")
+        images[camera] = _read(observations[name], found, f"{where}/obs/{name}", path)
+    columns = {layout.STATE: np.concatenate([_vector(observations[key]) for key in plan.state], axis=1)}
     columns[layout.ACTION] = _vector(demo["actions"])
-    for name, dataset in observations.items():
-        if not _is_image(dataset) and dataset.ndim <= 2:
-            columns[ENVIRONMENT if name == "object" else f"observation.{name}"] = _vector(dataset)
+    columns |= {feature: _vector(observations[name]) for name, feature in plan.vectors.items()}
     if "rewards" in demo:
         columns["next.reward"] = _vector(demo["rewards"])[:, 0]
     if "dones" in demo:
@@ -98,64 +116,14 @@ def _demonstration(demo: Any, keys: list[str], task: str, path: Path) -> Demonst
     return Demonstration(columns, images, task)
 
 
-def _observations(demo: Any, path: Path) -> dict[str, Any]:
-    """Returns {name: HDF5 dataset} of the observations that are numbers."""
-    if "obs" not in demo:
-        raise UserError(
-            f"{path}: {demo.name}: no 'obs'; extract observations first (dataset_states_to_obs.py)"
-        )
-    found = {name: demo["obs"][name] for name in demo["obs"]}
-    return {
-        name: item for name, item in found.items() if hasattr(item, "dtype") and item.dtype.kind in "fiub"
-    }
-
-
-def _images(dataset: Any, path: Path) -> Iterator[np.ndarray]:
-    for start in range(0, len(dataset), CHUNK):
-        with _hdf5_errors(path):
-            chunk = dataset[start : start + CHUNK]
-        yield from chunk
-
-
-def _is_image(dataset: Any) -> bool:
-    return dataset.dtype == np.uint8 and dataset.ndim == 4 and dataset.shape[-1] == 3
-
-
-def _camera(name: str) -> str:
-    for suffix in IMAGE_SUFFIXES:
-        name = name.removesuffix(suffix)
-    return name
+def _read(item: Any, found: Pictures, where: str, path: Path) -> Iterator[np.ndarray]:
+    with _hdf5_errors(path):
+        yield from colour(item, found, where)
 
 
 def _vector(dataset: Any) -> np.ndarray:
     values = dataset[()].astype(np.float32)
     return values.reshape(len(values), -1)
-
-
-def _labels(observations: Any, keys: list[str]) -> list[str]:
-    widths = {key: int(np.prod(observations[key].shape[1:])) for key in keys}
-    return [f"{key}.{i}" if widths[key] > 1 else key for key in keys for i in range(widths[key])]
-
-
-def _state_keys(path: Path, observations: dict[str, Any], wanted: Sequence[str]) -> list[str]:
-    """Returns the observations that make the state, in order."""
-    vectors = [name for name, dataset in observations.items() if dataset.ndim <= 2]
-    for name in wanted:
-        if name not in vectors:
-            raise unknown_name(f"{path}: state", name, vectors)
-    if wanted:
-        return list(wanted)
-    for endings in STATES:
-        robots = sorted(name.removesuffix(endings[0]) for name in vectors if name.endswith(endings[0]))
-        keys = [robot + ending for robot in robots for ending in endings]
-        if keys and all(key in vectors for key in keys):
-            return keys
-    keys = [name for name in vectors if "object" not in name]
-    if not keys:
-        raise UserError(
-            f"{path}: no observation for the state; say which (of {', '.join(vectors) or 'none'})"
-        )
-    return keys
 
 
 def _rate(environment: dict[str, Any], fps: float | None, path: Path) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import replace_files
-from ideomotor.datasets.page import charts, encode_episode, texts_of
+from ideomotor.datasets.page import charts, encode_episode, shown_cameras, texts_of
 from ideomotor.datasets.reader import Dataset
 
 VIDEO_WIDTH = 640  # [pixels] at most
@@ -92,7 +92,7 @@ def _log_episode(
             recording.log(rr.new_entity_path(["text", name]), rr.TextDocument(text))
     _set_time(recording, dataset, start)
     recording.log("text/episode", rr.TextDocument(f"episode {episode}"))
-    for camera in dataset.cameras:
+    for camera in shown_cameras(dataset):
         mp4 = encode_episode(dataset, episode, camera, VIDEO_WIDTH)
         entity = rr.new_entity_path(["camera", camera])
         recording.log(entity, rr.AssetVideo(contents=mp4, media_type="video/mp4"))

@@ -13,28 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, stats
-from ideomotor.datasets.check_columns import Alike, Problem, missing, out_of_step, problem, unusable
+from ideomotor.datasets.cached_columns import EXTRAS, NEEDED
+from ideomotor.datasets.check_columns import Alike, Problem, out_of_step, problem
 from ideomotor.datasets.check_videos import Span, look_at
-from ideomotor.datasets.metadata import (
-    PLACE,
-    episode_files,
-    formatted,
-    height_first,
-    is_camera,
-    read_parquet,
-    read_tasks,
-)
-from ideomotor.datasets.reader import to_numpy
+from ideomotor.datasets.info_file import PLACE, formatted, height_first, is_camera
+from ideomotor.datasets.lost_tasks import lost_tasks
+from ideomotor.datasets.metadata import episode_files, read_tasks
+from ideomotor.datasets.parquet_files import read_parquet
+from ideomotor.datasets.plain import to_numpy
+from ideomotor.datasets.salvage_columns import RECOMPUTED, Tables, column_faults
 from ideomotor.datasets.stats import Stats
 from ideomotor.datasets.stills import ImageColumn
-from ideomotor.datasets.video import VideoFile
+from ideomotor.datasets.video import NotColour, VideoFile
 
-RECOMPUTED = ("timestamp", *layout.COUNTERS)
+REQUIRED = (layout.STATE, layout.ACTION)  # an episode is nothing without them
 
 
 @dataclass
@@ -59,6 +55,7 @@ class Salvage:
     tasks: list[str]
     episodes: list[Found] = field(default_factory=list[Found])
     said: list[Problem] = field(default_factory=list[Problem])
+    columns_out: set[str] = field(default_factory=set[str])  # of the data files, not to be copied
 
     def drop(self, number: int, why: str) -> None:
         """Leaves an episode out."""
@@ -72,64 +69,42 @@ def salvage(root: Path, info: dict[str, Any], robot: Embodiment | None) -> Salva
     if len(rows) != info["total_episodes"]:
         expected = f"counted {info['total_episodes']} episodes, {len(rows)} are in the episode table"
         said.append(problem(layout.INFO, expected))
-    left = Salvage(info, _tasks(root, rows, said), said=said)
-    tables = _Tables()
-    absent: dict[str, list[int]] = {}
+    left = Salvage(info, _tasks(root, info, rows, said), said=said)
+    tables = Tables(root)
+    faults: dict[str, dict[int, str]] = {}
     for row in rows:
         number = row["episode_index"]
         try:
-            found, columns = _read(root, left, row, rows, tables)
+            found, columns, unreadable = _read(root, left, row, rows, tables)
         except (UserError, KeyError, TypeError) as error:
             kind = "no " if isinstance(error, KeyError) else ""
             left.drop(number, str(error) if isinstance(error, UserError) else f"its row: {kind}{error}")
             continue
-        for name in missing(columns, info["features"]):
-            if name not in RECOMPUTED:
-                absent.setdefault(name, []).append(number)
-        values = {name: column for name, column in columns.items() if name not in RECOMPUTED}
-        for bad in unusable("", values, info["features"], robot):
-            left.drop(number, f"{bad['where'].removeprefix(': ')}: {bad['what']}")
-            break
-        else:
-            left.episodes.append(found)
-            numeric = {n: c for n, c in values.items() if n in info["features"] and c.dtype.kind in "fiub"}
-            found.stats = {name: stats.vector_stats(column) for name, column in numeric.items()}
-            start = row["dataset_from_index"] if is_count(row.get("dataset_from_index")) else 0
-            for bad in out_of_step("", columns, start, info["fps"], len(left.tasks)):
-                left.said.append(problem(f"episode {number}{bad['where']}", f"recomputed: {bad['what']}"))
-    _drop_absent(left, absent, len(rows))
+        left.episodes.append(found)
+        wrong = column_faults(columns, unreadable, info["features"], robot)
+        for name, why in wrong.items():
+            faults.setdefault(name, {})[number] = why
+        for name, values in columns.items():
+            if name in info["features"] and values.dtype.kind in "fiub" and name not in {*wrong, *RECOMPUTED}:
+                found.stats[name] = stats.vector_stats(values)
+        start = row["dataset_from_index"] if is_count(row.get("dataset_from_index")) else 0
+        for bad in out_of_step("", columns, start, info["fps"], len(left.tasks)):
+            left.said.append(problem(f"episode {number}{bad['where']}", f"recomputed: {bad['what']}"))
+    _drop_faulty(left, faults, len(rows))
     for key, feature in info["features"].items():
         if is_camera(feature):
             _look_at_frames(root, left, key, feature)
     left.episodes.sort(key=lambda episode: (episode.data, episode.first))
     alike = Alike(info["fps"])
     for episode in list(left.episodes):
-        columns = tables.columns(root, episode.data, episode.first, episode.length)
-        same = alike.add(episode.number, columns)
+        columns, _ = tables.columns(episode.data, episode.first, episode.length)
+        same = alike.add(episode.number, {n: c for n, c in columns.items() if n not in left.columns_out})
         if same is not None:
             left.drop(episode.number, f"a duplicate of episode {same}")
     for number in alike.static():
         if any(episode.number == number for episode in left.episodes):
             left.drop(number, "nothing moves in it")
     return left
-
-
-class _Tables:
-    """The newest data file."""
-
-    def __init__(self) -> None:
-        self._newest: tuple[Path, pa.Table] | None = None
-
-    def read(self, path: Path) -> pa.Table:
-        if self._newest is None or self._newest[0] != path:
-            self._newest = (path, read_parquet(path))
-        return self._newest[1]
-
-    def columns(self, root: Path, path: Path, first: int, length: int) -> dict[str, np.ndarray]:
-        """Returns the columns of some rows, but for images."""
-        rows = self.read(path).slice(first, length)
-        plain = [f.name for f in rows.schema if not pa.types.is_struct(f.type) and not _is_bytes(f.type)]
-        return {name: to_numpy(rows[name], f"{path.relative_to(root)}: {name}") for name in plain}
 
 
 def _table_rows(root: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -152,28 +127,39 @@ def _table_rows(root: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
     return list(rows.values()), said
 
 
-def _tasks(root: Path, rows: list[dict[str, Any]], said: list[Problem]) -> list[str]:
-    """Returns tasks.parquet, or the texts that the episode table names."""
+def _tasks(root: Path, info: dict[str, Any], rows: list[dict[str, Any]], said: list[Problem]) -> list[str]:
+    """Returns tasks.parquet, or the texts that the episode table names as far as their numbers are told."""
+    path = root / layout.TASKS
     try:
-        return read_tasks(root / layout.TASKS)
+        if (tasks := read_tasks(path)) is not None:
+            return tasks
+        what = "no such file"
     except UserError as error:
-        what = str(error).removeprefix(f"{root / layout.TASKS}: ")
-        said.append(problem(layout.TASKS, f"made again from the episode table: {what}"))
-        return list(dict.fromkeys(text for row in rows for text in _texts(row)))
+        what = str(error).removeprefix(f"{path}: ")
+    said.append(problem(layout.TASKS, f"made again from the episode table: {what}"))
+    try:
+        files = [root / formatted(info, "data_path", _place(row, "data")) for row in rows]
+        return lost_tasks(path, [_texts(row) for row in rows], files, "task_index")
+    except (UserError, KeyError):
+        return []
 
 
 def _read(
-    root: Path, left: Salvage, row: dict[str, Any], rows: list[dict[str, Any]], tables: _Tables
-) -> tuple[Found, dict[str, np.ndarray]]:
-    """Returns an episode and its columns; UserError or KeyError when it cannot be used."""
+    root: Path, left: Salvage, row: dict[str, Any], rows: list[dict[str, Any]], tables: Tables
+) -> tuple[Found, dict[str, np.ndarray], dict[str, str]]:
+    """Returns an episode, its columns, and {column: why it is not an array}.
+
+    Raises:
+        UserError, KeyError: it cannot be used.
+    """
     info, number = left.info, row["episode_index"]
     path = root / formatted(info, "data_path", _place(row, "data"))
-    table = tables.read(path)
-    if "episode_index" in table.column_names:
-        numbers = to_numpy(table["episode_index"], "episode_index")
+    file = tables.open(path)
+    if "episode_index" in file.schema.names:
+        numbers = to_numpy(file.column("episode_index"), "episode_index")
         at = np.flatnonzero(numbers == number) if numbers.ndim == 1 else np.zeros(0, int)
     else:
-        at = _counted_rows(row, rows, len(table))
+        at = _counted_rows(row, rows, file.rows)
     if not len(at) or at[-1] - at[0] + 1 != len(at):
         raise UserError(f"{len(at)} rows of it in {path.relative_to(root)}, expected some, side by side")
     first, length = int(at[0]), len(at)
@@ -193,10 +179,10 @@ def _read(
         raise UserError(f"{length} rows, expected {' or '.join(map(str, spans))}")
     if row.get("length") != length:
         left.said.append(problem(f"episode {number}", f"length: was {row.get('length')}, has {length} rows"))
-    columns = tables.columns(root, path, first, length)
-    tasks = _task(left, row, columns)
+    columns, unreadable = tables.columns(path, first, length)
+    tasks = _task(left, row, columns, length)
     plain = {name: value for name, value in row.items() if not name.startswith("stats/")}
-    return Found(number, plain, path, first, length, tasks, {}, videos), columns
+    return Found(number, plain, path, first, length, tasks, {}, videos), columns, unreadable
 
 
 def _counted_rows(row: dict[str, Any], rows: list[dict[str, Any]], length: int) -> np.ndarray:
@@ -209,9 +195,8 @@ def _counted_rows(row: dict[str, Any], rows: list[dict[str, Any]], length: int) 
     return np.arange(first, first + row["length"])
 
 
-def _task(left: Salvage, row: dict[str, Any], columns: dict[str, np.ndarray]) -> np.ndarray:
+def _task(left: Salvage, row: dict[str, Any], columns: dict[str, np.ndarray], length: int) -> np.ndarray:
     """Returns the instruction of each row (T,), from the rows or, if there is but one, the episode table."""
-    length = len(next(iter(columns.values())))
     numbers = columns.get("task_index", np.full(length, -1))
     if numbers.dtype.kind in "iu" and 0 <= numbers.min() <= numbers.max() < len(left.tasks):
         texts = np.array(left.tasks, object)[numbers]
@@ -224,15 +209,25 @@ def _task(left: Salvage, row: dict[str, Any], columns: dict[str, np.ndarray]) ->
     return texts
 
 
-def _drop_absent(left: Salvage, absent: dict[str, list[int]], episodes: int) -> None:
-    """Forgets a feature that no episode has; drops the episodes that alone lack one."""
-    for name, numbers in absent.items():
-        if len(numbers) >= len(left.episodes) and len(numbers) * 2 > episodes:
-            del left.info["features"][name]
-            left.said.append(problem(layout.INFO, f"feature {name} removed: no column of that name"))
+def _drop_faulty(left: Salvage, faults: dict[str, dict[int, str]], episodes: int) -> None:
+    """Leaves out a column that training does without, or that hardly an episode has whole; drops the episodes
+    that alone lack one that is needed."""
+    for name, found in faults.items():
+        used = name in NEEDED or name in EXTRAS
+        most = len(found) >= len(left.episodes) and len(found) * 2 > episodes
+        if name in REQUIRED or (used and not most):
+            for number, why in found.items():
+                if any(episode.number == number for episode in left.episodes):
+                    left.drop(number, why)
             continue
-        for number in numbers:
-            left.drop(number, f"{name}: the column is missing")
+        del left.info["features"][name]
+        left.columns_out.add(name)
+        number, why = next(iter(found.items()))
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        what = f"column {name} left out: {why.removeprefix(f'{name}: ')} (episode {number}{others})"
+        left.said.append(problem(layout.INFO, what))
+        for episode in left.episodes:
+            episode.stats.pop(name, None)
 
 
 def _look_at_frames(root: Path, left: Salvage, key: str, feature: dict[str, Any]) -> None:
@@ -245,6 +240,9 @@ def _look_at_frames(root: Path, left: Salvage, key: str, feature: dict[str, Any]
         opened: Callable[[], VideoFile | ImageColumn] = partial(ImageColumn, path, key, root)
         if feature["dtype"] == "video":
             opened = partial(VideoFile, path, left.info["fps"], strict=True)
+        if why := _not_colour(opened):
+            left.said.append(problem(key, f"left as it is: {why.replace(f'{root}/', '')}"))
+            return
         shape = height_first(feature)["shape"]
         looked = look_at(opened, path, shape, spans, every_frame=True)
         for number, why in looked.bad.items():
@@ -252,6 +250,18 @@ def _look_at_frames(root: Path, left: Salvage, key: str, feature: dict[str, Any]
         for episode in episodes:
             if episode.number in looked.stats:
                 episode.stats[key] = looked.stats[episode.number]
+
+
+def _not_colour(opened: Callable[[], VideoFile | ImageColumn]) -> str:
+    """Returns why pictures are not colour: depth maps, say, that nothing marks as such; "" where they are."""
+    try:
+        with opened() as frames:
+            _ = frames.height
+    except NotColour as error:
+        return str(error)
+    except UserError:
+        pass  # damaged
+    return ""
 
 
 def _place(row: dict[str, Any], prefix: str) -> dict[str, int]:
@@ -268,10 +278,6 @@ def _texts(row: dict[str, Any]) -> list[str]:
 
 def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def by_file(episodes: list[Found]) -> Iterator[tuple[Path, list[Found]]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.datasets import layout
-from ideomotor.datasets.metadata import Metadata, is_camera
+from ideomotor.datasets.info_file import is_camera
+from ideomotor.datasets.metadata import Metadata
 from ideomotor.datasets.views import Vector
 
 UNITS = ("deg", "percent")

@@ -72,10 +72,18 @@ def aggregate(parts: Iterable[Stats]) -> Stats:
 
 def check_finite(stats: Stats, where: str) -> None:
     """Raises UserError when a statistic is missing or not finite."""
+    for feature, why in usable(stats)[1].items():
+        raise UserError(f"{where}: {feature}: {why}")
+
+
+def usable(stats: Stats) -> tuple[Stats, dict[str, str]]:
+    """Returns the statistics that are whole and finite, and {feature: what is wrong} of the others."""
+    bad: dict[str, str] = {}
     for feature, values in stats.items():
         for key in ("min", "max", "mean", "std", "count"):
             if key not in values or not np.isfinite(np.asarray(values[key], np.float64)).all():
-                raise UserError(f"{where}: {feature}: {key} is missing or not finite")
+                bad.setdefault(feature, f"{key} is missing or not finite")
+    return {name: values for name, values in stats.items() if name not in bad}, bad
 
 
 def to_lists(stats: Stats) -> dict[str, dict[str, list[Any]]]:
@@ -88,16 +96,27 @@ def from_lists(stats: Mapping[str, Mapping[str, Any]]) -> Stats:
     return {name: {key: np.asarray(value) for key, value in part.items()} for name, part in stats.items()}
 
 
-def parse(value: Any, where: str) -> Stats:
-    """Returns what a file holds as statistics; UserError when it is something else."""
-    try:
-        found = from_lists(value)
-        numeric = all(np.asarray(v).dtype.kind in "iufb" for part in found.values() for v in part.values())
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: expected statistics of features ({error})") from None
-    if not numeric:
-        raise UserError(f"{where}: expected statistics of features, and numbers in them")
-    return found
+def parse(value: Any, where: str) -> tuple[Stats, dict[str, str]]:
+    """Returns what a file holds as statistics, and {feature: what is wrong} where it is something else.
+
+    Raises:
+        UserError: it is not an object of features.
+    """
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: got {type(value).__name__}, expected statistics of features")
+    found: Stats = {}
+    bad: dict[str, str] = {}
+    for name, part in value.items():
+        try:
+            arrays = from_lists({name: part})[name]
+        except (AttributeError, TypeError, ValueError) as error:
+            bad[name] = f"expected statistics ({error})"
+            continue
+        if all(array.dtype.kind in "iufb" for array in arrays.values()):
+            found[name] = arrays
+        else:
+            bad[name] = "expected statistics, and numbers in them"
+    return found, bad
 
 
 def _merge(a: FeatureStats, b: FeatureStats) -> FeatureStats:

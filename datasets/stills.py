@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.metadata import parquet_errors
+from ideomotor.datasets.parquet_files import parquet_errors
+from ideomotor.datasets.video import NotColour
 
 BATCH = 64  # rows read at a time
+_PNG, _PNG_BITS = b"\x89PNG\r\n\x1a\n", 24  # how a PNG begins, and where it says the bits of a channel
 
 
 class ImageColumn:
@@ -33,6 +35,13 @@ class ImageColumn:
         self._starts = np.cumsum([0, *groups])  # (groups + 1,), first row of each
         self._group: tuple[int, list[Any]] | None = None  # the newest group: its number, its values
         self._size: tuple[int, int] | None = None
+
+    @property
+    def narrowed(self) -> str:
+        """What is lost when its first image becomes colour; "" where nothing is."""
+        image = cv2.imdecode(np.frombuffer(self._bytes(self._value(0), 0), np.uint8), cv2.IMREAD_UNCHANGED)
+        channels = image.shape[2] if image is not None and image.ndim == 3 else 3
+        return "its channel of transparency is left out" if channels == 4 else ""
 
     @property
     def frame_count(self) -> int:
@@ -106,12 +115,9 @@ class ImageColumn:
         return image
 
     def _decoded(self, value: Any, row: int) -> np.ndarray:
-        where = f"{self.path}: {self.column}: row {row}"
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if data is None and isinstance(value, dict) and isinstance(value.get("path"), str):
-            data = _file_inside(self._root, value["path"], where)
-        if not isinstance(data, bytes) or not data:
-            raise UserError(f"{where}: no image in it")
+        where, data = f"{self.path}: {self.column}: row {row}", self._bytes(value, row)
+        if bits := _deep(data):
+            raise NotColour(f"{where}: {bits} bits a channel, such as depth: not 8-bit colour")
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:
@@ -119,6 +125,28 @@ class ImageColumn:
         if image is None:
             raise UserError(f"{where}: not readable as an image")
         return np.asarray(image, np.uint8)[..., ::-1]  # from BGR
+
+    def _bytes(self, value: Any, row: int) -> bytes:
+        where = f"{self.path}: {self.column}: row {row}"
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if data is None and isinstance(value, dict) and isinstance(value.get("path"), str):
+            data = _file_inside(self._root, value["path"], where)
+        if not isinstance(data, bytes) or not data:
+            raise UserError(f"{where}: no image in it")
+        return data
+
+
+def _deep(data: bytes) -> int:
+    """Returns the bits of a channel of an image file if they are more than 8, or else 0."""
+    if data.startswith(_PNG):
+        return data[_PNG_BITS] if len(data) > _PNG_BITS and data[_PNG_BITS] > 8 else 0
+    if data.startswith((b"II*\0", b"MM\0*")):  # TIFF, which LeRobot keeps depth in
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            image = None
+        return 8 * image.itemsize if image is not None and image.itemsize > 1 else 0
+    return 0
 
 
 def _file_inside(root: Path, name: str, where: str) -> bytes:

@@ -45,11 +45,13 @@ def summary(root: Path | str) -> dict[str, Any]:
 def statistics(root: Path | str, only: str | None = None, *, exact: bool = False) -> dict[str, Any]:
     """Returns {feature: {"names", "count", and a list for each of STATISTICS}} of the dataset's statistics.
 
-    Pictures have one value a channel, in [0, 1]. A statistic that the dataset lacks is None.
+    Pictures have one value a channel, in [0, 1]. A statistic that the dataset lacks is None. Those that are
+    not usable, or cannot be computed, have "why_not" alone.
 
     Args:
         only: one feature; by default all that have statistics.
-        exact: compute those of columns from all rows. The stored quantiles are means of the episodes'.
+        exact: compute those of columns from all rows, as far as these are finite. The stored quantiles are
+            means of the episodes'.
 
     Raises:
         UserError: not a dataset, no such feature, or statistics that are damaged.
@@ -57,15 +59,20 @@ def statistics(root: Path | str, only: str | None = None, *, exact: bool = False
     dataset = Dataset(root)
     if not len(dataset):
         raise UserError(f"{root}: no episodes, so there are no statistics")
-    stored = dataset.stats
-    names = [name for name in dataset.meta.features if name in stored]
+    stored, why_not = dataset.stats, dataset.unusable_stats
+    names = [name for name in dataset.meta.features if name in stored or name in why_not]
     if only is not None and only not in names:
         raise unknown_name("feature", only, names)
     names = names if only is None else [only]
     if exact:
-        stored = stored | _computed(dataset, names)
+        computed, unreadable = _computed(dataset, names)
+        stored = {name: part for name, part in stored.items() if name not in unreadable} | computed
+        why_not = {name: why for name, why in why_not.items() if name not in computed} | unreadable
     found = {}
     for name in names:
+        if name not in stored:
+            found[name] = {"why_not": why_not[name]}
+            continue
         values = {key: _flat(stored[name].get(key)) for key in STATISTICS}
         feature = dataset.meta.features[name]
         colours = feature["dtype"] in layout.PICTURES and feature["shape"][2] == len(CHANNELS)
@@ -84,14 +91,29 @@ def is_counter(feature: str) -> bool:
     return feature in layout.COUNTERS or feature in ("timestamp", "next.done")
 
 
-def _computed(dataset: Dataset, names: list[str]) -> Stats:
-    """Returns the statistics of those that are columns of numbers; a few bytes of memory for each value."""
-    parts: dict[str, list[np.ndarray]] = {}
+def _computed(dataset: Dataset, names: list[str]) -> tuple[Stats, dict[str, str]]:
+    """Returns the statistics of those that are columns of numbers, over their finite rows, and why some have
+    none; a few bytes of memory for each value."""
+    features = dataset.meta.features
+    wanted = [name for name in names if layout.is_numeric(features[name])]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+    why_not: dict[str, str] = {}
     for episode in range(len(dataset)):
-        for name, values in dataset.columns(episode).items():
-            if name in names and values.dtype.kind in "fiub":
-                parts.setdefault(name, []).append(values)
-    return {name: vector_stats(np.concatenate(values)) for name, values in parts.items()}
+        columns, left_out = dataset.read_columns(episode, wanted)
+        for name in wanted:
+            values = columns.get(name)
+            if values is None or values.dtype.kind not in "fiub":
+                why_not.setdefault(name, f"episode {episode}: {left_out.get(name, 'no such column')}")
+                continue
+            rows = values.reshape(len(values), -1)
+            parts[name].append(rows[np.isfinite(rows).all(axis=1)])
+    for name, found in parts.items():
+        if len({part.shape[1] for part in found}) > 1:
+            why_not.setdefault(name, "rows of different lengths")
+        elif not sum(map(len, found)):
+            why_not.setdefault(name, "no row of it is finite")
+    whole = {name: found for name, found in parts.items() if name not in why_not}
+    return {name: vector_stats(np.concatenate(found)) for name, found in whole.items()}, why_not
 
 
 def _flat(value: np.ndarray | None) -> list[float] | None:

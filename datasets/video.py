@@ -1,5 +1,7 @@
 """H.264 in mp4, addressed by integer frame number: encode, join without re-encoding, decode.
 
+Frame n of a file is the one whose time stamp is nearest to n / fps, whatever the file's own rate.
+
 Encoding is a pure function of the frames: one thread, bit-exact muxing, no B-frames. A key frame every
 second frame makes any frame cost at most two decodes. Times in the file are exact multiples of 1/fps,
 because mp4's time base is a multiple of the frame rate.
@@ -27,7 +29,13 @@ GOP = 2
 PRESET = "fast"
 PIX_FMT = "yuv420p"
 MAX_PIXELS = 2**26  # of a frame: a damaged header must not ask for all memory
+NEAR = 0.02  # [frames]: so close to its number, a frame is the nearest; files in milliseconds round that much
+_SEEK = 0.1  # [frames] that a seek aims late: a key frame whose time is rounded up is still found
 _BIT_EXACT = {"fflags": "+bitexact"}
+
+
+class NotColour(UserError):
+    """Pictures that 8-bit colour cannot hold, such as depth maps."""
 
 
 def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZER, gop: int = GOP) -> bytes:
@@ -42,8 +50,7 @@ def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZ
     # a while under another process's load.
     options = {"qp": str(quantizer), "g": str(gop), "bf": "0", "preset": PRESET}
     with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as container:
-        rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream = container.add_stream("libx264", rate=_rate(fps), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= Flags.bitexact
@@ -53,7 +60,7 @@ def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZ
     return buffer.getvalue()
 
 
-def join(parts: Sequence[tuple[bytes, int]], fps: int) -> bytes:
+def join(parts: Sequence[tuple[bytes, int]], fps: float) -> bytes:
     """Returns one mp4 of the first n frames of each (file, n), by copying packets.
 
     Raises:
@@ -89,7 +96,7 @@ def decode(path: Path, fps: float, start: int = 0, count: int | None = None) -> 
     """Yields frames `start`, `start + 1`, … of a file as (H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: the file is missing, is not a video, or ends before `start + count`.
+        UserError: the file is missing, is not a video of colours, or ends before `start + count`.
     """
     with VideoFile(path, fps) as video:
         yield from video.iterate(start, count)
@@ -113,6 +120,9 @@ class VideoFile:
             size = f"{self._stream.width}x{self._stream.height}"
             self.close()
             raise UserError(f"{path}: frames of {size} pixels, expected 1 to {MAX_PIXELS}")
+        if why := self._not_colour():
+            self.close()
+            raise NotColour(f"{path}: {why}")
         self._stream.thread_type = "SLICE"  # frame threads would add a delay to every seek
         self._stream.codec_context.thread_count = threads
         self._converter = VideoReformatter()  # one for all frames: making one costs more than a conversion
@@ -133,6 +143,19 @@ class VideoFile:
     def width(self) -> int:
         return self._stream.width
 
+    @property
+    def narrowed(self) -> str:
+        """What is lost when its frames become 8-bit colour; "" where nothing is."""
+        form = self._stream.codec_context.format
+        bits = max((part.bits for part in form.components), default=8) if form is not None else 8
+        return f"{bits} bits a channel become 8" if bits > 8 else ""
+
+    def _not_colour(self) -> str:
+        form = self._stream.codec_context.format
+        if form is None or len(form.components) != 1 or form.components[0].bits <= 8 or form.has_palette:
+            return ""
+        return f"one channel of {form.components[0].bits} bits ({form.name}), such as depth: not colour"
+
     def times(self) -> np.ndarray:
         """Returns the time of each frame [s], in order, from the packets: nothing is decoded."""
         base = self._stream.time_base
@@ -148,40 +171,66 @@ class VideoFile:
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Returns the frames of these numbers, in this order, as (n, H, W, 3) uint8 RGB."""
         output = np.empty((len(indices), self.height, self.width, 3), np.uint8)
-        frames, number, image = iter(()), -1, None  # a sequential read, its newest frame's number, the frame
+        played: Iterator[av.VideoFrame] = iter(())  # a sequential read
+        number, frame, image = -1, None, None  # its newest frame's number, the frame, the same as an array
         for slot in np.argsort(indices, kind="stable"):
             wanted = int(indices[slot])
-            if image is None or (wanted > number + GOP and self._key_before(wanted) > number):
-                frames, number = self.iterate(wanted), wanted - 1
+            if frame is None or (wanted > number + GOP and self._key_before(wanted) > number):
+                played, number = self._played(wanted), wanted - 1
             while number < wanted:
-                image = next(frames, None)
-                if image is None:
+                frame, image = next(played, None), None
+                if frame is None:
                     raise UserError(f"{self.path}: ends before frame {wanted}")
                 number += 1
-            assert image is not None
+            if image is None:
+                assert frame is not None
+                image = self._converted(frame)
             output[slot] = image
         return output
 
     def iterate(self, start: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
         """Yields frames from number `start` on; UserError when fewer than `count` follow."""
+        given = 0
+        if count != 0:
+            for frame in self._played(start):
+                yield self._converted(frame)
+                given += 1
+                if given == count:
+                    break
+        if count is not None and given < count:
+            raise UserError(f"{self.path}: ends at frame {start + given}, expected {start + count} frames")
+
+    def _played(self, start: int) -> Iterator[av.VideoFrame]:
+        """Yields frames number `start`, `start + 1`, …, each the nearest in time, up to the end."""
         base = self._stream.time_base
         if base is None:
             raise UserError(f"{self.path}: video without a time base")
-        given = 0
+        number, newest, time, gap = start, None, 0.0, 1.0  # the newest frame, its time and distance [frames]
         try:
-            # The target lies half a frame late: a key frame whose time is rounded up is still found.
-            self._container.seek(int((start + 0.5) / (self.fps * base)), stream=self._stream)
+            self._container.seek(int((start + _SEEK) / (self.fps * base)), stream=self._stream)
             for frame in self._container.decode(self._stream):
-                if frame.pts is None or round(float(frame.pts * base) * self.fps) < start:
+                if frame.pts is None:
                     continue
-                if count is not None and given == count:
-                    break
-                given += 1
-                yield self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                at = float(frame.pts * base) * self.fps
+                while newest is not None and number - time <= at - number and at - number > NEAR:
+                    yield newest
+                    number += 1
+                while at >= number - NEAR:
+                    yield frame
+                    number += 1
+                gap = at - time if newest is not None else 1.0
+                newest, time = frame, at
+            while newest is not None and number - time <= min(1.0, gap) / 2:
+                yield newest
+                number += 1
         except (FFmpegError, ValueError) as error:
-            raise UserError(f"{self.path}: cannot decode frame {start + given} ({_reason(error)})") from None
-        if count is not None and given < count:
-            raise UserError(f"{self.path}: ends at frame {start + given}, expected {start + count} frames")
+            raise UserError(f"{self.path}: cannot decode frame {number} ({_reason(error)})") from None
+
+    def _converted(self, frame: av.VideoFrame) -> np.ndarray:
+        try:
+            return self._converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        except (FFmpegError, ValueError) as error:
+            raise UserError(f"{self.path}: cannot convert a frame ({_reason(error)})") from None
 
     def _key_before(self, number: int) -> int:
         """Returns the number of the last key frame up to a frame: where decoding after a seek begins."""
@@ -229,8 +278,13 @@ def _first_packets(container: InputContainer, count: int) -> Iterator[av.Packet[
         raise UserError(f"video to join: {given} frames, expected {count}")
 
 
-def _ticks(stream: av.VideoStream, fps: int) -> int:
-    ticks = 1 / (Fraction(fps) * (stream.time_base or Fraction(1, fps)))
+def _rate(fps: float) -> Fraction:
+    """A frame rate as the fraction that a file can hold: 29.97 is 2997/100."""
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _ticks(stream: av.VideoStream, fps: float) -> int:
+    ticks = 1 / (_rate(fps) * (stream.time_base or 1 / _rate(fps)))
     if ticks.denominator != 1:
         raise UserError(f"video to join: time base {stream.time_base} does not divide 1/{fps} s")
     return ticks.numerator

@@ -6,7 +6,7 @@ sees the names of the view only, and the files stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,18 +42,32 @@ class View:
         """Returns what a feature of this width is made of."""
         return self.vectors.get(feature) or tuple(Component(feature, i) for i in range(width))
 
-    def columns(self, found: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
-        """Returns the columns shown, made from those on the disk.
+    def sources(self, name: str) -> set[str]:
+        """Returns the columns on the disk that a column shown is made of."""
+        if name in self.vectors:
+            return {item.column for item in self.vectors[name]}
+        return {self.task, name} if name == "task_index" else {name}
 
-        Raises:
-            UserError: a column or a component of it is missing.
+    def columns(
+        self, found: Mapping[str, np.ndarray], names: Collection[str] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Returns the columns shown, made from those on the disk, and why some cannot be made.
+
+        Args:
+            names: what is asked for; all by default.
         """
-        shown = dict(found)
+        shown, lost = dict(found), dict[str, str]()
         for feature, vector in self.vectors.items():
-            shown[feature] = compose(vector, found, f"{where}: {feature}")
+            if names is not None and feature not in names:
+                continue
+            try:
+                shown[feature] = compose(vector, found)
+            except UserError as error:
+                shown.pop(feature, None)
+                lost[feature] = str(error)
         if self.task != "task_index" and self.task in found:
             shown["task_index"] = found[self.task]
-        return shown
+        return shown, lost
 
     def stats(self, found: stats.Stats) -> stats.Stats:
         """Returns the statistics of the features shown, as far as those of their sources are known."""
@@ -76,16 +90,20 @@ class View:
         return shown
 
 
-def compose(vector: Vector, found: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-    """Returns (T, n) float32: the components of a vector side by side."""
+def compose(vector: Vector, found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns (T, n) float32: the components of a vector side by side.
+
+    Raises:
+        UserError: a column or a component of it is missing.
+    """
     parts = []
     for item in vector:
         values = found.get(item.column)
         if values is None:
-            raise UserError(f"{where}: made from column {item.column!r}, which is missing")
+            raise UserError(f"made from column {item.column!r}, which is missing or not an array")
         flat = values.reshape(len(values), -1)
         if flat.dtype.kind not in "fiub" or item.index >= flat.shape[1]:
-            raise UserError(f"{where}: no number {item.index} in column {item.column!r} {values.shape}")
+            raise UserError(f"no number {item.index} in column {item.column!r} {values.shape}")
         parts.append(flat[:, item.index] * item.scale + item.offset)
     return np.stack(parts, axis=1).astype(np.float32)
 

@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files, layout, stats, video
-from ideomotor.datasets.metadata import PLACE, episode_files, parquet_errors, read_parquet
+from ideomotor.datasets.info_file import PLACE
+from ideomotor.datasets.metadata import episode_files
+from ideomotor.datasets.parquet_files import parquet_errors, read_parquet
 from ideomotor.datasets.prepare import PreparedEpisode
 
 EPISODES_PER_VOLUME = 25
@@ -67,7 +69,7 @@ class Volume:
         return Volume(self.root, {"chunk_index": chunk, "file_index": file}, [])
 
     def row(
-        self, episode: PreparedEpisode, found: stats.Stats, index: int, start: int, fps: int
+        self, episode: PreparedEpisode, found: stats.Stats, index: int, start: int, fps: float
     ) -> dict[str, Any]:
         """Returns the row that the episode table gets for an episode whose first row is `start`."""
         row: dict[str, Any] = {"episode_index": index, "tasks": episode.tasks, "length": episode.length}
@@ -82,7 +84,7 @@ class Volume:
         return row | {f"meta/episodes/{name}": self.place[name] for name in PLACE} | episode.facts
 
     def appended(
-        self, episode: PreparedEpisode, table: pa.Table, row: dict[str, Any], fps: int
+        self, episode: PreparedEpisode, table: pa.Table, row: dict[str, Any], fps: float
     ) -> dict[str, bytes]:
         """Returns the contents of this volume's files with one more episode, {path: bytes}."""
         contents = {}
@@ -93,7 +95,7 @@ class Volume:
         contents[self.episodes] = parquet_bytes([pa.Table.from_pylist([*self.rows, row])])
         return contents
 
-    def trimmed(self, video_keys: list[str], fps: int) -> dict[str, bytes]:
+    def trimmed(self, video_keys: list[str], fps: float) -> dict[str, bytes]:
         """Returns the contents of the files that hold more than the episodes of this volume."""
         if not self.rows:
             return {}

@@ -51,7 +51,7 @@ class DatasetWriter:
         root: Path | str,
         embodiment: Embodiment | None,
         *,
-        fps: int = 30,
+        fps: float = 30,
         resume: bool = False,
         template: dict[str, Any] | None = None,
         identity: dict[str, Any] | None = None,

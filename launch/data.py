@@ -15,7 +15,7 @@ from ideomotor.launch.console import Output
 
 @dataclass(frozen=True)
 class InfoOptions:
-    """Says what a LeRobot v3 dataset holds."""
+    """Says what a LeRobot dataset holds."""
 
     dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """folder of the dataset"""
@@ -26,7 +26,7 @@ class InfoOptions:
 
 @dataclass(frozen=True)
 class ValidateOptions:
-    """Checks a LeRobot v3 dataset file by file: nothing missing, cut short or contradictory."""
+    """Checks a LeRobot dataset file by file: nothing missing, cut short or contradictory."""
 
     dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """folder of the dataset"""
@@ -38,7 +38,7 @@ class ValidateOptions:
     """decode every frame of every video, not only four of each episode"""
 
     fix: Annotated[Path | None, tyro.conf.arg(metavar="OUT")] = None
-    """write what can be used of it, repaired, to this new folder"""
+    """write what can be used of it, repaired, to this new folder, as LeRobot v3.0"""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the problems as JSON; - is standard output"""
@@ -90,11 +90,14 @@ def validate(options: ValidateOptions) -> int:
     robot = load_embodiment(options.robot) if options.robot else None
     if options.fix is not None:
         repair.check_target(options.dataset, options.fix)
-    problems = checks.validate(options.dataset, robot, every_frame=options.every_frame)
+    findings = checks.examine(options.dataset, robot, every_frame=options.every_frame)
+    problems = findings.problems
+    for warning in findings.warnings:
+        output.text.print(f"warning: {warning['where']}: {warning['what']}", markup=False)
     for problem in problems:
         output.text.print(f"{problem['where']}: {problem['what']}", markup=False)
     output.text.print(f"{len(problems)} problems" if problems else "no problems")
-    result = {"ok": not problems, "problems": problems}
+    result = {"ok": not problems, "problems": problems, "warnings": findings.warnings}
     if options.fix is not None:
         done = repair.repair(options.dataset, options.fix, robot)
         for step in done:

@@ -39,6 +39,9 @@ class ConvertOptions:
     state: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY")]] = ()
     """an observation of an HDF5 file that belongs to observation.state; may be given several times"""
 
+    skip_damaged: bool = False
+    """leave out episodes that cannot be used, and list them, instead of stopping at the first"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write what was converted as JSON; - is standard output"""
 
@@ -60,9 +63,13 @@ def convert(options: ConvertOptions) -> int:
             fps=options.fps,
             task=options.task,
             state=options.state,
+            skip_damaged=options.skip_damaged,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     frames = f"{result['episodes']} episodes, {result['frames']} frames in {options.out}"
+    for item in result["left_out"]:
+        said = item["why"] if item["why"].startswith("narrowed: ") else f"left out: {item['why']}"
+        output.text.print(f"{item['what']}: {said}", markup=False)
     output.text.print(frames, markup=False)
     output.result(result)
     return 0

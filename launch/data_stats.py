@@ -38,7 +38,9 @@ def stats(options: StatsOptions) -> int:
     from ideomotor.datasets import summary
 
     found = summary.statistics(options.dataset, options.feature, exact=options.exact)
-    shown = [name for name in found if options.feature or not summary.is_counter(name)]
+    why_not = {name: values["why_not"] for name, values in found.items() if "why_not" in values}
+    whole = [name for name in found if name not in why_not]
+    shown = [name for name in whole if options.feature or not summary.is_counter(name)]
     left_out = [name for name in shown if not options.feature and len(found[name]["names"]) > MOST_COMPONENTS]
     shown = [name for name in shown if name not in left_out]
     table = Table(box=None, pad_edge=False)
@@ -54,6 +56,8 @@ def stats(options: StatsOptions) -> int:
             cells = ["-" if number is None else f"{number[i]:.4f}" for number in numbers]
             table.add_row("" if i else feature, component, *cells)
     output.text.print(table)
+    for name, why in why_not.items():
+        output.text.print(f"{name}: no statistics: {why}", markup=False)
     for name in left_out:
         output.text.print(f"{name}: {len(found[name]['names'])} components, shown with --feature {name}")
     output.result({"features": found})

@@ -68,10 +68,15 @@ def view(options: ViewOptions) -> int:
         for path, write in ((options.out, page.write_page), (options.rrd, rrd.write_rrd)):
             if path is not None:
                 written[str(path)] = write(dataset, path, episodes, robot, lambda: progress.advance(bar))
+    not_shown = page.not_shown(dataset, episodes)
     dataset.close()
+    for name, why in not_shown.items():
+        output.text.print(f"{name}: left out: {why}", markup=False)
     for name, size in written.items():
         output.text.print(
             f"{name}: {len(episodes)} of {len(dataset)} episodes, {size / 1e6:.1f} MB", markup=False
         )
-    output.result({"files": written, "episodes": list(episodes), "of": len(dataset)})
+    left_out = [{"what": name, "why": why} for name, why in not_shown.items()]
+    shown = {"files": written, "episodes": list(episodes), "of": len(dataset)}
+    output.result(shown | ({"left_out": left_out} if left_out else {}))
     return 0

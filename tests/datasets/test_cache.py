@@ -203,8 +203,8 @@ def test_frames_far_from_key_frames_are_decoded_forwards(tmp_path, make_episode,
     path.write_bytes(video.encode(images, 30, gop=25))
     whole = list(video.decode(path, 30))
     begun = []
-    original = video.VideoFile.iterate
-    monkeypatch.setattr(video.VideoFile, "iterate", lambda self, *a: begun.append(a[0]) or original(self, *a))
+    original = video.VideoFile._played
+    monkeypatch.setattr(video.VideoFile, "_played", lambda self, *a: begun.append(a[0]) or original(self, *a))
     with video.VideoFile(path, 30) as opened:
         wanted = np.array([59, 3, 20, 3, 30, 52])
         frames = opened.frames(wanted)

@@ -91,7 +91,10 @@ def test_info_says_what_there_is(folder):
 
 def test_a_whole_dataset_has_no_problems_but_statistics_of_images(folder, hashes):
     before = hashes(folder)
-    assert {problem["where"] for problem in validate(folder)} <= {"meta/stats.json"}
+    assert {problem["where"] for problem in validate(folder)} <= {
+        "meta/stats.json",
+        "meta/episodes_stats.jsonl",
+    }
     assert hashes(folder) == before
 
 

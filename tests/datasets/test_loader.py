@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import cache, store
-from ideomotor.datasets.loader import PREVIOUS_TICKS, WindowLoader
+from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.reader import Dataset
 from ideomotor.datasets.sampling import shuffled
+from ideomotor.datasets.window_commands import PREVIOUS_TICKS
 from ideomotor.datasets.writer import DatasetWriter
 
 HORIZON = 17

@@ -258,7 +258,7 @@ def test_gr00ts_modalities_are_shown_by_their_names(gr00t, made):
     features = info(gr00t)["features"]
     assert features["action"]["names"] == [*(f"arm.{i}" for i in range(5)), "gripper"]
     assert features["state.arm"]["shape"] == [5]
-    assert {problem["where"] for problem in validate(gr00t)} <= {"meta/stats.json"}
+    assert {problem["where"] for problem in validate(gr00t)} <= {"meta/episodes_stats.jsonl"}
     actions = np.concatenate([recording.action for recording in made])
     assert np.allclose(dataset.stats["action.arm"]["std"], actions[:, :5].std(0))
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout
-from ideomotor.datasets.loader import PREVIOUS_TICKS, WindowLoader
+from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.reader import Dataset
 from ideomotor.datasets.resample import resampled, resampler
 from ideomotor.datasets.sampling import mixed
 from ideomotor.datasets.volume import parquet_bytes
+from ideomotor.datasets.window_commands import PREVIOUS_TICKS
 from ideomotor.datasets.writer import DatasetWriter
 
 HORIZON = 50

@@ -36,7 +36,7 @@ def test_the_summary_agrees_with_data_info_and_the_dataset_is_valid(recorded, id
     assert summary["tasks"] == ["reach", "lift"]
     assert info["fps"] == 30
     assert {"action", "action.high_rate", "observation.referred", "subtask"} <= set(info["features"])
-    assert ideomotor("data", "validate", out, "--json", "-").json == {"ok": True, "problems": []}
+    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
 
 
 def test_rows_hold_the_commands_between_frames(recorded):
@@ -162,7 +162,7 @@ def check_whole(out, ideomotor):
     """Nothing is half-written: complete episodes, or no dataset at all."""
     if not out.exists():
         return
-    assert ideomotor("data", "validate", out, "--json", "-").json == {"ok": True, "problems": []}
+    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
     assert 0 < ideomotor("data", "info", out, "--json", "-").json["episodes"] < 20
     assert not list(out.rglob("*.tmp"))
 

@@ -8,6 +8,8 @@ import pytest
 
 from ideomotor.control.embodiment import EMBODIMENTS
 
+WHOLE = {"ok": True, "problems": [], "warnings": []}
+
 
 @pytest.fixture(scope="module")
 def recorded(ideomotor, tmp_path_factory):
@@ -33,7 +35,11 @@ def damaged(recorded, tmp_path):
 
 
 def test_exit_codes_and_json(recorded, damaged, in_process, tmp_path):
-    assert in_process("data", "validate", recorded, "--json", "-").json == {"ok": True, "problems": []}
+    assert in_process("data", "validate", recorded, "--json", "-").json == {
+        "ok": True,
+        "problems": [],
+        "warnings": [],
+    }
     done = in_process("data", "validate", damaged, "--every-frame", "--json", tmp_path / "found.json")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout == "episode 0: progress: not finite at frame 0\n1 problems\n"
@@ -49,7 +55,11 @@ def test_fix_writes_a_copy_that_is_whole(damaged, in_process, tmp_path):
     assert found["fixed"]["out"] == str(out) and found["fixed"]["episodes"] == 2
     dropped = {"where": "episode 0", "what": "dropped: progress: not finite at frame 0"}
     assert dropped in found["fixed"]["done"]
-    assert in_process("data", "validate", out, "--json", "-").json == {"ok": True, "problems": []}
+    assert in_process("data", "validate", out, "--json", "-").json == {
+        "ok": True,
+        "problems": [],
+        "warnings": [],
+    }
     in_process("data", "validate", damaged, "--fix", out).assert_refused("fix", "exists already")
 
 
