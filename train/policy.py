@@ -7,7 +7,7 @@ vision-language pass at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,20 @@ from torch import nn
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
+from ideomotor.train.chunk_errors import examine, units_of
 from ideomotor.train.frame_plans import read_plans
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
-from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.images import augmented, sample_seeds
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor, fit_processor
-from ideomotor.vla.sampler import SamplingConfig, sample_chunk, sampler_of, source_noise
+from ideomotor.vla.sampler import SamplingConfig, sampler_of
 
 Told = Callable[[str], None]
-MILLI = {"rad": "mrad", "m": "mm"}  # {unit of a joint: a thousandth of it}
 EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far
 
 
@@ -252,61 +252,6 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
         joined["action_mask"],
         joined["previous"].astype(float) if origin == "command" else None,
     )
-
-
-def units_of(loader: WindowLoader) -> list[str]:
-    """Returns the units of the joints that commands are for; "1" of deltas."""
-    return [joint.unit for joint in loader.embodiment.joints]
-
-
-@torch.inference_mode()
-def examine(
-    objective: ActionObjective,
-    batch: ActionBatch,
-    processor: Processor,
-    sampling: SamplingConfig,
-    units: Sequence[str],
-) -> dict[str, float]:
-    """How far sampled chunks are from the demonstrated ones, without a committed prefix.
-
-    Args:
-        units: of the joints: the figures are of milliradians or millimetres where all have one of these
-            units, and are called so; of pixels, deltas and different units they are as the commands are.
-    """
-    decoder, read = objective.decoder, batch.read
-    assert read is not None
-    device = next(decoder.parameters()).device
-    ones = torch.ones(len(batch.state), device=device)
-    plan, _ = objective.plan_head(*(part.to(device) for part in vars(read).values()))
-    inputs = DecoderInputs(
-        plan=plan,
-        has_plan=ones,
-        pixels=batch.pixels.to(device),
-        has_camera=ones[:, None].expand(-1, batch.pixels.shape[1]),
-        state=batch.state.to(device),
-        has_state=ones,
-        history=batch.history.to(device),
-        has_history=ones,
-    )
-    actions = batch.actions
-    noise = sampling.noise * source_noise(*actions.shape, knots=sampling.noise_knots).to(device)
-    sampled = sample_chunk(
-        decoder, objective.embodiment, inputs, noise[:, :0], noise, sampling.steps, sampling.sampler
-    ).cpu()
-    spread = torch.tensor(processor.action_std)
-    error = ((sampled - actions) * spread).abs().mean(-1) * batch.counted  # (B, H) [unit of the joints]
-    share = batch.counted.sum(0).clamp_min(1.0)
-    name, scale = _figure(units)
-    by_tick = error.sum(0) / share * scale
-    last = by_tick.shape[0] - 1
-    return {f"{name}_tick_{tick}": float(by_tick[min(tick, last)]) for tick in (0, 12, 24, 48, 95)}
-
-
-def _figure(units: Sequence[str]) -> tuple[str, float]:
-    """The name of an error's figure, and what the error is multiplied by."""
-    if len(set(units)) == 1 and units[0] in MILLI:
-        return f"error_{MILLI[units[0]]}", 1000.0
-    return "error", 1.0
 
 
 def _carry_over(trained: nn.Module, new: nn.Module) -> None:

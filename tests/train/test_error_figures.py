@@ -2,7 +2,7 @@
 
 import pytest
 
-from ideomotor.train.policy import _figure
+from ideomotor.train.chunk_errors import figure
 
 
 @pytest.mark.parametrize(
@@ -15,4 +15,4 @@ from ideomotor.train.policy import _figure
     ],
 )
 def test_the_figure_has_the_unit_of_the_joints(units, name, scale):
-    assert _figure(units) == (name, scale)
+    assert figure(units) == (name, scale)
