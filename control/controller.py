@@ -13,7 +13,7 @@ from ideomotor.control.board_spec import PAST_TICKS
 from ideomotor.control.chunks import ChunkBuffer
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
-from ideomotor.control.ranges import command_filter
+from ideomotor.control.ranges import command_filter, resting_command
 from ideomotor.control.start import check_start
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
@@ -42,14 +42,14 @@ class Controller:
     def reset(self, state: RobotState) -> None:
         """Starts an episode at rest at `state.position`: no chunks, counters at zero.
 
-        Where commands are deltas, to rest is to command zero, wherever the robot is.
+        Where commands are not joint targets, to rest is what `ranges.resting_command` says.
 
         Raises:
             UserError: no run may start there.
         """
         if self.embodiment.targets:
             check_start(self.embodiment, state.position)
-        self._start(state.position if self.embodiment.targets else self.embodiment.home_position)
+        self._start(resting_command(self.embodiment, state.position))
 
     def submit(self, chunk: ActionChunk, available_at: int | None = None) -> None:
         """Adds a chunk that may be executed from tick `available_at` on (None: at once).

@@ -5,9 +5,9 @@ robot, imitate `so101.yaml`; to add somebody's Gymnasium environment, `reacher.y
 hard-coded elsewhere. Loading checks every field, so that the rest of the stack can rely on finite numbers,
 limits above zero and a home pose in range.
 
-Commands are joint targets, or `deltas`: what an environment takes as a movement for one tick, or as a
-velocity or a torque. Deltas have a range and nothing else: no rate limits, no unit, no relation to the state,
-and to stop is to command zero (grippers stay as they are).
+Commands are joint targets; or `deltas`, an environment's movement in a tick, velocity or torque: to stop
+is to command zero (grippers stay as they are); or `absolute`, where an environment is to go: to stop is to
+repeat the last. These two have a range and nothing else: no rates, no unit, no relation to the state.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from ideomotor.control.environment import Environment, parse_environment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
 from ideomotor.control.geometry import Geometry, parse_geometry
+from ideomotor.control.rates import wrong_rate
 from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
 
 EMBODIMENTS = Path(__file__).parent / "embodiments"
 UNITS = ("rad", "m")
-COMMANDS = ("targets", "deltas")
+COMMANDS = ("targets", "deltas", "absolute")
 RATES = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
 # That a joint may be from its commands, by unit, where a file says nothing: see docs/safety.md.
 FOLLOWING_ERROR = {"rad": 0.2, "m": 0.02, "1": math.inf}
@@ -44,7 +45,7 @@ FRAME_TICKS = 4  # commands to a camera frame of a robot whose file names no cam
 class Joint:
     """One joint; rates are in `unit` per second, second² and second³, effort in N m (or N for `m`).
 
-    Where commands are deltas it is one component of a command: `unit` is "1", rates are infinite.
+    Where commands are not joint targets it is a component of them: `unit` is "1", rates are infinite.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Joint:
     max_acceleration: float
     max_jerk: float
     max_effort: float
-    max_following_error: float  # that it may be from its commands for a while, see `Embodiment.following_s`
+    max_following_error: float = math.inf  # from its commands, for a while: see `Embodiment.following_s`
 
     @property
     def effort_unit(self) -> str:
@@ -77,7 +78,7 @@ class Embodiment:
     workspace_upper: tuple[float, ...]  # (3,) [m], base frame
     bus: ServoBus | None = None  # of the real robot's servos
     geometry: Geometry | None = None  # None: neither table, workspace nor self-collision is looked after
-    commands: str = "targets"  # or "deltas", see above
+    commands: str = "targets"  # one of COMMANDS, see above
     sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
     environment: Environment | None = None  # that it lives in, where that is not ours
     following_s: float = FOLLOWING_S  # that a joint may not follow its commands [s]
@@ -180,19 +181,21 @@ def _embodiment(top: Field) -> Embodiment:
     kind = value.get("commands", COMMANDS[0])
     if kind not in COMMANDS:
         raise Field(kind, "commands", top.file).fail("one of " + ", ".join(COMMANDS))
-    free = kind == "deltas"
+    free = kind != "targets"
     if free:
-        optional += ["state", "workspace"]
+        optional += ["state", "workspace"] + (["home"] if kind == "absolute" else [])
     else:
         required += ["home", "workspace"]
     fields = top.record(required, optional)
-    joints = fields["joints"].named(_component if free else _joint)
+    joints = fields["joints"].named({"targets": _joint, "deltas": _delta, "absolute": _component}[kind])
     if not joints:
         raise fields["joints"].fail("at least one joint")
     for item in fields["grippers"].items():
         if item.value not in [joint.name for joint in joints]:
             raise item.fail("the name of one of the joints")
     control_hz = fields["control_hz"].integer(0, 10_001) if "control_hz" in fields else 120
+    if not free:
+        _check_rates(fields["joints"], joints, control_hz)
     cameras = fields["cameras"].named(parse_view if "environment" in fields else parse_camera)
     lower, upper = _workspace(fields["workspace"]) if "workspace" in fields else (NOWHERE, EVERYWHERE)
     environment = None
@@ -208,7 +211,7 @@ def _embodiment(top: Field) -> Embodiment:
         joints=joints,
         grippers=tuple(item.text() for item in fields["grippers"].items()),
         cameras=cameras,
-        home=_home(fields["home"], joints) if "home" in fields else (0.0,) * len(joints),
+        home=_home(fields["home"], joints) if "home" in fields else _rest(kind, joints),
         workspace_lower=lower,
         workspace_upper=upper,
         bus=_bus(fields["bus"], joints) if "bus" in fields else None,
@@ -230,6 +233,19 @@ def _home(field: Field, joints: tuple[Joint, ...]) -> tuple[float, ...]:
         if not joint.lower <= value <= joint.upper:
             raise item.fail(f"a value in {joint.name}'s range [{joint.lower:g}, {joint.upper:g}]")
     return home
+
+
+def _rest(kind: str, joints: tuple[Joint, ...]) -> tuple[float, ...]:
+    """Home where a file names none: no movement, or the middle of the ranges."""
+    return tuple(0.0 if kind == "deltas" else (joint.lower + joint.upper) / 2 for joint in joints)
+
+
+def _check_rates(field: Field, joints: tuple[Joint, ...], hz: int) -> None:
+    for joint, item in zip(joints, field.items(), strict=True):
+        rates = (joint.max_velocity, joint.max_acceleration, joint.max_jerk)
+        name, expected = wrong_rate(*rates, joint.upper - joint.lower, float(hz))
+        if name:
+            raise item.record((*item.value,))[name].fail(expected)
 
 
 def _workspace(field: Field) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -263,15 +279,19 @@ def _joint(item: Field) -> Joint:
 
 
 def _component(item: Field) -> Joint:
-    """One component of a command that is a delta."""
+    """One component of a command that is no joint's target."""
     fields = item.record(("name", "lower", "upper"))
     lower = fields["lower"].number()
     upper = fields["upper"].number(above=lower)
-    if not lower <= 0.0 <= upper:
+    unlimited = dict.fromkeys((*RATES, "max_following_error"), math.inf)
+    return Joint(fields["name"].text(), "1", lower, upper, **unlimited)
+
+
+def _delta(item: Field) -> Joint:
+    joint = _component(item)
+    if not joint.lower <= 0.0 <= joint.upper:
         raise item.fail("a range with 0 in it, the command to stop")
-    return Joint(
-        fields["name"].text(), "1", lower, upper, **dict.fromkeys((*RATES, "max_following_error"), math.inf)
-    )
+    return joint
 
 
 def _frozen(values: Iterable[float]) -> np.ndarray:

@@ -6,6 +6,7 @@ stands; its methods return the value as what was asked for, or raise the UserErr
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import yaml
 from ideomotor.control.errors import UserError, unknown_name
 
 MAX_FILE_BYTES = 1_000_000
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d{1,3}")
 
 
 def read_yaml(path: Path) -> Any:
@@ -87,6 +89,8 @@ class Field:
     def number(self, above: float = -1e12, below: float = 1e12) -> float:
         """Returns a number in the open interval (above, below), hence finite."""
         value = self.value
+        if isinstance(value, str) and EXPONENT.fullmatch(value):  # YAML 1.1 takes 1e9 for a word
+            value = float(value)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value < below:
             raise self.fail(f"a number in ({above:g}, {below:g})")
         return float(value)

@@ -28,6 +28,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.keepout import KeepOut
+from ideomotor.control.rates import stoppable
 
 RATE_TOLERANCE = 1e-7  # relative, for streams that ride on a limit in floating point
 POSITION_TOLERANCE = 1e-9  # [rad or m]
@@ -255,14 +256,13 @@ class SafetyFilter:
 def _stoppable_acceleration(embodiment: Embodiment) -> np.ndarray:
     """Returns the acceleration limits (A,), lowered where full braking could run into the other limit.
 
-    Going from full acceleration to none takes at most t = a / j + 2 dt. If a joint is about to break
-    one limit and full braking for a tick would break the opposite one, then its speed is below a t and
-    either 2 a t exceeds the velocity limit or 16 a t² the range. Ordinary robots are far from that.
+    A robot's file is refused where that would be so (control/rates.py); joints held to a share of their speed
+    are what is left.
     """
     a = embodiment.max_acceleration.copy()
+    span = embodiment.upper - embodiment.lower
     while True:
-        t = a / embodiment.max_jerk + 2 / embodiment.control_hz
-        bad = (2 * a * t > embodiment.max_velocity) | (16 * a * t**2 > embodiment.upper - embodiment.lower)
+        bad = ~stoppable(a, embodiment.max_jerk, embodiment.max_velocity, span, embodiment.control_hz)
         if not bad.any():
             return a
         a[bad] *= 0.9

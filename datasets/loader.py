@@ -235,7 +235,7 @@ def check_trainable(meta: Metadata, embodiment: Embodiment) -> None:
     name, width = layout.ACTION, len(embodiment.joints)
     if layout.HIGH_RATE in meta.features:
         name, width = layout.HIGH_RATE, int(embodiment.control_hz / meta.fps) * width
-    elif not embodiment.targets and meta.fps != embodiment.control_hz:
+    elif embodiment.commands == "deltas" and meta.fps != embodiment.control_hz:
         raise UserError(
             f"{meta.root}: fps: got {meta.fps:g}, expected the {embodiment.control_hz} of {embodiment.name}, "
             f"or a column {layout.HIGH_RATE}: deltas of another rate are other movements"

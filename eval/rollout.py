@@ -295,7 +295,9 @@ class _PolicyPilot:
         self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
         body = controller.embodiment
-        stand = executed[-1:] if body.targets else body.home_position[None].astype(executed.dtype)
+        stand = (
+            executed[-1:] if body.commands != "deltas" else body.home_position[None].astype(executed.dtype)
+        )
         actions = np.concatenate([executed, np.repeat(stand, self._delay, axis=0)])
         controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))
 

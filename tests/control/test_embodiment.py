@@ -85,6 +85,15 @@ def test_the_rate_is_120_hz_unless_the_file_says_otherwise(tmp_path: Path) -> No
     assert load_text(tmp_path, ROBOT.replace("control_hz: 100", "")).control_hz == 120
 
 
+def test_what_a_message_says_is_allowed_and_numbers_may_have_an_exponent(tmp_path: Path) -> None:
+    old = "max_velocity: 3, max_acceleration: 25, max_jerk: 1200"
+    with pytest.raises(UserError) as refused:
+        load_text(tmp_path, ROBOT.replace(old, "max_velocity: 3, max_acceleration: 1e5, max_jerk: 1.2e3"))
+    most = str(refused.value).split("at most ")[1].split(":")[0]
+    allowed = f"max_velocity: 3, max_acceleration: {most}, max_jerk: 1.2e3"
+    assert load_text(tmp_path, ROBOT.replace(old, allowed)).max_jerk[0] == 1200.0
+
+
 def test_a_joint_may_be_so_far_from_its_commands_unless_the_file_says_otherwise(tmp_path: Path) -> None:
     robot = load_text(tmp_path, ROBOT)
     np.testing.assert_array_equal(robot.max_following_error, [0.2, 0.02])
@@ -132,6 +141,36 @@ def test_the_fingerprint_follows_what_commands_mean(tmp_path: Path) -> None:
             r"joints\[1\]\.max_following_error: got 0,",
         ),
         ("control_hz: 100", "following_seconds: -1", r"following_seconds: got -1, expected a number in \(0"),
+        (
+            "max_velocity: 3",
+            "max_velocity: 1e9",
+            r"joints\[0\]\.max_velocity: got '1e9', expected at most 75,",
+        ),
+        (
+            "max_jerk: 1200",
+            "max_jerk: 1e-3",
+            r"joints\[0\]\.max_acceleration: got 25, expected at most 0\.01\d+: with",
+        ),
+        (
+            "max_acceleration: 25, max_jerk: 1200",
+            "max_acceleration: 0.01, max_jerk: 1e-3",
+            r"joints\[0\]\.max_velocity: got 3, expected at most 0\.03,",
+        ),
+        (
+            "max_velocity: 3, max_acceleration: 25, max_jerk: 1200",
+            "max_velocity: 0.02, max_acceleration: 0.01, max_jerk: 1e-3",
+            r"joints\[0\]\.max_acceleration: got 0.01, expected at most 0\.00\d+(,|:)",
+        ),
+        (
+            "max_acceleration: 25",
+            "max_acceleration: 100000",
+            r"joints\[0\]\.max_acceleration: got 100000, expected at most 6\d\.\d+: with .*, 3\d.* can act",
+        ),
+        (
+            "max_velocity: 3, max_acceleration: 25, max_jerk: 1200",
+            "max_velocity: 1e9, max_acceleration: 1e9, max_jerk: 1e9",
+            r"joints\[0\]\.max_acceleration: got '1e9', expected at most \d+(\.\d+)?: with",
+        ),
         ("lower: -1.5", "lower: 1.7", r"joints\[0\]\.upper: got 1.5, expected a number in \(1.7,"),
         ("unit: rad", "unit: deg", r"joints\[0\]\.unit: got 'deg', expected one of rad, m"),
         ("name: slide", "name: turn", r"joints: .* expected names that differ"),

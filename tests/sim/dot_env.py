@@ -55,4 +55,33 @@ def points(env: DotEnv) -> dict[str, tuple[float, float]]:
     return {"target": (env.goal, 0.5)}
 
 
+class TableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
+    """As PushT: an action is where on a table of 512 by 512 the agent is to go, as on a spring."""
+
+    def __init__(self) -> None:
+        self.action_space = gymnasium.spaces.Box(0.0, 512.0, (2,), np.float32)
+        self.observation_space = gymnasium.spaces.Dict()
+        self.told: list[np.ndarray] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
+        super().reset(seed=seed)
+        self.place, self.goal = self.np_random.uniform(50, 450, (2, 2))
+        return self._seen(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.told.append(np.array(action))
+        self.place = self.place + 0.6 * (action - self.place)
+        return self._seen(), 0.0, False, False, {"done": np.abs(self.place - self.goal).max() < 5}
+
+    def _seen(self) -> dict[str, Any]:
+        return {"pixels": np.zeros((SIDE, SIDE, 3), np.uint8), "agent": np.append(self.place, self.goal)}
+
+
+def table_expert(env: TableEnv) -> Any:
+    """Goes to the corners first, from one step to the next, and then to the goal."""
+    corners = iter([(0.0, 512.0), (512.0, 512.0), (512.0, 0.0), (0.0, 0.0)])
+    return lambda seen: np.array(next(corners, seen["agent"][2:]))
+
+
 gymnasium.register(id="tests/Dot-v0", entry_point=DotEnv)
+gymnasium.register(id="tests/Table-v0", entry_point=TableEnv)

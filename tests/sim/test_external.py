@@ -45,12 +45,33 @@ environment:
 """
 
 
+TABLE = """\
+name: table
+description: an agent on a table, told where to go ten times a second
+control_hz: 10
+commands: absolute
+joints: [{name: x, lower: 0, upper: 512}, {name: y, lower: 0, upper: 512}]
+grippers: []
+state: [x, y]
+cameras: [{name: top, height: 8, width: 8, hz: 10}]
+environment:
+  make: tests/Table-v0
+  max_steps: 60
+  images: {top: pixels}
+  state: agent
+  columns: [0, 1]
+  success: done
+  expert: dot_env:table_expert
+  tasks: [{name: go, instruction: go to the mark}]
+"""
+
+
 @pytest.fixture
 def dot(tmp_path):
     """Loads the file, with changes to the environment's fields."""
 
-    def load(top: dict | None = None, **changes: object) -> Embodiment:
-        values = yaml.safe_load(FILE) | (top or {})
+    def load(top: dict | None = None, file: str = FILE, **changes: object) -> Embodiment:
+        values = yaml.safe_load(file) | (top or {})
         values["environment"] |= changes
         path = tmp_path / "dot.yaml"
         path.write_text(yaml.safe_dump(values))
@@ -195,7 +216,7 @@ def test_a_wrong_file_is_refused_with_the_field(dot, changes, words):
 @pytest.mark.parametrize(
     ("top", "words"),
     [
-        ({"commands": "torques"}, "commands: got 'torques', expected one of targets, deltas"),
+        ({"commands": "torques"}, "commands: got 'torques', expected one of targets, deltas, absolute"),
         ({"joints": [{"name": "push", "lower": 0.5, "upper": 1}]}, "0 in it"),
         ({"cameras": [{"name": "top", "height": 16, "width": 16, "hz": 7}]}, "divisor of control_hz"),
     ],
@@ -203,6 +224,58 @@ def test_a_wrong_file_is_refused_with_the_field(dot, changes, words):
 def test_a_wrong_embodiment_is_refused_with_the_field(dot, top, words):
     with pytest.raises(UserError, match=words):
         dot(top)
+
+
+def test_absolute_commands_arrive_as_they_were_meant_at_ten_a_second(dot):
+    world = ExternalWorld("go", 3, dot(file=TABLE))
+    result = rollout(world, None)
+    env: Any = world.env.unwrapped
+    assert result.success and result.interventions == {}
+    corners = [[0, 512], [512, 512], [512, 0], [0, 0]]
+    np.testing.assert_array_equal(env.told[:4], corners)  # from one side to the other in a step
+    assert np.allclose(env.told[4:], env.goal) and len(env.told) < 12
+
+
+class Beyond(Pusher):
+    """A policy that wants to go beyond the table for two steps of every four."""
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        tick = round(observation.time * 10)
+        actions = np.array([[600, 100], [700, -5]], np.float32)
+        return ActionChunk(actions, 10.0, tick, observation.time, observation.time)
+
+
+def test_absolute_commands_are_clipped_to_their_range_and_repeated_where_chunks_run_out(dot):
+    body = dot(file=TABLE, max_steps=12)
+    world = ExternalWorld("go", 3, body)
+    start = world.state().position
+    result = rollout(world, Beyond(), act_every=4, delay_ticks=1)
+    first, later = result.commands[:1], result.commands[4:].reshape(2, 4, 2)
+    np.testing.assert_array_equal(first[0], start)  # nothing is known yet: it stays where it is
+    np.testing.assert_array_equal(later, np.broadcast_to([512, 0], (2, 4, 2)))
+    assert result.interventions["position"] >= 3 and result.interventions["no_command"] >= 4
+
+
+def test_absolute_commands_without_a_state_of_their_names_begin_at_home(dot):
+    nameless = {"state": ["left", "down"], "home": [100, 200]}
+    for top, home in ((nameless, [100, 200]), (nameless | {"home": [256, 256]}, [256, 256])):
+        world = ExternalWorld("go", 3, dot(top, file=TABLE, max_steps=2))
+        result = rollout(world, Beyond(), act_every=2, delay_ticks=1)
+        np.testing.assert_array_equal(result.commands[0], home)
+    assert dot({"state": ["left", "down"]}, file=TABLE).home == (256.0, 256.0)
+
+
+def test_joints_of_an_environment_with_rates_that_cannot_act_are_refused(dot):
+    rates = {"max_velocity": 5000, "max_acceleration": 100000, "max_jerk": 1e6, "max_effort": 1}
+    joints = [{"name": name, "unit": "m", "lower": 0, "upper": 512, **rates} for name in "xy"]
+    targets = {"commands": "targets", "joints": joints, "home": [256, 256]}
+    targets["workspace"] = {"lower": [0, 0, 0], "upper": [1, 1, 1]}
+    values = yaml.safe_load(TABLE) | targets
+    del values["state"]
+    with pytest.raises(
+        UserError, match=r"joints\[0\].max_acceleration: got 100000, expected at most .* 10 Hz"
+    ):
+        dot(file=yaml.safe_dump(values))
 
 
 def test_tasks_are_known_by_name(dot):
