@@ -20,6 +20,7 @@ from ideomotor.vla.confidence import ConfidenceConfig, agreement
 from ideomotor.vla.decoder import Context, Decoder, DecoderInputs
 from ideomotor.vla.hub import checkpoint_folder, push_folder
 from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.input_check import InputCheck
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.processor import Processor
 from ideomotor.vla.sampler import SamplingConfig, sample_in_context, source_noise
@@ -103,6 +104,8 @@ class IdeomotorPolicy:
         self._told, self._meant = frozenset[int](), frozenset[int]()  # words of the text, of the last plan
         self._sent = np.zeros((0, 0))  # commands of the ticks up to `_sent_until`
         self._sent_until = 0
+        cameras = (*self.decoder.config.cameras, *self.interpreter.config.cameras)
+        self._input = InputCheck(cameras, self.processor)
 
     def run_without(self, senses: Iterable[str]) -> None:
         """From now on runs as if these senses were missing, and those it was trained without.
@@ -151,7 +154,10 @@ class IdeomotorPolicy:
     def _committed(self, prefix: np.ndarray) -> np.ndarray:
         """(d, A) float32. UserError if there is nothing left to decide."""
         horizon = self.decoder.config.horizon
-        prefix = np.asarray(prefix, np.float32).reshape(-1, len(self.processor.joints))
+        prefix, joints = np.asarray(prefix, np.float32), len(self.processor.joints)
+        if prefix.size and prefix.shape[1:] != (joints,):
+            raise UserError(f"prefix: shape {prefix.shape}, expected (ticks, {joints})")
+        prefix = prefix.reshape(-1, joints)
         if len(prefix) >= horizon:
             raise UserError(f"prefix: {len(prefix)} commands, expected fewer than the chunk's {horizon}")
         return prefix
@@ -183,7 +189,8 @@ class IdeomotorPolicy:
         return self.confidence.of(agreement(torch.cat([sampled, others])[:, prefix.shape[1] :]))
 
     def _sensed(self, observation: Observation) -> Observation:
-        """Without the cameras and the words that it is run without."""
+        """Checked (see `InputCheck`), and without the cameras and the words that it is run without."""
+        observation = self._input.admit(observation)
         if not self.lacks:
             return observation
         images = {name: image for name, image in observation.images.items() if name not in self.lacks}
@@ -245,7 +252,7 @@ def plans(
     """
     interpreter, lacks = policies[0].interpreter, policies[0].lacks
     config = interpreter.config
-    observations = [policies[0]._sensed(observation) for observation in observations]
+    observations = [policy._sensed(o) for policy, o in zip(policies, observations, strict=True)]
     if "early" in lacks:
         observations = [replace(observation, images={}) for observation in observations]
     seen = [[camera in observation.images for camera in config.cameras] for observation in observations]
@@ -299,7 +306,7 @@ def chunks(
     """
     decoder, processor, lacks = policies[0].decoder, policies[0].processor, policies[0].lacks
     config, body, how = decoder.config, processor.embodiment, policies[0].sampling
-    observations = [policies[0]._sensed(observation) for observation in observations]
+    observations = [policy._sensed(o) for policy, o in zip(policies, observations, strict=True)]
     if "vision" in lacks:
         observations = [replace(observation, images={}) for observation in observations]
     states = [np.asarray(observation.state, float) for observation in observations]
