@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
@@ -79,6 +80,11 @@ class Board:
         return self._mailboxes["frames"]
 
     @property
+    def films(self) -> Mailbox:
+        """The pictures that the log has: `frames`, or larger ones where `spec.films` says so."""
+        return self._mailboxes["films" if self.spec.films else "frames"]
+
+    @property
     def plan(self) -> Mailbox:
         return self._mailboxes["plan"]
 
@@ -113,14 +119,18 @@ class Board:
             self._memory.unlink()
 
 
-def create(embodiment: Embodiment) -> Board:
-    """Makes an empty board for a robot."""
+def create(embodiment: Embodiment, films: tuple[tuple[str, int, int], ...] = ()) -> Board:
+    """Makes an empty board for a robot.
+
+    Args:
+        films: (name, height, width) of every camera as the log has it, where that is larger.
+    """
     cameras = tuple((c.name, c.height, c.width) for c in embodiment.cameras)
-    draft = BoardSpec("", len(embodiment.joints), cameras)
+    draft = BoardSpec("", len(embodiment.joints), cameras, films)
     sizes = [size(dtype, SLOTS.get(name, seqlock.SLOTS)) for name, dtype in draft.dtypes.items()]
     with shielded():  # it starts a process that removes the memory, should this one not
         memory = SharedMemory(create=True, size=_words_size() + sum(sizes))
-    return Board(BoardSpec(memory.name, draft.joints, cameras), memory, owner=True)
+    return Board(replace(draft, name=memory.name), memory, owner=True)
 
 
 def attach(spec: BoardSpec) -> Board:

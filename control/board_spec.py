@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,12 @@ TEXT_BYTES = 512
 NAME_BYTES = 32
 WHO_BYTES = 64
 STATE = ("position", "velocity", "effort")
-SLOTS = {"ticks": 480, "frames": 8, "sim_command": 64}  # of mailboxes whose every record matters to somebody
+SLOTS = {
+    "ticks": 480,
+    "frames": 8,
+    "films": 8,
+    "sim_command": 64,
+}  # of mailboxes whose every record matters to somebody
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class BoardSpec:
     name: str  # of the shared memory
     joints: int
     cameras: tuple[tuple[str, int, int], ...]  # (name, height, width)
+    films: tuple[tuple[str, int, int], ...] = ()  # the same as the log has them, where that is larger
+
+    @property
+    def filmed(self) -> BoardSpec:
+        """For packing and unpacking the pictures that the log has."""
+        return replace(self, cameras=self.films or self.cameras)
 
     @property
     def dtypes(self) -> dict[str, np.dtype[np.void]]:
@@ -64,14 +75,8 @@ class BoardSpec:
                     ("interventions", text),  # of the safety filter, with commas between them
                 ]
             ),
-            "frames": np.dtype(
-                [
-                    ("time", real),  # of the oldest picture in it
-                    ("times", real, (len(self.cameras),)),
-                    ("present", np.bool_, (len(self.cameras),)),
-                    *((camera, np.uint8, (height, width, 3)) for camera, height, width in self.cameras),
-                ]
-            ),
+            "frames": _pictures(self.cameras),
+            "films": _pictures(self.films),
             "scene": np.dtype(  # where everything in a simulated world is, for whoever draws it
                 [
                     ("time", real),
@@ -104,3 +109,14 @@ class BoardSpec:
                 ]
             ),
         }
+
+
+def _pictures(cameras: tuple[tuple[str, int, int], ...]) -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            ("time", np.float64),  # of the oldest picture in it
+            ("times", np.float64, (len(cameras),)),
+            ("present", np.bool_, (len(cameras),)),
+            *((camera, np.uint8, (height, width, 3)) for camera, height, width in cameras),
+        ]
+    )

@@ -27,7 +27,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.supervisor import Job
 from ideomotor.launch.attempts import Table
-from ideomotor.launch.cameras import look_through, opencv_cameras_process, parse_sources
+from ideomotor.launch.cameras import CameraMode, look_through, opencv_cameras_process, parse_sources
 
 if TYPE_CHECKING:
     from ideomotor.sim.instructions.judging import Judging
@@ -45,6 +45,7 @@ class Body:
     calibration_file: Path
     instruction: str
     sources: dict[str, str]  # {camera: what it is}
+    modes: dict[str, CameraMode]  # {camera: what it gives}, of those that are not drawn
     cameras: Callable[[Board], Job]
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
     table: Table | None = None  # with the task's things, where they are simulated
@@ -63,13 +64,14 @@ def real_arm(
         raise UserError(
             "port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0, or --twin"
         )
-    sources, found = _opened(embodiment, cameras)
+    sources, modes = _opened(embodiment, cameras)
     return Body(
         port=port,
         calibration=load_calibration(embodiment, arm),
         calibration_file=calibration_path(embodiment.name, arm),
         instruction=_told(instruction),
-        sources=found,
+        sources={name: str(mode) for name, mode in modes.items()},
+        modes=modes,
         cameras=lambda board: _opencv(board, embodiment, sources),
     )
 
@@ -93,7 +95,8 @@ def simulated_arm(
 
     has_world = embodiment.name == "so101"
     scene = SceneSpec(task, seed, instruction=instruction, robot=robot) if has_world else None
-    sources, found = _opened(embodiment, cameras) if cameras or scene is None else ({}, {})
+    sources, modes = _opened(embodiment, cameras) if cameras or scene is None else ({}, {})
+    found = {name: str(mode) for name, mode in modes.items()}
     with (
         Twin(robot, scene=scene, priority=TWIN_PRIORITY) as twin,
         tempfile.TemporaryDirectory(prefix="ideomotor-launch-") as folder,
@@ -109,6 +112,7 @@ def simulated_arm(
             calibration_file=path,
             instruction=twin.instruction if scene is not None else _told(instruction),
             sources=found,
+            modes=modes,
             cameras=lambda board: (
                 _drawn(board, drawn, twin.scene) if drawn else _opencv(board, embodiment, sources)
             ),
@@ -125,7 +129,9 @@ def simulated_arm(
         )
 
 
-def _opened(embodiment: Embodiment, cameras: Sequence[str]) -> tuple[dict[str, int | str], dict[str, str]]:
+def _opened(
+    embodiment: Embodiment, cameras: Sequence[str]
+) -> tuple[dict[str, int | str], dict[str, CameraMode]]:
     sources = parse_sources(tuple(cameras), embodiment)
     return sources, look_through(sources, embodiment)
 

@@ -18,7 +18,7 @@ import math
 import multiprocessing
 import signal
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,11 +141,11 @@ class Recorder:
         self._board, self._folder = board, folder
         fps = math.gcd(embodiment.control_hz, LOG_FPS)
         self._per_row = embodiment.control_hz // fps
-        self._episode = LiveEpisode(folder, embodiment, fps, task, "ideomotor launch")
+        self._episode = LiveEpisode(folder, _filmed(embodiment, board.spec), fps, task, "ideomotor launch")
         (folder / TICKS).parent.mkdir()
         self._schema = _ticks_schema(embodiment)
         self._ticks_file = pq.ParquetWriter(_unfinished(folder / TICKS), self._schema)
-        self._ticks, self._frames = Follower(board.ticks), Follower(board.frames)
+        self._ticks, self._frames = Follower(board.ticks), Follower(board.films)
         self._plans = Follower(board.plan)
         self._block: list[np.ndarray] = []
         self._said: list[dict[str, Any]] = []  # rows of plans.parquet
@@ -170,7 +170,7 @@ class Recorder:
         if len(self._block) >= BLOCK:
             self._write_block()
         for record in self._frames.new():
-            self._pictures.append((float(record["time"]), unpack_frames(record, self._board.spec)))
+            self._pictures.append((float(record["time"]), unpack_frames(record, self._board.spec.filmed)))
             self._give_pictures()
         self._pass_on(all_of_them=False)
 
@@ -220,7 +220,7 @@ class Recorder:
 
     def _pass_on(self, all_of_them: bool) -> None:
         """Gives the rows that are whole to the dataset; the last one still gets commands."""
-        shapes = self._board.spec.cameras
+        shapes = self._board.spec.filmed.cameras
         while len(self._rows) > (0 if all_of_them else 1):
             if self._rows[0].images is None and not all_of_them:
                 return
@@ -248,6 +248,13 @@ class Recorder:
         reasons = [text_of(text) for text in records["interventions"]]
         columns.append(pa.array([text.split(",") if text else [] for text in reasons], pa.list_(pa.string())))
         self._ticks_file.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+
+
+def _filmed(embodiment: Embodiment, spec: BoardSpec) -> Embodiment:
+    """The robot with its cameras as large as the log has them."""
+    sizes = {name: (height, width) for name, height, width in spec.filmed.cameras}
+    cameras = (replace(c, height=sizes[c.name][0], width=sizes[c.name][1]) for c in embodiment.cameras)
+    return replace(embodiment, cameras=tuple(cameras))
 
 
 def _ticks_schema(embodiment: Embodiment) -> pa.Schema:

@@ -103,6 +103,7 @@ def launch(options: LaunchOptions) -> int:
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.launch import flight
+    from ideomotor.launch.cameras import film_sizes
     from ideomotor.launch.flight_log import PICTURE, REPORT, FlightLog
     from ideomotor.launch.policy import policy_folder, policy_name
     from ideomotor.launch.preflight import measure_cameras, preflight, tables, unlike_a_launch
@@ -123,7 +124,7 @@ def launch(options: LaunchOptions) -> int:
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
         servos = driver.look(*arm)
         unlike += unlike_a_launch(servos) if options.dry_run else []
-        board = boards.create(embodiment)
+        board = boards.create(embodiment, film_sizes(body.modes, embodiment))
         stack.callback(board.close)
         cameras = measure_cameras(board, body.cameras(board), embodiment, body.sources)
         found = preflight(

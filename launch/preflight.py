@@ -80,6 +80,7 @@ def preflight(
         for camera in cameras
         if camera.hz < LEAST_SHARE * camera.expected_hz
     ]
+    warnings += [f"camera {name}: {mode.difference}" for name, mode in body.modes.items() if mode.difference]
     if away[furthest] > FAR_RAD:
         joint = embodiment.joints[furthest]
         warnings.append(
