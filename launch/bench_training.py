@@ -28,10 +28,11 @@ from ideomotor.launch.bench_data import FPS, generated
 from ideomotor.launch.bench_inference import PEER_BATCH, PEERS, peers
 from ideomotor.launch.bench_rows import row, table
 from ideomotor.launch.console import Output
+from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective
 from ideomotor.train.frame_plans import read_plans
 from ideomotor.train.interpreter import new_interpreter
-from ideomotor.train.policy import action_batch, decoder_config, displaceable, measure
+from ideomotor.train.policy import decoder_config, measure
 from ideomotor.train.recipe import PolicyRecipe, Recipe, resolve
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scenes import PoolSettings, make_pool, scene_batch

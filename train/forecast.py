@@ -20,13 +20,14 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets import store
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.sim.still import still_scenes
+from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, ReadPlan
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
 from ideomotor.train.frame_plans import READ_AT_ONCE, views
 from ideomotor.train.interpreter import annotated, checked_cameras, new_interpreter, recorded_questions
 from ideomotor.train.page import figures_of
 from ideomotor.train.parallel import processes
-from ideomotor.train.policy import action_batch, decoder_config, displaceable, measure
+from ideomotor.train.policy import decoder_config, measure
 from ideomotor.train.recipe import Recipe
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scenes import NAMES, scene_batch, shards_of

@@ -18,13 +18,14 @@ import torch
 from torch import nn
 
 from ideomotor.datasets.loader import WindowLoader
+from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
 from ideomotor.train.chunk_errors import examine, units_of
 from ideomotor.train.device import to_device
 from ideomotor.train.frame_plans import views
 from ideomotor.train.interpreter import question_of, rephrased
 from ideomotor.train.parallel import own_rows, processes
-from ideomotor.train.policy import EXAMINED, action_batch, displaceable
+from ideomotor.train.policy import EXAMINED
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scenes import blur, scene_batch, sighted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,21 @@ import torch
 from torch import nn
 
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.files import replace_files
 from ideomotor.datasets.loader import WindowLoader
-from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
+from ideomotor.train.action_batch import action_batch, displaceable
+from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.train.chunk_errors import examine, units_of
 from ideomotor.train.frame_plans import read_plans
-from ideomotor.train.parallel import own_rows, processes
+from ideomotor.train.parallel import processes
 from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.images import augmented, sample_seeds
+from ideomotor.vla.glance import PROCESSOR
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy
-from ideomotor.vla.processor import Processor, fit_processor
+from ideomotor.vla.processor import Processor, fit_processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig, sampler_of
 
 Told = Callable[[str], None]
@@ -62,18 +65,15 @@ def train_policy(
     """
     body, moving = loader.embodiment, displaceable(loader)
     torch.manual_seed(recipe.train.seed)
-    processor = measure(loader, recipe.origin)
+    if before is None:
+        processor = _processor(recipe, loader, out / "state" / PROCESSOR, resume)
+    else:
+        processor = before.processor
+        _check_further(recipe, loader, before)
     config = decoder_config(recipe, loader, interpreter, processor)
     decoder = Decoder(config)
     plans = read_plans(interpreter, loader, told, recipe.unknown_words, recipe.drop_instruction)
     if before is not None:
-        before.processor.check(body)
-        if before.sampling.objective != recipe.objective.predict:
-            raise UserError(
-                f"policy.objective.predict: got {recipe.objective.predict!r}, expected "
-                f"{before.sampling.objective!r}, which the decoder to be trained further predicts"
-            )
-        processor = before.processor
         _carry_over(before.decoder, decoder)
         _carry_over(before.interpreter.plan_head, interpreter.plan_head)
     objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
@@ -90,7 +90,7 @@ def train_policy(
     shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
     sampling = SamplingConfig(
         without=tuple(name for name, share in shares.items() if share >= 1),
-        steps=recipe.steps,
+        steps=recipe.steps or (1 if recipe.objective.predict == "flow" else 5),
         objective=recipe.objective.predict,
         sampler=sampler_of(recipe.objective.predict, recipe.sampler),
         noise_knots=recipe.objective.noise_knots,
@@ -121,6 +121,19 @@ def train_policy(
     return policy, metrics, selection.outcome()
 
 
+def _processor(recipe: PolicyRecipe, loader: WindowLoader, kept: Path, resume: bool) -> Processor:
+    """The normalisation that this training began with, also where data has been added since."""
+    if resume and kept.is_file():
+        processor = load_processor(kept)
+        processor.check(loader.embodiment)
+        return processor
+    processor = measure(loader, recipe.origin)
+    if processes()[0] == 0:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_files({kept: processor.to_json()})
+    return processor
+
+
 def decoder_config(
     recipe: PolicyRecipe, loader: WindowLoader, interpreter: Interpreter, processor: Processor
 ) -> DecoderConfig:
@@ -140,96 +153,6 @@ def decoder_config(
         vision=recipe.vision,
         state_octaves=recipe.state_octaves,
     )
-
-
-def action_batch(
-    batch: dict,
-    read: ReadPlan | None,
-    cameras: tuple[str, ...],
-    processor: Processor,
-    recipe: PolicyRecipe,
-    moving: np.ndarray,
-    rng: np.random.Generator,
-    step: int,
-) -> ActionBatch:
-    """Normalised, augmented tensors from a loader's batch and what was read of its plans' frames.
-
-    Args:
-        moving: (A,) bool, the joints that `astray` may displace.
-        rng: of the displacement; the same in all processes.
-        step: with the row and the recipe's seed it decides how a picture is augmented.
-    """
-    pixels = [
-        augmented(
-            batch["images"][camera],
-            sample_seeds(recipe.train.seed, step, batch["index"], number),
-            recipe.shift,
-            recipe.colour,
-            recipe.blur,
-            recipe.drop,
-        )
-        for number, camera in enumerate(cameras)
-    ]
-    state, past, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
-    now = past.shape[1]
-    whole = len(state) * processes()[1]
-    delay = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
-    horizon, joints = actions.shape[1:]
-    noise = recipe.state_noise * rng.random((whole, 1))[own_rows(whole)] ** 2
-    noise = noise * rng.standard_normal((whole, state.shape[1]))[own_rows(whole)]
-    if processor.targets:
-        offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
-        state = state + offset[:, now]
-        past, actions = past + offset[:, :now], actions + offset[:, now:]
-        # After its end an episode goes on with its last command: a policy that is done holds still.
-        counted = torch.ones(actions.shape[:2])
-    else:  # beside its demonstration a robot would have to be moved otherwise, and nobody knows how
-        counted = torch.from_numpy(batch["action_mask"].astype(np.float32))
-    origin = processor.origin_of(state, past)
-    return ActionBatch(
-        read=read,
-        pixels=torch.stack(pixels, dim=1),
-        state=torch.from_numpy(processor.state(state + noise, origin)),
-        history=torch.from_numpy(processor.history(past, origin)),
-        actions=torch.from_numpy(processor.relative(actions, origin)),
-        counted=counted,
-        delay=torch.from_numpy(delay),
-        progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
-    )
-
-
-def displaceable(loader: WindowLoader) -> np.ndarray:
-    """(A,) bool: the joints that `astray` may displace, which are not the grippers'."""
-    body = loader.embodiment
-    return np.array([joint not in body.grippers for joint in body.joint_names])
-
-
-def astray(
-    rng: np.random.Generator, delay: np.ndarray, past: int, horizon: int, joints: int, spread: float
-) -> np.ndarray:
-    """Offsets (B, past + horizon, A) that put a robot beside its demonstration and bring it back [rad].
-
-    A demonstrated motion can be told from its first milliseconds, so a decoder that is given committed
-    commands would learn to continue them and not to look at the plan; driving itself, it then carries
-    on with its own errors. Half of the samples are therefore displaced, drifting while commands are
-    committed, and led back to the demonstration over 0.2 to 0.6 s: what was committed no longer tells
-    where to go, the plan and the pictures do.
-
-    Args:
-        rng: draws for the windows of all processes.
-        delay: (B,) committed ticks; the way back starts after them.
-        past, horizon: ticks before, and from the window's start on.
-        joints: A.
-        spread: standard deviation of the displacement, and of its drift over 0.2 s [rad].
-    """
-    whole = len(delay) * processes()[1]
-    mine = own_rows(whole)
-    ticks, committed = np.arange(-past, horizon)[None, :, None], delay[:, None, None]
-    start, drift = rng.normal(0.0, spread, (2, whole, 1, joints))[:, mine]
-    away = rng.random((whole, 1, 1))[mine] < 0.5
-    back = np.clip((ticks - committed) / rng.uniform(24, 72, (whole, 1, 1))[mine], 0.0, 1.0)
-    faded = 1.0 - back**3 * (10 - 15 * back + 6 * back**2)  # minimum jerk
-    return away * (start + drift * np.minimum(ticks, committed + 12) / 24) * faded
 
 
 def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) -> Processor:
@@ -254,8 +177,29 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
     )
 
 
+def _check_further(recipe: PolicyRecipe, loader: WindowLoader, before: IdeomotorPolicy) -> None:
+    """Raises UserError unless the recipe can train this policy further."""
+    before.processor.check(loader.embodiment)
+    if before.sampling.objective != recipe.objective.predict:
+        raise UserError(
+            f"policy.objective.predict: got {recipe.objective.predict!r}, expected "
+            f"{before.sampling.objective!r}, which the decoder to be trained further predicts"
+        )
+    if before.processor.origin != recipe.origin and before.processor.targets:
+        raise UserError(
+            f"policy.origin: got {recipe.origin!r}, expected {before.processor.origin!r}, where chunks of "
+            "the decoder to be trained further begin"
+        )
+    wanted = asdict(decoder_config(recipe, loader, before.interpreter, before.processor))
+    had = asdict(before.decoder.config)
+    differing = [name for name in wanted if name != "states" and wanted[name] != had[name]]
+    if differing:
+        named = "; ".join(f"{name}: got {wanted[name]!r}, it has {had[name]!r}" for name in differing)
+        raise UserError(f"decoder: its weights do not fit the recipe: {named}")
+
+
 def _carry_over(trained: nn.Module, new: nn.Module) -> None:
-    """Copies weights; UserError when they are of another shape than the recipe's."""
+    """Copies weights; UserError when they are of another shape."""
     try:
         new.load_state_dict(trained.state_dict())
     except RuntimeError as error:

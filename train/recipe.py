@@ -72,11 +72,11 @@ class PolicyRecipe:
     horizon: int = 96  # commands of a chunk, at the control rate
     batch: int = 128  # windows, of all processes together
     delayed: float = 0.3  # share of windows whose first commands are given as committed
-    astray: float = 0.01  # see `train.policy.astray` [rad]
+    astray: float = 0.01  # see `train.action_batch.astray` [rad]
     unknown_words: float = 0.3  # share of the frames whose instruction has unknown words thrown in
     drop_instruction: float = 0.03  # share of the frames whose instruction is not heard
     sampler: str = ""  # a sampler of `vla.sampler.SAMPLERS`; empty: the objective's first
-    steps: int = 5  # of the sampler
+    steps: int = 0  # of the sampler; 0: one for the flow, five for the noise
     noise: float = 1.0  # that it begins with, see `vla.sampler.SamplingConfig`
     smoothing: float = 5000.0  # of sampled chunks, see `vla.smoothing`
     shift: int = 2  # random shift of the decoder's pictures [pixels]

@@ -108,9 +108,13 @@ class Processor:
         """What is taken off commands, (…, 1, A)."""
         return origin[..., None, :] if self.targets else 0.0
 
+    def to_json(self) -> bytes:
+        """What `load_processor` reads."""
+        return (json.dumps(asdict(self)) + "\n").encode()
+
     def save(self, path: Path) -> None:
-        """Writes JSON."""
-        path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+        """Writes it as JSON."""
+        path.write_bytes(self.to_json())
 
     @cached_property
     def _state(self) -> tuple[np.ndarray, np.ndarray]:

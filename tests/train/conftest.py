@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,4 +76,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with DatasetWriter(root, load_embodiment("so101")) as writer:
         for seed in range(3):
             writer.add_episode(episode(seed))
+    return root
+
+
+@pytest.fixture(scope="session")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another one, of two."""
+    root = tmp_path_factory.mktemp("data") / "more"
+    with DatasetWriter(root, load_embodiment("so101")) as writer:
+        for index, seed in enumerate((3, 4)):
+            writer.add_episode(replace(episode(seed), index=index))
     return root

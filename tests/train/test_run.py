@@ -63,6 +63,18 @@ def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> N
     assert "interpreter" not in result
 
 
+def test_data_may_be_added_to_a_training_whose_normalisation_stays(
+    data: Path, more: Path, tmp_path: Path
+) -> None:
+    train([data], tmp_path / "out", "smoke")
+    began_with = IdeomotorPolicy.from_pretrained(tmp_path / "out").processor
+    result = train([data, more], tmp_path / "out", "smoke", resume=True, overrides=["policy.train.steps=5"])
+    assert result["policy"]["step"] == 5
+    assert IdeomotorPolicy.from_pretrained(tmp_path / "out").processor == began_with
+    train([data, more], tmp_path / "new", "smoke")
+    assert IdeomotorPolicy.from_pretrained(tmp_path / "new").processor != began_with
+
+
 def test_a_decoder_is_trained_further_with_its_own_normalisation(
     trained: Path, data: Path, tmp_path: Path
 ) -> None:
