@@ -3,6 +3,7 @@ script, and while the training goes on it reloads itself."""
 
 from __future__ import annotations
 
+import fnmatch
 import html
 import json
 import re
@@ -19,7 +20,8 @@ PAGE, TEMPLATE = "training.html", Path(__file__).with_name("training.html")
 RELOAD_S = 20
 HELD_OUT = ("held_out_within_3px", "held_out_words", "held_out_answers")
 SCENE_LOSSES = ("heat", "pixel", "presence", "words", "text", "answer", "align")
-# Title, unit, what is plotted, whether logarithmic, and the figure whose marks are drawn across.
+# Title, unit, what is plotted (* stands for anything), whether on a logarithmic axis, and the figure whose
+# levels in other trainings are drawn across.
 CHARTS: dict[str, tuple[tuple[str, str, tuple[str, ...], bool, str], ...]] = {
     "interpreter": (
         ("Loss", "", ("loss",), True, "loss"),
@@ -49,8 +51,8 @@ CHARTS: dict[str, tuple[tuple[str, str, tuple[str, ...], bool, str], ...]] = {
         ("Loss", "", ("loss",), True, "loss"),
         (
             "Chunks beside the demonstrated ones",
-            "mrad",
-            ("error_mrad_tick_48", "error_mrad_tick_24", "error_mrad_tick_12"),
+            "in mrad, mm or the command's own unit, by tick",
+            ("error*_tick_48", "error*_tick_24", "error*_tick_12"),
             True,
             "error_mrad_tick_48",
         ),
@@ -142,14 +144,18 @@ def _overview(found: dict[str, list[dict[str, float]]], sizes: dict[str, int], r
 def _stage(name: str, figures: list[dict[str, float]], size: int, marks: Sequence[Yardstick]) -> str:
     """One stage's charts."""
     reference, drawn = curves().get(name, {}), []
+    names = {key for each in figures for key in each}
     for title, unit, keys, log, marked in (*CHARTS.get(name, CHARTS["policy"]), *COMMON):
+        keys = [key for each in keys for key in sorted(fnmatch.filter(names, each))]
         lines = [Line(key, [(f["step"] * size, f[key]) for f in figures if key in f]) for key in keys]
         lines += [
             Line(f"{key}, {curves()['label']}", [(x, y) for x, y in reference[key]], reference=True)
             for key in keys
             if key in reference and marked
         ]
-        levels = [Mark(one.label, one.figures[marked]) for one in marks if marked in one.figures]
+        levels = [
+            Mark(one.label, one.figures[marked]) for one in marks if {marked} <= {*keys} & {*one.figures}
+        ]
         drawn.append(chart(title, unit, lines, levels, log))
     what = "questions" if name == "interpreter" else "windows"
     return (

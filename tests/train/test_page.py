@@ -46,6 +46,17 @@ def test_the_page_has_the_curves_and_what_ours_reached(tmp_path: Path) -> None:
     assert {"Loss", "Distance of the points", "Chunks beside the demonstrated ones"} <= names
 
 
+@pytest.mark.parametrize("figure", ["error_mm_tick_48", "error_tick_48"])
+def test_errors_in_other_units_are_drawn_without_levels_of_joints(tmp_path: Path, figure: str) -> None:
+    out = training(tmp_path / "run")
+    lines = (out / "policy.jsonl").read_text().replace("error_mrad_tick_48", figure)
+    (out / "policy.jsonl").write_text(lines)
+    page = write_page(out).read_text()
+    assert f"— {figure}: 0.9" in page and "error_mrad" not in page.replace(".error_mrad", "")
+    chunks = next(svg for svg in svgs(page) if svg.get("aria-label") == "Chunks beside the demonstrated ones")
+    assert len(list(chunks.iter("polyline"))) == 1
+
+
 def test_while_it_is_under_way_the_page_reloads_and_an_interrupted_one_does_not(tmp_path: Path) -> None:
     out = training(tmp_path / "run")
     with Metrics(out, "policy", 0) as log:
