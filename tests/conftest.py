@@ -19,23 +19,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 hypothesis.settings.register_profile("here", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("here")
 
-# Files whose tests wait for servos, processes and deadlines. `make test` runs them one after the other, after
-# the others, which share the cores.
-REALTIME = {
-    *(
-        "test_dynamixel.py",
-        "test_emulator.py",
-        "test_fault_table.py",
-        "test_settings.py",
-        "test_take_over.py",
-    ),
-    *("test_loop.py", "test_seqlock.py", "test_tick.py"),
-    *("test_bench_loop.py", "test_calibrate.py", "test_cameras.py", "test_flight_log.py", "test_launch.py"),
-    *("test_import_calibration.py", "test_servo_settings.py"),
-    *("test_runtime.py", "test_wallclock.py"),
-    *("test_dxl_twin.py", "test_twin.py"),
-}
-
 
 @pytest.fixture
 def open_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[int, int], Any]]:
@@ -56,9 +39,3 @@ def emulated_arm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]
     made = importlib.import_module("emulated_arm").EmulatedArm
     with ExitStack() as opened:
         yield lambda *args, **kwargs: opened.enter_context(made(*args, **kwargs))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.name in REALTIME:
-            item.add_marker(pytest.mark.realtime)

@@ -148,6 +148,7 @@ def test_summary_of_nothing_says_so():
     assert dataclasses.astuple(summary) == pytest.approx((500, 990, 999, 1000))
 
 
+@pytest.mark.realtime
 def test_on_the_real_clock_it_waits_for_each_deadline():
     record = LoopRecord(HZ)
     began = time.monotonic()
@@ -156,6 +157,7 @@ def test_on_the_real_clock_it_waits_for_each_deadline():
     assert (record.lateness_us() >= 0).all()
 
 
+@pytest.mark.realtime
 def test_a_signal_is_handled_during_a_sleep_which_then_goes_on():
     seen: list[float] = []
     before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(time.monotonic()))

@@ -17,6 +17,8 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.seqlock import SLOTS, Follower, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 SPAWN = multiprocessing.get_context("spawn")
 SMALL = np.dtype([("values", np.int64, (7,))])

@@ -250,8 +250,7 @@ def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleep
         row[1] = 2 * 10**12
         assert peers.check(2 * 10**12) is None
         sleeper.kill()
-        until = time.monotonic() + 20
-        while (wrong := peers.check(2 * 10**12)) is None and time.monotonic() < until:
+        while (wrong := peers.check(2 * 10**12)) is None:
             time.sleep(0.001)
         assert wrong == (Cause.FAULT, f"decoder died: process {sleeper.pid} is gone")
         assert peers.check(9 * 10**12) == wrong  # it stays dead

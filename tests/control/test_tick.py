@@ -19,6 +19,8 @@ from ideomotor.control.tick import ControlTick
 from ideomotor.control.types import ActionChunk, Command, RobotState
 from ideomotor.control.watchdog import Patience
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
 PATIENCE = Patience(chunk_s=600.0, plan_s=600.0)  # the ticks of these tests are not a 120th of a second

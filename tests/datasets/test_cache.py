@@ -170,7 +170,7 @@ def test_forked_workers_decode_for_themselves(loaders):
         worker.start()
     answers = dict(results.get() for _ in range(12))
     for worker in workers:
-        worker.join(30)
+        worker.join()
         assert worker.exitcode == 0
     assert all(answers[step] for step in range(12))
     assert same(decoding.batch(0), loaders[0].batch(0))

@@ -62,7 +62,6 @@ def ideomotor(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
             [command, *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=300,
             env={**os.environ, "COLUMNS": "200", "IDEOMOTOR_CACHE": cache},
             **options,
         )

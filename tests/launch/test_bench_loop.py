@@ -18,6 +18,7 @@ from ideomotor.launch.histogram import lateness_svg
 ROBOT = load_embodiment("so101")
 
 
+@pytest.mark.realtime
 def test_a_short_run_reports_the_loop_and_the_floor(ideomotor, tmp_path):
     picture = tmp_path / "lateness.svg"
     result = ideomotor(
@@ -38,6 +39,7 @@ def test_a_short_run_reports_the_loop_and_the_floor(ideomotor, tmp_path):
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 
 
+@pytest.mark.realtime
 @pytest.mark.slow
 def test_a_policy_drives_meanwhile(ideomotor):
     result = ideomotor("bench", "loop", "--seconds", "3", "--json", "-").json

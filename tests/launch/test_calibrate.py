@@ -21,6 +21,8 @@ from ideomotor.launch.calibrate import dialogue
 from ideomotor.launch.console import Output
 from ideomotor.sim.twin.process import Twin
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 MOUNTED = (-1300, 65, 1500, -2000, 400, 1900)  # [counts]; seams lie in the way of four joints

@@ -27,6 +27,8 @@ from ideomotor.launch.cameras import (
 from ideomotor.launch.flight_log import Recorder
 from ideomotor.launch.preflight import measure_cameras
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 RED = (200, 30, 30)
 

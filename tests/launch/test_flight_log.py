@@ -23,6 +23,8 @@ from ideomotor.datasets.reader import Dataset
 from ideomotor.launch.flight_log import PLANS, TICKS, FlightLog, Recorder
 from ideomotor.launch.view import View
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz
 

@@ -20,6 +20,8 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 PUBLISHED = json.loads((Path(__file__).parents[1] / "control" / "so101_calibrations.json").read_text())

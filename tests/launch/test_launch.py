@@ -22,6 +22,8 @@ from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.reader import Dataset
 from ideomotor.launch.flight_log import PICTURE, PLANS, REPORT, TICKS
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 PATIENCE_S = 240.0  # for anything at all, on a busy machine

@@ -67,13 +67,12 @@ def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
         [command, *arguments, "--workers", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     info = out / "meta" / "info.json"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    while process.poll() is None:
         if info.exists() and json.loads(info.read_text())["total_episodes"] >= 1:
             break
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate()
     assert (process.returncode, said) == (130, "interrupted\n")
     assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
     assert ideomotor(*arguments, "--resume").returncode == 0
@@ -87,13 +86,12 @@ def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
     process = subprocess.Popen([command, *arguments, "--workers", "2"], start_new_session=True)
     info = out / "meta" / "info.json"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    while process.poll() is None:
         if info.exists() and json.loads(info.read_text())["total_episodes"] >= 2:
             break
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)  # its workers live on for a moment, and hold nothing
-    process.wait(timeout=30)
+    process.wait()
     (out / "record.json").unlink(missing_ok=True)  # as if killed before it was written
     assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
     assert ideomotor(*arguments, "--resume").returncode == 0

@@ -42,6 +42,7 @@ def test_a_video_shows_both_cameras_and_plays_in_a_browser(ideomotor, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["film.mp4"]
 
 
+@pytest.mark.realtime
 def test_realtime_is_paced_by_the_wall_clock(ideomotor):
     result = ideomotor("run", "reach", "--expert", "--realtime", "--json", "-").json
     assert 90 < result["achieved_hz"] < 125

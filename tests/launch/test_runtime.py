@@ -15,6 +15,8 @@ from ideomotor.control.report import ControlConfig
 from ideomotor.control.seqlock import Follower
 from ideomotor.control.supervisor import Job, supervise
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
 

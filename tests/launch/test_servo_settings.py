@@ -22,6 +22,8 @@ from ideomotor.launch.preflight import unlike_a_launch
 from ideomotor.launch.servo_settings import agree, settle
 from ideomotor.launch.video import VideoWriter
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 DRIVER, KNOWN = driver_of(ROBOT), default_calibration(ROBOT)

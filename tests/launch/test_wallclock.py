@@ -14,6 +14,8 @@ from ideomotor.control.report import ControlConfig
 from ideomotor.launch.wallclock import drive
 from ideomotor.sim.shared_scene import SceneSpec
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def bodies(monkeypatch):

@@ -15,6 +15,8 @@ from ideomotor.sim.twin.dxl_protocol import PING, READ, REBOOT, REBOOT_S, DxlLin
 from ideomotor.sim.twin.plant import STEP_S
 from ideomotor.sim.twin.process import Twin
 
+pytestmark = pytest.mark.realtime
+
 KOCH, VIPER = load_embodiment("koch"), load_embodiment("vx300s")
 IDS = [1, 2, 3, 4, 5, 6]
 

@@ -51,7 +51,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
     """A fresh process, since a process decides on its backend once."""
     clean = {key: value for key, value in os.environ.items() if key not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
     return subprocess.run(
-        [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True
     )
 
 

@@ -19,6 +19,8 @@ from ideomotor.sim.twin.plant import STEP_S, make_plant
 from ideomotor.sim.twin.process import Twin
 from ideomotor.sim.twin.sts_protocol import StsLine
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 IDS = [1, 2, 3, 4, 5, 6]
 

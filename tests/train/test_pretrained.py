@@ -123,7 +123,6 @@ def test_a_frozen_base_has_no_dropout_in_training(bases, squares) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: Path) -> None:
     """LoRA on Qwen3-VL, whose checkpoint names its base; then the same interpreter for another policy."""
     base = shutil.copytree(bases["qwen3_vl"], tmp_path / "base")
@@ -138,7 +137,6 @@ def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: P
             [*command, "--config", "smoke", *arguments],
             capture_output=True,
             text=True,
-            timeout=550,
             env=environment,
         )
 

@@ -134,7 +134,6 @@ def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Pa
         [*command, str(script), str(data), str(out)],
         capture_output=True,
         text=True,
-        timeout=500,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
@@ -161,19 +160,19 @@ def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weigh
         command += [word for change in changed for word in ("--set", change)]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    assert started(tmp_path / "whole").wait(200) == 0
+    assert started(tmp_path / "whole").wait() == 0
     torn = tmp_path / "torn"
     ends = {"interpreter": signal.SIGKILL, "policy": signal.SIGINT, "joint": signal.SIGKILL}
     for stage, number in ends.items():
-        process, deadline = started(torn), time.monotonic() + 200
-        while process.poll() is None and time.monotonic() < deadline:
+        process = started(torn)
+        while process.poll() is None:
             if (torn / f"{stage}.jsonl").is_file() and len(losses(torn, stage)) >= 3:
                 process.send_signal(number)
                 break
             time.sleep(0.005)
-        assert process.wait(60) == (130 if number == signal.SIGINT else -number)
+        assert process.wait() == (130 if number == signal.SIGINT else -number)
         assert len(losses(torn, stage)) < 40
-    assert started(torn).wait(200) == 0
+    assert started(torn).wait() == 0
     whole, parts = (IdeomotorPolicy.from_pretrained(tmp_path / name) for name in ("whole", "torn"))
     for part in ("interpreter", "decoder"):
         one, two = (getattr(policy, part).state_dict() for policy in (whole, parts))

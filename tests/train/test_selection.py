@@ -99,7 +99,7 @@ def test_a_training_killed_while_it_is_judged_and_later_goes_on_to_the_same(tmp_
     )
     for death in ("die_judging=20", "die_loading=38"):
         run = [sys.executable, "-P", "-c", code.replace("DEATH", death)]
-        done = subprocess.run(run, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(run, capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done.stderr
     last = (tmp_path / "killed" / "line.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["step"] > 30

@@ -139,7 +139,6 @@ def ran(code: str, argument: Path | str, home: Path, address: str) -> subprocess
         env=env,
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 

@@ -21,6 +21,8 @@ from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.types import Command
 from ideomotor.sim.twin.process import Twin
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("dynamixel_sdk")
 VIPER = load_embodiment("vx300s")  # shoulder: ids 2 and 3, elbow: ids 4 and 5
 FAMILY, LAYOUT = family_of(VIPER)

@@ -13,6 +13,8 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command
 
+pytestmark = pytest.mark.realtime
+
 sdk = pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 OK = 0

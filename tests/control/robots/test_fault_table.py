@@ -18,6 +18,8 @@ from ideomotor.control.robots.servo_arm import TIMEOUT, ServoArm
 from ideomotor.control.types import Command, RobotState
 from ideomotor.sim.twin.process import Twin
 
+pytestmark = pytest.mark.realtime
+
 SDKS = {"so101": "scservo_sdk", "koch": "dynamixel_sdk"}  # of the arms; both have the same joints and ids
 NAMES = load_embodiment("so101").joint_names
 TOLERANCE = 0.015  # [rad], ten counts; the joints move at up to 1.5 rad/s, so 75 ms of staleness is 0.11 rad

@@ -21,6 +21,8 @@ from ideomotor.control.stop import Stage, StopConfig
 from ideomotor.control.tick import ControlTick
 from ideomotor.control.types import ActionChunk
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)

@@ -17,6 +17,8 @@ from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.settings import needs_of
 from ideomotor.sim.twin.process import Twin
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 KNOWN = default_calibration(ROBOT)

@@ -17,6 +17,8 @@ from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command
 from ideomotor.sim.twin.process import Twin
 
+pytestmark = pytest.mark.realtime
+
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 PATIENT = {"timeout": 0.05, "stale_after": 0.3}  # [s], for machines where the twin has to wait for its turn
