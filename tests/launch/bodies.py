@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +34,7 @@ HZ = ROBOT.control_hz
 ROWS = 120 * 120
 HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
 SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
+LATE_S = 0.6  # a first chunk of `LateSwinger`, which then is more than half a radian on its way
 PATIENCE_S = 120.0  # for anything at all, on a busy machine
 STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
 
@@ -111,6 +113,22 @@ class Swinger:
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 
+class LateSwinger(Swinger):
+    """Takes its time over the first chunk after each reset."""
+
+    _first = True
+
+    def reset(self, seed: int) -> None:
+        self._first = True
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        chunk = super().act(observation, plan, prefix)
+        if self._first:
+            self._first = False
+            time.sleep(LATE_S)
+        return chunk
+
+
 class Looker(Swinger):
     """Says in its plan how bright the front camera's picture is, and stays where it is."""
 
@@ -140,20 +158,27 @@ def cameras_process(spec: boards.BoardSpec) -> None:
 
 
 def run_supervised(
-    spec: boards.BoardSpec, folder: Path, button: Connection, handover: str, max_ticks: int | None
+    spec: boards.BoardSpec,
+    folder: Path,
+    button: Connection,
+    handover: str,
+    max_ticks: int | None,
+    make_policy: Callable[[], Swinger],
+    speed: float,
 ) -> None:
     """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
     board = boards.attach(spec)
-    brain = BrainConfig(Swinger, "swing", float(HZ), handover)
+    brain = BrainConfig(make_policy, "swing", float(HZ), handover, speed=speed)
     jobs = [
         Job("cameras", cameras_process, (spec,)),
         Job("interpreter", interpreter_process, (spec, brain)),
         Job("decoder", decoder_process, (spec, brain)),
     ]
     config = ControlConfig(
-        handover=handover, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
+        handover=handover, speed=speed, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
     )
-    outcome = supervise(board, ROBOT, partial(open_body, folder), jobs, config)
+    joints = tuple(replace(joint, max_velocity=speed * joint.max_velocity) for joint in ROBOT.joints)
+    outcome = supervise(board, replace(ROBOT, joints=joints), partial(open_body, folder), jobs, config)
     report = outcome.report
     (folder / "outcome.tmp").write_text(
         json.dumps(
@@ -178,13 +203,20 @@ def run_supervised(
 class Running:
     """A supervised robot in processes of its own, swinging."""
 
-    def __init__(self, folder: Path, handover: str = "rtc", max_ticks: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        handover: str = "rtc",
+        max_ticks: int | None = None,
+        make_policy: Callable[[], Swinger] = Swinger,
+        speed: float = 1.0,
+    ) -> None:
         self.folder = folder
         self.body = new_body(folder)
         self.board = boards.create(ROBOT)
         context = multiprocessing.get_context("spawn")
         watched, self.button = context.Pipe(duplex=False)
-        arguments = (self.board.spec, folder, watched, handover, max_ticks)
+        arguments = (self.board.spec, folder, watched, handover, max_ticks, make_policy, speed)
         self.supervisor = context.Process(target=run_supervised, args=arguments)
         self.supervisor.start()
         watched.close()
