@@ -90,3 +90,32 @@ def test_a_chunk_of_another_rate_or_shape_is_refused() -> None:
         buffer.submit(ActionChunk(np.zeros((4, 1), np.float32), 30, 0, 0.0, 0.0), 0)
     with pytest.raises(ValueError, match=r"chunk.actions: got shape \(4,\)"):
         buffer.submit(ActionChunk(np.zeros(4, np.float32), 120, 0, 0.0, 0.0), 0)
+
+
+def test_between_ticks_the_target_is_on_a_smooth_curve_through_them() -> None:
+    buffer, ticks = ChunkBuffer(120), np.arange(20.0)
+    curve = 3.0 + 0.5 * ticks - 0.02 * ticks**2
+    buffer.submit(ActionChunk(curve[:, None].astype(np.float32), 120, 0, 0.0, 0.0), 0)
+    for tick in (3.25, 7.5, 11.9):  # a cubic through four points of a parabola is that parabola
+        expected = 3.0 + 0.5 * tick - 0.02 * tick**2
+        assert float(buffer.command(tick)[0]) == pytest.approx(expected, abs=1e-5)  # type: ignore[index]
+    assert float(buffer.command(19.0)[0]) == pytest.approx(curve[19], abs=1e-5)  # type: ignore[index]
+    assert float(buffer.command(19.5)[0]) == pytest.approx(curve[19], abs=1e-5)  # type: ignore[index]
+    assert buffer.command(20.0) is None
+
+
+def test_between_two_chunks_the_target_goes_from_one_to_the_other() -> None:
+    buffer = ChunkBuffer(120)
+    buffer.submit(chunk(0, 8, value=1.0), 0)
+    buffer.submit(chunk(4, 8, value=2.0), 0)
+    targets = [float(buffer.command(tick)[0]) for tick in (2.5, 3.0, 3.5, 4.0, 5.5)]  # type: ignore[index]
+    assert targets[1] == 1.0 and targets[2] == 1.5 and targets[3] == 2.0 and targets[4] == 2.0
+    assert 0.9 < targets[0] < 1.0  # as a curve swings back before it turns
+
+
+def test_the_next_chunk_to_come_is_known() -> None:
+    buffer = ChunkBuffer(120)
+    assert buffer.next_start(0) is None
+    for starts_at in (9, 5, 2):
+        buffer.submit(chunk(starts_at), 0)
+    assert buffer.next_start(2) == 5 and buffer.next_start(9) is None
