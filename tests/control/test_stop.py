@@ -260,3 +260,30 @@ def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleep
         del row
     finally:
         board.close()
+
+
+def test_a_stop_for_a_joint_that_does_not_follow_stays_where_it_is_and_ends():
+    arm = Arm()
+    arm.ladder.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
+    arm.run(0.5)
+    assert not arm.moving and arm.ladder.target() is None
+    there = arm.commands[-1] - 0.2 * np.eye(6)[0]
+    arm.ladder.rest_at(there)
+    arm.run(0.5)
+    np.testing.assert_allclose(arm.commands[-1], there, atol=1e-3)
+    arm.run(2.0)
+    assert arm.ladder.ended and set(arm.stages[60:]) == {Stage.HOLD}
+    arm.assert_within_limits()
+
+
+def test_a_way_home_on_which_a_joint_gets_stuck_ends_there():
+    arm = Arm()
+    arm.ladder.trip(Cause.FINISH, "time is up")
+    while arm.ladder.stage is not Stage.PARK:
+        arm.run(0.1)
+    arm.run(0.1)
+    arm.ladder.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
+    arm.run(3.0)
+    assert arm.ladder.ended and arm.ladder.stage is Stage.HOLD
+    arm.ladder.trip(Cause.ESTOP, "button")  # graver, and holds as well
+    assert arm.ladder.cause is Cause.ESTOP and arm.ladder.stage is Stage.HOLD
