@@ -176,7 +176,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file, expected a LeRobot dataset in {path.parent.parent}") from None
+        expected = f", expected a LeRobot dataset in {path.parent.parent}" if path.name == "info.json" else ""
+        raise UserError(f"{path}: no such file{expected}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({error})".replace("\n", " ")) from None
     if not isinstance(value, dict):

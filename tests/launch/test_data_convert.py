@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 FOREIGN = Path(__file__).parents[1] / "datasets/foreign.py"
@@ -34,6 +36,29 @@ def test_converting_says_what_there_is_now(in_process, old, tmp_path):
     found = in_process("data", "info", tmp_path / "out", "--json", "-").json
     assert (found["format"], found["episodes"]) == ("LeRobot v3.0", 3)
     assert in_process("data", "info", old, "--json", "-").json["format"] == "LeRobot v2.1"
+
+
+def test_what_is_left_out_is_shown_and_a_damaged_episode_can_be_skipped(in_process, foreign, tmp_path):
+    source = foreign.write_v2(tmp_path / "pick", foreign.recordings((5, 6)))
+    path = source / "data/chunk-000/episode_000000.parquet"
+    for episode in (0, 1):
+        path = path.with_name(f"episode_{episode:06d}.parquet")
+        table = pq.read_table(path)
+        records = pa.array([[{"role": "user", "content": "go"}]] * len(table))
+        pq.write_table(table.append_column("language_events", records), path)
+    info = json.loads((source / "meta/info.json").read_text())
+    info["features"]["language_events"] = {"dtype": "language", "shape": [1], "names": None}
+    (source / "meta/info.json").write_text(json.dumps(info))
+    (source / "videos/chunk-000/observation.images.top/episode_000001.mp4").write_bytes(b"no film")
+    command = ("data", "convert", source, tmp_path / "out")
+    in_process(*command).assert_refused("episode_000001.mp4", "not readable", "--skip-damaged")
+    done = in_process(*command, "--skip-damaged", "--json", tmp_path / "done.json")
+    assert done.returncode == 0
+    assert "language_events: left out: lists of records, not numbers or texts" in done.stdout
+    left_out = json.loads((tmp_path / "done.json").read_text())["left_out"]
+    assert [item["what"] for item in left_out] == ["language_events", f"{source}: episode 1"]
+    shown = in_process("data", "view", source, "--episodes", 1, "--out", tmp_path / "page.html").stdout
+    assert "language_events: left out: lists of records" in shown
 
 
 def test_converting_to_a_robot(in_process, old, tmp_path):
