@@ -27,7 +27,17 @@ from ideomotor.train.metrics import Metrics
 from ideomotor.train.parallel import mean_of_all
 from ideomotor.train.progress import StageProgress
 from ideomotor.train.selection import Selection
-from ideomotor.train.state import Position, Training, averaged, load_state, save_state, take_average
+from ideomotor.train.state import (
+    Position,
+    Training,
+    averaged,
+    drop_states,
+    last_state,
+    load_state,
+    save_state,
+    step_of,
+    take_average,
+)
 
 Examine = Callable[[], dict[str, float]]
 
@@ -96,7 +106,7 @@ def fit(
     )
     module.to(accelerator.device)
     state_file, first = out / "state" / f"{name}.safetensors", accelerator.is_main_process
-    learner = _Learner(module, settings, accelerator, state_file if resume and state_file.is_file() else None)
+    learner = _Learner(module, settings, accelerator, last_state(state_file) if resume else None)
     training, at = learner.training, learner.training.at
     state_file.parent.mkdir(parents=True, exist_ok=True)
     begun, before, rate = time.monotonic(), at.elapsed, 0.0
@@ -116,12 +126,14 @@ def fit(
                 at.elapsed = before + time.monotonic() - begun
                 progress.step(at.step, at.elapsed, losses["loss"])
                 if logs(at.step, settings.log_every):
-                    metrics = _figures(name, losses, at, rate, meter)
+                    metrics = _figures(losses, at, rate, meter)
+                    _check(training, settings, state_file, math.isfinite(metrics["loss"]))
                     log.write(metrics)
                 if first and upkeep.save_and_examine():
                     meter.restart(at.step)
+            _check(training, settings, state_file, training.sound())
             if losses and metrics.get("step") != at.step:  # a short training may not have come to one
-                metrics = _figures(name, losses, at, rate, meter)
+                metrics = _figures(losses, at, rate, meter)
                 log.write(metrics)
         finally:
             if first and at.step:
@@ -181,6 +193,7 @@ class _Learner:
                 for key, parameter in training.learned.items():
                     training.mean[key].lerp_(parameter, 1 - decay)
             at.step += 1
+        training.lost(losses["loss"])
         return losses
 
 
@@ -208,7 +221,7 @@ class _Upkeep:
         if not self._selection or not self._selection.due(self._training.at):
             return False
         self._batches.settle()
-        save_state(self._state_file, self._training)
+        self._save()
         with averaged(self._training, self._module):
             self._log.write(self._selection.judge(self._training.at))
         self._saved = time.monotonic()
@@ -217,7 +230,7 @@ class _Upkeep:
     def save_and_examine(self) -> bool:
         """Does what it is time for; returns whether the weights were examined."""
         if time.monotonic() - self._saved > self._settings.save_every_s:
-            save_state(self._state_file, self._training)
+            self._save()
             self._saved = time.monotonic()
         if not self._examine or time.monotonic() - self._examined <= self._settings.examine_every_s:
             return False
@@ -237,14 +250,28 @@ class _Upkeep:
             self._log.write(self._selection.judge(at))
         return found
 
+    def _save(self) -> None:
+        if not save_state(self._state_file, self._training):
+            _check(self._training, self._settings, self._state_file)
 
-def _figures(
-    name: str, losses: dict[str, torch.Tensor], at: Position, rate: float, meter: Meter
-) -> dict[str, float]:
+
+def _check(training: Training, settings: Settings, state_file: Path, sound: bool = True) -> None:
+    """Raises UserError for a training that has diverged, in all processes where all of them ask."""
+    if sound and training.finite():
+        return
+    drop_states(state_file, min(float(training.bad_since), training.at.step))
+    name, kept = state_file.stem, last_state(state_file)
+    key = {"interpreter": "scenes"}.get(name, name)
+    raise UserError(
+        f"{name}: training has diverged at step {training.at.step}; with a lower {key}.train.learning_rate "
+        f"(it is {settings.learning_rate:g}) --resume "
+        + (f"goes on from step {step_of(kept)}" if kept else "begins anew, nothing was saved")
+    )
+
+
+def _figures(losses: dict[str, torch.Tensor], at: Position, rate: float, meter: Meter) -> dict[str, float]:
     """The figures of a step, means over the processes: all of them have to ask."""
     figures = mean_of_all({key: float(value.detach()) for key, value in losses.items()})
-    if not math.isfinite(figures["loss"]):
-        raise UserError(f"{name}: the loss is {figures['loss']} at step {at.step}; lower learning_rate")
     place = {"step": at.step, "seconds": at.elapsed, "learning_rate": rate}
     return {**figures, **place, **meter.rates(at.step)}
 

@@ -109,6 +109,69 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
         fit("line", Line(), batch_at, 32, SETTINGS, tmp_path, resume=True)
 
 
+def states(folder: Path) -> dict[str, int]:
+    """{name of a file in `state/`: its step}"""
+    return {path.name: state.step_of(path) for path in (folder / "state").iterdir()}
+
+
+def test_the_last_two_states_are_kept(tmp_path: Path) -> None:
+    trained(tmp_path, 23, settings=replace(SETTINGS, save_every_s=0))
+    assert states(tmp_path) == {"line.safetensors": 23, "line.previous.safetensors": 22}
+    (tmp_path / "state" / "line.safetensors").unlink()  # as if killed between the two renames
+    whole, parts = trained(tmp_path / "whole", 60), trained(tmp_path, 60, resume=True)
+    assert torch.equal(whole.fit.weight, parts.fit.weight)
+
+
+@pytest.mark.parametrize("save_every_s", [0.0, 300.0])
+# At the first its weights stay numbers, and its loss comes to some 100,000 times what it was.
+@pytest.mark.parametrize("rate", [1e3, 1e20, float("nan")])
+def test_a_training_that_diverges_leaves_its_last_good_state_which_goes_on_at_a_lower_rate(
+    tmp_path: Path, rate: float, save_every_s: float
+) -> None:
+    trained(tmp_path, 23)
+    wild = replace(SETTINGS, learning_rate=rate, save_every_s=save_every_s, clip=0.0)
+    lower = r"diverged at step \d+; with a lower line.train.learning_rate .* goes on from step 23$"
+    with pytest.raises(UserError, match=lower):
+        trained(tmp_path, 60, resume=True, settings=wild)
+    assert list(states(tmp_path).values()) == [23]
+    again = trained(tmp_path, 60, resume=True)
+    assert abs(again.fit.weight.item() - 3) < 0.3 and abs(again.fit.bias.item() - 1) < 0.3
+
+
+def test_a_training_that_diverges_before_anything_was_saved_begins_anew(tmp_path: Path) -> None:
+    for saved in (0.0, 300.0):  # also in between
+        wild = replace(SETTINGS, learning_rate=float("inf"), save_every_s=saved)
+        with pytest.raises(UserError, match=r"--resume begins anew, nothing was saved$"):
+            trained(tmp_path, 60, settings=wild)
+        assert states(tmp_path) == {}
+    again = trained(tmp_path, 60, resume=True)
+    assert abs(again.fit.weight.item() - 3) < 0.3
+
+
+def test_what_is_not_finite_is_never_saved(tmp_path: Path) -> None:
+    kept, line = tmp_path / "line.safetensors", Line()
+    learned = dict(line.named_parameters())
+    means = {key: parameter.detach().clone() for key, parameter in learned.items()}
+    optimizer = torch.optim.AdamW(learned.values())
+    training = state.Training(learned, means, optimizer)
+    line(batch_at(0))["loss"].backward()
+    optimizer.step()
+    assert state.save_state(kept, training)
+    before = kept.read_bytes()
+    training.at.step = 1
+    moments = optimizer.state[line.fit.weight]
+    for spoilt in (line.fit.weight.data, means["fit.bias"], moments["exp_avg"], moments["exp_avg_sq"]):
+        value = spoilt.clone()
+        spoilt.fill_(float("nan"))
+        assert not state.save_state(kept, training)
+        spoilt.copy_(value)
+        assert kept.read_bytes() == before
+    for step, (loss, fine) in enumerate([(2.0, True), (20.0, True), (21.0, False), (3.0, True)], start=2):
+        training.at.step = step  # at 21 it loses too much, at 3 it has found back
+        training.lost(torch.tensor(loss))
+        assert state.save_state(kept, training) == fine
+
+
 def test_a_state_that_cannot_be_written_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
