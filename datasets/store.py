@@ -50,6 +50,12 @@ def default_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ideomotor" / "datasets"
 
 
+def scenes_root() -> Path:
+    """Returns where rendered still scenes live: in $IDEOMOTOR_CACHE, or beside the caches in the user's."""
+    root = default_root()
+    return (root if os.environ.get("IDEOMOTOR_CACHE") else root.parent) / "scenes"
+
+
 def default_budget() -> int | None:
     """Returns the bytes that all caches may take, $IDEOMOTOR_CACHE_GB; None: what the disk has room for."""
     text = os.environ.get("IDEOMOTOR_CACHE_GB")

@@ -277,10 +277,12 @@ def _check(options: LaunchOptions) -> None:
     if options.fault and not options.twin:
         raise UserError("fault: faults are the twin's, expected --twin")
     if options.fault:
+        from ideomotor.control.embodiment import load_embodiment
         from ideomotor.sim.twin.faults import parse_fault
 
         for fault in options.fault:
-            parse_fault(fault, 0.0)
+            bus = load_embodiment(options.robot).bus
+            parse_fault(fault, 0.0, bus and [motor.id for motor in bus.motors])
     if options.max_seconds is not None and not 0.1 <= options.max_seconds <= 86400:
         raise UserError(f"max-seconds: got {options.max_seconds}, expected 0.1 to 86400")
     if not 0 <= options.countdown <= 60:

@@ -30,7 +30,8 @@ from ideomotor.train.parallel import processes
 from ideomotor.train.policy import decoder_config, measure
 from ideomotor.train.recipe import Recipe
 from ideomotor.train.scene_objective import SceneObjective
-from ideomotor.train.scenes import NAMES, scene_batch, shards_of
+from ideomotor.train.scene_shards import shards_of
+from ideomotor.train.scenes import NAMES, scene_batch
 from ideomotor.train.trainer import Settings
 from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.images import to_pixels
@@ -132,7 +133,7 @@ def _rendering(recipe: Recipe) -> list[Part]:
     settings = recipe.scenes.pool
     if not settings.scenes:
         return []
-    shards = shards_of(store.default_root().parent / "scenes", settings)
+    shards = shards_of(store.scenes_root(), settings)
     missing = sum(not shard.is_dir() for shard in shards) * settings.shard
     if not missing:
         return []

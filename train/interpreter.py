@@ -72,7 +72,7 @@ def train_interpreter(
     if stage.pool.scenes:
         with state.main_process_first():
             pool, held_out = make_pool(
-                store.default_root().parent / "scenes",
+                store.scenes_root(),
                 stage.pool,
                 recipe.workers,
                 lambda done, total: countdown.at(done * stage.pool.shard, total * stage.pool.shard),

@@ -36,6 +36,7 @@ SENSES: dict[str, str] = {
     "state": "the joint state as the networks' input; commands stay relative to it",
 }
 OTHER_SAMPLES = 0x5EED  # added to the seed for the samples that are compared, not executed
+LONGEST_DELAY_S = 0.25  # [s]: decoders are trained to be given the commands of this much time at most
 LOST = 0.35  # [rad or m]: a robot farther than this from its last command did not follow it
 
 
@@ -106,6 +107,21 @@ class IdeomotorPolicy:
         self._sent_until = 0
         cameras = (*self.decoder.config.cameras, *self.interpreter.config.cameras)
         self._input = InputCheck(cameras, self.processor)
+
+    @property
+    def max_delay_ticks(self) -> int:
+        """The longest inference time whose committed commands it can be given [ticks]."""
+        longest = round(LONGEST_DELAY_S * self.processor.control_hz)
+        return min(longest, self.decoder.config.horizon - 1)
+
+    def check_delay(self, name: str, delay_ms: float) -> None:
+        """Raises UserError for an inference time that it cannot be given; `name` is of the option."""
+        most, hz = self.max_delay_ticks, self.processor.control_hz
+        if round(delay_ms * hz / 1000) > most:
+            raise UserError(
+                f"{name}: got {delay_ms:g} ms, expected 0 to {1000 * most / hz:g}: the policy can be given "
+                f"{most} committed commands at {hz} Hz"
+            )
 
     def run_without(self, senses: Iterable[str]) -> None:
         """From now on runs as if these senses were missing, and those it was trained without.

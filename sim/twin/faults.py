@@ -21,6 +21,7 @@ how many replies it spoils; without them it begins at once and lasts. Without `i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ideomotor.control.errors import UserError, unknown_name
@@ -58,8 +59,11 @@ class InjectedFault:
         return self.starts <= now < self.ends and self.left > 0 and self.id in (None, servo)
 
 
-def parse_fault(line: str, now: float) -> InjectedFault | None:
+def parse_fault(line: str, now: float, servos: Collection[int] | None = None) -> InjectedFault | None:
     """Returns the fault of one line read at time `now`, None if there is nothing on it.
+
+    Args:
+        servos: ids that there are; None takes any.
 
     Raises:
         UserError: what is wrong with the line.
@@ -82,6 +86,9 @@ def parse_fault(line: str, now: float) -> InjectedFault | None:
             raise UserError(f"fault {kind}: {key}: got {text}, expected 0 to 1e6")
     starts = now + values.pop("at", 0.0)
     servo = values.pop("id", None)
+    if servo is not None and (servo % 1 or (servos is not None and servo not in servos)):
+        known = "a whole number" if servos is None else f"one of {', '.join(map(str, sorted(servos)))}"
+        raise UserError(f"fault {kind}: id: no servo has the id {servo:g}, expected {known}")
     return InjectedFault(
         kind=kind,
         id=None if servo is None else int(servo),
@@ -95,12 +102,16 @@ def parse_fault(line: str, now: float) -> InjectedFault | None:
 class FaultPlan:
     """The faults that are there or still to come."""
 
-    def __init__(self) -> None:
+    def __init__(self, servos: Collection[int] | None = None) -> None:
+        """Args:
+        servos: ids that there are; None takes faults of any.
+        """
+        self._servos = servos
         self._faults: list[InjectedFault] = []
 
     def add(self, line: str, now: float) -> None:
         """Takes in one line; UserError if it is wrong."""
-        fault = parse_fault(line, now)
+        fault = parse_fault(line, now, self._servos)
         if fault is not None and fault.kind == "clear":
             self._faults.clear()
         elif fault is not None:

@@ -75,7 +75,7 @@ class TwinLine(ABC):
         plant: what the servos move.
         servos: {id: servo}, those of the joints first, in joint order, then shadows.
         """
-        self.faults = FaultPlan()
+        self.faults = FaultPlan(servos)
         self._embodiment = embodiment
         self._hand: Hand | None = None
         self._plant = plant

@@ -174,6 +174,8 @@ def test_every_fault_begins_and_ends(kind: str) -> None:
     [
         ("dead1", "fault: unknown name 'dead1'; did you mean 'dead'"),
         ("dead id=two", "fault dead: id: got 'two', expected a number"),
+        ("drop id=7 count=1", "fault drop: id: no servo has the id 7, expected one of 1, 2, 3, 4, 5, 6$"),
+        ("hot id=2.5", "fault hot: id: no servo has the id 2.5"),
         ("hot celcius=80", "did you mean 'celsius'"),
         ("hot celsius=nan", "celsius: got nan, expected 0 to 1e6"),
     ],
