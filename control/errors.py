@@ -1,4 +1,4 @@
-"""The one exception that means "the user's input is wrong".
+"""The exception that means "the user's input is wrong", and the one that means "there is no room left".
 
 It lives in `control` because every room may import `control`. The command line prints its message as
 one line and exits with code 2; anything else that escapes is a defect and keeps its traceback.
@@ -16,6 +16,10 @@ class UserError(ValueError):
 
 class MotorsOnError(UserError):
     """A robot refused, and motors of it are on or may be: whoever is there must hold it."""
+
+
+class DiskFull(UserError):
+    """There is no room left where something is written: as one line too, but a fault, so exit code 1."""
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType
 
+from ideomotor.control.ctrl_c import not_ours
+
 TERMINAL = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)  # Ctrl-C, closed, Ctrl-\, Ctrl-Z
 BACKGROUND = (signal.SIGTTIN, signal.SIGTTOU)  # stop who reads or writes a terminal that is not its own
 _CRASHES = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
@@ -87,7 +89,7 @@ def uninterrupted() -> Generator[None]:
     Raises:
         KeyboardInterrupt: after the block, if there was one in it.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not_ours():
         yield
         return
     waiting: list[int] = []

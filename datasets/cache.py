@@ -115,8 +115,7 @@ def open_cache(
     except store.NoRoom as error:
         raise UserError(f"{root}: no room for the cache of {path} ({error}); set IDEOMOTOR_CACHE") from None
     except OSError as error:
-        reason = "the disk is full" if files.is_full(error) else error.strerror or error
-        raise UserError(f"{root}: cannot write the cache of {path}: {reason}") from None
+        raise files.cannot_write(f"{root}: cache of {path}", error) from None
     try:
         images = {camera: FrameFile(decoded.folder / f"image.{camera}.npy") for camera in names}
     except (OSError, ValueError) as error:

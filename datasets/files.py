@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import DiskFull, UserError
 
 TEMPORARY = ".tmp"  # suffix of a file that is not in place yet
 
@@ -59,9 +59,12 @@ def put_in_place(temporary: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def is_full(error: OSError) -> bool:
-    """Whether an error means that there is no room left on the device."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def cannot_write(where: Path | str, error: OSError, note: str = "") -> UserError:
+    """What to raise for an error of the system while writing there: one line that says why."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    reason = "the disk is full" if full else f"cannot write: {error.strerror or error}"
+    kind = DiskFull if full or error.errno == errno.EFBIG else UserError
+    return kind(f"{where}: {reason}{note}")
 
 
 def lock_folder(folder: Path) -> int:

@@ -70,8 +70,7 @@ def repair(root: Path | str, out: Path | str, robot: Embodiment | None = None) -
             os.close(lock)
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        reason = "the disk is full" if files.is_full(error) else f"cannot write: {error.strerror or error}"
-        raise UserError(f"{out}: {reason}") from None
+        raise files.cannot_write(out, error) from None
     return left.said
 
 

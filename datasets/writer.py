@@ -185,10 +185,8 @@ class DatasetWriter:
         try:
             yield
         except OSError as error:
-            reason = (
-                "the disk is full" if files.is_full(error) else f"cannot write: {error.strerror or error}"
-            )
-            raise UserError(f"{self.root}: {reason} ({self.episodes} complete episodes kept)") from None
+            kept = f" ({self.episodes} complete episodes kept)"
+            raise files.cannot_write(self.root, error, kept) from None
 
     def _load(self) -> None:
         """Takes over what an earlier writer left, without the files of its unfinished commit."""

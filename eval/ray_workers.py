@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.workers import THREAD_LIMITS
+from ideomotor.control.worker_pool import THREAD_LIMITS
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

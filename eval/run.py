@@ -83,8 +83,8 @@ def evaluate(
         film: give the rows of a policy's failures a filmstrip, for `on_row` alone.
 
     Raises:
-        UserError: unusable checkpoint, or `out` holds rows and `resume` is not set, or holds rows of
-            another policy, or another process is writing there.
+        UserError: unusable checkpoint, a delay that it cannot be given, or `out` holds rows and `resume` is
+            not set, or holds rows of another policy, or another process is writing there.
         Exception: whatever an environment raised, with a note that names the episode. Rows finished before
             it are kept.
     """
@@ -92,6 +92,8 @@ def evaluate(
     if policy:
         for senses in {spec.without for spec in specs}:
             policy.run_without(filter(None, senses.split("+")))
+        for delay_ms in {spec.delay_ms for spec in specs}:
+            policy.check_delay("delay-ms", delay_ms)
     fingerprint = _fingerprint(pilot)
     stopping = Stopping(stop_at)
     rows = []

@@ -4,23 +4,23 @@ Each command is a frozen dataclass of options and a function of it, in a file of
 write that file and give it an entry in `COMMANDS`. Nothing but the chosen command is imported, so that
 `--help` and mistakes answer at once.
 
-Exit codes: 0 done, 1 a fault (with its traceback), 2 bad input (one line), 130 interrupted.
+Exit codes: 0 done, 1 a fault (with its traceback; a full disk with one line), 2 bad input (one line), 130
+interrupted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ideomotor.control.ctrl_c import interruptible, loading
 from ideomotor.control.errors import UserError, unknown_name
-
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NOT_USABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}  # a path
+from ideomotor.launch import exits
+from ideomotor.launch.streams import make_patient
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,28 +30,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None takes them from the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    make_patient()
+    pressed: list[int] = []
     try:
-        if not arguments or arguments[0] in ("-h", "--help"):
-            print(_help())
-            return 0
-        name, rest = _split(arguments)
-        if name is None:
-            print(_help(prefix=arguments[0]))
-            return 0
-        options_type, command = COMMANDS[name].load()
-        return command(_parse(options_type, name, rest))
-    except UserError as error:
-        return _refuse(str(error))
+        with loading():
+            if not arguments or arguments[0] in ("-h", "--help"):
+                print(_help())
+                return exits.printed(0)
+            name, rest = _split(arguments)
+            if name is None:
+                print(_help(prefix=arguments[0]))
+                return exits.printed(0)
+            options_type, command = COMMANDS[name].load()
+            options = _parse(options_type, name, rest)
+        with interruptible() as pressed:
+            return exits.printed(command(options))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 0  # whoever read the output, `head` say, has seen enough
-    except OSError as error:
-        if error.errno in DISK_FULL | NOT_USABLE:
-            what = "disk" if error.errno in DISK_FULL else "path"
-            return _refuse(f"{what}: {error.strerror} ({error.filename or 'while writing'})")
-        raise
+        return exits.interrupted()
+    except Exception as error:
+        if pressed:
+            return exits.interrupted()
+        code = exits.explained(error)
+        if code is None:
+            raise
+        return code
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,3 @@ def _unboxed(text: str) -> str:
         if heading.startswith("Perhaps you meant") and suggested:
             said += f"; did you mean {suggested[0].split()[0]}?"
     return said
-
-
-def _refuse(message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    return 2

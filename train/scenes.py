@@ -1,20 +1,11 @@
-"""A pool of rendered still scenes on disk, made once by worker processes and read as memory maps.
-
-The pool is a folder of shards; a shard is made whole or not at all, so an interrupted run is taken up
-again. Shard 0 is never trained on: it is what the interpreter is examined with, in phrasings that are
-never trained on either.
-"""
+"""A pool of rendered still scenes on disk, read as memory maps, and batches of questions about them."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,26 +16,15 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.sim.questions import KINDS
-from ideomotor.sim.still import CAMERAS, StillScene, still_scenes
+from ideomotor.sim.still import CAMERAS
 from ideomotor.train.scene_objective import SceneBatch
+from ideomotor.train.scene_shards import PoolSettings, Told, render_shards
 from ideomotor.vla.images import augmented, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import plain
 
 NAMES = ("target", "place")
-VERSION = 3  # of what shards hold; 2: both cameras, questions beside instructions; 3: the joint states
 LONG = ("instruction", "description")  # kinds whose texts are long
-Told = Callable[[int, int], None]  # (shards done, shards in all)
-
-
-@dataclass(frozen=True)
-class PoolSettings:
-    """Which scenes."""
-
-    scenes: int = 20000
-    seed: int = 0
-    level: str = "light"  # of randomisation: none, light, full or mixed
-    shard: int = 500  # scenes made at a time
 
 
 @dataclass(frozen=True)
@@ -149,48 +129,8 @@ def make_pool(
         told: called with the progress.
         cameras: whose pictures are wanted; shards have those of all.
     """
-    shards = shards_of(root, settings)
-    missing = [number for number, shard in enumerate(shards) if not shard.is_dir()]
-    if missing:
-        shards[0].parent.mkdir(parents=True, exist_ok=True)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max(1, workers), mp_context=context) as executor:
-            jobs = [executor.submit(render_shard, shards[number], settings, number) for number in missing]
-            for done, job in enumerate(as_completed(jobs), start=1):
-                job.result()
-                if told:
-                    told(done, len(missing))
+    shards = render_shards(root, settings, workers, told)
     return ScenePool(shards[1:], cameras), ScenePool(shards[:1], cameras)
-
-
-def shards_of(root: Path, settings: PoolSettings) -> list[Path]:
-    """Folders of a pool's shards, the one that is never trained on first."""
-    folder = root / f"v{VERSION}-{settings.level}-{settings.seed}-{settings.shard}"
-    count = 1 + max(1, -(-settings.scenes // settings.shard))
-    return [folder / f"shard-{number:05d}" for number in range(count)]
-
-
-def render_shard(shard: Path, settings: PoolSettings, number: int) -> None:
-    """Renders one shard under a temporary name and renames it when it is whole."""
-    split = "heldout" if number == 0 else "train"
-    scenes = list(still_scenes(settings.seed * 100_003 + number, settings.shard, settings.level, split=split))
-    whole = shard.with_name(f"{shard.name}.{os.getpid()}")
-    shutil.rmtree(whole, ignore_errors=True)
-    whole.mkdir()
-    try:
-        np.save(
-            whole / "images.npy",
-            np.stack([np.stack([scene.images[camera] for camera in CAMERAS]) for scene in scenes]),
-        )
-        np.save(whole / "states.npy", np.stack([scene.state for scene in scenes]))
-        items = [_items(scene) for scene in scenes]
-        (whole / "items.json").write_text(json.dumps(items), encoding="utf-8")
-        whole.rename(shard)
-    except OSError:
-        if not shard.is_dir():  # another process was not faster: a real error
-            raise
-    finally:
-        shutil.rmtree(whole, ignore_errors=True)
 
 
 def scene_batch(
@@ -309,19 +249,6 @@ def ahead(text: str) -> str:
 def visible(u: float, v: float) -> bool:
     """Whether a point is in the picture."""
     return 0.0 <= u <= 1.0 and 0.0 <= v <= 1.0
-
-
-def _items(scene: StillScene) -> list[dict[str, Any]]:
-    """What of a scene is kept as JSON."""
-    return [
-        {
-            "instruction": item.instruction,
-            "text": item.text,
-            "keypoints": {name: [float(u), float(v)] for name, (u, v) in item.keypoints.items()},
-            "kind": item.kind,
-        }
-        for item in scene.items
-    ]
 
 
 def _questions(items: list[dict[str, Any]], state: np.ndarray) -> list[Question]:

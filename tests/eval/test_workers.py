@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -51,3 +52,31 @@ def test_jobs_are_taken_lazily(jobs):
     next(results)
     results.close()
     assert len(taken) <= 7
+
+
+def test_jobs_and_results_may_be_larger_than_a_pipe_holds(jobs):
+    given = [bytes([number]) * 1_000_000 for number in range(7)]
+    assert list(in_order(jobs.large, given, workers=2)) == [bytes(500_000) + job for job in given]
+
+
+def test_what_cannot_be_sent_back_is_an_error_that_says_so(jobs):
+    with pytest.raises(Exception, match="[Pp]ickle"):
+        list(in_order(jobs.not_to_be_sent, [0], workers=2))
+    with pytest.raises(RuntimeError, match="ValueError: with what no pickle holds"):
+        list(in_order(jobs.not_to_be_sent, [1], workers=2))
+
+
+def test_a_worker_has_one_thread(jobs, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert list(in_order(jobs.threads, range(2), workers=2)) == ["1", "1"]
+
+
+def test_closing_in_the_middle_of_large_results_ends_every_process(jobs):
+    """Killed while it sends, a worker leaves half a result, whose rest nobody must wait for."""
+    for number in range(4):
+        before = set(multiprocessing.active_children())
+        results = in_order(jobs.slow_and_large, range(100), workers=2)
+        for _ in range(1 + number):
+            next(results)
+        results.close()
+        assert set(multiprocessing.active_children()) <= before

@@ -23,9 +23,9 @@ class Finished(subprocess.CompletedProcess):
         assert self.returncode == 0, self.stderr
         return json.loads(self.stdout)
 
-    def assert_refused(self, *words: str) -> None:
+    def assert_refused(self, *words: str, code: int = 2) -> None:
         """Exit code 2, nothing on standard output, and one line on standard error that has the words."""
-        assert self.returncode == 2, (self.returncode, self.stderr)
+        assert self.returncode == code, (self.returncode, self.stderr)
         assert self.stdout == ""
         lines = self.stderr.splitlines()
         assert len(lines) == 1 and lines[0].startswith("error: "), self.stderr

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 import yaml
+from safetensors import SafetensorError
 
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import DiskFull, UserError
 from ideomotor.launch import cli
 
 HEAVY = {"torch", "mujoco", "av", "numpy", "transformers", "pyarrow", "tyro", "rich"}
@@ -111,10 +112,21 @@ def test_json_into_a_missing_folder_is_refused_before_any_work(ideomotor, tmp_pa
         (UserError("field: got\n 3, expected 4"), 2, "error: field: got 3, expected 4\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (PermissionError(13, "Permission denied", "/x"), 2, "error: path: Permission denied (/x)\n"),
+        (DiskFull("data: the disk is full"), 1, "error: data: the disk is full\n"),
         (
             OSError(28, "No space left on device", "/data/x"),
-            2,
+            1,
             "error: disk: No space left on device (/data/x)\n",
+        ),
+        (
+            SafetensorError('IoError(Os { code: 28, kind: StorageFull, message: "No space left" })'),
+            1,
+            "error: disk: No space left on device (while writing)\n",
+        ),
+        (
+            OSError("27648 requested and 4096 written"),  # of numpy, without a number
+            1,
+            "error: disk: No space left on device (while writing)\n",
         ),
     ],
 )

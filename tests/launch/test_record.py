@@ -132,7 +132,7 @@ def test_a_file_limit_while_recording_leaves_whole_episodes(ideomotor, tmp_path)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     done = ideomotor("record", "lift", "--episodes", 20, "--out", out, preexec_fn=limited)
-    done.assert_refused(str(out))
+    done.assert_refused(str(out), code=1)
     check_whole(out, ideomotor)
 
 
@@ -149,7 +149,7 @@ def test_a_full_disk_while_recording_leaves_whole_episodes(ideomotor, tmp_path):
         pytest.skip("needs the right to mount a small disk")
     try:
         ideomotor("record", "lift", "--episodes", 20, "--out", disk / "data").assert_refused(
-            "the disk is full"
+            "the disk is full", code=1
         )
         check_whole(disk / "data", ideomotor)
     finally:

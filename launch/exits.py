@@ -1,0 +1,60 @@
+"""How a command ends: its exit code, and the one line that says why."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+
+from ideomotor.control.ctrl_c import INTERRUPTED, loading
+from ideomotor.control.errors import DiskFull, UserError
+from ideomotor.launch.streams import failure
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NOT_USABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}  # a path
+
+
+def printed(code: int) -> int:
+    """The exit code of a command that is done: 1 if not all that it printed could be written."""
+    error = failure()
+    return code if error is None else refuse(f"standard output: {error.strerror}", 1)
+
+
+def interrupted() -> int:
+    with loading():
+        print("interrupted", file=sys.stderr)
+    return INTERRUPTED
+
+
+def explained(error: Exception) -> int | None:
+    """Says in one line what was wrong and returns the exit code; None for a defect."""
+    if isinstance(error, DiskFull):
+        return refuse(str(error), 1)
+    if isinstance(error, UserError):
+        return refuse(str(error), 2)
+    if isinstance(error, BrokenPipeError):
+        return 0  # whoever read an output that was a pipe has seen enough
+    number = _system_error(error)
+    where = getattr(error, "filename", None) or "while writing"
+    if number in DISK_FULL:
+        return refuse(f"disk: {os.strerror(number)} ({where})", 1)
+    if number in NOT_USABLE:
+        return refuse(f"path: {os.strerror(number)} ({where})", 2)
+    return None
+
+
+def _system_error(error: Exception) -> int:
+    """The operating system's number of an error, 0 if it is none; some libraries only write it out."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if type(error).__name__ == "SafetensorError" and (found := re.search(r"Os { code: (\d+)", str(error))):
+        return int(found[1])
+    if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):
+        return errno.ENOSPC  # numpy
+    return 0
+
+
+def refuse(message: str, code: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code
