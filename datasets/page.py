@@ -20,7 +20,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import layout, video
-from ideomotor.datasets.files import replace_files
+from ideomotor.datasets.outputs import write_output
 from ideomotor.datasets.reader import Dataset
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -63,7 +63,7 @@ def write_page(
     parts = {"{{title}}": html.escape(f"Dataset {name}"), "{{data}}": text}
     template = TEMPLATE.read_text(encoding="utf-8")
     page = re.sub("|".join(parts), lambda found: parts[found[0]], template).encode()
-    replace_files({path: page})
+    write_output(path, page)
     return len(page)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import replace_files
+from ideomotor.datasets.outputs import write_output
 from ideomotor.datasets.page import charts, encode_episode, shown_cameras, texts_of
 from ideomotor.datasets.reader import Dataset
 
@@ -56,7 +56,7 @@ def write_rrd(
         _log_episode(rr, recording, dataset, episode, shown)
         on_episode()
     data = stream.read() or b""
-    replace_files({path: data})
+    write_output(path, data)
     return len(data)
 
 

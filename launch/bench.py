@@ -110,9 +110,9 @@ def bench_render(json_target: Path | None = None) -> dict[str, Any]:
             "ratio": None,
         },
     ]
-    output.text.print(_table(rows))
     result = {"backend": backend(), "rows": rows}
     output.result(result)
+    output.text.print(_table(rows))
     return result
 
 

@@ -86,9 +86,9 @@ def bench_data(json_target: Path | None = None, episodes: int = 10, frames: int 
         }
         with _peer(root, output) as (peer, version):
             rows = _rows(ours, peer, episodes * frames)
-    output.text.print(_table(rows))
     result = {"dataset": facts, "peer": version, "rows": rows}
     output.result(result)
+    output.text.print(_table(rows))
     return result
 
 

@@ -86,10 +86,10 @@ def bench_inference(
         spent = measure(stages, ask, rounds)
         policies = facts["policies"] if ask else {}
         rows = [*_times(spent, stages), *_beside(spent, policies), *_sizes(policy, stages, policies)]
-    output.text.print(table(rows))
     version = f"lerobot {facts['version']}" if ask else None
     result = {"policy": str(folder or "bundled"), "peer": version, "rows": rows}
     output.result(result)
+    output.text.print(table(rows))
     return result
 
 

@@ -26,6 +26,7 @@ from ideomotor.control.profile import TickProfile
 from ideomotor.control.realtime import PRIORITY, realtime, touched
 from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.types import ActionChunk, RobotState
+from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.floor import floor_beside, measured
 from ideomotor.launch.histogram import lateness_svg
@@ -90,14 +91,8 @@ def loop(options: LoopOptions) -> int:
             report, faults = beside_policy(options, folder, ticks, lambda: floor.send("go"))
         ended_early = why_too_early(report, faults, ticks)
         beside = measured(floor, wait_s=0.0 if ended_early else FLOOR_S)
-    for fault in faults:
-        output.text.print(f"fault: {fault}", markup=False)
-    result: dict[str, Any] = dict.fromkeys(KEYS)
-    if report is not None:
-        result = figures(report, hz, beside)
-        if report.warning:
-            output.text.print(f"warning: {report.warning}", markup=False)
-        output.text.print(table(result, hz))
+    result: dict[str, Any] = dict.fromkeys(KEYS) if report is None else figures(report, hz, beside)
+    output.result({**result, "wanted_ticks": ticks, "ended_early": ended_early, "faults": faults})
     if report is not None and options.picture:
         title = f"{embodiment.name}, {hz:g} Hz, {report.ticks} ticks, load: {options.load}"
         series = {"control loop": report.lateness_us}
@@ -105,10 +100,15 @@ def loop(options: LoopOptions) -> int:
             series["floor (empty loop beside it)"] = beside.lateness_us
         write_whole(options.picture, lateness_svg(title, series, 0.5e6 / hz))
         output.text.print(f"picture: {options.picture}", markup=False)
+    for fault in faults:
+        output.text.print(f"fault: {fault}", markup=False)
+    if report is not None:
+        if report.warning:
+            output.text.print(f"warning: {report.warning}", markup=False)
+        output.text.print(table(result, hz))
     if ended_early:
         ran = report.ticks if report else 0
         output.text.print(f"not measured: ended after {ran} of {ticks} ticks: {ended_early}", markup=False)
-    output.result({**result, "wanted_ticks": ticks, "ended_early": ended_early, "faults": faults})
     return 1 if faults or ended_early else 0
 
 
@@ -234,7 +234,5 @@ def _check(options: LoopOptions) -> None:
         raise UserError(f"priority: got {options.priority}, expected 0 to 99")
     if options.load == "none" and options.policy:
         raise UserError("policy: --policy and --load none exclude each other")
-    if options.picture and options.picture.suffix != ".svg":
-        raise UserError(f"picture: got {str(options.picture)!r}, expected a name that ends in .svg")
-    if options.picture and not options.picture.absolute().parent.is_dir():
-        raise UserError(f"picture: the folder of {str(options.picture)!r} does not exist")
+    if options.picture:
+        check_output("picture", options.picture, [".svg"])

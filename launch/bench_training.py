@@ -114,10 +114,10 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
         rows.append(
             row("stage 2, policy", rates["stage 2, policy"], "samples/CPU s", theirs, rates[name], False)
         )
-    output.text.print(table(rows))
     version = f"lerobot {facts['version']}" if ask else None
     result = {"config": config, "peer": version, "rows": rows}
     output.result(result)
+    output.text.print(table(rows))
     return result
 
 

@@ -154,8 +154,8 @@ def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Outpu
         save_calibration(result)
     finally:
         swept.close()
-    output.text.print(f"Written to {path}. The motors are off.")
     output.result({"robot": embodiment.name, "arm": arm, "path": str(path), "joints": as_json(result)})
+    output.text.print(f"Written to {path}. The motors are off.")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
 
@@ -24,13 +25,14 @@ def compare_evaluations(options: EvalOptions, a: Path, b: Path) -> int:
             raise UserError(f"{name}: has no meaning with --compare, which takes two finished evaluations")
     output = Output(options.json)
 
-    from ideomotor.eval.comparison import compare
-    from ideomotor.eval.stored import load_results
+    with loading():
+        from ideomotor.eval.comparison import compare
+        from ideomotor.eval.stored import load_results
 
     found = compare(load_results(a, "compare"), load_results(b, "compare"))
     found["a"]["path"], found["b"]["path"] = str(a), str(b)
-    _show(output.text, found)
     output.result(found)
+    _show(output.text, found)
     return 0
 
 

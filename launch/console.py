@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ideomotor.control.errors import UserError
+from ideomotor.datasets.outputs import check_output, write_output
 
 STANDARD_OUTPUT = Path("-")
 
@@ -32,10 +31,10 @@ class Output:
                 else (text goes to standard error); None writes no JSON.
 
         Raises:
-            UserError: the file's folder does not exist. Said now, not after an hour of work.
+            UserError: the file cannot be written. Said now, not after an hour of work.
         """
-        if json_target not in (None, STANDARD_OUTPUT) and not json_target.absolute().parent.is_dir():
-            raise UserError(f"json: the folder of {str(json_target)!r} does not exist")
+        if json_target not in (None, STANDARD_OUTPUT):
+            check_output("json", json_target)
         self._json_target = json_target
         self.text = Console(stderr=json_target == STANDARD_OUTPUT, highlight=False, soft_wrap=True)
 
@@ -54,7 +53,7 @@ class Output:
         )
 
     def result(self, result: dict[str, Any]) -> None:
-        """Writes the JSON object, if one was asked for: whole or not at all."""
+        """Writes the JSON object, if one was asked for; to be called before anything is said about it."""
         if self._json_target is None:
             return
         line = json.dumps(result, allow_nan=False)
@@ -65,10 +64,5 @@ class Output:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that it is never seen half-written: a neighbour first, then a rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Writes an output, see `datasets.outputs`."""
+    write_output(path, text.encode())

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
 
@@ -48,9 +49,11 @@ def info(options: InfoOptions) -> int:
     """Shows size, rate, features and instructions."""
     output = Output(options.json)
 
-    from ideomotor.datasets.summary import summary
+    with loading():
+        from ideomotor.datasets.summary import summary
 
     found = summary(options.dataset)
+    output.result(found)
     length = found["episode_seconds"]
     facts = {
         "format": f"{found['format']}, {found['bytes'] / 1e6:.1f} MB",
@@ -74,7 +77,6 @@ def info(options: InfoOptions) -> int:
     for task in found["tasks"][:5]:
         count = found["episodes_of_task"].get(task)
         output.text.print(f"  {task}" + (f" ({count} of the episodes)" if count else ""), markup=False)
-    output.result(found)
     return 0
 
 
@@ -82,8 +84,9 @@ def validate(options: ValidateOptions) -> int:
     """Shows every problem; 0 for a whole dataset or one that was repaired, 1 if there are problems."""
     output = Output(options.json)
 
-    from ideomotor.control.embodiment import load_embodiment
-    from ideomotor.datasets import checks, repair
+    with loading():
+        from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.datasets import checks, repair
 
     if not options.dataset.is_dir():
         raise UserError(f"dataset: no folder {str(options.dataset)!r}")
@@ -92,21 +95,18 @@ def validate(options: ValidateOptions) -> int:
         repair.check_target(options.dataset, options.fix)
     findings = checks.examine(options.dataset, robot, every_frame=options.every_frame)
     problems = findings.problems
-    for warning in findings.warnings:
-        output.text.print(f"warning: {warning['where']}: {warning['what']}", markup=False)
-    for problem in problems:
-        output.text.print(f"{problem['where']}: {problem['what']}", markup=False)
-    output.text.print(f"{len(problems)} problems" if problems else "no problems")
+    said = [f"warning: {warning['where']}: {warning['what']}" for warning in findings.warnings]
+    said += [f"{problem['where']}: {problem['what']}" for problem in problems]
+    said.append(f"{len(problems)} problems" if problems else "no problems")
     result = {"ok": not problems, "problems": problems, "warnings": findings.warnings}
     if options.fix is not None:
         done = repair.repair(options.dataset, options.fix, robot)
-        for step in done:
-            output.text.print(f"{step['where']}: {step['what']}", markup=False)
         whole = checks.info(options.fix)
-        output.text.print(
-            f"{whole['episodes']} episodes, {whole['frames']} frames in {options.fix}", markup=False
-        )
         fixed = {"out": str(options.fix), "episodes": whole["episodes"], "frames": whole["frames"]}
         result["fixed"] = fixed | {"done": done}
+        said += [f"{step['where']}: {step['what']}" for step in done]
+        said.append(f"{whole['episodes']} episodes, {whole['frames']} frames in {options.fix}")
     output.result(result)
+    for line in said:
+        output.text.print(line, markup=False)
     return 1 if problems and options.fix is None else 0

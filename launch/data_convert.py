@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from ideomotor.control.ctrl_c import loading
+from ideomotor.datasets.outputs import check_output_folder
 from ideomotor.launch.console import Output
 
 
@@ -49,9 +51,11 @@ class ConvertOptions:
 def convert(options: ConvertOptions) -> int:
     """Converts to the end; Ctrl-C keeps the episodes that are complete."""
     output = Output(options.json)
+    check_output_folder("out", options.out)
 
-    from ideomotor.control.embodiment import load_embodiment
-    from ideomotor.datasets.convert import convert
+    with loading():
+        from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.datasets.convert import convert
 
     with output.progress() as bar:
         task = bar.add_task("episodes", total=None)
@@ -67,9 +71,9 @@ def convert(options: ConvertOptions) -> int:
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     frames = f"{result['episodes']} episodes, {result['frames']} frames in {options.out}"
+    output.result(result)
     for item in result["left_out"]:
         said = item["why"] if item["why"].startswith("narrowed: ") else f"left out: {item['why']}"
         output.text.print(f"{item['what']}: {said}", markup=False)
     output.text.print(frames, markup=False)
-    output.result(result)
     return 0

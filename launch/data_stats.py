@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.launch.console import Output
 
 MOST_COMPONENTS = 20  # of a feature in the table of all
@@ -35,9 +36,11 @@ def stats(options: StatsOptions) -> int:
     """Prints a table; counters of rows are left to the JSON."""
     output = Output(options.json)
 
-    from ideomotor.datasets import summary
+    with loading():
+        from ideomotor.datasets import summary
 
     found = summary.statistics(options.dataset, options.feature, exact=options.exact)
+    output.result({"features": found})
     why_not = {name: values["why_not"] for name, values in found.items() if "why_not" in values}
     whole = [name for name in found if name not in why_not]
     shown = [name for name in whole if options.feature or not summary.is_counter(name)]
@@ -60,5 +63,4 @@ def stats(options: StatsOptions) -> int:
         output.text.print(f"{name}: no statistics: {why}", markup=False)
     for name in left_out:
         output.text.print(f"{name}: {len(found[name]['names'])} components, shown with --feature {name}")
-    output.result({"features": found})
     return 0

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import tyro
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output
 
 
@@ -47,18 +49,16 @@ def view(options: ViewOptions) -> int:
     for name, path, suffix in (("out", options.out, ".html"), ("rrd", options.rrd, ".rrd")):
         if path is None:
             continue
-        if path.suffix != suffix:
-            raise UserError(f"{name}: got {str(path)!r}, expected a name that ends in {suffix}")
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"{name}: the folder of {str(path)!r} does not exist")
+        check_output(name, path, [suffix])
 
-    from ideomotor.control.embodiment import load_embodiment
-    from ideomotor.datasets import page, rrd
-    from ideomotor.datasets.checks import embodiment_of
-    from ideomotor.datasets.reader import Dataset
+    with loading():
+        from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.datasets import page, rrd
+        from ideomotor.datasets.checks import embodiment_of
+        from ideomotor.datasets.reader import Dataset
 
-    if options.rrd is not None:
-        rrd.require_rerun()
+        if options.rrd is not None:
+            rrd.require_rerun()
     dataset = Dataset(options.dataset)
     robot = embodiment_of(dataset.meta, load_embodiment(options.robot) if options.robot else None)
     episodes = page.choose(dataset, options.first, options.episodes)
@@ -70,13 +70,13 @@ def view(options: ViewOptions) -> int:
                 written[str(path)] = write(dataset, path, episodes, robot, lambda: progress.advance(bar))
     not_shown = page.not_shown(dataset, episodes)
     dataset.close()
+    left_out = [{"what": name, "why": why} for name, why in not_shown.items()]
+    shown = {"files": written, "episodes": list(episodes), "of": len(dataset)}
+    output.result(shown | ({"left_out": left_out} if left_out else {}))
     for name, why in not_shown.items():
         output.text.print(f"{name}: left out: {why}", markup=False)
     for name, size in written.items():
         output.text.print(
             f"{name}: {len(episodes)} of {len(dataset)} episodes, {size / 1e6:.1f} MB", markup=False
         )
-    left_out = [{"what": name, "why": why} for name, why in not_shown.items()]
-    shown = {"files": written, "episodes": list(episodes), "of": len(dataset)}
-    output.result(shown | ({"left_out": left_out} if left_out else {}))
     return 0

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 from rich.table import Table
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import ROBOT, robot_of
@@ -41,13 +42,14 @@ class RobotsOptions:
 def tasks(options: TasksOptions) -> int:
     """Prints the tasks."""
     output = Output(options.json)
-    found = _tasks_of(options.env) if options.env else _own_tasks()
+    with loading():
+        found = _tasks_of(options.env) if options.env else _own_tasks()
+    output.result({"tasks": found})
     table = Table("task", "objects", "seconds", "instructions", box=None, pad_edge=False)
     for task in found:
         examples = "\n".join(task["instructions"][:2])
         table.add_row(task["name"], ", ".join(task["objects"]), f"{task['max_seconds']:g}", examples)
     output.text.print(table)
-    output.result({"tasks": found})
     return 0
 
 
@@ -99,6 +101,7 @@ def robots(options: RobotsOptions) -> int:
     output = Output(options.json)
     names = [options.robot] if options.robot else embodiment_names()
     found = [load_embodiment(name) for name in names]
+    output.result({"robots": [described(robot) for robot in found]})
     for robot in found:
         output.text.print(
             f"[bold]{robot.name}[/bold]: {robot.description}, commanded at {robot.control_hz} Hz"
@@ -116,5 +119,4 @@ def robots(options: RobotsOptions) -> int:
                 *(f"{x:g}" for x in limits),
             )
         output.text.print(table)
-    output.result({"robots": [described(robot) for robot in found]})
     return 0

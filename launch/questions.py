@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.control.handover import DEFAULT
+from ideomotor.datasets.outputs import check_output_folder
 from ideomotor.launch.console import Output, write_whole
 
 if TYPE_CHECKING:
@@ -22,16 +24,19 @@ def evaluate_questions(options: EvalOptions) -> int:
     """Asks the interpreter of a policy, or one that was trained alone, and shows a table of kinds."""
     output = Output(options.json)
     _check(options)
+    if options.out:
+        check_output_folder("out", options.out)
 
-    import torch
+    with loading():
+        import torch
 
-    from ideomotor.eval import localisation, questions
-    from ideomotor.eval.suites import HELD_OUT_SEEDS
-    from ideomotor.launch.policy import policy_folder, policy_name
-    from ideomotor.vla.checkpoint import load_interpreter
+        from ideomotor.eval import localisation, questions
+        from ideomotor.eval.suites import HELD_OUT_SEEDS
+        from ideomotor.launch.policy import policy_folder, policy_name
+        from ideomotor.vla.checkpoint import load_interpreter
 
-    torch.set_num_threads(1)
-    interpreter = load_interpreter(policy_folder(options.policy))
+        torch.set_num_threads(1)
+        interpreter = load_interpreter(policy_folder(options.policy))
     seed = HELD_OUT_SEEDS if options.seed_start is None else options.seed_start
     count = SCENES * options.count
     with output.progress() as progress:
@@ -49,11 +54,11 @@ def evaluate_questions(options: EvalOptions) -> int:
         **found,
         "localisation": when,
     }
-    _show(output.text, results)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         write_whole(options.out / "results.json", json.dumps(results, indent=1) + "\n")
     output.result(results)
+    _show(output.text, results)
     return 0
 
 

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.interrupts import uninterrupted
+from ideomotor.datasets.outputs import check_apart, check_output_folder
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import robot_of, task_names
 from ideomotor.launch.record_checks import OPTIONS_FILE, check, check_solvable, recorded_before, reproducible
@@ -99,14 +101,17 @@ def record(options: RecordOptions) -> int:
     from ideomotor.control.embodiment import load_embodiment
 
     output = Output(options.json)
+    check_output_folder("out", options.out)
+    check_apart("out", options.out, [options.policy] if options.policy else [])
     options = dataclasses.replace(options, robot=robot_of(options.env, options.robot), env="")
     embodiment = load_embodiment(options.robot)
     if options.tasks == (ALL,):
         options = dataclasses.replace(options, tasks=tuple(task_names(embodiment)))
     check(options, embodiment)
 
-    from ideomotor.datasets.files import replace_files
-    from ideomotor.datasets.writer import DatasetWriter
+    with loading():
+        from ideomotor.datasets.files import replace_files
+        from ideomotor.datasets.writer import DatasetWriter
 
     stored = recorded_before(options) if options.resume else set()
     wanted = dict.fromkeys(options.tasks, options.episodes)
@@ -152,12 +157,6 @@ def record(options: RecordOptions) -> int:
                     progress.update(bar, advance=1, description=f"recording {attempt.task}")
             check_solvable(options, wanted, failures)
 
-    output.text.print(f"{writer.episodes} episodes, {writer.frames} frames in {options.out}", markup=False)
-    for task, failed in failures.items():
-        if failed:
-            output.text.print(
-                f"{task}: the expert left {failed} scenes unsolved; the next seeds took their place"
-            )
     output.result(
         {
             "out": str(options.out),
@@ -167,6 +166,12 @@ def record(options: RecordOptions) -> int:
             "failed": failures,
         }
     )
+    output.text.print(f"{writer.episodes} episodes, {writer.frames} frames in {options.out}", markup=False)
+    for task, failed in failures.items():
+        if failed:
+            output.text.print(
+                f"{task}: the expert left {failed} scenes unsolved; the next seeds took their place"
+            )
     return 0
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import checked_tasks, robot_of
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ideomotor.sim.external import ExternalWorld
     from ideomotor.sim.world import World
 
-MAX_DELAY_MS = 1000
 FILMS = (".mp4", ".webp", ".gif")
 FILM_HEIGHT = 384  # of each camera's picture [pixels]
 
@@ -81,20 +82,24 @@ def run(options: RunOptions) -> int:
     output = Output(options.json)
     _check(options)
 
-    from ideomotor.control.embodiment import load_embodiment
-    from ideomotor.eval.rollout import rollout
-    from ideomotor.eval.run import load_policy
-    from ideomotor.launch.policy import policy_folder, policy_name
-    from ideomotor.sim.external import open_world
-    from ideomotor.sim.render import backend_report
+    with loading():
+        from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.eval.rollout import rollout
+        from ideomotor.eval.run import load_policy
+        from ideomotor.launch.policy import policy_folder, policy_name
+        from ideomotor.sim.external import open_world
+        from ideomotor.sim.render import backend_report
 
-    options = replace(options, robot=robot_of(options.env, options.robot))
-    embodiment = load_embodiment(options.robot)
-    checked_tasks(embodiment, [options.task])
-    policy = None
-    if not options.expert:
-        told = "told" if options.confidence else ""
-        policy = load_policy(policy_folder(options.policy, embodiment.name), options.robot, confidence=told)
+        options = replace(options, robot=robot_of(options.env, options.robot))
+        embodiment = load_embodiment(options.robot)
+        checked_tasks(embodiment, [options.task])
+        policy = None
+        if not options.expert:
+            told = "told" if options.confidence else ""
+            policy = load_policy(
+                policy_folder(options.policy, embodiment.name), options.robot, confidence=told
+            )
+            policy.check_delay("delay", options.delay)
     driver = "expert" if options.expert else policy_name(options.policy)
     say = functools.partial(output.text.print, markup=False)
     with ExitStack() as cleanup:
@@ -128,6 +133,18 @@ def run(options: RunOptions) -> int:
         wall_s = monotonic() - started
 
     figures = _figures(result, wall_s, embodiment.targets)
+    output.result(
+        {
+            "task": options.task,
+            "instruction": world.instruction,
+            "seed": options.seed,
+            "policy": driver,
+            "control_hz": embodiment.control_hz,
+            **judging.to_json(),
+            **figures,
+            "video": str(options.record) if options.record else None,
+        }
+    )
     for seconds, text in result.plan_texts:
         say(f"plan {seconds:5.1f} s  {text}")
     if policy is not None and result.confidences:
@@ -147,18 +164,6 @@ def run(options: RunOptions) -> int:
     say(f"achieved     {len(result.commands)} commands in {wall_s:.2f} s: {hz:.1f} a second, {pace}")
     if options.record:
         say(f"video        {options.record}")
-    output.result(
-        {
-            "task": options.task,
-            "instruction": world.instruction,
-            "seed": options.seed,
-            "policy": driver,
-            "control_hz": embodiment.control_hz,
-            **judging.to_json(),
-            **figures,
-            "video": str(options.record) if options.record else None,
-        }
-    )
     return 0
 
 
@@ -228,11 +233,9 @@ def _check(options: RunOptions) -> None:
         raise UserError("confidence: an expert has none")
     if options.seed < 0:
         raise UserError(f"seed: got {options.seed}, expected at least 0")
-    if not 0 <= options.delay <= MAX_DELAY_MS:
-        raise UserError(f"delay: got {options.delay}, expected 0 to {MAX_DELAY_MS} ms")
-    if options.record and options.record.suffix not in FILMS:
-        raise UserError(
-            f"record: got {str(options.record)!r}, expected a name that ends in {', '.join(FILMS)}"
-        )
-    if options.record and not options.record.absolute().parent.is_dir():
-        raise UserError(f"record: the folder of {str(options.record)!r} does not exist")
+    if not 0 <= options.delay < math.inf:
+        raise UserError(f"delay: got {options.delay}, expected at least 0 ms")
+    if options.expert and options.delay:
+        raise UserError(f"delay: got {options.delay:g} ms, but an expert has no networks to wait for")
+    if options.record:
+        check_output("record", options.record, FILMS)

@@ -10,7 +10,9 @@ from typing import Annotated
 
 import tyro
 
+from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.outputs import check_apart, check_output_folder
 from ideomotor.launch.console import Output
 
 
@@ -63,12 +65,15 @@ def train(options: TrainOptions) -> int:
     for folder in options.data:
         if not folder.is_dir():
             raise UserError(f"data: no folder {str(folder)!r}, expected a dataset")
+    check_output_folder("out", options.out)
+    check_apart("out", options.out, options.data)
 
-    from ideomotor.control.embodiment import load_embodiment
-    from ideomotor.datasets.mapping import open_mapped
-    from ideomotor.launch.selecting import check_selection, driver
-    from ideomotor.train.recipe import resolve
-    from ideomotor.vla.pretrained import check
+    with loading():
+        from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.datasets.mapping import open_mapped
+        from ideomotor.launch.selecting import check_selection, driver
+        from ideomotor.train.recipe import resolve
+        from ideomotor.vla.pretrained import check
 
     overrides = [*_given(options.interpreter), *options.set]
     overrides = [*_lasting(options.minutes, overrides), *overrides]
@@ -79,18 +84,19 @@ def train(options: TrainOptions) -> int:
     if stage.base and not recipe.interpreter:
         check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
 
-    from accelerate import PartialState
+    with loading():
+        from accelerate import PartialState
 
-    from ideomotor.train.run import train
+        from ideomotor.train.run import train
 
     drive = driver(recipe.policy.select, recipe.robot)
     result = train(options.data, options.out, options.config, options.resume, overrides, options.map, drive)
     if PartialState().is_main_process:
+        output.result(result)
         if chosen := result.get("selection"):
             solved = f"{chosen['successes']} of {chosen['episodes']} episodes solved"
             output.text.print(f"chosen: the weights of step {chosen['step']}, {solved}", markup=False)
         output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
-        output.result(result)
     return 0
 
 

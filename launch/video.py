@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.outputs import writing
 
+ANIMATIONS = (".webp", ".gif")
 BAND_COLOR = (22, 24, 29)
 INSTRUCTION_COLOR = (244, 244, 240)
 CAPTION_COLOR = (150, 170, 190)
@@ -28,9 +29,9 @@ GAP = 4  # between cameras [pixels]
 def film(path: Path, fps: int) -> Generator[Callable[[np.ndarray], None]]:
     """Gives a function that adds a frame, (H, W, 3) uint8 RGB; the file appears when the block ends well.
 
-    An .mp4 is written as it comes, a .webp or .gif animation is kept in memory until the end.
+    A .webp or .gif animation is kept in memory until the end; all else is an mp4, and written as it comes.
     """
-    if path.suffix == ".mp4":
+    if path.suffix not in ANIMATIONS:
         with VideoWriter(path, fps) as video:
             yield video.write
     else:
@@ -47,8 +48,8 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, fps: int):
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._output = ExitStack()
+        self._temporary = self._output.enter_context(writing(path))
         self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream(
             "libx264", rate=Fraction(fps), options={"crf": "20", "preset": "veryfast"}
@@ -77,15 +78,15 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None and self._shape is not None:
-                self._container.mux(self._stream.encode(None))
+        whole = kind is None and self._shape is not None
+        with self._output:
+            try:
+                if whole:
+                    self._container.mux(self._stream.encode(None))
+            finally:
                 self._container.close()
-                os.replace(self._temporary, self._path)
-            else:
-                self._container.close()
-        finally:
-            self._temporary.unlink(missing_ok=True)
+                if not whole:
+                    self._temporary.unlink(missing_ok=True)
 
 
 def save_animation(path: Path, frames: Sequence[np.ndarray], fps: int) -> None:
@@ -96,13 +97,12 @@ def save_animation(path: Path, frames: Sequence[np.ndarray], fps: int) -> None:
     Raises:
         UserError: another suffix.
     """
-    if path.suffix not in (".webp", ".gif"):
+    if path.suffix not in ANIMATIONS:
         raise UserError(f"animation: got {path.name!r}, expected a name that ends in .webp or .gif")
     first, *rest = [Image.fromarray(frame) for frame in frames]
     times_ms = np.round(np.arange(len(frames) + 1) * 1000 / fps).astype(int)  # rounded without drift
     settings = {"quality": 75, "method": 4} if path.suffix == ".webp" else {"disposal": 1}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with writing(path) as temporary:
         first.save(
             temporary,
             format=path.suffix[1:],
@@ -112,9 +112,6 @@ def save_animation(path: Path, frames: Sequence[np.ndarray], fps: int) -> None:
             loop=0,
             **settings,
         )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def compose_frame(

@@ -18,6 +18,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.loader import open_datasets_cache
 from ideomotor.datasets.mapping import open_mapped
+from ideomotor.datasets.outputs import check_apart
 from ideomotor.train.forecast import forecast
 from ideomotor.train.interpreter import train_interpreter
 from ideomotor.train.joint import train_joint
@@ -66,6 +67,7 @@ def train(
         UserError: bad recipe, data or folder.
         KeyboardInterrupt: after the state has been saved.
     """
+    check_apart("out", out, data)
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
     embodiment = load_embodiment(recipe.robot)
