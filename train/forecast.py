@@ -25,10 +25,10 @@ from ideomotor.train.action_objective import ActionObjective, ReadPlan
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
 from ideomotor.train.frame_plans import READ_AT_ONCE, views
 from ideomotor.train.interpreter import annotated, checked_cameras, new_interpreter, recorded_questions
-from ideomotor.train.page import figures_of
+from ideomotor.train.page import figures_of, samples_of
 from ideomotor.train.parallel import processes
 from ideomotor.train.policy import decoder_config, measure
-from ideomotor.train.recipe import Recipe
+from ideomotor.train.recipe import Recipe, as_dict
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scene_shards import shards_of
 from ideomotor.train.scenes import NAMES, scene_batch
@@ -72,10 +72,9 @@ def forecast(recipe: Recipe, loader: WindowLoader, out: Path, resume: bool = Fal
         interpreter = _untrained(recipe, loader)
         if not ready:
             parts += _rendering(recipe)
-            stage, group = recipe.scenes.train, recipe.scenes.group
+            stage, batch = recipe.scenes.train, samples_of(as_dict(recipe), "interpreter")
             step = _interpreting(recipe, loader, interpreter)
-            name = f"stage 1, the interpreter: {{}} questions, {recipe.scenes.pictures * group} a step"
-            batch = recipe.scenes.pictures * group
+            name = f"stage 1, the interpreter: {{}} questions, {batch} a step"
             parts += _learning("interpreter", name, stage, batch, step, recipe.compile, out, resume)
         if not recipe.policy.train.left_out:
             step = _decoding(recipe, loader, interpreter)
@@ -152,10 +151,12 @@ def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter
     """Seconds of a step of stage 1, the mean of those in which long texts are written and the others."""
     stage = recipe.scenes
     rows = annotated(loader) or [range(loader.rows)]
-    pictures = max(1, stage.pictures // processes()[1])
+    pictures, group = max(1, stage.pictures // processes()[1]), stage.group
+    if not stage.pool.scenes:
+        pictures, group = 2 * pictures, 1
     rng = np.random.default_rng(0)
     images, _, questions = recorded_questions(loader, rows, rng, pictures, interpreter.config.cameras)
-    asked = [question for question in questions for _ in range(stage.group)]
+    asked = [question for question in questions for _ in range(group)]
     objective = SceneObjective(interpreter, stage.weights)
     took = [
         _seconds(objective, scene_batch(interpreter, images, asked, write=write), stage.train)

@@ -114,11 +114,18 @@ def figures_of(path: Path) -> list[dict[str, float]]:
 
 
 def samples_of(recipe: dict[str, Any], stage: str) -> int:
-    """Questions or windows of a step."""
-    if stage == "interpreter":
-        scenes = recipe.get("scenes", {})
-        return int(scenes.get("pictures", 1)) * int(scenes.get("group", 1))
-    return int(recipe.get(stage, {}).get("batch", 1))
+    """Questions or windows of a step; questions as a mean, since a recorded frame has only one.
+
+    Args:
+        recipe: as `recipe.as_dict` has it.
+    """
+    if stage != "interpreter":
+        return int(recipe.get(stage, {}).get("batch", 1))
+    scenes = recipe.get("scenes", {})
+    pictures, recorded = int(scenes.get("pictures", 1)), float(scenes.get("recorded_share", 0.0))
+    if not scenes.get("pool", {}).get("scenes", 1):
+        recorded = 1.0
+    return round(pictures * (2 * recorded + int(scenes.get("group", 1)) * (1 - recorded)))
 
 
 def _overview(found: dict[str, list[dict[str, float]]], sizes: dict[str, int], recipe: dict[str, Any]) -> str:
