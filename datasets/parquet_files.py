@@ -64,10 +64,16 @@ class DataFile:
     def load(self, names: Sequence[str]) -> None:
         """Reads columns together, as far as they were not read before."""
         new = [name for name in names if name not in self._columns]
+        for name in new:
+            if self.schema.names.count(name) != 1:
+                raise UserError(f"{self.path}: {name}: {self.schema.names.count(name)} columns of this name")
         if new:
             table = read_parquet(self.path, new)
             self._columns |= {name: table[name] for name in new}
 
     def why_not(self, name: str) -> str:
         """Returns why a column cannot be an array, by its type; "" where it can, or is not there."""
-        return why_no_array(self.schema.field(name).type) if name in self.schema.names else ""
+        places = [i for i, other in enumerate(self.schema.names) if other == name]
+        if len(places) > 1:
+            return f"{len(places)} columns of this name"
+        return why_no_array(self.schema.field(places[0]).type) if places else ""

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files, layout, old_layouts, stats
-from ideomotor.datasets.check_columns import Problem
+from ideomotor.datasets.check_columns import Problem, problem
 from ideomotor.datasets.checks import embodiment_of, validate
 from ideomotor.datasets.info_file import PLACE, check_info
 from ideomotor.datasets.metadata import Metadata
@@ -106,7 +106,11 @@ def _write(root: Path, out: Path, left: Salvage) -> None:
     numbers = {episode.number: i for i, episode in enumerate(left.episodes)}
     for path, episodes in by_file(left.episodes):
         with parquet_errors(path):
-            kept = [name for name in pq.read_schema(path).names if name not in left.columns_out]
+            names = pq.read_schema(path).names
+        for name in {name for name in names if names.count(name) > 1} - left.columns_out:
+            left.columns_out.add(name)
+            left.said.append(problem("data", f"column {name} left out: several columns of this name"))
+        kept = [name for name in names if name not in left.columns_out]
         table, groups = read_parquet(path, kept).select(kept), []
         for episode in episodes:
             rows = table.slice(episode.first, episode.length)

@@ -193,3 +193,24 @@ def test_a_repair_keeps_every_episode_and_what_it_can_hold(annotated, recorded, 
     assert table["language_persistent"].to_pylist() == persistent(60).to_pylist()  # held as it is
     assert table["language_events"].to_pylist() == events(60).to_pylist()
     assert np.array_equal(table["action"].to_pylist(), pq.read_table(recorded / DATA)["action"].to_pylist())
+
+
+def test_two_columns_of_one_name_harm_nobody_who_asks_for_neither(recorded, tmp_path):
+    root = tmp_path / "twice"
+    shutil.copytree(recorded, root)
+    table = pq.read_table(root / DATA)
+    for values in (np.arange(60.0), np.ones(60)):
+        table = table.append_column("extra", pa.array(values))
+    pq.write_table(table, root / DATA)
+    dataset = Dataset(root)
+    assert np.array_equal(dataset.columns(2)["action"], Dataset(recorded).columns(2)["action"])
+    assert dataset.read_columns(2)[1] == {"extra": "2 columns of this name"}
+    with pytest.raises(UserError, match=r"file-000.parquet: extra: 2 columns of this name"):
+        dataset.columns(2, ["extra"])
+    done = repair(root, tmp_path / "fixed")
+    assert {"where": "data", "what": "column extra left out: several columns of this name"} in done
+    assert validate(tmp_path / "fixed") == []
+    names = ["action" if name == "extra" else name for name in table.column_names]
+    pq.write_table(table.rename_columns(names), root / DATA)
+    with pytest.raises(UserError, match=r"action: 3 columns of this name"):
+        Dataset(root).columns(2, ["action"])
