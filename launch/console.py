@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,46 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from ideomotor.control.durations import in_words
 from ideomotor.datasets.outputs import check_output, write_output
 
 STANDARD_OUTPUT = Path("-")
+LINE_S = 60.0  # between two lines of what goes on, where there is no terminal [s]
+
+
+class Bar(Progress):
+    """A progress bar; disabled, as where there is no terminal, it prints a line a minute instead."""
+
+    _told = -float("inf")
+
+    def add_task(self, *given: Any, **fields: Any) -> TaskID:
+        self._told = self._begun = time.monotonic()
+        return super().add_task(*given, **fields)
+
+    def update(self, task_id: TaskID, **fields: Any) -> None:
+        super().update(task_id, **fields)
+        self._tell(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        now, task = time.monotonic(), self.tasks[self.task_ids.index(task_id)]
+        if not self.disable or now - self._told < LINE_S or not task.completed:
+            return
+        self._told = now
+        of = ""
+        if task.total is not None:
+            left = (now - self._begun) / task.completed * (task.total - task.completed)
+            of = f" of {task.total:.0f}, {in_words(left)} left"
+        print(f"{task.description}: {task.completed:.0f}{of}", file=sys.stderr, flush=True)
 
 
 class Output:
@@ -39,9 +72,9 @@ class Output:
         self.text = Console(stderr=json_target == STANDARD_OUTPUT, highlight=False, soft_wrap=True)
 
     def progress(self) -> Progress:
-        """A progress bar with the time left, on standard error; silent where that is not a terminal."""
+        """A progress bar with the time left, on standard error; without a terminal there, a line a minute."""
         console = Console(stderr=True)
-        return Progress(
+        return Bar(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),

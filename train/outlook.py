@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ideomotor.control.durations import in_words
 from ideomotor.train.forecast import Part
-from ideomotor.train.progress import in_words
 from ideomotor.train.recipe import Recipe
 from ideomotor.train.yardsticks import yardsticks
 

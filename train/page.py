@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ideomotor.control.durations import in_words
 from ideomotor.datasets.files import replace_files
 from ideomotor.train.charts import Line, Mark, chart
-from ideomotor.train.progress import STAGES, in_words
+from ideomotor.train.progress import STAGES
 from ideomotor.train.yardsticks import Yardstick, curves, yardsticks
 
 PAGE, TEMPLATE = "training.html", Path(__file__).with_name("training.html")

@@ -14,6 +14,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ideomotor.control.durations import in_words
+
 STAGES = {"interpreter": "stage 1, interpreter", "policy": "stage 2, decoder", "joint": "stage 3, both"}
 DRAWN_S, LINE_S = 0.5, 60.0  # between two states of the bar, and between two lines [s]
 COUNT_S = 10.0  # between two lines of a preparation [s]
@@ -116,13 +118,3 @@ class Countdown:
             self._last = now
             left = in_words((now - self._begun) / done * (total - done))
             self._told(f"{self._what}: {done:,} of {total:,}" + (f", {left} left" if done < total else ""))
-
-
-def in_words(seconds: float) -> str:
-    """A length of time as people say it: 40 s, 12 min, 7 h 10 min."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02d} min"

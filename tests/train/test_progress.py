@@ -5,8 +5,9 @@ import re
 import pytest
 import torch
 
+from ideomotor.control.durations import in_words
 from ideomotor.train import progress
-from ideomotor.train.progress import Countdown, StageProgress, in_words
+from ideomotor.train.progress import Countdown, StageProgress
 
 
 @pytest.fixture
