@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import mujoco
 import tyro
 from rich.table import Table
 
 from ideomotor.launch.console import Output
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.raycast import RaycastRenderer
 from ideomotor.sim.render import backend, backend_report, make_renderer
 from ideomotor.sim.world import World

@@ -21,10 +21,10 @@ from importlib import import_module
 from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
 
 from ideomotor.control.errors import unknown_name
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.projection import project
 from ideomotor.sim.render import Renderer, backend, make_renderer
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 
+from ideomotor.sim.mujoco_gl import mujoco  # before mink, which imports it
+
+# isort: split
 import mink
-import mujoco
 import numpy as np
 from ruckig import InputParameter, Result, Ruckig, Trajectory
 

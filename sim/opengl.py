@@ -13,8 +13,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
+
+from ideomotor.control.errors import UserError
+
+BACK_ENDS: Final = ("egl", "osmesa")  # in the order in which they are tried
+OURS: Final = "IDEOMOTOR_MUJOCO_GL"  # what `choose` has set MUJOCO_GL to, here or in a parent process
 
 _EGL_ATTRIBUTES: Final = (
     *(0x3024, 8, 0x3023, 8, 0x3022, 8, 0x3021, 8),  # EGL_RED_SIZE, GREEN, BLUE, ALPHA
@@ -65,6 +70,47 @@ class GLContext:
                 self._depth -= 1
                 if self._depth == 0:
                     self._release()
+
+
+def choose() -> None:
+    """Sets MUJOCO_GL to the first back end that gives a context here, unless somebody has set it.
+
+    Raises:
+        UserError: it is set to one that gives none, which mujoco's import would end at.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's own threads only cost at our image sizes
+    asked = os.environ.get("MUJOCO_GL", "").lower().strip()
+    if chosen_by_us(asked) or (asked and asked not in BACK_ENDS):
+        return
+    failures = []
+    for name in [asked] if asked else BACK_ENDS:
+        try:
+            context_of(name, os.getpid())
+        except OSError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        if not asked:
+            os.environ["MUJOCO_GL"] = os.environ[OURS] = name
+        return
+    if asked:
+        raise does_not_work(asked, failures[0])
+
+
+def chosen_by_us(asked: str) -> bool:
+    """Whether a value of MUJOCO_GL is not the user's."""
+    return bool(asked) and asked == os.environ.get(OURS)
+
+
+def does_not_work(asked: str, why: str) -> UserError:
+    """The refusal of a back end that the user has asked for."""
+    return UserError(f"MUJOCO_GL: {asked!r} does not work here ({why}); unset it to use what does")
+
+
+@cache
+def context_of(name: str, pid: int) -> GLContext:
+    """The one OpenGL context of this process; a forked child gets its own."""
+    del pid
+    return egl_context() if name == "egl" else osmesa_context()
 
 
 def egl_context() -> GLContext:

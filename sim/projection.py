@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
+
+from ideomotor.sim.mujoco_gl import mujoco
 
 
 def project(

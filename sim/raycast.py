@@ -7,10 +7,10 @@ colour), shadows, highlights or skybox. It is what draws where neither EGL nor O
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from ideomotor.control.errors import unknown_name
+from ideomotor.sim.mujoco_gl import mujoco
 
 _VISIBLE_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)  # MuJoCo's default view
 

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol
 
-import mujoco
 import numpy as np
 
-from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.sim.opengl import GLContext, egl_context, osmesa_context
+from ideomotor.control.errors import unknown_name
+from ideomotor.sim.mujoco_gl import mujoco
+from ideomotor.sim.opengl import BACK_ENDS, chosen_by_us, context_of, does_not_work
 from ideomotor.sim.raycast import RaycastRenderer, camera_id
 
 
@@ -87,7 +87,7 @@ class OpenGLRenderer:
     """MuJoCo's own OpenGL renderer with only the work that a camera image needs."""
 
     def __init__(self, model: mujoco.MjModel, height: int, width: int, quality: Quality):
-        self._context = _gl_context(backend(), os.getpid())
+        self._context = context_of(backend(), os.getpid())
         self._model = model
         with self._context.current(), _visual_settings(model, height, width, quality):
             self._mujoco_context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
@@ -148,28 +148,21 @@ def _choice() -> tuple[str, str]:
     asked = os.environ.get("MUJOCO_GL", "").lower().strip()
     if asked in ("disable", "disabled", "off", "false", "0"):
         return "raycast", f"MUJOCO_GL={asked}"
-    names = [asked] if asked in ("egl", "osmesa") else ["egl", "osmesa"]
+    names = [asked] if asked in BACK_ENDS and not chosen_by_us(asked) else list(BACK_ENDS)
     failures = []
     for name in names:
         os.environ["MUJOCO_GL"] = name  # MuJoCo looks up OpenGL's functions by it
         try:
-            context = _gl_context(name, os.getpid())
+            context = context_of(name, os.getpid())
             with context.current():
                 mujoco.MjrContext(mujoco.MjSpec().compile(), 50).free()
             return name, context.driver
         except (OSError, mujoco.FatalError) as error:
             failures.append(f"{name}: {error}")
-    if asked in names:
-        raise UserError(f"MUJOCO_GL: {asked!r} does not work here ({failures[0]}); unset it to use what does")
+    if asked in names and not chosen_by_us(asked):
+        raise does_not_work(asked, failures[0])
     os.environ["MUJOCO_GL"] = asked
     return "raycast", "; ".join(failures)
-
-
-@cache
-def _gl_context(name: str, pid: int) -> GLContext:
-    """The one OpenGL context of this process; a forked child gets its own."""
-    del pid
-    return egl_context() if name == "egl" else osmesa_context()
 
 
 @contextmanager

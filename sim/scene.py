@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.sim.look import Look
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.so101 import BOX, CYLINDER, add_so101
 from ideomotor.sim.unseen import UNSEEN_COLOURS, UNSEEN_SHAPES
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-import mujoco
 import numpy as np
 
 from ideomotor.control.errors import unknown_name
@@ -21,6 +20,7 @@ from ideomotor.sim import layout
 from ideomotor.sim.episode import phrase, plan_text, refer
 from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import OPEN, SHUT, Arm, Unreachable
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.projection import project
 from ideomotor.sim.questions import Grounding, Truth, plan_question, questions, yes_or_no
 from ideomotor.sim.scene import GRASPABLE

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
+
+from ideomotor.sim.mujoco_gl import mujoco
 
 UNSEEN_COLOURS = {
     "pink": (0.96, 0.50, 0.72),

@@ -14,13 +14,12 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import mujoco
-
 from ideomotor.control.board import Board, BoardSpec, attach, pack_frames
 from ideomotor.control.realtime import realtime
 from ideomotor.control.seqlock import Follower, Mailbox
 from ideomotor.control.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Command
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.world import World
 

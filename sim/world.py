@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
@@ -21,6 +20,7 @@ from ideomotor.sim.instructions.judging import Judging, checked_instruction
 from ideomotor.sim.instructions.meaning import Meaning, judging, understand
 from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import Arm
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.projection import project
 from ideomotor.sim.render import Renderer, make_renderer
 from ideomotor.sim.scene import build_model

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.so101 import add_so101
 from ideomotor.sim.world import World
 
