@@ -15,6 +15,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.stop import Cause
 from ideomotor.control.types import Command, Robot, RobotState
 
+LEFT_ON = "torque_left_on"  # name of the fault that a motor does not say that it is off
 FIRST_STATE_S = 1.0  # for a robot to measure all its joints once
 
 
@@ -22,7 +23,7 @@ FIRST_STATE_S = 1.0  # for a robot to measure all its joints once
 class CanRelax(Protocol):
     """A robot whose motors can be let go. Without it they stay on, whatever happens."""
 
-    def torque_off(self) -> None: ...
+    def torque_off(self) -> bool | None: ...  # False: a motor did not say that it is off
 
 
 @runtime_checkable
@@ -61,6 +62,9 @@ class RobotFault(Protocol):
 
     @property
     def kind(self) -> FaultKind: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 @runtime_checkable
@@ -119,9 +123,10 @@ class Standing:
     def hold(self) -> None:
         self.robot.hold()
 
-    def torque_off(self) -> None:
+    def torque_off(self) -> bool | None:
         """For the last rung of the stop ladder, at the home pose."""
         self.robot.disconnect(torque_off=True)
+        return not any(fault.name == LEFT_ON for fault in self.robot.faults())
 
     def disconnect(self) -> None:
         """Motors that are on stay on."""
@@ -169,14 +174,17 @@ def first_state(robot: Robot) -> RobotState:
         UserError: a joint was not measured in time.
     """
     until = time.monotonic() + FIRST_STATE_S
+    missing = ""
     while True:
-        state = robot.read()
-        missing = np.flatnonzero(~np.isfinite(state.position))
-        if not len(missing):
-            return state
+        try:
+            state = robot.read()
+            missing = ", ".join(str(i) for i in np.flatnonzero(~np.isfinite(state.position)))
+            if not missing:
+                return state
+        except OSError as error:  # nothing new, as ever
+            missing = missing or f"any ({error})"
         if time.monotonic() > until:
-            joints = ", ".join(str(i) for i in missing)
-            raise UserError(f"robot: no position of joint {joints} within {FIRST_STATE_S:g} s of connecting")
+            raise UserError(f"robot: no position of joint {missing} within {FIRST_STATE_S:g} s of connecting")
         time.sleep(0.005)
 
 
@@ -191,9 +199,10 @@ def start_state(robot: Robot) -> tuple[RobotState, str]:
     """
     try:
         return first_state(robot), ""
-    except UserError as error:
+    except Exception as error:
         if not isinstance(robot, KnowsGoal):
             raise
         goal = robot.goal()
         unknown = np.zeros_like(goal)
-        return RobotState(time=0.0, position=goal, velocity=unknown, effort=unknown), str(error)
+        what = str(error) if isinstance(error, UserError) else f"robot: {type(error).__name__}: {error}"
+        return RobotState(time=0.0, position=goal, velocity=unknown, effort=unknown), what

@@ -54,8 +54,12 @@ def shielded() -> Generator[None]:
 
 @contextmanager
 def handled(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
-    """Calls `handler` for every signal that would end or stop this process. Main thread only."""
-    before = {number: signal.signal(number, handler) for number in STOPPING}
+    """Calls `handler` for every signal that would end or stop this process. Main thread only.
+
+    One that is ignored stays so: `nohup` means it.
+    """
+    ours = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in ours}
     before |= {number: signal.signal(number, signal.SIG_IGN) for number in BACKGROUND}
     try:
         yield

@@ -52,6 +52,7 @@ class ControlReport:
     interventions: dict[str, int]
     faults: list[tuple[int, str]]  # (tick, reason) of each stop
     stage: str  # of the stop ladder at the end
+    motors_on: bool  # they are not all known to be off
     warning: str  # what real-time scheduling was refused
     fifo: bool
     lateness_us: np.ndarray  # (n,)

@@ -115,7 +115,7 @@ def supervise(
                 board.order("finish", "a launch that failed")
                 control.join(STOP_S)
                 raise
-            on = may_guard and (said is None or said.stage != "off")
+            on = may_guard and (said is None or said.motors_on)
             return Outcome(said, watch.faults, guarded, estop.reason, on)
     finally:
         for process in started.values():

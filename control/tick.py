@@ -59,7 +59,7 @@ class ControlTick:
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
         self._is_new = False  # it did at this tick
-        self._relaxed = False
+        self._relaxed = self._left_on = False
         self._finishing = self._failed = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
         self._no_fresh_command = 0
@@ -116,8 +116,10 @@ class ControlTick:
             except OSError as error:
                 self._trip(tick, Cause.FAULT, f"robot: could not be written to ({error})")
         if self.ladder.stage is Stage.OFF and not self._relaxed and self._can_relax:
-            self._can_relax.torque_off()
             self._relaxed = True
+            if self._can_relax.torque_off() is False:
+                self._left_on = True
+                self.faults.append((tick, "robot: not all motors say that they are off"))
         self._profile.mark("write")
         self._publish(tick, now, position)
         self._board.beat("control")
@@ -140,6 +142,7 @@ class ControlTick:
             interventions=dict(self.controller.interventions),
             faults=self.faults,
             stage=str(self.ladder.stage),
+            motors_on=not self._relaxed or self._left_on,
             warning=warning,
             fifo=fifo,
             lateness_us=record.lateness_us(),
@@ -210,7 +213,8 @@ class ControlTick:
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
         """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
         stuck, own = self._not_following(now), stopping_fault(self._tells_faults)
-        wrong = self._peers.check(now_ns) or own or self._overload(now) or stuck
+        heavy = [(Cause.FAULT, why) for why in (self._effort.check(self._state.effort, now),) if why]
+        wrong = self._peers.check(now_ns) or own or next(iter(heavy), stuck)
         if wrong:
             self._trip(tick, *wrong)
         running = self.ladder.stage is Stage.RUN
@@ -253,10 +257,6 @@ class ControlTick:
         if stopped and self.ladder.stage is Stage.RUN:
             self._begin_anew()
         return command.position
-
-    def _overload(self, now: float) -> tuple[Cause, str] | None:
-        reason = self._effort.check(self._state.effort, now)
-        return (Cause.FAULT, reason) if reason else None
 
     def _not_following(self, now: float) -> tuple[Cause, str] | None:
         """A joint that does not follow; once that is why the arm stands, it no longer pushes."""

@@ -192,6 +192,7 @@ def alone(
         interventions=dict(controller.interventions),
         faults=[],
         stage="run",
+        motors_on=False,
         warning=granted.warning,
         fifo=granted.fifo,
         lateness_us=record.lateness_us(),

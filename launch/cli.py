@@ -20,6 +20,7 @@ from typing import Any
 from ideomotor.control.ctrl_c import interruptible, loading
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.launch import exits
+from ideomotor.launch.left_on import left_on
 from ideomotor.launch.streams import make_patient
 
 
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if name is None:
                 print(_help(prefix=arguments[0]))
                 return exits.printed(0)
+            for note in left_on():
+                print(note.text, file=sys.stderr)
             options_type, command = COMMANDS[name].load()
             options = _parse(options_type, name, rest)
         with interruptible() as pressed:
@@ -172,6 +175,12 @@ def _twin() -> tuple[type, Callable[[Any], int]]:
     return twin.TwinOptions, twin.twin
 
 
+def _release() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch import release
+
+    return release.ReleaseOptions, release.release
+
+
 def _calibrate() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch import calibrate
 
@@ -195,6 +204,7 @@ COMMANDS: dict[str, _Entry] = {
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
     "calibrate": _Entry("guided calibration of an arm, or its rehearsal with --twin", _calibrate),
+    "release": _Entry("switch the motors of an arm off, with a hand under it", _release),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),
     "bench inference": _Entry("measure plans and chunks against LeRobot's policies", _bench_inference),
     "bench loop": _Entry("measure the 120 Hz loop beside the floor that this machine sets", _bench_loop),

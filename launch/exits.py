@@ -16,9 +16,9 @@ NOT_USABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDI
 
 
 def printed(code: int) -> int:
-    """The exit code of a command that is done: 1 if not all that it printed could be written."""
+    """The exit code of a command that is done: 1 instead of 0 if not all that it printed could be written."""
     error = failure()
-    return code if error is None else refuse(f"standard output: {error.strerror}", 1)
+    return code if error is None or code else refuse(f"standard output: {error.strerror}", 1)
 
 
 def interrupted() -> int:

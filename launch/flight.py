@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from rich.console import Console
 
 from ideomotor.control.board import BEATS, Board
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.report import ControlConfig
 from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.supervisor import Job, Outcome, supervise
 from ideomotor.launch.attempts import Attempts
 from ideomotor.launch.body import Body
 from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+from ideomotor.launch.flight_log import FlightLog
 from ideomotor.launch.floor import Floor, floor_beside, measured
 from ideomotor.launch.histogram import lateness_svg
+from ideomotor.launch.left_on import put_back, read_note, remove_note, write_note
 from ideomotor.launch.loop_figures import figures
 from ideomotor.launch.view import View
 from ideomotor.launch.wallclock import checkpoint
@@ -70,8 +74,11 @@ class Flown:
         return f"{self.outcome.interrupted or 'stopped'}, before the motors were on"
 
 
-def fly(order: Order, board: Board, console: Console) -> Flown:
+def fly(order: Order, board: Board, log: FlightLog, console: Console) -> Flown:
     """Runs until it is finished or stopped. Main thread only.
+
+    From before torque comes on there is a note (launch/left_on.py) for an arm that nobody looks after any
+    more.
 
     Raises:
         UserError: a process did not start, or the robot refused; no motor is on then.
@@ -99,31 +106,55 @@ def fly(order: Order, board: Board, console: Console) -> Flown:
                     body.inject(fault)
             if attempts and began:
                 attempts.poll(time.monotonic())
+            if why := log.failure():
+                view.say(f"log: {why}; nothing more is recorded, the arm goes on")
             view.poll()
 
-        outcome = supervise(
-            board,
-            slowed(embodiment, order.speed),
-            functools.partial(open_robot, embodiment, body.port, body.calibration, order.dry_run),
-            [
-                body.cameras(board),
-                Job("interpreter", interpreter_process, (board.spec, brain)),
-                Job("decoder", decoder_process, (board.spec, brain)),
-            ],
-            ControlConfig(
-                handover=order.handover,
-                speed=order.speed,
-                following=not order.dry_run,
-                max_ticks=order.max_ticks,
-            ),
-            may_guard=not order.dry_run,
-            countdown_s=0.0 if order.dry_run else order.countdown_s,
-            on_count=view.count,
-            on_poll=on_poll,
-        )
+        with _noted(order):
+            outcome = supervise(
+                board,
+                slowed(embodiment, order.speed),
+                functools.partial(open_robot, embodiment, body.port, body.calibration, order.dry_run),
+                [
+                    body.cameras(board),
+                    Job("interpreter", interpreter_process, (board.spec, brain)),
+                    Job("decoder", decoder_process, (board.spec, brain)),
+                ],
+                ControlConfig(
+                    handover=order.handover,
+                    speed=order.speed,
+                    following=not order.dry_run,
+                    max_ticks=order.max_ticks,
+                ),
+                may_guard=not order.dry_run,
+                countdown_s=0.0 if order.dry_run else order.countdown_s,
+                on_count=view.count,
+                on_poll=on_poll,
+            )
+        if _is_noted(order) and not outcome.motors_on:
+            remove_note(body.port)
         began = began or outcome.report is not None
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
         return Flown(outcome, began, measured(floor) if floor and began else None, ended, solved)
+
+
+def _is_noted(order: Order) -> bool:
+    return not order.dry_run and order.body.inject is None  # a twin's motors end with it
+
+
+@contextlib.contextmanager
+def _noted(order: Order) -> Generator[None]:
+    """While the block runs there is a note of this arm; after a refusal that of an earlier launch, if any."""
+    if not _is_noted(order):
+        yield
+        return
+    before = read_note(order.body.port)
+    write_note(order.robot, order.body.port)
+    try:
+        yield
+    except UserError:
+        put_back(order.body.port, before)
+        raise
 
 
 def result_of(order: Order, flown: Flown) -> dict[str, Any]:

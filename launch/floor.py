@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.interrupts import shielded
 from ideomotor.control.loop import LoopRecord, run_loop
 from ideomotor.control.realtime import PRIORITY, realtime
 
@@ -38,7 +39,8 @@ def floor_beside(hz: float, ticks: int, priority: int = PRIORITY) -> Generator[C
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_floor_process, args=(hz, ticks, priority, theirs), daemon=True)
-    process.start()
+    with shielded():
+        process.start()
     theirs.close()
     try:
         if not ours.poll(START_S):

@@ -3,19 +3,17 @@
     pre-flight ──► cameras, interpreter, decoder ──► countdown ──► control (torque on) ──► park, torque off
 
 With `--twin` the arm, its bus and its cameras are simulated, and everything else is what runs on hardware.
-Exit codes: 0 finished, 1 a fault ended it, 2 refused before any torque, 130 stopped by Ctrl-C or a key.
+Exit codes: 0 finished, 1 a fault ended it, 2 refused before any torque, 130 stopped by a signal or a key.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,11 +23,17 @@ import tyro
 from ideomotor.control.calibration import USUAL_ARM
 from ideomotor.control.errors import UserError
 from ideomotor.control.handover import DEFAULT, handover
+from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.ending import Files, Voice, ended, patiently, tell
+from ideomotor.launch.left_on import remove_note, state_folder, write_note
+from ideomotor.launch.release import let_go
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
+    from ideomotor.launch import flight
     from ideomotor.launch.body import Body
+    from ideomotor.launch.flight_log import FlightLog
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,18 @@ def launch(options: LaunchOptions) -> int:
     """The command."""
     output = Output(options.json)
     _check(options)
+    with as_interrupts():  # whatever would end it now, nothing has torque and all is cleaned up
+        return _launch(options, output)
 
+
+def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.control import board as boards
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.launch import flight
     from ideomotor.launch.cameras import film_sizes
-    from ideomotor.launch.flight_log import PICTURE, REPORT, FlightLog
+    from ideomotor.launch.flight_log import FlightLog
+    from ideomotor.launch.log_recorder import REPORT
     from ideomotor.launch.policy import policy_folder, policy_name
     from ideomotor.launch.preflight import measure_cameras, preflight, tables, unlike_a_launch
     from ideomotor.launch.servo_settings import settle
@@ -160,23 +169,51 @@ def launch(options: LaunchOptions) -> int:
             floor=options.floor,
             late_faults=tuple(filter(_comes_later, options.fault)),
         )
-        flown = flight.fly(order, board, _live_console())
+        flown = flight.fly(order, board, log, _live_console())
         result = flight.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
         result["unlike_a_launch"] = unlike
-        facts_of_episode = _facts(options, body, flown.solved)
-        try:
-            result["logged"] = log.finish(facts_of_episode)
-        except UserError as error:  # the run is over and its outcome counts all the same
-            result["logged"], result["faults"] = None, [*result["faults"], str(error)]
-        write_whole(folder / REPORT, _text(about | {"outcome": result}))
+        return _end(options, output, order, flown, log, result, about)
+
+
+def _end(
+    options: LaunchOptions,
+    output: Output,
+    order: flight.Order,
+    flown: flight.Flown,
+    log: FlightLog,
+    result: dict[str, Any],
+    about: dict[str, Any],
+) -> int:
+    """The motors have been seen to: now the person, then the files, then what there is to read."""
+    from ideomotor.control.robots.drivers import driver_of
+    from ideomotor.launch import flight
+    from ideomotor.launch.log_recorder import PICTURE, REPORT
+
+    voice, files, port = Voice(output.text), Files(), order.body.port
+    if result["motors_on"]:
+        voice.say(ended(result))
+        if sys.stdin and sys.stdin.isatty():
+            driver = driver_of(order.embodiment)
+            result["motors_on"] = not let_go(voice.say, lambda: driver.let_go(order.embodiment, port))
+        if result["motors_on"] and not options.twin:
+            write_note(options.robot, port, result["stop_reason"])
+            voice.say(f"To let go: ideomotor release {options.robot} --port {port}")
+    if not result["motors_on"] and not options.dry_run:
+        remove_note(port)
+    with patiently(voice):
+        facts = _facts(options, order.body, flown.solved)
+        result["logged"] = files.write("log", lambda: log.finish(facts))
+        if log.failed and result["logged"]:
+            files.problems.append(f"log: {log.failed}")
         if picture := flight.picture(order, flown):
-            write_whole(folder / PICTURE, picture)
-        _tell(result, output)
-        if result["motors_on"] and sys.stdin and sys.stdin.isatty():
-            result["motors_on"] = not _let_go(output, lambda: driver.let_go(embodiment, body.port))
-            write_whole(folder / REPORT, _text(about | {"outcome": result}))
-    output.result(result)
-    if flown.outcome.interrupted or result["stop_reason"].startswith("emergency stop"):
+            files.write("log", lambda: write_whole(log.folder / PICTURE, picture))
+        result["faults"] = [*result["faults"], *files.problems]
+        files.write("log", lambda: write_whole(log.folder / REPORT, _text(about | {"outcome": result})))
+        result["faults"] = list(dict.fromkeys([*result["faults"], *files.problems]))
+        files.write("json", lambda: output.result(result))
+    result["faults"] = list(dict.fromkeys([*result["faults"], *files.problems]))
+    tell(result, voice)
+    if result["interrupted"] or result["stop_reason"].startswith("emergency stop"):
         return 130
     return 0 if result["stop_reason"] == flight.FINISHED and not result["faults"] else 1
 
@@ -190,48 +227,6 @@ def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.Abstract
         )
     arm = real_arm(embodiment, options.port, options.arm, options.instruction, options.camera)
     return contextlib.nullcontext(arm)
-
-
-def _let_go(output: Output, switch_off: Callable[[], bool]) -> bool:
-    """Switches the motors off when there is a hand under the arm; whether they all are."""
-    output.text.print("The motors are on and hold the arm.")
-    output.text.print("Hold it by hand and press Enter to switch them off (Ctrl-C: leave them on).")
-    try:
-        if not sys.stdin.readline():
-            return False
-    except KeyboardInterrupt:
-        return False
-    off = switch_off()
-    output.text.print("The motors are off." if off else "Not all motors are off: cut the supply.")
-    return off
-
-
-def _tell(result: dict[str, Any], output: Output) -> None:
-    """The outcome for people."""
-    from ideomotor.launch.loop_figures import table
-
-    say = functools.partial(output.text.print, markup=False)
-    if result["warning"]:
-        say(f"warning: {result['warning']}")
-    if result["ticks"]:
-        output.text.print(table(result, result["control_hz"]))
-        counts = result["interventions_by_reason"]
-        changes = ", ".join(f"{reason} {ticks}" for reason, ticks in counts.items()) or "none"
-        say(f"safety       ticks with a changed command: {changes}")
-    for fault in result["faults"]:
-        say(f"fault        {fault}")
-    say(
-        f"ended        {result['stop_reason']}" + (f", at stage {result['stage']}" if result["stage"] else "")
-    )
-    if result["attempts"] is not None and not result["judged"]:
-        say(f"task         not judged: {result['not_judged_because']}; {result['attempts']} attempts ended")
-    elif result["attempts"]:
-        say(f"task         solved in {result['solved']} of {result['attempts']} attempts")
-    elif result["attempts"] == 0:
-        say("task         NOT solved")
-    if logged := result["logged"]:
-        lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
-        say(f"log          {result['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
 
 
 def _facts(options: LaunchOptions, body: Body, solved: int | None) -> dict[str, Any]:
@@ -250,9 +245,8 @@ def _ticks(options: LaunchOptions, embodiment: Embodiment) -> int | None:
 
 def _usual_folder(robot: str) -> Path:
     """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    state = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
-    return state / "ideomotor" / "launches" / f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    return state_folder() / "launches" / name
 
 
 def _live_console() -> Any:

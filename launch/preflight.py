@@ -18,6 +18,7 @@ from rich.table import Table
 from ideomotor.control.board import BEATS, Board
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.interrupts import shielded
 from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.seqlock import Follower
 from ideomotor.control.supervisor import START_S, Job
@@ -175,7 +176,8 @@ def measure_cameras(
         UserError: it ends by itself, or a camera gives nothing.
     """
     process = multiprocessing.get_context("spawn").Process(target=job.target, args=job.args, daemon=True)
-    process.start()
+    with shielded():
+        process.start()
     row = board.beats[BEATS.index(job.role)]
     times: dict[str, set[float]] = {camera.name: set() for camera in embodiment.cameras}
     try:

@@ -6,6 +6,7 @@ lacks are replaced; what cannot be written at all is dropped, and `failure` says
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -54,6 +55,13 @@ def failure() -> OSError | None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     failed = raw.failed if isinstance(raw, PatientFile) else None
     return None if isinstance(failed, BrokenPipeError) else failed
+
+
+def gone(stream: TextIO | None) -> bool:
+    """Whether nobody can read a stream any more: its pipe or its terminal is closed."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    failed = raw.failed if isinstance(raw, PatientFile) else None
+    return failed is not None and failed.errno in (errno.EPIPE, errno.EIO)
 
 
 def _patient(stream: TextIO, errors: str) -> TextIO:

@@ -23,8 +23,10 @@ from rich.table import Table
 
 from ideomotor.control.board import Board, text_of
 from ideomotor.control.seqlock import Follower
+from ideomotor.launch.streams import gone
 
 REFRESH_S = 0.25
+GONE = (OSError, SystemExit)  # what printing raises when the terminal is; rich makes an exit of a closed pipe
 WINDOW_S = 1.0  # that rates and lateness are over
 KEYS = {
     " ": ("estop", "emergency stop"),
@@ -68,13 +70,20 @@ class View:
             if keyboard >= 0 and os.isatty(keyboard) and _in_foreground(keyboard):
                 self._keys = stack.enter_context(_each_key(keyboard))
             if self._console.is_terminal:
-                self._live = stack.enter_context(
-                    Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+                self._live = Live(
+                    console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
                 )
-            try:
-                yield
-            finally:
-                self._keys = self._live = None
+                self._live.start()
+            stack.callback(self._hide)
+            yield
+
+    def _hide(self) -> None:
+        live, self._live, self._keys = self._live, None, None
+        try:
+            if live:
+                live.stop()
+        except GONE:
+            sys.stderr = sys.__stderr__  # it had taken its place
 
     def poll(self) -> None:
         """To be called many times a second: obeys keys, and shows what is new now and then."""
@@ -87,14 +96,23 @@ class View:
             self.take(now)
             if self._live is not None:
                 self._live.update(self.table(now), refresh=True)
-        except OSError:  # the terminal is gone: nobody looks, and the robot must not fall over that
-            self._refreshed = math.inf
+            if gone(sys.__stderr__) or gone(sys.stderr):
+                self._lost()
+        except GONE:
+            self._lost()
 
     def count(self, left: float) -> None:
         """To be called before the motors are switched on, with the seconds left until then."""
         if (seconds := math.ceil(left)) != self._counted:
             self._counted = seconds
-            self._console.print(f"torque on in {seconds} s (Ctrl-C: give up)")
+            self.say(f"torque on in {seconds} s (Ctrl-C: give up)")
+
+    def say(self, text: str) -> None:
+        """One line, above the picture if there is one."""
+        try:
+            self._console.print(text, markup=False)
+        except GONE:
+            self._lost()
 
     def take(self, now: float) -> None:
         """Takes over what is new on the board at time `now` [s]."""
@@ -105,7 +123,7 @@ class View:
             if stage != self._stage:
                 self._stage = stage
                 if self._live is None:
-                    self._console.print(f"{stage[0]}: {stage[1]}" if stage[1] else stage[0], markup=False)
+                    self.say(f"{stage[0]}: {stage[1]}" if stage[1] else stage[0])
         while self._recent and now - self._recent[0]["time"] > WINDOW_S:
             self._recent.popleft()
         for record in self._frames.new():
@@ -165,16 +183,21 @@ class View:
                 typed = os.read(self._keys, 64).decode(errors="ignore")
             except OSError:
                 typed = ""
-            if not typed:  # the terminal is gone, and with it whoever could stop the robot
-                self._keys = None
-                self._board.order("estop", "the terminal is gone")
-                self._board.order("finish", "the terminal is gone")
+            if not typed:
+                self._lost()
                 return
             for key in typed:
                 if key in KEYS:
                     self._board.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
-                        self._console.print(f"key: {KEYS[key][1]}")
+                        self.say(f"key: {KEYS[key][1]}")
+
+    def _lost(self) -> None:
+        """The terminal is gone, and with it whoever could stop the robot."""
+        if self._refreshed < math.inf:
+            self._keys, self._refreshed = None, math.inf
+            for order in ("estop", "finish"):
+                self._board.order(order, "the terminal is gone")
 
 
 def _in_foreground(descriptor: int) -> bool:

@@ -210,8 +210,9 @@ class ServoArm:
 
     def disconnect(self, torque_off: bool = True) -> None:
         """Switches the motors off, which lets the arm sink, and closes the port. Park it before."""
-        if torque_off and self._on and not switch_off(self.bus, self.family, self.layout):
-            self._log.report("torque_left_on", "", self._clock())
+        if torque_off and self._on:
+            if not switch_off(self.bus, self.family, self.layout):
+                self._log.report("torque_left_on", "", self._clock())
         elif self._on:
             stand_alone(self.bus, self.family, self.layout)
         self._on = False

@@ -165,8 +165,12 @@ def run_supervised(
     max_ticks: int | None,
     make_policy: Callable[[], Swinger],
     speed: float,
+    display_fails: bool,
+    session: bool,
 ) -> None:
     """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
+    if session:
+        os.setsid()  # and with it all of its processes, as in a terminal
     board = boards.attach(spec)
     brain = BrainConfig(make_policy, "swing", float(HZ), handover, speed=speed)
     jobs = [
@@ -177,8 +181,14 @@ def run_supervised(
     config = ControlConfig(
         handover=handover, speed=speed, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
     )
+
+    def display() -> None:
+        if display_fails and board.state.newest() > 120:
+            raise OSError("x")
+
     joints = tuple(replace(joint, max_velocity=speed * joint.max_velocity) for joint in ROBOT.joints)
-    outcome = supervise(board, replace(ROBOT, joints=joints), partial(open_body, folder), jobs, config)
+    robot, make = replace(ROBOT, joints=joints), partial(open_body, folder)
+    outcome = supervise(board, robot, make, jobs, config, on_poll=display)
     report = outcome.report
     (folder / "outcome.tmp").write_text(
         json.dumps(
@@ -186,6 +196,7 @@ def run_supervised(
                 "faults": outcome.faults,
                 "guarded": outcome.guarded,
                 "interrupted": bool(outcome.interrupted),
+                "motors_on": outcome.motors_on,
                 "reasons": [reason for _, reason in report.faults] if report else None,
                 "stage": report.stage if report else None,
                 "ticks": report.ticks if report else None,
@@ -210,13 +221,16 @@ class Running:
         max_ticks: int | None = None,
         make_policy: Callable[[], Swinger] = Swinger,
         speed: float = 1.0,
+        display_fails: bool = False,
+        session: bool = False,
     ) -> None:
         self.folder = folder
         self.body = new_body(folder)
         self.board = boards.create(ROBOT)
         context = multiprocessing.get_context("spawn")
         watched, self.button = context.Pipe(duplex=False)
-        arguments = (self.board.spec, folder, watched, handover, max_ticks, make_policy, speed)
+        how = (handover, max_ticks, make_policy, speed, display_fails, session)
+        arguments = (self.board.spec, folder, watched, *how)
         self.supervisor = context.Process(target=run_supervised, args=arguments)
         self.supervisor.start()
         watched.close()

@@ -20,7 +20,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan
 from ideomotor.datasets.checks import validate
 from ideomotor.datasets.reader import Dataset
-from ideomotor.launch.flight_log import PLANS, TICKS, FlightLog, Recorder
+from ideomotor.launch.flight_log import FlightLog
+from ideomotor.launch.log_recorder import PLANS, TICKS, Recorder
 from ideomotor.launch.view import View
 
 pytestmark = pytest.mark.realtime

@@ -20,7 +20,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.checks import validate
 from ideomotor.datasets.loader import WindowLoader
 from ideomotor.datasets.reader import Dataset
-from ideomotor.launch.flight_log import PICTURE, PLANS, REPORT, TICKS
+from ideomotor.launch.log_recorder import PICTURE, PLANS, REPORT, TICKS
 
 pytestmark = pytest.mark.realtime
 

@@ -210,3 +210,41 @@ def is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_a_display_that_fails_ends_the_run_at_home_and_not_in_mid_motion(start):
+    running = start(display_fails=True)
+    outcome = running.outcome()
+    assert outcome["faults"] == [
+        fault for fault in outcome["faults"] if fault.startswith("launch: OSError: x")
+    ]
+    assert outcome["reasons"][-1] == "finished" and outcome["stage"] == "off" and not outcome["motors_on"]
+    np.testing.assert_allclose(running.log()[-1, 3:], ROBOT.home_position, atol=1e-6)
+
+
+def test_killing_control_and_the_supervisor_together_leaves_the_arm_to_the_guardian(start):
+    running = start()
+    running.wait_until_fast()
+    control, guardian, killed_at = running.pid("control"), running.pid("guardian"), time.monotonic()
+    os.kill(running.supervisor.pid, signal.SIGKILL)
+    os.kill(control, signal.SIGKILL)
+    running.wait(lambda: running.body.words[1] == 1, "the arm to be held")
+    assert_came_to_rest(running, killed_at)
+    log = running.log()
+    assert set(log[log[:, 0] > killed_at + 0.5][:, 1]) <= {guardian} and log[-1, 1] == guardian
+    assert running.body.words[2] == 0
+    for role in ("guardian", "decoder", "interpreter", "cameras"):
+        running.wait(lambda role=role: not is_alive(running.pid(role)), f"{role} to end")
+
+
+def test_a_terminal_that_closes_reaches_every_process_twice_and_kills_none(start):
+    running = start(session=True)
+    running.wait_until_fast()
+    at = time.monotonic()
+    for _ in range(2):
+        for number in (signal.SIGHUP, signal.SIGTSTP, signal.SIGQUIT):
+            os.killpg(running.supervisor.pid, number)
+    outcome = running.outcome()
+    assert_came_to_rest(running, at)
+    assert outcome["stage"] == "hold" and outcome["motors_on"] and outcome["interrupted"]
+    assert outcome["faults"] == [] and outcome["reasons"][0].startswith("emergency stop: SIG")
