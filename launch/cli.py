@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exits.interrupted()
     except Exception as error:
-        if pressed:
+        if pressed and not exits.means_full_disk(error):  # else what should have been saved was not
             return exits.interrupted()
         code = exits.explained(error)
         if code is None:

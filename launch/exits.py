@@ -44,12 +44,17 @@ def explained(error: Exception) -> int | None:
     return None
 
 
+def means_full_disk(error: Exception) -> bool:
+    return isinstance(error, DiskFull) or _system_error(error) in DISK_FULL
+
+
 def _system_error(error: Exception) -> int:
     """The operating system's number of an error, 0 if it is none; some libraries only write it out."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    if type(error).__name__ == "SafetensorError" and (found := re.search(r"Os { code: (\d+)", str(error))):
-        return int(found[1])
+    if type(error).__name__ == "SafetensorError":  # "(os error 28)", in older releases "Os { code: 28, …"
+        found = re.search(r"\(os error (\d+)\)|Os { code: (\d+)", str(error))
+        return int(found[1] or found[2]) if found else 0
     if isinstance(error, OSError) and re.fullmatch(r"\d+ requested and \d+ written", str(error)):
         return errno.ENOSPC  # numpy
     return 0

@@ -124,6 +124,11 @@ def test_json_into_a_missing_folder_is_refused_before_any_work(ideomotor, tmp_pa
             "error: disk: No space left on device (while writing)\n",
         ),
         (
+            SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            1,
+            "error: disk: No space left on device (while writing)\n",
+        ),
+        (
             OSError("27648 requested and 4096 written"),  # of numpy, without a number
             1,
             "error: disk: No space left on device (while writing)\n",

@@ -3,16 +3,19 @@
 import errno
 import json
 import os
+import resource
 import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ideomotor.control.errors import UserError
+from ideomotor.launch import exits
 from ideomotor.train import state
 from ideomotor.train.device import chosen_precision
 from ideomotor.train.trainer import Settings, fit, learning_rate
@@ -189,6 +192,26 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(
             trained(tmp_path, 40, resume=True)
     assert kept.read_bytes() == before
     trained(tmp_path, 60, resume=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_state(tmp_path: Path, capsys) -> None:
+    """Here a file may not grow, which the library of the state's file reports as it does a full disk."""
+    line = Line(5000)
+    learned = dict(line.named_parameters())
+    means = {key: parameter.detach().clone() for key, parameter in learned.items()}
+    training, kept = state.Training(learned, means, torch.optim.AdamW(learned.values())), tmp_path / "kept"
+    assert state.save_state(kept, training)
+    before, limits = kept.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    training.at.step = 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(SafetensorError) as error:
+            state.save_state(kept, training)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert exits.explained(error.value) == 1
+    assert capsys.readouterr().err == "error: disk: File too large (while writing)\n"
+    assert kept.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
 def test_the_clock_can_end_training(tmp_path: Path) -> None:
