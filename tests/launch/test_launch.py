@@ -158,19 +158,18 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     the_log_is_whole(log, result)
 
 
-def test_a_sentence_that_nobody_can_judge_is_obeyed_and_said_so(in_process, tmp_path) -> None:
+def test_a_sentence_that_nobody_can_judge_is_obeyed_and_said_so(ideomotor, tmp_path) -> None:
     said = "could you do something about the cylinders?"
-    done = in_process(
+    shown = ideomotor(
         *("launch", "so101", "--twin", "--instruction", said, "--countdown", "0", "--max-seconds", "1.5"),
         *("--log", tmp_path / "log", "--json", tmp_path / "result.json"),
     )
     result = json.loads((tmp_path / "result.json").read_text())
-    assert done.returncode == 0, done.stderr
-    assert result["instruction"] == said and result["ticks"] > 100
+    assert result["instruction"] == said and result["ticks"] > 0, shown.stderr
     assert (result["judged"], result["goal"], result["solved"]) == (False, None, None)
     assert result["attempts"] == 0 and len(result["possible_goals"]) > 1
-    assert "not judged: " in done.stdout and "NOT solved" not in done.stdout
-    assert result["not_judged_because"] in done.stdout
+    assert "not judged: " in shown.stdout and "NOT solved" not in shown.stdout
+    assert result["not_judged_because"] in shown.stdout
 
 
 def the_log_is_whole(log: Path, result: dict) -> None:
