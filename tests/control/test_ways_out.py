@@ -28,6 +28,8 @@ from ideomotor.control.stop import StopConfig
 from ideomotor.control.types import ActionChunk, Command, RobotState
 from ideomotor.control.watchdog import Patience
 
+pytestmark = pytest.mark.realtime
+
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
 CONFIG = ControlConfig(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.realtime
+
 # Interrupts the process as it looks for its nth module: the same moment on a fast and on a busy machine. Its
 # own counter's modules, Python's own and those before `launch/__main__.py` are none of the program's.
 INTERRUPTER = """

@@ -22,7 +22,6 @@ def shell(command, tmp_path):
             env={**os.environ, "PATH": path, **environment},
             capture_output=True,
             text=True,
-            timeout=300,
         )
 
     return run
