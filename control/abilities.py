@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.stop import Cause
 from ideomotor.control.types import Command, Robot, RobotState
@@ -45,6 +46,14 @@ class KnowsGoal(Protocol):
     """A robot that can say where its motors were told to be last, whether it can be read or not."""
 
     def goal(self) -> np.ndarray: ...  # (A,) [rad or m]
+
+
+@runtime_checkable
+class KnowsJoints(Protocol):
+    """A robot that knows what it is made of."""
+
+    @property
+    def embodiment(self) -> Embodiment: ...
 
 
 class FaultKind(Protocol):
@@ -85,6 +94,9 @@ def stopping_fault(robot: TellsFaults | None) -> tuple[Cause, str] | None:
 class Switchable(Robot, Protocol):
     """A robot whose `disconnect` switches the motors off unless told otherwise."""
 
+    @property
+    def embodiment(self) -> Embodiment: ...
+
     def disconnect(self, torque_off: bool = True) -> None: ...
 
     def take_over(self) -> None:
@@ -107,6 +119,10 @@ class Standing:
 
     def __init__(self, robot: Switchable) -> None:
         self.robot = robot
+
+    @property
+    def embodiment(self) -> Embodiment:
+        return self.robot.embodiment
 
     def connect(self) -> None:
         self.robot.connect()
@@ -148,6 +164,10 @@ class Watched:
     def __init__(self, robot: Switchable) -> None:
         self.robot = robot
 
+    @property
+    def embodiment(self) -> Embodiment:
+        return self.robot.embodiment
+
     def connect(self) -> None:
         self.robot.watch()
 
@@ -178,14 +198,21 @@ def first_state(robot: Robot) -> RobotState:
     while True:
         try:
             state = robot.read()
-            missing = ", ".join(str(i) for i in np.flatnonzero(~np.isfinite(state.position)))
+            missing = _names(robot, np.flatnonzero(~np.isfinite(state.position)))
             if not missing:
                 return state
         except OSError as error:  # nothing new, as ever
-            missing = missing or f"any ({error})"
+            missing = missing or f"any joint ({error})"
         if time.monotonic() > until:
-            raise UserError(f"robot: no position of joint {missing} within {FIRST_STATE_S:g} s of connecting")
+            raise UserError(f"robot: no position of {missing} within {FIRST_STATE_S:g} s of connecting")
         time.sleep(0.005)
+
+
+def _names(robot: Robot, joints: np.ndarray) -> str:
+    """The names of joints, or their numbers where the robot does not know them; empty for none."""
+    if isinstance(robot, KnowsJoints):
+        return ", ".join(robot.embodiment.joint_names[i] for i in joints)
+    return "joint " + ", ".join(map(str, joints)) if len(joints) else ""
 
 
 def start_state(robot: Robot) -> tuple[RobotState, str]:

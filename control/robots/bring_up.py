@@ -15,6 +15,7 @@ from ideomotor.control.calibration import Calibration, JointCalibration
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.robots.family import Family, ServoReport
+from ideomotor.control.robots.pace import check_pace
 from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece, send, write
 from ideomotor.control.robots.serial_port import BUS_ERRORS
 from ideomotor.control.robots.servo_line import ServoLine
@@ -197,6 +198,7 @@ def _switch_on(
     efforts = {joint.name: joint.max_effort for joint in embodiment.joints}
     for servo in layout.motors:
         family.prepare(line, servo, effort_share(servo, efforts[servo.joint]))
+    check_pace(line, family, layout, embodiment.control_hz)
     goals = {}
     for servo, known in zip(layout.servos, calibration.joints, strict=True):
         counts = family.position.decode(read(line, servo, family.position))

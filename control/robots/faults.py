@@ -33,6 +33,7 @@ FAULTS = {
     "not_finite": FaultKind("a command was not finite and was not sent", stops=True, event=True),
     "servo_silent": FaultKind("a servo no longer answers", stops=True),
     "bus_silent": FaultKind("no servo answers: check the cable and the servos' supply", stops=True),
+    "bus_slow": FaultKind("the servos answer, but too late for the control rate", stops=True),
     "unplugged": FaultKind("the adapter is gone; looking for it", stops=True),
     "over_temperature": FaultKind("a servo is too hot", stops=True),
     "brown_out": FaultKind("the servos' supply is too low", stops=True),
@@ -94,6 +95,13 @@ class FaultLog:
         """Says that a state has passed. Latched faults stay."""
         if not FAULTS[name].latched:
             self._present.pop((name, joint), None)
+
+    def state(self, name: str, joint: str, present: bool, now: float, detail: str = "") -> None:
+        """Says whether a state is there at time `now`."""
+        if present:
+            self.report(name, joint, now, detail)
+        else:
+            self.settle(name, joint)
 
     def release(self) -> None:
         """Takes back latched faults: the operator has re-armed the robot."""

@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ideomotor.control.robots.latency_timer import shorten
+
 BUS_ERRORS = (OSError, termios.error)  # pyserial's own errors are OSErrors
 
 
@@ -29,6 +31,7 @@ class SerialPort:
         import serial
 
         self._serial: Any = serial.Serial(path, baud, timeout=0, exclusive=True)
+        shorten(path, self._serial)
         self._serial.reset_input_buffer()
         self._buffer = bytearray()
         self._sent = b""  # the last packet, as long as it may still come back as an echo

@@ -3,7 +3,7 @@
 Every tick all positions are read at once, and one servo, in turn, tells everything else about itself
 (voltage, temperature, current, whether its motor is on). What the arm is made of comes from the section
 `bus` of its embodiment file and its calibration, what its servos are like from their `Family`; counts become
-radians here and nowhere else.
+radians in `joint_scale.py`, and which servos answer is `line_watch.py`'s.
 
 What this driver promises:
 - A position is new or it has an old `RobotState.time`: that is when the oldest of its joints was measured.
@@ -39,18 +39,16 @@ from ideomotor.control.robots.bring_up import (
 )
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.faults import Fault, FaultLog
-from ideomotor.control.robots.serial_port import BUS_ERRORS
+from ideomotor.control.robots.joint_scale import joint_scale
+from ideomotor.control.robots.line_watch import LineWatch
+from ideomotor.control.robots.pace import check_pace
 from ideomotor.control.robots.servo_health import JUDGED, judge
 from ideomotor.control.robots.servo_line import Replies, ServoLine
 from ideomotor.control.types import Command, RobotState
 
 TIMEOUT = 0.005  # for the replies to one request, besides their time on the wire [s]
-QUARANTINE = 0.02  # [s]
 SIZES = 10
 STALE_AFTER = 0.1  # [s]
-REOPEN_EVERY = 0.25  # [s], how often an unplugged adapter is looked for
-JUMP_MARGIN = 0.05  # [rad of the servo], besides what its speed allows between two measurements
-SHADOW_PATIENCE = 5  # times `stale_after` before a shadow counts as silent: it is heard in its turn only
 
 
 class ServoArm:
@@ -89,31 +87,16 @@ class ServoArm:
         servos, self._motors = self.layout.servos, self.layout.motors  # motors: then shadows
         self._index = {motor.id: i for i, motor in enumerate(self._motors)}
         self._names = [m.joint if m.follows is None else f"{m.joint}, shadow" for m in self._motors]
-        self._scale = np.array([servo.counts_per_unit for servo in servos])  # [counts per rad or m]
-        self._turn = np.array([servo.model.counts_per_turn for servo in servos])
-        self._zero = np.array([joint.zero for joint in self.calibration.joints], dtype=np.float64)
-        self._range = np.array([(joint.lower, joint.upper) for joint in self.calibration.joints]).T  # counts
-        torque = [servo.model.stall_torque * servo.gear_ratio for servo in servos]
-        twice = np.array([1 if servo.shadow is None else 2 for servo in servos])  # a shadow does its part
-        self._effort = np.sign(self._scale) * torque * twice  # [N m] of a motor at its stall torque
-        speed = np.array([servo.model.max_speed / (2 * np.pi) for servo in servos]) * self._turn
-        self._max_speed = speed  # [counts/s]
-        self._jump = JUMP_MARGIN / (2 * np.pi) * self._turn  # [counts]
-        count, motors = len(servos), len(self._motors)
+        self._joints = joint_scale(self.layout, self.calibration)
+        count = len(servos)
         self.voltage, self.temperature, self.current = np.full((3, count), np.nan)
         self._measured_at = np.full(count, -np.inf)  # [s], when `_counts` was
-        self._heard_at = np.full(motors, -np.inf)  # the same, or when the motors were switched on
-        self._silent_after = np.full(motors, stale_after)  # [s]
-        self._silent_after[count:] *= SHADOW_PATIENCE
         self._counts, self._speed, self._load = np.full((3, count), np.nan)
         # [counts] of whole turns that a servo measures besides; NaN: not known yet, so it gets no goal
         self._turns = np.full(count, np.nan if self.family.many_turns else 0.0)
         self._goals: dict[int, int] = {}  # {id: counts}, the last ones sent, turns included
-        self._misses = [0] * motors
-        self._not_before = [0.0] * motors  # [s], end of the quarantine
+        self._watch = LineWatch(self.bus, self._motors, self._names, self._log, stale_after)
         self._size = 0  # of this tick's requests
-        self._turn_of = 0  # whose turn it is to tell everything
-        self._reopen_at = 0.0
         self._on = False  # motors are meant to be on
 
     # The border `Robot`.
@@ -155,6 +138,7 @@ class ServoArm:
         open_line(self.bus)
         try:
             check(survey(self.bus, self.family, self.layout), self.family, self.layout, self.calibration)
+            check_pace(self.bus, self.family, self.layout, self.embodiment.control_hz)
         except BaseException:
             self.bus.close()
             raise
@@ -166,25 +150,22 @@ class ServoArm:
         now = self._clock()
         if not self.bus.is_open and not self._reopened(now):
             return self._state(now)
-        asked = [
-            servo.id
-            for servo, misses, at in zip(self.layout.servos, self._misses, self._not_before, strict=False)
-            if misses < 2 and now >= at
-        ]
+        asked = self._watch.asked(now)
         self._size = (self._size + 1) % SIZES
         address, size = self.family.motion
         replies = self.bus.sync_read(asked, address, size + self._size) if asked else Replies()
-        who, start, story = self._next_to_tell(now), self.family.health - self._size, Replies()
+        self._watch.took(len(replies.data), self._clock() - now)
+        who, start, story = self._watch.next_to_tell(now), self.family.health - self._size, Replies()
         if who is not None and (replies.data or not asked):  # after silence the tick is long enough already
             story = self.bus.read(who, start, self.family.table_size - start)
-        self._note(replies, now)
-        self._note(story, now)
+        self._watch.note(replies, now)
+        self._watch.note(story, now)
         for servo, data in replies.data.items():
             if servo not in story.late():  # else it answered twice, and which reply is the new one?
                 self._measure(servo, data, now)
         for servo, data in story.data.items():
             self._hear(servo, data, start, now)
-        self._note_silence(now)
+        self._watch.note_silence(now)
         return self._state(now)
 
     def write(self, command: Command) -> None:
@@ -192,7 +173,7 @@ class ServoArm:
         if not np.isfinite(command.position).all():
             self._log.report("not_finite", "", self._clock())
             return
-        counts = np.clip(np.rint(self._zero + self._scale * command.position), *self._range) + self._turns
+        counts = self._joints.goals(command.position) + self._turns
         for servo, goal in zip(self.layout.servos, counts, strict=True):
             if np.isfinite(goal):
                 self._goals[servo.id] = int(goal)
@@ -204,9 +185,8 @@ class ServoArm:
 
     def goal(self) -> np.ndarray:
         """Returns where the motors were told to be last, (A,) [rad or m]: at first where the arm was."""
-        turns = np.nan_to_num(self._turns)
         counts = np.array([self._goals[servo.id] for servo in self.layout.servos])
-        return (counts - turns - self._zero) / self._scale
+        return self._joints.position(counts - np.nan_to_num(self._turns))
 
     def disconnect(self, torque_off: bool = True) -> None:
         """Switches the motors off, which lets the arm sink, and closes the port. Park it before."""
@@ -257,47 +237,8 @@ class ServoArm:
         for joint in self._names:
             for name in JUDGED:
                 self._log.settle(name, joint)
-        self._misses = [0] * len(self._misses)
-        self._measured_at[:], self._heard_at[:] = -np.inf, self._clock()
-
-    def _note(self, replies: Replies, now: float) -> None:
-        """Draws the conclusions from what went wrong with one request.
-
-        Servos answer one after the other, so one that fails can silence those behind it: if there were
-        any answers, only the first missing one counts as failed, and the others are asked again.
-        """
-        missing = [servo for name, servo in replies.problems if name == "no_reply"]
-        behind = missing[1:] if replies.data and missing else []
-        for name, servo in replies.problems:
-            i = self._index.get(servo) if servo is not None else None
-            if name == "unplugged":
-                self._log.report(name, "", now, f"no answer from the adapter at {self.bus.path}")
-                self._reopen_at = now + REOPEN_EVERY
-                continue
-            self._log.report(name, "" if i is None else self._names[i], now)
-            if name == "late_reply" and i is not None:
-                self._not_before[i] = now  # it owes nothing any more
-            elif name == "no_reply" and i is not None and servo not in behind:
-                self._misses[i] += 1
-                self._not_before[i] = now + QUARANTINE
-        for servo in replies.data:
-            self._misses[self._index[servo]] = 0
-
-    def _note_silence(self, now: float) -> None:
-        """Names the joints of which nothing usable has come for too long."""
-        silent = now - self._heard_at > self._silent_after
-        self._state_of("bus_silent", "", bool(silent.all()), now, "")
-        for i, joint in enumerate(self._names):
-            detail = f"id {self._motors[i].id}: nothing usable for {self._silent_after[i]:g} s"
-            self._state_of("servo_silent", joint, bool(silent[i]), now, detail)
-
-    def _next_to_tell(self, now: float) -> int | None:
-        """The servo that is asked for everything this tick; those in quarantine are passed over."""
-        for _ in self._misses:
-            self._turn_of = (self._turn_of + 1) % len(self._misses)
-            if now >= self._not_before[self._turn_of]:
-                return self._motors[self._turn_of].id
-        return None
+        self._watch.start(self._clock())
+        self._measured_at[:] = -np.inf
 
     def _measure(self, servo: int, data: bytes, now: float) -> None:
         """Takes over position, speed and load, if the position can be true."""
@@ -306,14 +247,14 @@ class ServoArm:
         turns = self._turns_in(i, motion.counts)
         counts = float(motion.counts - turns)
         if np.isfinite(self._measured_at[i]):
-            possible = self._jump[i] + self._max_speed[i] * (now - self._measured_at[i])
+            possible = self._joints.jump[i] + self._joints.max_speed[i] * (now - self._measured_at[i])
             if abs(counts - self._counts[i]) > possible:
                 detail = f"{counts:.0f} counts after {self._counts[i]:.0f}"
                 self._log.report("implausible_position", self._names[i], now, detail)
                 return
         self._counts[i], self._turns[i] = counts, turns
         self._speed[i], self._load[i] = motion.speed, motion.effort
-        self._measured_at[i], self._heard_at[i] = now, now
+        self._measured_at[i] = self._watch.heard_at[i] = now
 
     def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
         """Judges what one servo tells about itself."""
@@ -324,18 +265,12 @@ class ServoArm:
             self.voltage[i], self.temperature[i] = health.voltage, health.temperature
             self.current[i] = health.current
         else:
-            self._heard_at[i] = now
+            self._watch.heard_at[i] = now
         wrong = judge(health, motor, was_hot=self._log.has("over_temperature", joint))
         for name in JUDGED:
-            self._state_of(name, joint, name in wrong, now, wrong.get(name, ""))
+            self._log.state(name, joint, name in wrong, now, wrong.get(name, ""))
         if self._on and not health.motor_on:
             self._log.report("torque_lost", joint, now)
-
-    def _state_of(self, name: str, joint: str, present: bool, now: float, detail: str) -> None:
-        if present:
-            self._log.report(name, joint, now, detail)
-        else:
-            self._log.settle(name, joint)
 
     def _send_goals(self) -> None:
         """Goals go to the motors that are meant to run; one that lost power must not start by itself."""
@@ -343,28 +278,21 @@ class ServoArm:
         lost = {servo.id for servo in self.layout.servos if self._log.has("torque_lost", servo.joint)}
         goals = {servo: goal.encode(counts) for servo, counts in self._goals.items() if servo not in lost}
         if goals and self._on and self.bus.is_open:
-            self._note(self.bus.sync_write(goals, goal.address), self._clock())
+            self._watch.note(self.bus.sync_write(goals, goal.address), self._clock())
 
     def _state(self, now: float) -> RobotState:
         counts = np.where(now - self._measured_at > self._stale_after, np.nan, self._counts)
         oldest = self._measured_at.min()
         return RobotState(
             time=float(oldest) if np.isfinite(oldest) else now - self._stale_after,
-            position=(counts - self._zero) / self._scale,
-            velocity=self._speed / self._scale,
-            effort=self._load * self._effort,
+            position=self._joints.position(counts),
+            velocity=self._joints.velocity(self._speed),
+            effort=self._joints.effort(self._load),
         )
 
     def _reopened(self, now: float, at_once: bool = False) -> bool:
-        """Looks for the adapter again, now and then; the servos may have gone on without it."""
-        if now < self._reopen_at and not at_once:
+        """Looks for the adapter again; the arm may have been moved without it: measurements start anew."""
+        if not self._watch.reopened(now, at_once):
             return False
-        self._reopen_at = now + REOPEN_EVERY
-        try:
-            self.bus.open()
-        except BUS_ERRORS:
-            return False
-        self._log.settle("unplugged", "")
-        self._not_before = [now + QUARANTINE] * len(self._not_before)  # old replies may be under way
-        self._measured_at[:] = -np.inf  # the arm may have been moved: measurements start anew
+        self._measured_at[:] = -np.inf
         return True

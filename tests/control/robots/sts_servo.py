@@ -81,7 +81,8 @@ class Circumstances:
     weight: float = 0.0  # share of the stall torque that it takes to move the joint
     stops: tuple[float, float] | None = None  # ends of the joint [counts of the encoder, unwrapped]
     latency_s: tuple[float, float] = (0.0, 0.0)  # each reply is this much later, drawn evenly
-    limits_switch_on: bool = False  # writing 9 or 11 switches the motor on, as lerobot#3585 reports
+    limits_switch_on: bool = False  # writing 9 or 11 switches the motor on, as some firmware is said to
+    goals_switch_on: bool = False  # a goal outside of them does, as lerobot#3585 reports
     protects: bool = False  # overload protection as the table has it (34, 35, 36)
     volts: float = 7.4
     celsius: int = 30
@@ -139,6 +140,9 @@ class Servo:
             self.put("offset", max(-2047, min(2047, round(self.angle) % TURN - TURN // 2)))
             self.put("torque_enable", turned_on)
         if {"min_position", "max_position"} & {*written} and self.circumstances.limits_switch_on:
+            self.put("torque_enable", 1)
+        outside = not self.get("min_position") <= self.get("goal_position") <= self.get("max_position")
+        if "goal_position" in written and outside and self.circumstances.goals_switch_on:
             self.put("torque_enable", 1)
         if "goal_position" in written:
             self.step_goal = self.angle + self.get("goal_position")

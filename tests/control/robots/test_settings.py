@@ -95,7 +95,7 @@ def test_what_lerobot_leaves_on_a_calibrated_arm_is_accepted(arm: Any) -> None:
 
 def test_several_settings_are_put_back_together_and_nothing_moves(arm: Any) -> None:
     """The gripper of the report: limits of another calibration, from which it jumped as torque came on."""
-    arm.set(limits_switch_on=True)  # as lerobot#3585 reports of some firmware
+    arm.set(limits_switch_on=True, goals_switch_on=True)  # as lerobot#3585 reports of some firmware
     arm.put(6, "min_position", 2556)  # 0.78 rad; it is at 0.30
     arm.put(6, "max_position", 4000)
     arm.put(3, "min_position", 2800)
