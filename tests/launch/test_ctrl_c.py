@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,14 +53,14 @@ def data(ideomotor, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def started(command: Path, tmp_path: Path):
-    """started(arguments…) runs the command in a session of its own, which is killed at the end."""
+def started(tmp_path: Path):
+    """started(arguments…) runs the command, as the installed program does, in a session that ends with the test."""
     processes = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         variables = {**os.environ, "IDEOMOTOR_CACHE": str(tmp_path / "cache"), **environment}
         process = subprocess.Popen(
-            [command, *arguments],
+            [sys.executable, "-m", "ideomotor.launch", *arguments],
             env=variables,
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
