@@ -54,7 +54,7 @@ def data(ideomotor, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def started(tmp_path: Path):
-    """started(arguments…) runs the command, as the installed program does, in a session that ends with the test."""
+    """started(arguments…) runs the command as the program does, in a session that ends with the test."""
     processes = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
