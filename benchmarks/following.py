@@ -58,7 +58,7 @@ def driven(robot: Embodiment, episodes: int, level: str, with_policy: bool) -> I
                 rows.append((command.position.copy(), world.state()))
                 step(command)
 
-            world.step = noted  # type: ignore[method-assign]
+            world.step = noted
             rollout(world, policy)
             world.close()
             commands = np.array([command for command, _ in rows])

@@ -61,7 +61,8 @@ def _most_acceleration(velocity: float, jerk: float, span: float, hz: float) -> 
     """The highest that is `stoppable`, by bisection."""
 
     def fits(a: float) -> bool:
-        return bool(stoppable(*(np.array([value]) for value in (a, jerk, velocity, span)), hz)[0])
+        one = np.array([a]), np.array([jerk]), np.array([velocity]), np.array([span])
+        return bool(stoppable(*one, hz)[0])
 
     low, high = 0.0, velocity * hz  # at 2 / hz alone, 2 a t would be four times the velocity
     for _ in range(60):

@@ -133,7 +133,7 @@ def test_a_state_that_no_robot_measures_in_these_units_is_refused(
 
 def test_an_instruction_is_a_string(bundled: IdeomotorPolicy, seen: Observation) -> None:
     with pytest.raises(UserError, match="observation.instruction: got list, expected a string"):
-        acted(bundled, replace(seen, instruction=["lift"]))  # pyright: ignore[reportArgumentType]
+        acted(bundled, replace(seen, instruction=["lift"]))
 
 
 def test_committed_commands_are_of_its_joints(bundled: IdeomotorPolicy, seen: Observation) -> None:
