@@ -128,7 +128,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         policy=PolicyRecipe(
             train=Settings(
-                steps=900, learning_rate=1e-3, warmup=50, average=0.99, log_every=10, examine_every_s=60.0
+                steps=800, learning_rate=1e-3, warmup=50, average=0.99, log_every=10, examine_every_s=60.0
             ),
             batch=64,
             every=2,
