@@ -109,9 +109,12 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
             actions = np.concatenate([executed, np.repeat(executed[-1:], round(config.hz), axis=0)])
             chunk = replace(chunk, starts_at=eyes.tick + eyes.playing, actions=actions)
         due = chunk.starts_at + (SYNC_TICKS if method.waits else config.act_ticks)
-        due_at = now + (math.inf if method.waits and eyes.playing else LONGEST_S)
         pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
         board.chunk.write(record)
+        # One made at a standstill is entered once it is there, however long it took: not before is it old.
+        due_at = (
+            math.inf if method.waits and eyes.playing else (now if playing else time.monotonic()) + LONGEST_S
+        )
         chunks += 1
         if playing:  # one made at a standstill is waited for
             delay.add(time.monotonic() - began_at)

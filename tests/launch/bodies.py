@@ -34,7 +34,7 @@ HZ = ROBOT.control_hz
 ROWS = 120 * 120
 HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
 SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
-LATE_S = 0.6  # a first chunk of `LateSwinger`, which then is more than half a radian on its way
+LATE_S = 0.5  # a first chunk of `LateSwinger`, which then is more than half a radian on its way
 PATIENCE_S = 120.0  # for anything at all, on a busy machine
 STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
 
