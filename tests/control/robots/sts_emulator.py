@@ -31,9 +31,7 @@ PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x8
 EVERYBODY = 0xFE
 BYTE_S = 1e-5  # on the wire at 1 Mbit/s
 FULL = 62  # [bytes] that an FTDI chip sends on without waiting for its timer
-IDLE_S = 0.005  # how often joints move on when nobody asks
-HISTORY = 400_000  # writes that are remembered
-PRIORITY = 42
+IDLE_S, HISTORY, PRIORITY = 0.005, 400_000, 42  # joints move on when nobody asks; writes remembered; FIFO
 
 
 class Emulator:
