@@ -62,6 +62,7 @@ class Flown:
     floor: Floor | None  # what the empty loop measured
     attempts: int | None  # at the task, those that have ended; None on hardware, where nobody counts them
     solved: int | None  # of these; None where the instruction is not judged, too
+    marks: list[dict[str, Any]]  # `Marks.as_json`, by the person at the table
 
     @property
     def stop_reason(self) -> str:
@@ -135,7 +136,9 @@ def fly(order: Order, board: Board, log: FlightLog, console: Console) -> Flown:
             remove_note(body.port)
         began = began or outcome.report is not None
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
-        return Flown(outcome, began, measured(floor) if floor and began else None, ended, solved)
+        view.take(time.monotonic())
+        found = measured(floor) if floor and began else None
+        return Flown(outcome, began, found, ended, solved, view.marks.as_json())
 
 
 def _is_noted(order: Order) -> bool:
@@ -181,6 +184,7 @@ def result_of(order: Order, flown: Flown) -> dict[str, Any]:
         **(order.body.judging or NOBODY).to_json(),
         "attempts": flown.attempts,
         "solved": flown.solved,
+        "marks": flown.marks,
         "warning": report.warning if report else "",
     }
 

@@ -201,7 +201,7 @@ def _end(
     if not result["motors_on"] and not options.dry_run:
         remove_note(port)
     with patiently(voice):
-        facts = _facts(options, order.body, flown.solved)
+        facts = _facts(options, order.body, flown)
         result["logged"] = files.write("log", lambda: log.finish(facts))
         if log.failed and result["logged"]:
             files.problems.append(f"log: {log.failed}")
@@ -229,10 +229,13 @@ def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.Abstract
     return contextlib.nullcontext(arm)
 
 
-def _facts(options: LaunchOptions, body: Body, solved: int | None) -> dict[str, Any]:
-    """What the log's episode says of itself; its success only where that is judged."""
+def _facts(options: LaunchOptions, body: Body, flown: flight.Flown) -> dict[str, Any]:
+    """What the log's episode says of itself; its success where judged, or its only attempt is marked."""
     task = {"task_name": options.task} if body.table else {}
-    return task if solved is None else {**task, "success": solved > 0}
+    if flown.solved is not None:
+        return {**task, "success": flown.solved > 0}
+    marked = [attempt["mark"] for attempt in flown.marks]
+    return {**task, "success": marked == ["good"]} if marked in (["good"], ["bad"]) else task
 
 
 def _comes_later(fault: str) -> bool:

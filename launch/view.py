@@ -23,6 +23,7 @@ from rich.table import Table
 
 from ideomotor.control.board import Board, text_of
 from ideomotor.control.seqlock import Follower
+from ideomotor.launch.marks import AGAIN, MARKS, Marks
 from ideomotor.launch.streams import gone
 
 REFRESH_S = 0.25
@@ -60,6 +61,7 @@ class View:
         self._refreshed = 0.0
         self._counted = 0
         self._keys: int | None = None
+        self.marks = Marks()
         self._live: Live | None = None
 
     @contextlib.contextmanager
@@ -120,10 +122,15 @@ class View:
             self._recent.append(record)
             self._interventions.update(filter(None, text_of(record["interventions"]).split(",")))
             stage = (text_of(record["stage"]), text_of(record["reason"]))
+            self.marks.see(int(record["tick"]), *stage)
             if stage != self._stage:
                 self._stage = stage
                 if self._live is None:
                     self.say(f"{stage[0]}: {stage[1]}" if stage[1] else stage[0])
+                if stage == ("park", AGAIN) and self._keys is not None:
+                    self.say(
+                        "put the things back; g or b marks the attempt as good or bad, Enter begins again"
+                    )
         while self._recent and now - self._recent[0]["time"] > WINDOW_S:
             self._recent.popleft()
         for record in self._frames.new():
@@ -169,10 +176,8 @@ class View:
             progress = float(self._plan["progress"])
             shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
         if self._keys is not None:
-            shown.add_row(
-                "keys",
-                "space: emergency stop, r: re-arm, h: home, Enter: again, q: finish, Ctrl-C: leave",
-            )
+            keys = "h: home, Enter: again, g/b: mark, q: finish, Ctrl-C: leave"
+            shown.add_row("keys", f"space: emergency stop, r: re-arm, {keys}")
         return shown
 
     def _obey(self) -> None:
@@ -187,6 +192,9 @@ class View:
                 self._lost()
                 return
             for key in typed:
+                if key in MARKS:
+                    self.marks.mark(MARKS[key])
+                    self.say(f"this attempt: {MARKS[key]}")
                 if key in KEYS:
                     self._board.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:

@@ -138,8 +138,15 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     run.wait_for("hold: emergency stop: key space")
     run.press("r")
     run.wait_for("\nrun\n")
+    run.press("h")
+    run.wait_for("park: home, to begin again")
+    run.wait_for("Enter begins again")
+    run.press("b")
+    run.wait_for("this attempt: bad")
+    run.press("\n")
+    run.wait_for("\nrun\n")
     time.sleep(0.5)
-    run.press("q")
+    run.press("gq")
     code, result = run.result()
     assert code == 0, result
     assert result["stop_reason"] == "finished" and result["stage"] == "off" and result["faults"] == []
