@@ -21,7 +21,7 @@ from ideomotor.control.following import FollowingWatch
 from ideomotor.control.types import Command, RobotState
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.run import load_policy
-from ideomotor.launch.flight_log import TICKS
+from ideomotor.launch.log_recorder import TICKS
 from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.world import World
 from ideomotor.vla.glance import bundled_checkpoint
