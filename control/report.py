@@ -9,9 +9,9 @@ import numpy as np
 
 from ideomotor.control.effort import EffortLimit
 from ideomotor.control.handover import DEFAULT
-from ideomotor.control.profile import TickCosts
 from ideomotor.control.realtime import PRIORITY
 from ideomotor.control.stop import StopConfig
+from ideomotor.control.tick_profile import TickCosts
 from ideomotor.control.watchdog import Patience
 
 

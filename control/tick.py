@@ -22,11 +22,11 @@ from ideomotor.control.following import FollowingWatch
 from ideomotor.control.handover import handover
 from ideomotor.control.loop import RECORDED_TICKS, LoopRecord
 from ideomotor.control.playback import Playback
-from ideomotor.control.profile import TickProfile
 from ideomotor.control.realtime import touched
 from ideomotor.control.report import ControlConfig, ControlReport
 from ideomotor.control.start import too_far
 from ideomotor.control.stop import Cause, Stage, StopLadder
+from ideomotor.control.tick_profile import TickProfile
 from ideomotor.control.types import Command, Robot
 from ideomotor.control.watchdog import Ages, Peers, stale
 

@@ -22,9 +22,9 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.handover import DEFAULT, handover
 from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.profile import TickProfile
 from ideomotor.control.realtime import PRIORITY, realtime, touched
 from ideomotor.control.report import ControlConfig, ControlReport
+from ideomotor.control.tick_profile import TickProfile
 from ideomotor.control.types import ActionChunk, RobotState
 from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output, write_whole

@@ -10,8 +10,8 @@ import numpy as np
 from rich.table import Table
 
 from ideomotor.control.loop import summarise
-from ideomotor.control.profile import PARTS, USAGE, TickCosts
 from ideomotor.control.report import ControlReport
+from ideomotor.control.tick_profile import PARTS, USAGE, TickCosts
 from ideomotor.eval.measures import smoothness
 from ideomotor.launch.floor import Floor
 

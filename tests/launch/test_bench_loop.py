@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.profile import PARTS
 from ideomotor.control.report import ControlReport
+from ideomotor.control.tick_profile import PARTS
 from ideomotor.launch import bench_loop
 from ideomotor.launch.bench_loop import CHUNK_TICKS, stream
 from ideomotor.launch.floor import Floor

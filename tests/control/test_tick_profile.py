@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ideomotor.control import profile
-from ideomotor.control.profile import PARTS, USAGE, TickProfile
 from ideomotor.control.realtime import touched
+from ideomotor.control.tick_profile import PARTS, USAGE, TickProfile
 
 
 class Clock:
