@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from ideomotor.control import profile
+from ideomotor.control import tick_profile
 from ideomotor.control.realtime import touched
 from ideomotor.control.tick_profile import PARTS, USAGE, TickProfile
 
@@ -25,7 +25,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(profile, "time", clock)
+    monkeypatch.setattr(tick_profile, "time", clock)
     return clock
 
 

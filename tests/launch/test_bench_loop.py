@@ -85,7 +85,7 @@ def report(ticks: int, reasons: list[str]) -> ControlReport:
     nothing = np.zeros(0)
     faults = [(ticks, reason) for reason in reasons]
     return ControlReport(
-        *(ticks, 120.0, 0, 0, 0, {}, faults, "off", "", False),
+        *(ticks, 120.0, 0, 0, 0, {}, faults, "off", False, "", False),
         *(np.zeros(ticks), np.zeros(ticks), nothing, nothing, np.zeros((ticks, 6))),
     )
 
