@@ -42,7 +42,7 @@ data = $(POLICY)/data/$(firstword $(subst :, ,$1))
 policy: $(READY)
 	$(foreach one,$(SHOWN),$(BIN)/ideomotor record $(subst :, --episodes ,$(one)) \
 	  --noise 0.6 --workers $(CORES) --out $(call data,$(one)) --resume && ) \
-	$(BIN)/torchrun --standalone --nproc-per-node $(CORES) --no-python $(BIN)/ideomotor train --resume \
+	$(BIN)/torchrun --standalone --nproc-per-node $(CORES) --no-python $(BIN)/ideomotor train --resume --config grid \
 	  --data $(foreach one,$(SHOWN),$(call data,$(one))) --out $(POLICY)/trained --set policy.weights=$(SHARES) \
 	  --set compile=$(if $(shell command -v c++),true,false) --set policy.every=4 --set policy.train.minutes=46 \
 	  --set scenes.feels=true --set scenes.pool.scenes=10000 --set scenes.pool.level=mixed \

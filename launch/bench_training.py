@@ -33,7 +33,7 @@ from ideomotor.train.action_objective import ActionObjective
 from ideomotor.train.frame_plans import read_plans
 from ideomotor.train.interpreter import new_interpreter
 from ideomotor.train.policy import decoder_config, measure
-from ideomotor.train.recipe import PolicyRecipe, Recipe, resolve
+from ideomotor.train.recipe import GRID, PolicyRecipe, Recipe, resolve
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scenes import PoolSettings, make_pool, scene_batch
 from ideomotor.train.trainer import Settings, fit
@@ -46,7 +46,7 @@ POOL: Final = PoolSettings(scenes=32, shard=16)
 EPISODES, FRAMES = 4, 60  # of the generated data
 ROUNDS: Final = 3
 PEER_STEPS: Final = 2  # a round
-GRID: Final = "decoder that sees a grid"
+BESIDE: Final = "decoder of the recipe grid"
 Run = Callable[[int], list[float]]  # steps -> CPU s of each
 
 
@@ -93,7 +93,7 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
         stages = {
             "stage 1, interpreter": (first, recipe.scenes.pictures * recipe.scenes.group),
             "stage 2, policy": (second, recipe.policy.batch),
-            GRID: (grid, recipe.policy.batch),
+            BESIDE: (grid, recipe.policy.batch),
         }
         spent: dict[str, list[float]] = {}
         with peers(policy, output) as (ask, facts):
@@ -108,9 +108,9 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
         name: (stages[name][1] if name in stages else PEER_BATCH) / statistics.median(each)
         for name, each in spent.items()
     }
-    rows = [row(name, rates[name], "samples/CPU s") for name in stages if name != GRID]
-    for name in (GRID, *(PEERS if ask else ())):
-        theirs = name if name == GRID else f"LeRobot {name}"
+    rows = [row(name, rates[name], "samples/CPU s") for name in stages if name != BESIDE]
+    for name in (BESIDE, *(PEERS if ask else ())):
+        theirs = name if name == BESIDE else f"LeRobot {name}"
         rows.append(
             row("stage 2, policy", rates["stage 2, policy"], "samples/CPU s", theirs, rates[name], False)
         )
@@ -180,10 +180,9 @@ def _second_stage(
 
 
 def _with_grid(stage: PolicyRecipe) -> PolicyRecipe:
-    """The decoder before this one: vision as a grid of tokens, most operations in the layers behind it."""
-    objective = dataclasses.replace(stage.objective, draws=2, pure_noise=0.0)
-    shape = dict(vision="grid", commands_per_token=8, blocks=6, state_octaves=0, origin="state")
-    return dataclasses.replace(stage, objective=objective, **shape)
+    """The stage with the decoder of the recipe `grid`, at the stage's own width."""
+    kept = {name: getattr(stage, name) for name in ("train", "width", "heads", "horizon", "batch")}
+    return dataclasses.replace(GRID, **kept)
 
 
 def _steps(

@@ -38,7 +38,7 @@ def test_every_task_is_recorded_and_trained_on(commands):
 
 
 def test_the_recipe_is_one(commands):
-    recipe = resolve("nano", values(commands[-1], "--set"))
+    recipe = resolve(*values(commands[-1], "--config"), values(commands[-1], "--set"))
     assert len(recipe.policy.weights) == len(TASKS)
     assert recipe.scenes.train.minutes > 0 and recipe.policy.train.minutes > 0
     assert "--resume" in commands[-1]

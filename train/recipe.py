@@ -115,8 +115,22 @@ class Recipe:
 
 _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
 
+# The decoder before this one: vision as a grid of tokens, most operations in the layers behind it, chunks
+# that begin at the measured state. What is measured of the bundled policies and of `make policy` is of this one.
+GRID = PolicyRecipe(
+    objective=ActionSettings(draws=2, pure_noise=0.0),
+    vision="grid",
+    commands_per_token=8,
+    blocks=6,
+    origin="state",
+    state_octaves=0,
+    state_noise=0.0,
+    steps=5,
+)
+
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(),
+    "grid": Recipe(policy=GRID),
     # One task from a few hundred of our own demonstrations, in about ten minutes (docs/training.md): to see
     # through frames of one task takes a fraction of the steps that scenes of all do, and no rendering.
     "quick": Recipe(
@@ -145,11 +159,10 @@ RECIPES: dict[str, Recipe] = {
             train=Settings(steps=1500, learning_rate=1.2e-3),
             write_share=0.1,  # there is little to say about a frame
         ),
-        policy=PolicyRecipe(
-            objective=ActionSettings(drop_history=1.0, noise_knots=6),
+        policy=replace(
+            GRID,
+            objective=replace(GRID.objective, drop_history=1.0, noise_knots=6),
             horizon=32,
-            commands_per_token=8,
-            state_noise=0.0,
             batch=64,
         ),
     ),
