@@ -116,7 +116,7 @@ class Recipe:
 _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
 
 # The decoder before this one: vision as a grid of tokens, most operations in the layers behind it, chunks
-# that begin at the measured state. What is measured of the bundled policies and of `make policy` is of this one.
+# that begin at the measured state. Figures of the bundled policies and of `make policy` are of this one.
 GRID = PolicyRecipe(
     objective=ActionSettings(draws=2, pure_noise=0.0),
     vision="grid",
