@@ -135,11 +135,12 @@ def test_it_stops_before_what_is_forbidden_says_so_and_leaves_again(reason: str)
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.integers(0, 2**32 - 1))
+@example(105)  # the same posture twice in a row
 def test_motion_in_free_space_passes_to_the_bit(seed: int) -> None:
     """Smooth streams between free postures, wherever their ways are free."""
     rng = np.random.default_rng(seed)
     posts = np.vstack([HOME, FREE[rng.integers(len(FREE), size=6)]])
-    ways = [(a, b) for a, b in zip(posts, posts[1:], strict=False)]
+    ways = [(a, b) for a, b in zip(posts, posts[1:], strict=False) if (a != b).any()]
     shares = np.linspace(0, 1, 240)[:, None]
     ease = 35 * shares**4 - 84 * shares**5 + 70 * shares**6 - 20 * shares**7
     safety = SafetyFilter(ROBOT)

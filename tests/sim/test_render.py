@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
+from ideomotor.sim.opengl import OURS
 from ideomotor.sim.raycast import RaycastRenderer
 from ideomotor.sim.render import OpenGLRenderer, backend, backend_report, make_renderer
 
@@ -49,7 +50,8 @@ def scene() -> tuple[mujoco.MjModel, mujoco.MjData]:
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A fresh process, since a process decides on its backend once."""
-    clean = {key: value for key, value in os.environ.items() if key not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    chosen = ("MUJOCO_GL", OURS, "PYOPENGL_PLATFORM")
+    clean = {key: value for key, value in os.environ.items() if key not in chosen}
     return subprocess.run(
         [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True
     )
