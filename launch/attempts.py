@@ -56,7 +56,7 @@ class Attempts:
                 self._began, self._epoch = now, epoch
             return
         solved = self._table.solved()
-        if solved or now - self._began > self._max_seconds:
+        if solved or (runs and now - self._began > self._max_seconds):  # an arm going home is no attempt
             self.ended += 1
             if self.solved is not None:
                 self.solved += solved
