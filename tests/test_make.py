@@ -38,7 +38,8 @@ def test_every_task_is_recorded_and_trained_on(commands):
 
 
 def test_the_recipe_is_one(commands):
-    recipe = resolve(*values(commands[-1], "--config"), values(commands[-1], "--set"))
+    (config,) = values(commands[-1], "--config")
+    recipe = resolve(config, values(commands[-1], "--set"))
     assert len(recipe.policy.weights) == len(TASKS)
     assert recipe.scenes.train.minutes > 0 and recipe.policy.train.minutes > 0
     assert "--resume" in commands[-1]
