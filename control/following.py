@@ -41,6 +41,7 @@ class FollowingWatch:
         self._recent[:] = position
         self._next = 0
         self._since = np.full(len(self._joints), np.inf)  # [s], when each joint was first seen too far
+        self._over = np.zeros(len(self._joints), bool)
         self.errors = np.zeros(len(self._joints))
 
     def check(self, command: np.ndarray, state: RobotState, is_new: bool, now: float) -> str:
@@ -65,6 +66,7 @@ class FollowingWatch:
         if self._grips.any():
             pushes = np.where(above > 0.0, -effort, effort) >= self._grip_effort
             over &= ~self._grips | (np.isfinite(effort) & ~pushes)
+        self._over = over
         held = np.where(over, np.minimum(self._since, now), np.inf)
         self._since = np.where(np.isnan(position), self._since, held)
         stuck = over & (now - self._since >= self._for_s)
@@ -73,8 +75,8 @@ class FollowingWatch:
         )
 
     def within_reach(self, command: np.ndarray, position: np.ndarray) -> np.ndarray:
-        """Returns the command (A,) with those joints where they are that are in error."""
-        return np.where(self.errors > self._limits, position, command)
+        """Returns the command (A,) with those joints where they are that do not follow: a grip is kept."""
+        return np.where(self._over, position, command)
 
     def _words(self, worst: int, state: RobotState, now: float) -> str:
         joint, effort = self._joints[worst], abs(state.effort[worst])

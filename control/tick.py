@@ -213,10 +213,12 @@ class ControlTick:
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
         """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
         stuck, own = self._not_following(now), stopping_fault(self._tells_faults)
-        heavy = [(Cause.FAULT, why) for why in (self._effort.check(self._state.effort, now),) if why]
-        wrong = self._peers.check(now_ns) or own or next(iter(heavy), stuck)
-        if wrong:
-            self._trip(tick, *wrong)
+        strained = self._effort.check(self._state.effort, now)
+        heavy = (Cause.FAULT, strained) if strained else None
+        # The gravest one counts: an arm that parks for another fault still stops for a stuck joint.
+        wrong = [each for each in (self._peers.check(now_ns), own, heavy, stuck) if each]
+        for cause, reason in wrong:
+            self._trip(tick, cause, reason)
         running = self.ladder.stage is Stage.RUN
         holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
         chunk = self._playback.next_chunk()
@@ -232,9 +234,9 @@ class ControlTick:
             plan_s=now - chunk.plan_observed_at if chunk else None,
         )
         self._no_fresh_command += started and chunk is None and (running or holding)
-        reason = stale(ages, self._config.patience, started)
-        if reason:
-            self._trip(tick, Cause.STALE, reason)
+        late = stale(ages, self._config.patience, started)
+        if late:
+            self._trip(tick, Cause.STALE, late)
         elif not wrong:
             self.ladder.clear_stale()
         slot = tick % RECORDED_TICKS

@@ -117,3 +117,13 @@ def test_a_joint_where_it_is_stuck_is_within_reach() -> None:
         watch.check(command, state, True, i * DT)
     reach = watch.within_reach(command, ROBOT.home_position)
     np.testing.assert_array_equal(reach, ROBOT.home_position + np.eye(6)[1] * 0.01)
+
+
+def test_a_gripper_keeps_its_grip_where_another_joint_is_stuck() -> None:
+    watch = FollowingWatch(ROBOT)
+    command = ROBOT.home_position + np.eye(6)[PAN] * 0.8 - np.eye(6)[GRIPPER] * 0.4
+    state = RobotState(0.0, ROBOT.home_position, UNKNOWN, np.full(6, -1.47))
+    for i in range(40):
+        watch.check(command, state, True, i * DT)
+    stuck = ROBOT.home_position - np.eye(6)[GRIPPER] * 0.4
+    np.testing.assert_array_equal(watch.within_reach(command, ROBOT.home_position), stuck)

@@ -282,6 +282,20 @@ def test_an_arm_that_pushes_too_hard_is_stopped_until_rearmed(bench):
     assert bench.stage is Stage.RUN
 
 
+def test_a_stuck_joint_that_pushes_too_hard_is_not_dropped(impatient):
+    bench = impatient
+    while abs(bench.servos.position[0] - ROBOT.home_position[0]) < 0.17:
+        bench.run(1)
+        assert bench.tick < 480
+    bench.servos.frozen, bench.servos.effort = True, np.eye(6)[0] * 2.9
+    bench.control.ladder.trip(Cause.FAULT, "effort: shoulder_pan")
+    until = time.monotonic() + 20.0
+    while bench.control.ladder.cause is Cause.FAULT and time.monotonic() < until:
+        bench.run(1)
+        time.sleep(0.005)
+    assert bench.stage is Stage.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
+
+
 def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(impatient):
     bench = impatient
     bench.run(60)

@@ -22,7 +22,7 @@ class Terminal:
 
     def __init__(self, command: Sequence[object]) -> None:
         self._ours, theirs = pty.openpty()
-        self.shown = ""
+        self.shown, self._lock = "", threading.Lock()
         self.process = subprocess.Popen(
             [str(word) for word in command],
             stdin=theirs,
@@ -49,7 +49,8 @@ class Terminal:
                 assert text in self.shown, f"it ended without {text!r}: {self.shown[-3000:]}"
             assert time.monotonic() < until, f"waited for {text!r}: {self.shown[-3000:]}"
             time.sleep(0.01)
-        self.shown = self.shown.split(text, 1)[1]
+        with self._lock:
+            self.shown = self.shown.split(text, 1)[1]
 
     def hang_up(self) -> None:
         """Closes the terminal's window: the kernel sends SIGHUP, then the shell once more."""
@@ -76,7 +77,8 @@ class Terminal:
                 return
             if not piece:
                 return
-            self.shown += piece.decode(errors="replace")
+            with self._lock:
+                self.shown += piece.decode(errors="replace")
 
 
 def state_of(process: int) -> str:
