@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.control.following import FollowingWatch
+from ideomotor.control.safety.following import FollowingWatch
 from ideomotor.control.types import Command, RobotState
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.run import load_policy
-from ideomotor.launch.log_recorder import TICKS
+from ideomotor.launch.runtime.session_recorder import TICKS
 from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.world import World
-from ideomotor.vla.glance import bundled_checkpoint
+from ideomotor.vla.checkpoint_info import bundled_checkpoint
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]  # commands, positions and efforts, (T, A) each
 ABOVE = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # [rad]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ideomotor.control.board_spec import BoardSpec
+from ideomotor.control.runtime.shared_state_spec import BoardSpec
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "launch"))
 
@@ -67,8 +67,8 @@ def drive(spec: BoardSpec, folder: Path, priority: int) -> None:
     """What stands for control: sends the same command for ever, with the place that control has."""
     import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
 
-    from ideomotor.control.board import attach
-    from ideomotor.control.realtime import schedule
+    from ideomotor.control.runtime.realtime import schedule
+    from ideomotor.control.runtime.shared_state import attach
     from ideomotor.control.types import Command
 
     if priority:
@@ -89,8 +89,8 @@ def first_command(priority: int) -> float:
     """Time from SIGKILL to the guardian's first command [s]."""
     import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
 
-    from ideomotor.control import board as boards
-    from ideomotor.control.guardian import guardian_job
+    from ideomotor.control.runtime import shared_state as boards
+    from ideomotor.control.runtime.guardian import guardian_job
 
     context = multiprocessing.get_context("spawn")
     board = boards.create(bodies.ROBOT)

@@ -14,11 +14,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ideomotor.control.handover import HANDOVERS
+from ideomotor.control.chunk_handover import HANDOVERS
 from ideomotor.eval.run import Pilot, evaluate
 from ideomotor.eval.suites import HELD_OUT_SEEDS, EpisodeSpec, suite
 from ideomotor.eval.summary import summary
-from ideomotor.vla.glance import bundled_checkpoint
+from ideomotor.vla.checkpoint_info import bundled_checkpoint
 
 DELAYS_MS = (0, 50, 100, 200)
 TASKS = ("reach", "lift", "push", "place")

@@ -29,11 +29,12 @@ import numpy as np
 import pyarrow as pa
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.datasets import cache, layout
-from ideomotor.datasets.frames import create_frame_file
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.stats import to_lists, vector_stats
-from ideomotor.datasets.volume import parquet_bytes
+from ideomotor.datasets.lerobot import layout
+from ideomotor.datasets.lerobot.file_group import parquet_bytes
+from ideomotor.datasets.lerobot.stats import to_lists, vector_stats
+from ideomotor.datasets.loading import cache
+from ideomotor.datasets.loading.frames import create_frame_file
+from ideomotor.datasets.loading.loader import WindowLoader
 
 EPISODE, VOLUME = 300, 25  # frames, episodes in a file
 HORIZON, BATCH, BATCHES = 100, 32, 250

@@ -5,7 +5,7 @@ python benchmarks/render.py
 
 from pathlib import Path
 
-from ideomotor.launch.bench import bench_render
+from ideomotor.launch.bench.rendering import bench_render
 
 if __name__ == "__main__":
     bench_render(Path("-"))

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.safety.filter import SafetyFilter
 
 CLOCKS = {"cpu": time.thread_time_ns, "wall": time.perf_counter_ns}
 RUNS = 5

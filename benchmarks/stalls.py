@@ -18,8 +18,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from ideomotor.control.loop import LoopRecord, run_loop
-from ideomotor.control.realtime import PRIORITY, realtime
+from ideomotor.control.runtime.loop import LoopRecord, run_loop
+from ideomotor.control.runtime.realtime import PRIORITY, realtime
 
 HZ = 120.0
 STALLS_MS = (2.0, 5.0, 7.5, 8.0, 10.0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ideomotor.control.board_spec import PAST_TICKS
-from ideomotor.control.chunks import ChunkBuffer
+from ideomotor.control.chunk_buffer import ChunkBuffer
+from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.handover import DEFAULT, HANDOVERS, Handover
-from ideomotor.control.ranges import command_filter, resting_command
-from ideomotor.control.start import check_start
+from ideomotor.control.runtime.shared_state_spec import PAST_TICKS
+from ideomotor.control.safety.range_filter import command_filter, resting_command
+from ideomotor.control.safety.start_pose import check_start
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
 
@@ -89,7 +89,7 @@ class Controller:
             tick: of the loop.
             state: of the robot.
             policy_time: the tick that chunks are played at, where the policy's time is not the loop's
-                (control/playback.py).
+                (control/runtime/playback.py).
         """
         return self.follow(tick, state, self._chunks.command(tick if policy_time is None else policy_time))
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from ideomotor.control.types import Command, Observation
-from ideomotor.eval.measures import rate
-from ideomotor.sim.questions import PHRASINGS
+from ideomotor.eval.stats.measures import rate
 from ideomotor.sim.task import HELD_OUT_PHRASINGS
 from ideomotor.sim.tasks import TASKS
+from ideomotor.sim.vqa.questions import PHRASINGS
 from ideomotor.sim.world import World
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter

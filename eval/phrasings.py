@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.measures import aggregate, paired
+from ideomotor.eval.stats.measures import aggregate, paired
 from ideomotor.eval.suites import EpisodeSpec
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ideomotor.eval.measures import rate
 from ideomotor.eval.plans import PlanScore, figures, taken_apart
-from ideomotor.sim.questions import KINDS, Grounding
-from ideomotor.sim.still import TOGETHER, StillScene, still_scenes
+from ideomotor.eval.stats.measures import rate
+from ideomotor.sim.vqa.questions import KINDS, Grounding
+from ideomotor.sim.vqa.synthetic_scenes import TOGETHER, StillScene, still_scenes
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.controller import Controller
 from ideomotor.control.environment import ACT_FRAMES
-from ideomotor.control.handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
 from ideomotor.eval.sensors import Sensors

@@ -12,8 +12,8 @@ from typing import Any
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.eval.measures import Smoothness, smoothness
 from ideomotor.eval.rollout import EpisodeResult
+from ideomotor.eval.stats.measures import Smoothness, smoothness
 from ideomotor.eval.suites import EpisodeSpec
 
 UNKNOWN = Smoothness(math.nan, math.nan, math.nan)

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
+from ideomotor.eval.batched_rollout import GROUP, play_together
 from ideomotor.eval.phrasings import told_in
 from ideomotor.eval.rollout import Ask, answered, episode
 from ideomotor.eval.rows import EpisodeRow, append_row, open_rows, row_of
 from ideomotor.eval.sensors import sensors_for
-from ideomotor.eval.sequential import Stopping
+from ideomotor.eval.stats.sequential import Stopping
 from ideomotor.eval.stored import LIST_FILE, ROWS_FILE
 from ideomotor.eval.suites import EpisodeSpec
-from ideomotor.eval.together import GROUP, play_together
 from ideomotor.eval.workers import in_order, in_order_grouped
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _played(
 def _play(
     spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool
 ) -> Generator[Ask, Any, EpisodeRow]:
-    from ideomotor.eval.film import Film
+    from ideomotor.eval.reporting.film import Film
     from ideomotor.sim.external import open_world
 
     embodiment = load_embodiment(robot)
@@ -269,7 +269,7 @@ def _fingerprint(pilot: Pilot) -> str:
     if body.environment is not None:
         digest.update(repr(body.environment).encode())
     if pilot.policy is not None:
-        from ideomotor.vla.glance import CONFIG, PROCESSOR, WEIGHTS
+        from ideomotor.vla.checkpoint_info import CONFIG, PROCESSOR, WEIGHTS
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
             digest.update((pilot.policy / name).read_bytes())

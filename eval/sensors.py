@@ -58,7 +58,7 @@ class Sensors:
 
 def sensors_for(spec: EpisodeSpec) -> Sensors | None:
     """The sensors of an episode; None where nothing is wrong with them."""
-    from ideomotor.sim.axes import AXES
+    from ideomotor.sim.generalization.axes import AXES
 
     if spec.axis not in ("frames", "state"):
         return None

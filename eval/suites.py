@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS
 from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.control.handover import DEFAULT, HANDOVERS
 
 HELD_OUT_SEEDS = 1_000_000  # first seed of every suite; demonstrations count up from 0
 MAX_SKIPPED = 1000  # scenes in a row in which nothing else can be named
@@ -25,7 +25,8 @@ SUITES: dict[str, Phrasing] = {
     "named": "named",
     # In words that nobody wrote as a template, then the same goals in those of builtin (`phrasings.py`).
     "phrasings": "free",
-    # As builtin, then the same episodes again with one thing that is not as in training (`sim/axes.py`).
+    # As builtin, then the same episodes again with one thing that is not as in training
+    # (`sim/generalization/axes.py`).
     "generalization": "heldout",
     "mt50": "train",  # Meta-World's tasks from starts that no demonstration had; each has one phrasing
 }
@@ -113,7 +114,7 @@ def _drawn(name: str, tasks: Sequence[str], episodes: int, like: EpisodeSpec) ->
 
 def _along(name: str, specs: Sequence[EpisodeSpec]) -> Iterator[EpisodeSpec]:
     """The same episodes at every strength of an axis, where their tasks can have it."""
-    from ideomotor.sim.axes import AXES
+    from ideomotor.sim.generalization.axes import AXES
 
     if name not in AXES:
         raise unknown_name("axis", name, AXES)

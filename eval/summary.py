@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ideomotor.eval import confidence, generalization, phrasings, plans
-from ideomotor.eval.measures import aggregate, mean_of, paired
+from ideomotor.eval import phrasings, plans
+from ideomotor.eval.reporting import generalization
 from ideomotor.eval.rows import EpisodeRow
+from ideomotor.eval.stats import confidence
+from ideomotor.eval.stats.measures import aggregate, mean_of, paired
 
 SMOOTHNESS = ("jerk_ratio", "boundary_jerk", "interior_jerk", "largest_step")
 

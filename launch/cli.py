@@ -20,7 +20,7 @@ from typing import Any
 from ideomotor.control.ctrl_c import interruptible, loading
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.launch import exits
-from ideomotor.launch.left_on import left_on
+from ideomotor.launch.runtime.left_on import left_on
 from ideomotor.launch.streams import make_patient
 
 
@@ -68,121 +68,121 @@ class _Entry:
 
 
 def _run() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import run
+    from ideomotor.launch.commands import run
 
     return run.RunOptions, run.run
 
 
 def _tasks() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import listing
+    from ideomotor.launch.commands import listing
 
     return listing.TasksOptions, listing.tasks
 
 
 def _robots() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import listing
+    from ideomotor.launch.commands import listing
 
     return listing.RobotsOptions, listing.robots
 
 
 def _record() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import record
+    from ideomotor.launch.commands import record
 
     return record.RecordOptions, record.record
 
 
 def _data_info() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import data
+    from ideomotor.launch.commands import data
 
     return data.InfoOptions, data.info
 
 
 def _data_validate() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import data
+    from ideomotor.launch.commands import data
 
     return data.ValidateOptions, data.validate
 
 
 def _data_stats() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import data_stats
+    from ideomotor.launch.commands import data_stats
 
     return data_stats.StatsOptions, data_stats.stats
 
 
 def _data_view() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import data_view
+    from ideomotor.launch.commands import data_view
 
     return data_view.ViewOptions, data_view.view
 
 
 def _data_convert() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import data_convert
+    from ideomotor.launch.commands import data_convert
 
     return data_convert.ConvertOptions, data_convert.convert
 
 
 def _train() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import training
+    from ideomotor.launch.commands import train
 
-    return training.TrainOptions, training.train
+    return train.TrainOptions, train.train
 
 
 def _eval() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import evaluate
+    from ideomotor.launch.commands import evaluate
 
     return evaluate.EvalOptions, evaluate.evaluate
 
 
 def _bench_loop() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import bench_loop
+    from ideomotor.launch.bench import control_loop
 
-    return bench_loop.LoopOptions, bench_loop.loop
+    return control_loop.LoopOptions, control_loop.loop
 
 
 def _bench_render() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import bench
+    from ideomotor.launch.bench import rendering
 
-    return bench.RenderOptions, bench.render
+    return rendering.RenderOptions, rendering.render
 
 
 def _bench_data() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import bench_data
+    from ideomotor.launch.bench import data
 
-    return bench_data.DataOptions, bench_data.data
+    return data.DataOptions, data.data
 
 
 def _bench_inference() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import bench_inference
+    from ideomotor.launch.bench import inference
 
-    return bench_inference.InferenceOptions, bench_inference.inference
+    return inference.InferenceOptions, inference.inference
 
 
 def _bench_train() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import bench_training
+    from ideomotor.launch.bench import training
 
-    return bench_training.TrainingOptions, bench_training.training
+    return training.TrainingOptions, training.training
 
 
 def _launch() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import launch
+    from ideomotor.launch.commands import launch
 
     return launch.LaunchOptions, launch.launch
 
 
 def _twin() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import twin
+    from ideomotor.launch.commands import twin
 
     return twin.TwinOptions, twin.twin
 
 
 def _release() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import release
+    from ideomotor.launch.commands import release
 
     return release.ReleaseOptions, release.release
 
 
 def _calibrate() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch import calibrate
+    from ideomotor.launch.commands import calibrate
 
     return calibrate.CalibrateOptions, calibrate.calibrate
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ideomotor.sim import layout
-from ideomotor.sim.look import draw_look
+from ideomotor.sim.randomization import draw_look
 from ideomotor.sim.scene import Scene, with_look
 from ideomotor.sim.task import Goal, Task
 

@@ -23,7 +23,7 @@ from ideomotor.control.types import Command, Observation, RobotState
 from ideomotor.sim.disturbance import disturbance
 from ideomotor.sim.instructions.judging import checked_instruction
 from ideomotor.sim.instructions.sentences import judging_of
-from ideomotor.sim.render import backend
+from ideomotor.sim.rendering.render import backend
 from ideomotor.sim.world import World
 
 Act = Callable[[Any], np.ndarray]  # observation of the environment -> (A,) command

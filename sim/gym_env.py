@@ -18,7 +18,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.types import Command
 from ideomotor.sim.world import World
 

@@ -24,9 +24,9 @@ import gymnasium
 import numpy as np
 
 from ideomotor.control.errors import unknown_name
-from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.projection import project
-from ideomotor.sim.render import Renderer, backend, make_renderer
+from ideomotor.sim.rendering.mujoco_gl import mujoco
+from ideomotor.sim.rendering.render import Renderer, backend, make_renderer
 
 CAMERA = "corner2"
 CAMERA_POSITION = (0.75, 0.075, 0.7)  # [m]

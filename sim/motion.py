@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 
-from ideomotor.sim.mujoco_gl import mujoco  # before mink, which imports it
+from ideomotor.sim.rendering.mujoco_gl import mujoco  # before mink, which imports it
 
 # isort: split
 import mink

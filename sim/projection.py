@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ideomotor.sim.mujoco_gl import mujoco
+from ideomotor.sim.rendering.mujoco_gl import mujoco
 
 
 def project(

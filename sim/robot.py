@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from multiprocessing.connection import Connection
 
-from ideomotor.control.board import Board
+from ideomotor.control.runtime.shared_state import Board
 from ideomotor.control.types import Command, RobotState
 
 

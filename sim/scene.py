@@ -1,7 +1,7 @@
 """What stands on the table, how it looks, and the MuJoCo model of both.
 
 A `Scene` is plain data, complete and immutable: the same scene always builds the same model. Tasks lay
-scenes out (`layout.py`), `look.py` draws their appearance; this file only turns them into physics.
+scenes out (`layout.py`), `randomization.py` draws their appearance; this file only turns them into physics.
 Positions in m in the base frame (x ahead of the arm, y to its left, z up, table top at z = 0).
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.sim.look import Look
-from ideomotor.sim.mujoco_gl import mujoco
+from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS, UNSEEN_SHAPES
+from ideomotor.sim.randomization import Look
+from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.so101 import BOX, CYLINDER, add_so101
-from ideomotor.sim.unseen import UNSEEN_COLOURS, UNSEEN_SHAPES
 
 COLOURS = {
     "red": (0.82, 0.08, 0.10),

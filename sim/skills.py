@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ideomotor.sim.generalization.held_out_objects import UNSEEN_SHAPES
 from ideomotor.sim.layout import bearing_of
 from ideomotor.sim.motion import OPEN, SHUT, Arm
-from ideomotor.sim.unseen import UNSEEN_SHAPES
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World

@@ -15,7 +15,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.sim.mujoco_gl import mujoco
+from ideomotor.sim.rendering.mujoco_gl import mujoco
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A simulated robot under the wall clock: physics in one process, pictures in another.
 
-Whoever steps the world shares where everything is (`sim/shared_scene.py`): `body_process`, which steps it
-for each command that the control process writes (`sim/robot.py`), or the hardware twin. A process that stands
-for the cameras draws the same scene from that, 30 times a second. Both take milliseconds at times, and must
-not be in the way of a command.
+Whoever steps the world shares where everything is (`sim/sim_state_channel.py`): `body_process`, which steps
+it for each command that the control process writes (`sim/robot.py`), or the hardware twin. A process that
+stands for the cameras draws the same scene from that, 30 times a second. Both take milliseconds at times, and
+must not be in the way of a command.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ideomotor.control.board import Board, BoardSpec, attach, pack_frames
-from ideomotor.control.realtime import realtime
-from ideomotor.control.seqlock import Follower, Mailbox
-from ideomotor.control.supervisor import keep_beating, live_with_parent
+from ideomotor.control.runtime.realtime import realtime
+from ideomotor.control.runtime.seqlock import Follower, Mailbox
+from ideomotor.control.runtime.shared_state import Board, BoardSpec, attach, pack_frames
+from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Command
-from ideomotor.sim.mujoco_gl import mujoco
-from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
+from ideomotor.sim.rendering.mujoco_gl import mujoco
+from ideomotor.sim.sim_state_channel import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.world import World
 
 BEAT_S = 0.02  # at least so often the body says that it lives

@@ -14,15 +14,15 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
-from ideomotor.sim.axes import varied
 from ideomotor.sim.episode import another_goal, draw_episode, phrase, plan_text, refer
+from ideomotor.sim.generalization.axes import varied
 from ideomotor.sim.instructions.judging import Judging, checked_instruction
 from ideomotor.sim.instructions.meaning import Meaning, judging, understand
-from ideomotor.sim.look import LEVELS
 from ideomotor.sim.motion import Arm
-from ideomotor.sim.mujoco_gl import mujoco
 from ideomotor.sim.projection import project
-from ideomotor.sim.render import Renderer, make_renderer
+from ideomotor.sim.randomization import LEVELS
+from ideomotor.sim.rendering.mujoco_gl import mujoco
+from ideomotor.sim.rendering.render import Renderer, make_renderer
 from ideomotor.sim.scene import build_model
 from ideomotor.sim.task import Goal, Subtask, Task
 from ideomotor.sim.tasks import TASKS

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ideomotor.datasets.loader import WindowLoader
+from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ReadPlan
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.recipe import PolicyRecipe

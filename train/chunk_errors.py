@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ideomotor.datasets.loader import WindowLoader
+from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.vla.decoder import DecoderInputs
 from ideomotor.vla.processor import Processor

@@ -17,21 +17,21 @@ import torch
 from torch import nn
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.datasets import store
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.sim.still import still_scenes
+from ideomotor.datasets.loading import cache_folders
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.sim.vqa.synthetic_scenes import still_scenes
 from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, ReadPlan
+from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
-from ideomotor.train.frame_plans import READ_AT_ONCE, views
-from ideomotor.train.interpreter import annotated, checked_cameras, new_interpreter, recorded_questions
+from ideomotor.train.interpreter_stage import annotated, checked_cameras, new_interpreter, recorded_questions
 from ideomotor.train.page import figures_of, samples_of
 from ideomotor.train.parallel import processes
-from ideomotor.train.policy import decoder_config, measure
+from ideomotor.train.plan_cache import READ_AT_ONCE, views
 from ideomotor.train.recipe import Recipe, as_dict
 from ideomotor.train.scene_objective import SceneObjective
+from ideomotor.train.scene_pool import NAMES, scene_batch
 from ideomotor.train.scene_shards import shards_of
-from ideomotor.train.scenes import NAMES, scene_batch
 from ideomotor.train.trainer import Settings
 from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.images import to_pixels
@@ -132,7 +132,7 @@ def _rendering(recipe: Recipe) -> list[Part]:
     settings = recipe.scenes.pool
     if not settings.scenes:
         return []
-    shards = shards_of(store.scenes_root(), settings)
+    shards = shards_of(cache_folders.scenes_root(), settings)
     missing = sum(not shard.is_dir() for shard in shards) * settings.shard
     if not missing:
         return []

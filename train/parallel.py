@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from ideomotor.datasets.loader import WindowLoader
+from ideomotor.datasets.loading.loader import WindowLoader
 
 
 def processes() -> tuple[int, int]:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ideomotor.control.worker_pool import in_processes
-from ideomotor.sim.still import CAMERAS, StillScene, still_scenes
+from ideomotor.sim.vqa.synthetic_scenes import CAMERAS, StillScene, still_scenes
 
 VERSION = 3  # of what shards hold; 2: both cameras, questions beside instructions; 3: the joint states
 ABANDONED_S = 3600.0  # age of what a process that is gone has left half rendered

@@ -2,9 +2,9 @@
 
 Every so often the averaged weights are written as a checkpoint and drive a fixed list of episodes in
 lockstep, with seeds and phrasings that are not those of the suites. How they drive is handed in
-(launch/selecting.py), since training knows nothing of evaluation. The training state is saved before, so
-that a judgement that was interrupted is taken up at the same step; its finished episodes are kept in the
-checkpoint's folder.
+(launch/commands/checkpoint_selection.py), since training knows nothing of evaluation. The training state is
+saved before, so that a judgement that was interrupted is taken up at the same step; its finished episodes are
+kept in the checkpoint's folder.
 """
 
 from __future__ import annotations

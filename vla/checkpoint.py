@@ -23,9 +23,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from ideomotor.control.errors import UserError
+from ideomotor.vla.checkpoint_info import CARD, CONFIG, FORMAT, PROCESSOR, WEIGHTS, read_config
 from ideomotor.vla.confidence import ConfidenceConfig
 from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.glance import CARD, CONFIG, FORMAT, PROCESSOR, WEIGHTS, read_config
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
 from ideomotor.vla.processor import Processor, load_processor

@@ -3,7 +3,7 @@
 A decoder that knows what to do comes to nearly the same chunk from any noise; where it does not, its samples
 scatter. Their agreement orders chunks by how sure they are. What an agreement is worth is a map, not
 descending, from agreement to the share of episodes solved, fitted on episodes of their own
-(eval/confidence.py) and kept in the checkpoint; without it, a confidence is the agreement itself.
+(eval/stats/confidence.py) and kept in the checkpoint; without it, a confidence is the agreement itself.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from ideomotor.control.robots.settings import (
     needs_of,
     refuse,
 )
+from ideomotor.control.safety.start_pose import check_start
 from ideomotor.control.servo_bus import Servo, ServoBus
-from ideomotor.control.start import check_start
 
 RANGE_MARGIN = 60  # [counts] (5°) that a joint may be outside its range at the start
 

@@ -10,9 +10,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ideomotor.control.abilities import Standing, Switchable, Watched
-from ideomotor.control.board import Board
 from ideomotor.control.calibration import Calibration, JointCalibration
+from ideomotor.control.capabilities import Standing, Switchable, Watched
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.bring_up import (
@@ -31,6 +30,7 @@ from ideomotor.control.robots.patience import PATIENCE
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference
+from ideomotor.control.runtime.shared_state import Board
 from ideomotor.control.servo_bus import ServoBus
 from ideomotor.control.types import Robot
 

@@ -13,13 +13,13 @@ from itertools import product
 
 import numpy as np
 
+from ideomotor.sim.generalization.held_out_objects import UNSEEN_SHAPES
 from ideomotor.sim.instructions.judging import Judging
 from ideomotor.sim.instructions.references import Reference
 from ideomotor.sim.instructions.sentences import Sentence, read
 from ideomotor.sim.instructions.vocabulary import FROM, TO, UNDER
 from ideomotor.sim.scene import GRASPABLE, Scene, Thing
 from ideomotor.sim.task import Goal, Task
-from ideomotor.sim.unseen import UNSEEN_SHAPES
 
 PLACES = ("bowl", "plate", "zone")  # kinds of things that others go to
 HARMLESS = frozenset(("reach", "lift"))  # what the arm does on its way to other things

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS, UNSEEN_SHAPES
 from ideomotor.sim.scene import COLOURS
-from ideomotor.sim.unseen import UNSEEN_COLOURS, UNSEEN_SHAPES
 
 Value = TypeVar("Value")
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ideomotor.sim.world import World
 
 WHERE = {"bowl": "into", "plate": "onto"}
-# A zone is never a container by itself: `sim/axes.py` asks for it as a combination that training lacks.
+# A zone is never a container by itself: `sim/generalization/axes.py` asks for it as a combination that
+# training lacks.
 INSIDE = {  # of the object's centre [m]
     "bowl": BOWL_RADIUS - 0.012, "plate": PLATE_RADIUS - 0.010, "zone": ZONE_RADIUS - 0.010,
 }  # fmt: skip

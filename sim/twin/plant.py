@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.sim.mujoco_gl import mujoco
+from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.so101 import add_so101
 from ideomotor.sim.world import World
 

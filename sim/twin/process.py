@@ -18,7 +18,7 @@ import numpy as np
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.sim.instructions.judging import Judging
-from ideomotor.sim.shared_scene import SceneSpec
+from ideomotor.sim.sim_state_channel import SceneSpec
 
 SCENE = "scene"  # name of the file, beside the port, that shows the world
 

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.realtime import realtime
-from ideomotor.sim.shared_scene import SceneSpec, SceneWriter, scene_file
+from ideomotor.control.runtime.realtime import realtime
+from ideomotor.sim.sim_state_channel import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.twin.line import TwinLine
 from ideomotor.sim.twin.lines import LINES
 from ideomotor.sim.twin.plant import make_plant

@@ -5,8 +5,8 @@ from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
-from ideomotor.control import board as boards
-from ideomotor.control.seqlock import Mailbox
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.seqlock import Mailbox
 
 LARGE = np.dtype([("values", np.int64, (6000,))])  # 48 kB, an image's worth
 

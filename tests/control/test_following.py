@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.control.following import FollowingWatch
+from ideomotor.control.safety.following import FollowingWatch
 from ideomotor.control.types import RobotState
 
 ROBOT = load_embodiment("so101")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ideomotor.control.braking import stop_in_range, stopping_positions
-from ideomotor.control.clearance import REASONS, Clearance, box_gap, segment_distance
 from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.keepout import SLACK
-from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.safety.braking import stop_in_range, stopping_positions
+from ideomotor.control.safety.clearance import REASONS, Clearance, box_gap, segment_distance
+from ideomotor.control.safety.filter import SafetyFilter
+from ideomotor.control.safety.keepout import SLACK
 from ideomotor.control.types import ActionChunk, RobotState
 
 ROBOT = load_embodiment("so101")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ideomotor.control import realtime as realtime_module
-from ideomotor.control.loop import LoopRecord, run_loop, sleeper, summarise
-from ideomotor.control.realtime import realtime
+from ideomotor.control.runtime import realtime as realtime_module
+from ideomotor.control.runtime.loop import LoopRecord, run_loop, sleeper, summarise
+from ideomotor.control.runtime.realtime import realtime
 
 HZ = 120
 PERIOD_NS = 1e9 / HZ

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ideomotor.control import board
-from ideomotor.control.board_spec import PAST_TICKS
 from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.playback import Playback
+from ideomotor.control.runtime import shared_state
+from ideomotor.control.runtime.playback import Playback
+from ideomotor.control.runtime.shared_state_spec import PAST_TICKS
 from ideomotor.control.types import ActionChunk, RobotState
 
 ROBOT = load_embodiment("so101")
@@ -19,8 +19,8 @@ START = ROBOT.home_position
 
 
 @pytest.fixture
-def shared() -> Iterator[board.Board]:
-    shared = board.create(ROBOT)
+def shared() -> Iterator[shared_state.Board]:
+    shared = shared_state.create(ROBOT)
     yield shared
     shared.close()
 
@@ -31,7 +31,7 @@ def state(position: np.ndarray) -> RobotState:
 
 @pytest.mark.parametrize("speed", [1.0, 0.25])
 def test_past_commands_are_those_sent_before_each_tick_of_the_policys_time(
-    shared: board.Board, speed: float
+    shared: shared_state.Board, speed: float
 ) -> None:
     controller = Controller(ROBOT)
     controller.reset(state(START))
@@ -50,7 +50,7 @@ def test_past_commands_are_those_sent_before_each_tick_of_the_policys_time(
     assert not np.array_equal(sent[-1], START)
 
 
-def test_after_a_hold_a_chunk_begins_where_the_arm_was_left(shared: board.Board) -> None:
+def test_after_a_hold_a_chunk_begins_where_the_arm_was_left(shared: shared_state.Board) -> None:
     controller = Controller(ROBOT)
     controller.reset(state(START))
     playback, record = Playback(shared, controller), shared.state.new()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruckig import InputParameter, OutputParameter, Result, Ruckig, RuckigError
 
 from ideomotor.control.embodiment import Embodiment, Joint, load_embodiment
-from ideomotor.control.safety import SafetyFilter, _stoppable_acceleration
+from ideomotor.control.safety.filter import SafetyFilter, _stoppable_acceleration
 
 ROBOT = replace(load_embodiment("so101"), geometry=None)  # what is in the way: test_keepout.py
 HZ = ROBOT.control_hz

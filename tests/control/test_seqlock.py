@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.seqlock import SLOTS, Follower, Mailbox, size
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.seqlock import SLOTS, Follower, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
 pytestmark = pytest.mark.realtime

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ideomotor.control.clearance import REASONS, Clearance
 from ideomotor.control.controller import Controller
-from ideomotor.control.effort import EffortLimit, EffortWatch
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.start import check_start, too_far
+from ideomotor.control.safety.clearance import REASONS, Clearance
+from ideomotor.control.safety.effort import EffortLimit, EffortWatch
+from ideomotor.control.safety.start_pose import check_start, too_far
 from ideomotor.control.types import RobotState
 
 ROBOT = load_embodiment("so101")

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
-from ideomotor.control.abilities import Standing
-from ideomotor.control.effort import EffortLimit
+from ideomotor.control.capabilities import Standing
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.estop import EStop
-from ideomotor.control.report import ControlConfig
-from ideomotor.control.stop import Cause, Stage, StopConfig
-from ideomotor.control.tick import ControlTick
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.estop import EStop
+from ideomotor.control.runtime.report import ControlConfig
+from ideomotor.control.runtime.safe_stop import Cause, Stage, StopConfig
+from ideomotor.control.runtime.tick import ControlTick
+from ideomotor.control.runtime.watchdog import Patience
+from ideomotor.control.safety.effort import EffortLimit
 from ideomotor.control.types import ActionChunk, Command, RobotState
-from ideomotor.control.watchdog import Patience
 
 pytestmark = pytest.mark.realtime
 

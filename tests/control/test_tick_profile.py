@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from ideomotor.control import tick_profile
-from ideomotor.control.realtime import touched
-from ideomotor.control.tick_profile import PARTS, USAGE, TickProfile
+from ideomotor.control.runtime import tick_profile
+from ideomotor.control.runtime.realtime import touched
+from ideomotor.control.runtime.tick_profile import PARTS, USAGE, TickProfile
 
 
 class Clock:

@@ -17,16 +17,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
-from ideomotor.control import process
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.interrupts import STOPPING, name_of
-from ideomotor.control.loop import run_loop
-from ideomotor.control.report import ControlConfig, Refusal
-from ideomotor.control.stop import StopConfig
+from ideomotor.control.runtime import process
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.loop import run_loop
+from ideomotor.control.runtime.report import ControlConfig, Refusal
+from ideomotor.control.runtime.safe_stop import StopConfig
+from ideomotor.control.runtime.watchdog import Patience
 from ideomotor.control.types import ActionChunk, Command, RobotState
-from ideomotor.control.watchdog import Patience
 
 pytestmark = pytest.mark.realtime
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.datasets.episode import Episode
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.lerobot.episode import Episode
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 
 def sample_episode(

@@ -23,10 +23,10 @@ from typing import Any
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets import files
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.layout import INFO
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot.layout import INFO
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 make_episode = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["sample_episode"]
 FRAMES = 4

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import store, video
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.lerobot import video
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading import cache_folders
+from ideomotor.datasets.loading.loader import WindowLoader
 
 
 def fill(size):
@@ -28,12 +29,14 @@ def names(root):
 
 
 def take(root, name, size=100, budget=None, key="0" * 12):
-    return store.take(root, f"{name}-columns", key, lambda: size, fill(size), budget)
+    return cache_folders.take(root, f"{name}-columns", key, lambda: size, fill(size), budget)
 
 
 def test_a_folder_is_built_once(tmp_path):
     first = take(tmp_path, "a")
-    again = store.take(tmp_path, "a-columns", "0" * 12, lambda: 1 // 0, lambda _: pytest.fail("built twice"))
+    again = cache_folders.take(
+        tmp_path, "a-columns", "0" * 12, lambda: 1 // 0, lambda _: pytest.fail("built twice")
+    )
     assert first.folder == again.folder
     assert (first.folder / "content").read_bytes() == b"x" * 100
 
@@ -41,20 +44,20 @@ def test_a_folder_is_built_once(tmp_path):
 def test_the_folders_used_longest_ago_make_room(tmp_path):
     for age, name in enumerate("abc"):
         held = take(tmp_path, name)
-        os.utime(held.folder / store.MARK, (1000 + age, 1000 + age))
+        os.utime(held.folder / cache_folders.MARK, (1000 + age, 1000 + age))
         del held
     take(tmp_path, "a")  # used again: b is now the oldest
     take(tmp_path, "d", 150, budget=300)
     assert names(tmp_path) == ["a", "d"]
-    assert store.used_bytes(tmp_path) == 250
+    assert cache_folders.used_bytes(tmp_path) == 250
     (take(tmp_path, "d", 150).folder / "plans.npy").write_bytes(bytes(90))
-    assert store.used_bytes(tmp_path) == 340  # what users put beside it counts too
+    assert cache_folders.used_bytes(tmp_path) == 340  # what users put beside it counts too
 
 
 def test_what_is_in_use_stays_and_nothing_goes_in_vain(tmp_path):
     held = take(tmp_path, "a")
     take(tmp_path, "b")
-    with pytest.raises(store.NoRoom, match="needed"):
+    with pytest.raises(cache_folders.NoRoom, match="needed"):
         take(tmp_path, "c", 150, budget=200)
     assert names(tmp_path) == ["a", "b"]
     take(tmp_path, "c", 90, budget=200)
@@ -75,7 +78,7 @@ def test_a_child_keeps_what_its_parent_opened(tmp_path):
     child.start()
     del held
     try:
-        with pytest.raises(store.NoRoom):
+        with pytest.raises(cache_folders.NoRoom):
             take(tmp_path, "b", 150, budget=200)
     finally:
         child.kill()
@@ -86,21 +89,22 @@ def test_a_child_keeps_what_its_parent_opened(tmp_path):
 BUILDER = """
 import sys, time
 from pathlib import Path
-from ideomotor.datasets import store, video
+from ideomotor.datasets.lerobot import video
+from ideomotor.datasets.loading import cache_folders
 
 def build(folder):
     (folder / "content").write_bytes(b"x" * 50)
     print("building", flush=True)
     time.sleep(60)
 
-store.take(Path(sys.argv[1]), "a-columns", "0" * 12, lambda: 100, build)
+cache_folders.take(Path(sys.argv[1]), "a-columns", "0" * 12, lambda: 100, build)
 """
 
 
 def test_a_build_that_was_killed_is_taken_up_by_the_next(tmp_path):
     with subprocess.Popen([sys.executable, "-c", BUILDER, str(tmp_path)], stdout=subprocess.PIPE) as builder:
         assert builder.stdout is not None and builder.stdout.readline() == b"building\n"
-        with pytest.raises(store.NoRoom):  # its part of the budget is taken while it lives
+        with pytest.raises(cache_folders.NoRoom):  # its part of the budget is taken while it lives
             take(tmp_path, "b", 150, budget=200)
         builder.send_signal(signal.SIGKILL)
     take(tmp_path, "b", 150, budget=200)
@@ -110,7 +114,7 @@ def test_a_build_that_was_killed_is_taken_up_by_the_next(tmp_path):
 
 def test_removing_that_was_killed_leaves_nothing_that_is_used(tmp_path):
     folder = take(tmp_path, "a").folder
-    (folder / store.MARK).unlink()  # where it begins
+    (folder / cache_folders.MARK).unlink()  # where it begins
     (folder / "content").write_bytes(b"")
     assert (take(tmp_path, "a").folder / "content").read_bytes() == b"x" * 100
 
@@ -119,7 +123,7 @@ def test_removing_that_was_killed_leaves_nothing_that_is_used(tmp_path):
 def test_a_budget_that_is_none(text, monkeypatch):
     monkeypatch.setenv("IDEOMOTOR_CACHE_GB", text)
     with pytest.raises(UserError, match="IDEOMOTOR_CACHE_GB: got"):
-        store.default_budget()
+        cache_folders.default_budget()
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.checks import info, validate
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.volume import parquet_bytes
+from ideomotor.datasets.checking.checks import info, validate
+from ideomotor.datasets.lerobot.file_group import parquet_bytes
+from ideomotor.datasets.lerobot.reader import Dataset
 
 DATA = "data/chunk-000/file-000.parquet"
 FRONT = "videos/observation.images.front/chunk-000/file-000.mp4"
@@ -62,7 +62,7 @@ def test_a_truncated_video_is_named(copy, share):
 
 
 def test_a_video_of_too_few_frames_is_named(copy, recorded, so101, make_episode, tmp_path):
-    from ideomotor.datasets import video
+    from ideomotor.datasets.lerobot import video
 
     (copy / FRONT).write_bytes(video.encode(make_episode(0, 55).images["front"], 30))
     problems = validate(copy)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.convert import convert
-from ideomotor.datasets.demonstrations import Demonstration, Source, write_demonstrations
-from ideomotor.datasets.mapping import open_mapped
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.importing.convert import convert
+from ideomotor.datasets.importing.demonstrations import Demonstration, Source, write_demonstrations
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.mapping.mapping import open_mapped
 
 
 @pytest.fixture(scope="module")

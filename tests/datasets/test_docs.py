@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ideomotor.datasets import video
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot import video
+from ideomotor.datasets.lerobot.reader import Dataset
 
 DOCUMENT = Path(__file__).parents[2] / "docs/datasets.md"
 

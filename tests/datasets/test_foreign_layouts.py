@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.cache import open_cache
-from ideomotor.datasets.checks import info, validate
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.checking.checks import info, validate
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.cache import open_cache
 
 LAYOUTS = {
     "v2.0": ("write_v2", {"version": "v2.0"}),

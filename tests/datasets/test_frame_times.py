@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import check_videos
-from ideomotor.datasets.cache import open_cache
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.convert import convert
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.video import VideoFile, decode
+from ideomotor.datasets.checking import check_videos
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.importing.convert import convert
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.video import VideoFile, decode
+from ideomotor.datasets.loading.cache import open_cache
 
 FPS = 10
 LENGTHS = (12, 9)
@@ -110,7 +110,7 @@ def test_training_refuses_what_validate_names_whether_it_fits_or_not(foreign, tm
 
 def test_cached_and_decoded_pictures_are_the_same_where_times_are_off(foreign, tmp_path, monkeypatch):
     """Were it not refused: one rule, not two."""
-    monkeypatch.setattr("ideomotor.datasets.cache.check_times", lambda *_: None)
+    monkeypatch.setattr("ideomotor.datasets.loading.cache.check_times", lambda *_: None)
     root, made = written(foreign, tmp_path / "a", uneven)
     rows = np.arange(sum(LENGTHS))
     fits = open_cache(root, 48, 64, cache_root=tmp_path / "cache").images["top"]

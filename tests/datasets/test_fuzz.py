@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.checks import info, validate
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.repair import repair
-from ideomotor.datasets.volume import parquet_bytes
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.checking.checks import info, validate
+from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.lerobot.file_group import parquet_bytes
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 ODD = st.one_of(
     st.none(),

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import page
-from ideomotor.datasets.cache import open_cache
-from ideomotor.datasets.checks import examine, validate
-from ideomotor.datasets.convert import convert
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.repair import repair
+from ideomotor.datasets.checking.checks import examine, validate
+from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.importing.convert import convert
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.cache import open_cache
+from ideomotor.datasets.viewing import page
 
 H, W = 48, 64
 COLOUR = (200, 120, 40)  # of the pictures, as far as they have any

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ideomotor.datasets import checks, volume
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.repair import repair
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.checking import checks
+from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 SCRIPTS = Path(__file__).parent.parent / "interop"
 PYTHON = os.environ.get("IDEOMOTOR_LEROBOT_PYTHON", "")
@@ -85,7 +85,7 @@ def recorded(make_episode, so101, tmp_path_factory):
     """Five episodes as we write them, in three data files and three videos of each camera."""
     root = tmp_path_factory.mktemp("recorded") / "five"
     with pytest.MonkeyPatch.context() as patch, DatasetWriter(root, so101) as writer:
-        patch.setattr(volume, "EPISODES_PER_VOLUME", 2)
+        patch.setattr(file_group, "EPISODES_PER_VOLUME", 2)
         for seed in range(5):
             writer.add_episode(make_episode(seed, 10 + seed))
     assert len(list(root.glob("data/*/*.parquet"))) == 3

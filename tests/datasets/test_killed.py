@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.layout import IDENTITY, INFO, STATS, TASKS
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot.layout import IDENTITY, INFO, STATS, TASKS
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 PROGRAM = Path(__file__).with_name("killed_writer.py")
 HOLD = (
     "import sys\n"
     "from ideomotor.control.embodiment import load_embodiment\n"
-    "from ideomotor.datasets.writer import DatasetWriter\n"
+    "from ideomotor.datasets.lerobot.writer import DatasetWriter\n"
     "writer = DatasetWriter(sys.argv[1], load_embodiment('so101'), resume=True)\n"
     "print('writing', flush=True)\n"
     "sys.stdin.read()\n"

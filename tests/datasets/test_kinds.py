@@ -13,12 +13,13 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import files, layout, video
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.repair import repair
-from ideomotor.datasets.volume import parquet_bytes
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets import files
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.lerobot import layout, video
+from ideomotor.datasets.lerobot.file_group import parquet_bytes
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"

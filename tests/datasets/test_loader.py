@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import cache, store
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.sampling import shuffled
-from ideomotor.datasets.window_commands import PREVIOUS_TICKS
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
+from ideomotor.datasets.loading import cache, cache_folders
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.datasets.loading.sampling import shuffled
+from ideomotor.datasets.loading.window_commands import PREVIOUS_TICKS
 
 HORIZON = 17
 
@@ -165,7 +165,7 @@ def test_an_interrupted_build_leaves_nothing_to_be_used(tmp_path, recorded, so10
 
 
 def test_no_room_for_the_cache_is_said_before_it_is_built(tmp_path, recorded, so101, monkeypatch):
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    monkeypatch.setattr(cache_folders.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(UserError, match="no room for the cache"):
         WindowLoader([recorded], so101, HORIZON, 4, cache_root=tmp_path)
 

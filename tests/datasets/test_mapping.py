@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.cache import open_cache
-from ideomotor.datasets.checks import info, validate
-from ideomotor.datasets.loader import WindowLoader, open_datasets_cache
-from ideomotor.datasets.mapping import open_mapped
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.checking.checks import info, validate
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.cache import open_cache
+from ideomotor.datasets.loading.loader import WindowLoader, open_datasets_cache
+from ideomotor.datasets.mapping.mapping import open_mapped
 
 CAMERAS = ("observation.images.top=front", "side=wrist")
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import layout
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.resample import resampled, resampler
-from ideomotor.datasets.sampling import mixed
-from ideomotor.datasets.volume import parquet_bytes
-from ideomotor.datasets.window_commands import PREVIOUS_TICKS
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.lerobot import layout
+from ideomotor.datasets.lerobot.file_group import parquet_bytes
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.datasets.loading.resample import resampled, resampler
+from ideomotor.datasets.loading.sampling import mixed
+from ideomotor.datasets.loading.window_commands import PREVIOUS_TICKS
 
 HORIZON = 50
 

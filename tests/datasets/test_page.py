@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import files, page
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets import files
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
+from ideomotor.datasets.viewing import page
 
 HOSTILE = 'put </script><script>alert("x")</script> & {{data}} <!-- into the b\u00f6x \u2028'
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from ideomotor.datasets import layout
-from ideomotor.datasets.check_stats import differences, mean_range
-from ideomotor.datasets.checks import examine, validate
-from ideomotor.datasets.convert import convert
-from ideomotor.datasets.demonstrations import Demonstration, Source, write_demonstrations
-from ideomotor.datasets.stats import image_stats, vector_stats
+from ideomotor.datasets.checking.check_stats import differences, mean_range
+from ideomotor.datasets.checking.checks import examine, validate
+from ideomotor.datasets.importing.convert import convert
+from ideomotor.datasets.importing.demonstrations import Demonstration, Source, write_demonstrations
+from ideomotor.datasets.lerobot import layout
+from ideomotor.datasets.lerobot.stats import image_stats, vector_stats
 
 
 def filmed(root, *episodes):

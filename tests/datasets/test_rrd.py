@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import rrd
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.viewing import rrd
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import stats
+from ideomotor.datasets.lerobot import stats
 
 vectors = st.integers(1, 40).flatmap(
     lambda rows: arrays(np.float32, (rows, 3), elements=st.floats(-100, 100, width=32))

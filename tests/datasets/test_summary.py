@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import summary
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets.checking import summary
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 
 def all_rows(root, feature):

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import layout, page
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.convert import convert
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.repair import repair
-from ideomotor.datasets.summary import statistics
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.checking.summary import statistics
+from ideomotor.datasets.importing.convert import convert
+from ideomotor.datasets.lerobot import layout
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.datasets.viewing import page
 
 DATA = "data/chunk-000/file-000.parquet"
 EVENT = [("role", pa.string()), ("content", pa.string()), ("style", pa.string()), ("camera", pa.string()),

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import layout
-from ideomotor.datasets.cache import open_cache
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.convert import convert
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.repair import repair
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.importing.convert import convert
+from ideomotor.datasets.lerobot import layout
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.cache import open_cache
+from ideomotor.datasets.loading.loader import WindowLoader
 
 LENGTHS = (7, 9, 5, 8)
 
@@ -249,7 +249,7 @@ def test_a_broken_rate_trains_and_converts(foreign, made, so101, tmp_path):
 
 
 def rewritten(images, fps):
-    from ideomotor.datasets.video import encode
+    from ideomotor.datasets.lerobot.video import encode
 
     return encode(images, fps, quantizer=8)
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from ideomotor.control.embodiment import Joint
 from ideomotor.control.errors import UserError
-from ideomotor.datasets import files, volume
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.prepare import prepare
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.writer import DatasetWriter
+from ideomotor.datasets import files
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot import file_group
+from ideomotor.datasets.lerobot.prepare import prepare
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 
 def write(root, embodiment, episodes, **options):
@@ -69,7 +70,7 @@ def test_bytes_depend_on_the_episodes_only(
 
 
 def test_a_volume_takes_a_limited_number_of_episodes(tmp_path, so101, make_episode, monkeypatch, hashes):
-    monkeypatch.setattr(volume, "EPISODES_PER_VOLUME", 2)
+    monkeypatch.setattr(file_group, "EPISODES_PER_VOLUME", 2)
     episodes = [make_episode(seed, 4) for seed in range(5)]
     write(tmp_path / "a", so101, episodes)
     dataset = Dataset(tmp_path / "a")
@@ -82,7 +83,7 @@ def test_a_volume_takes_a_limited_number_of_episodes(tmp_path, so101, make_episo
     write(tmp_path / "b", so101, episodes[:3])
     write(tmp_path / "b", so101, episodes[3:], resume=True)
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
-    monkeypatch.setattr(volume, "VOLUME_BYTES", 1)
+    monkeypatch.setattr(file_group, "VOLUME_BYTES", 1)
     write(tmp_path / "c", so101, episodes[:2])
     assert Dataset(tmp_path / "c").episodes["data/file_index"].to_pylist() == [0, 1]
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.comparison import compare, difference_interval, episodes_needed, holm
-from ideomotor.eval.measures import paired
+from ideomotor.eval.stats.comparison import compare, difference_interval, episodes_needed, holm
+from ideomotor.eval.stats.measures import paired
 
 
 def results(outcomes, tasks=("lift",), **changes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.confidence import Judged, auc, figures, fit_chances, not_descending
+from ideomotor.eval.stats.confidence import Judged, auc, figures, fit_chances, not_descending
 from ideomotor.vla.confidence import ConfidenceConfig
 
 

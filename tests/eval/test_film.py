@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
-from ideomotor.eval import film
-from ideomotor.eval.film import Film, Strips, subtask_kind
+from ideomotor.eval.reporting import film
+from ideomotor.eval.reporting.film import Film, Strips, subtask_kind
 from ideomotor.eval.rollout import answered, episode, rollout
 from ideomotor.eval.run import EpisodeRow
 from ideomotor.eval.suites import EpisodeSpec, suite

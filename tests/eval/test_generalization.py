@@ -11,15 +11,15 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
-from ideomotor.eval.generalization import cells, section
-from ideomotor.eval.measures import paired, wilson
-from ideomotor.eval.report import render_html
+from ideomotor.eval.reporting.generalization import cells, section
+from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rollout import rollout
 from ideomotor.eval.run import EpisodeRow, Pilot, evaluate
 from ideomotor.eval.sensors import Sensors, sensors_for
+from ideomotor.eval.stats.measures import paired, wilson
 from ideomotor.eval.suites import EpisodeSpec, suite
 from ideomotor.eval.summary import summary
-from ideomotor.sim.axes import AXES
+from ideomotor.sim.generalization.axes import AXES
 from ideomotor.sim.world import World
 
 HOME = load_embodiment("so101").home_position

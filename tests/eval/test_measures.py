@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.eval.measures import aggregate, jerk_ratio, mean_of, paired, rate, smoothness, wilson
+from ideomotor.eval.stats.measures import aggregate, jerk_ratio, mean_of, paired, rate, smoothness, wilson
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.comparison import compare
 from ideomotor.eval.phrasings import figures, phrasings, sentence, told_in
-from ideomotor.eval.report import render_html
+from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rows import EpisodeRow
 from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.stats.comparison import compare
 from ideomotor.eval.suites import EpisodeSpec, Phrasing, suite
 from ideomotor.eval.summary import summary
 from ideomotor.sim.tasks import TASKS

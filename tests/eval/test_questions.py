@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ideomotor.eval import questions as suite
-from ideomotor.eval.measures import wilson
-from ideomotor.sim.questions import Grounding
+from ideomotor.eval.stats.measures import wilson
+from ideomotor.sim.vqa.questions import Grounding
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ideomotor.eval import sequential
-from ideomotor.eval.report import LISTED, render_html
+from ideomotor.eval.reporting.report import LISTED, render_html
 from ideomotor.eval.run import EpisodeRow
+from ideomotor.eval.stats import sequential
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from ideomotor.control.chunk_handover import HANDOVERS
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.handover import HANDOVERS
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
 from ideomotor.eval.rollout import rollout
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval import sequential
 from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.stats import sequential
 from ideomotor.eval.stored import load_results, missing
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.measures import wilson
-from ideomotor.eval.sequential import Stopping, bounds, check, verdict
+from ideomotor.eval.stats.measures import wilson
+from ideomotor.eval.stats.sequential import Stopping, bounds, check, verdict
 from ideomotor.eval.suites import EpisodeSpec, suite
 
 EPISODES, RUNS = 300, 1000

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from ideomotor.eval.measures import rate
-from ideomotor.eval.report import render_html
+from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.run import EpisodeRow
+from ideomotor.eval.stats.measures import rate
 from ideomotor.eval.suites import EpisodeSpec, suite
 from ideomotor.eval.summary import summary
 

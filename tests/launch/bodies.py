@@ -20,14 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.report import ControlConfig
-from ideomotor.control.stop import StopConfig
-from ideomotor.control.supervisor import Job, keep_beating, live_with_parent, supervise
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.report import ControlConfig
+from ideomotor.control.runtime.safe_stop import StopConfig
+from ideomotor.control.runtime.supervisor import Job, keep_beating, live_with_parent, supervise
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
-from ideomotor.launch.brain import BrainConfig, decoder_process, interpreter_process
+from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
 
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ideomotor.control import board as boards
-from ideomotor.control.board import ORDERS
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.launch.attempts import Attempts, Table
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.shared_state import ORDERS
+from ideomotor.launch.runtime.attempts import Attempts, Table
 
 ROBOT = load_embodiment("so101")
 

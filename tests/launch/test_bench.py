@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.launch import bench, bench_data, bench_inference, bench_training
-from ideomotor.launch.peer import PYTHON
+from ideomotor.launch.bench import data, inference, rendering, training
+from ideomotor.launch.bench.lerobot_peer import PYTHON
 
 KEYS = {"name", "value", "unit", "peer", "peer_value", "ratio"}
 PEER = """
@@ -23,8 +23,8 @@ for line in sys.stdin:
 
 
 def test_rows_have_the_documented_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    monkeypatch.setattr(bench, "ROUNDS", 3)
-    result = bench.bench_render(tmp_path / "render.json")
+    monkeypatch.setattr(rendering, "ROUNDS", 3)
+    result = rendering.bench_render(tmp_path / "render.json")
     assert json.loads((tmp_path / "render.json").read_text()) == result
     for row in result["rows"]:
         assert set(row) == KEYS
@@ -35,13 +35,13 @@ def test_rows_have_the_documented_keys(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench_data, "ROUNDS", 1)
-    monkeypatch.setattr(bench_data, "BATCH", 4)
+    monkeypatch.setattr(data, "ROUNDS", 1)
+    monkeypatch.setattr(data, "BATCH", 4)
 
 
 def test_the_loader_is_measured_alone_where_there_is_no_peer(few, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv(PYTHON, raising=False)
-    result = bench_data.bench_data(tmp_path / "data.json", episodes=2, frames=12)
+    result = data.bench_data(tmp_path / "data.json", episodes=2, frames=12)
     assert json.loads((tmp_path / "data.json").read_text()) == result
     assert result["peer"] is None
     names = {row["name"] for row in result["rows"]}
@@ -63,7 +63,7 @@ def stand_in(tmp_path: Path, script: str) -> str:
 
 def test_ratios_say_how_many_times_better_ours_is(few, tmp_path, monkeypatch):
     monkeypatch.setenv(PYTHON, stand_in(tmp_path, PEER))
-    result = bench_data.bench_data(episodes=1, frames=12)
+    result = data.bench_data(episodes=1, frames=12)
     assert result["peer"] == "lerobot 0.0 with none"
     for row in result["rows"]:
         peer = {"CPU ms": 1000.0, "batches/CPU s": 1 / 4, "batches/s": 1 / 8}[row["unit"]]
@@ -76,10 +76,10 @@ def test_ratios_say_how_many_times_better_ours_is(few, tmp_path, monkeypatch):
 def test_a_peer_that_fails_is_named_with_its_last_words(few, tmp_path, monkeypatch):
     monkeypatch.setenv(PYTHON, stand_in(tmp_path, "raise SystemExit('no lerobot here')"))
     with pytest.raises(UserError, match="lerobot failed: no lerobot here"):
-        bench_data.bench_data(episodes=1, frames=12)
+        data.bench_data(episodes=1, frames=12)
     monkeypatch.setenv(PYTHON, str(tmp_path / "absent"))
     with pytest.raises(UserError, match="cannot run"):
-        bench_data.bench_data(episodes=1, frames=12)
+        data.bench_data(episodes=1, frames=12)
 
 
 POLICIES = """
@@ -102,7 +102,7 @@ STAGES = {"plan: interpreter prefill", "plan: readable text", "plan without its 
 @pytest.mark.slow
 def test_every_stage_of_inference_has_its_rows_and_both_peers_theirs(tmp_path, monkeypatch):
     monkeypatch.setenv(PYTHON, stand_in(tmp_path, POLICIES))
-    result = bench_inference.bench_inference(tmp_path / "inference.json", rounds=2)
+    result = inference.bench_inference(tmp_path / "inference.json", rounds=2)
     assert json.loads((tmp_path / "inference.json").read_text()) == result
     rows = result["rows"]
     for row in rows:
@@ -125,7 +125,7 @@ def test_every_stage_of_inference_has_its_rows_and_both_peers_theirs(tmp_path, m
 @pytest.mark.slow
 def test_both_stages_of_training_are_measured_in_the_real_loop(tmp_path, monkeypatch):
     monkeypatch.setenv(PYTHON, stand_in(tmp_path, POLICIES))
-    result = bench_training.bench_training(config="smoke", steps=3)
+    result = training.bench_training(config="smoke", steps=3)
     assert [row["name"] for row in result["rows"]] == ["stage 1, interpreter", *["stage 2, policy"] * 4]
     for row in result["rows"]:
         assert set(row) == KEYS
@@ -138,6 +138,6 @@ def test_both_stages_of_training_are_measured_in_the_real_loop(tmp_path, monkeyp
 
 def test_benches_refuse_what_cannot_be_measured():
     with pytest.raises(UserError, match="rounds: got 1"):
-        bench_inference.bench_inference(rounds=1)
+        inference.bench_inference(rounds=1)
     with pytest.raises(UserError, match="steps: got 2"):
-        bench_training.bench_training(steps=2)
+        training.bench_training(steps=2)

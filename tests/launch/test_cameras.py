@@ -11,21 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
 from ideomotor.control.embodiment import EMBODIMENTS, Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.supervisor import Job
-from ideomotor.datasets.reader import Dataset
-from ideomotor.datasets.video import encode
-from ideomotor.launch.cameras import (
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.supervisor import Job
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.lerobot.video import encode
+from ideomotor.launch.runtime.cameras import (
     CapturedCamera,
     film_sizes,
     fit,
     look_through,
     opencv_cameras_process,
 )
-from ideomotor.launch.flight_log import Recorder
-from ideomotor.launch.preflight import measure_cameras
+from ideomotor.launch.runtime.preflight import measure_cameras
+from ideomotor.launch.runtime.session_log import Recorder
 
 pytestmark = pytest.mark.realtime
 

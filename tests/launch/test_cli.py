@@ -139,7 +139,7 @@ def test_errors_become_exit_codes(error, code, said, monkeypatch, capsys):
     def fail(options):
         raise error
 
-    from ideomotor.launch import listing
+    from ideomotor.launch.commands import listing
 
     monkeypatch.setattr(listing, "tasks", fail)
     assert cli.main(["tasks"]) == code
@@ -147,7 +147,7 @@ def test_errors_become_exit_codes(error, code, said, monkeypatch, capsys):
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch):
-    from ideomotor.launch import listing
+    from ideomotor.launch.commands import listing
 
     monkeypatch.setattr(listing, "tasks", lambda options: 1 // 0)
     with pytest.raises(ZeroDivisionError):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.vla.policy import IdeomotorPolicy
 
 TINY = (

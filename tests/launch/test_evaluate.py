@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ideomotor.eval.measures import wilson
+from ideomotor.eval.stats.measures import wilson
 from ideomotor.sim.world import World
 
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.datasets.checks import validate
-from ideomotor.datasets.loader import WindowLoader
-from ideomotor.datasets.reader import Dataset
-from ideomotor.launch.log_recorder import PICTURE, PLANS, REPORT, TICKS
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.launch.runtime.session_recorder import PICTURE, PLANS, REPORT, TICKS
 
 pytestmark = pytest.mark.realtime
 

@@ -1,6 +1,6 @@
 """Attempts that a person marks: where they begin and end, and which one a key is for."""
 
-from ideomotor.launch.marks import AGAIN, Marks
+from ideomotor.launch.runtime.marks import AGAIN, Marks
 
 
 def test_a_mark_is_for_the_attempt_under_way_or_for_the_one_that_has_just_ended() -> None:

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from ideomotor.datasets.reader import Dataset
+from ideomotor.datasets.lerobot.reader import Dataset
 
 EPISODES = 10  # of each task: enough that an interrupted recording has not finished before the signal
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
+from ideomotor.launch.commands.record import RecordOptions
+from ideomotor.launch.commands.record_checks import MAX_FAILURES, check_solvable
 from ideomotor.launch.environments import robot_of
-from ideomotor.launch.record import RecordOptions
-from ideomotor.launch.record_checks import MAX_FAILURES, check_solvable
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.report import ControlConfig
-from ideomotor.control.seqlock import Follower
-from ideomotor.control.supervisor import Job, supervise
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.report import ControlConfig
+from ideomotor.control.runtime.seqlock import Follower
+from ideomotor.control.runtime.supervisor import Job, supervise
 
 pytestmark = pytest.mark.realtime
 

@@ -13,7 +13,7 @@ import pytest
 
 from ideomotor.control.calibration import default_calibration, save_calibration
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.launch.video import VideoWriter
+from ideomotor.launch.commands.video import VideoWriter
 
 pytestmark = pytest.mark.realtime
 

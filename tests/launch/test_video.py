@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ideomotor.control.errors import UserError
-from ideomotor.launch.video import VideoWriter, compose_frame, save_animation
+from ideomotor.launch.commands.video import VideoWriter, compose_frame, save_animation
 
 CAMERAS = {
     "front": np.full((96, 96, 3), (200, 40, 40), np.uint8),

@@ -11,14 +11,14 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.eval.rollout import rollout
-from ideomotor.sim.axes import AXES, varied
 from ideomotor.sim.episode import Episode, draw_episode, phrase
+from ideomotor.sim.generalization.axes import AXES, varied
+from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS, UNSEEN_SHAPES
+from ideomotor.sim.generalization.held_out_phrasings import SYNONYMS, renamed, templates
 from ideomotor.sim.layout import free
-from ideomotor.sim.questions import PHRASINGS
 from ideomotor.sim.scene import COLOURS, GRASPABLE, SIZES
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.unseen import UNSEEN_COLOURS, UNSEEN_SHAPES
-from ideomotor.sim.unseen_words import SYNONYMS, renamed, templates
+from ideomotor.sim.vqa.questions import PHRASINGS
 from ideomotor.sim.world import World
 
 SEEDS = range(1_000_000, 1_000_003)

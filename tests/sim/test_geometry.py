@@ -10,10 +10,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from ideomotor.control.clearance import REASONS, Clearance
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
-from ideomotor.control.kinematics import Kinematics, rotation
-from ideomotor.control.safety import SafetyFilter
+from ideomotor.control.safety.clearance import REASONS, Clearance
+from ideomotor.control.safety.filter import SafetyFilter
+from ideomotor.control.safety.kinematics import Kinematics, rotation
 from ideomotor.eval.rollout import rollout
 from ideomotor.sim.so101 import add_so101
 from ideomotor.sim.tasks import TASKS

@@ -15,13 +15,13 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import Command
 from ideomotor.eval.phrasings import phrasings
 from ideomotor.sim.episode import draw_episode, phrase
+from ideomotor.sim.generalization.held_out_phrasings import TEMPLATES, renamed
 from ideomotor.sim.instructions import vocabulary
 from ideomotor.sim.instructions.meaning import _fitting, in_words, understand
 from ideomotor.sim.instructions.sentences import judging_of, read
 from ideomotor.sim.scene import Scene
 from ideomotor.sim.task import Task
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.unseen_words import TEMPLATES, renamed
 from ideomotor.sim.world import World
 
 ALL = pytest.mark.parametrize("name", TASKS)

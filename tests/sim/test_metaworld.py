@@ -13,7 +13,7 @@ from ideomotor.eval.rollout import rollout
 from ideomotor.eval.run import load_policy
 from ideomotor.sim.external import ExternalWorld, check_seeding
 from ideomotor.sim.metaworld import MetaWorldEnv, expert
-from ideomotor.vla.glance import bundled_checkpoint
+from ideomotor.vla.checkpoint_info import bundled_checkpoint
 
 BODY = load_embodiment("metaworld")
 LEVELS = {"easy": 28, "medium": 11, "hard": 6, "very hard": 5}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.kinematics import Kinematics
+from ideomotor.control.safety.kinematics import Kinematics
 from ideomotor.sim.motion import Arm, Unreachable, gripper_rotation
 
 ROBOT = load_embodiment("so101")

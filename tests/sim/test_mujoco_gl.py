@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ideomotor.sim.render import backend
+from ideomotor.sim.rendering.render import backend
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("control", "datasets", "eval", "launch", "sim", "train", "vla", "benchmarks")
@@ -60,7 +60,8 @@ def test_our_pictures_and_theirs_come_from_the_same_process(tmp_path):
 def test_a_child_takes_over_what_its_parent_chose():
     code = (
         "import os, subprocess, sys, ideomotor.sim.world\n"
-        "inner = 'import os, ideomotor.sim.render as r; print(os.environ[\"MUJOCO_GL\"], r.backend())'\n"
+        "inner = 'import os, ideomotor.sim.rendering.render as r; '"
+        "'print(os.environ[\"MUJOCO_GL\"], r.backend())'\n"
         "print(os.environ['MUJOCO_GL'], flush=True)\n"
         "subprocess.run([sys.executable, '-P', '-c', inner], check=True)\n"
     )
@@ -72,7 +73,7 @@ def test_a_child_takes_over_what_its_parent_chose():
 def test_a_back_end_that_is_asked_for_and_does_not_work_is_one_line():
     code = (
         "from ideomotor.control.errors import UserError\n"
-        "import ideomotor.sim.opengl as opengl\n"
+        "import ideomotor.sim.rendering.opengl as opengl\n"
         "def missing(): raise OSError('libOSMesa.so.8: not there')\n"
         "opengl.osmesa_context = missing\n"
         "try:\n"
@@ -88,14 +89,16 @@ def test_a_back_end_that_is_asked_for_and_does_not_work_is_one_line():
 
 def test_mujoco_is_imported_in_one_place_and_that_before_what_imports_it_too():
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
-        if path.relative_to(ROOT) == Path("sim/mujoco_gl.py"):
+        if path.relative_to(ROOT) == Path("sim/rendering/mujoco_gl.py"):
             continue
         chosen = False
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            chosen = chosen or "ideomotor.sim.mujoco_gl" in names
+            chosen = chosen or "ideomotor.sim.rendering.mujoco_gl" in names
             first = {name.split(".")[0] for name in names}
-            assert "mujoco" not in first, f"{path}: {ast.unparse(node)}: take it from ideomotor.sim.mujoco_gl"
+            assert "mujoco" not in first, (
+                f"{path}: {ast.unparse(node)}: take it from ideomotor.sim.rendering.mujoco_gl"
+            )
             if first & IMPORT_IT:
-                assert chosen, f"{path}: {ast.unparse(node)}: import ideomotor.sim.mujoco_gl before"
+                assert chosen, f"{path}: {ast.unparse(node)}: import ideomotor.sim.rendering.mujoco_gl before"

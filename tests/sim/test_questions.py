@@ -10,10 +10,10 @@ import pytest
 
 from ideomotor.sim.layout import draw_objects, scatter
 from ideomotor.sim.motion import PAN_AXIS
-from ideomotor.sim.questions import CLEARLY, KINDS, PHRASINGS, Truth, plan_question, questions, refer_to
 from ideomotor.sim.scene import Scene, Thing
 from ideomotor.sim.task import HELD_OUT_PHRASINGS
 from ideomotor.sim.tasks import TASKS
+from ideomotor.sim.vqa.questions import CLEARLY, KINDS, PHRASINGS, Truth, plan_question, questions, refer_to
 
 SUPERLATIVES = ("leftmost", "rightmost", "nearest")
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.sim.opengl import OURS
-from ideomotor.sim.raycast import RaycastRenderer
-from ideomotor.sim.render import OpenGLRenderer, backend, backend_report, make_renderer
+from ideomotor.sim.rendering.opengl import OURS
+from ideomotor.sim.rendering.raycast import RaycastRenderer
+from ideomotor.sim.rendering.render import OpenGLRenderer, backend, backend_report, make_renderer
 
 CAMERAS = ("front", "top")
 OBJECTS = {"box": (0.9, 0.1, 0.1), "ball": (0.1, 0.9, 0.1), "can": (0.1, 0.1, 0.9)}  # colours
@@ -125,7 +125,7 @@ def test_the_ray_caster_agrees_with_opengl_to_a_pixel(name: str, camera: str):
 def test_a_broken_opengl_falls_through_and_says_so(tmp_path):
     for library in ("libEGL.so.1", "libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so"):
         (tmp_path / library).write_text("not a library")
-    ask = "from ideomotor.sim.render import backend_report; print(backend_report())"
+    ask = "from ideomotor.sim.rendering.render import backend_report; print(backend_report())"
     said = run_python(ask, LD_LIBRARY_PATH=str(tmp_path))
     assert said.stdout.startswith("raycast (egl: "), said.stderr
     assert "osmesa: " in said.stdout
@@ -133,7 +133,7 @@ def test_a_broken_opengl_falls_through_and_says_so(tmp_path):
 
 def test_a_backend_that_was_asked_for_and_does_not_work_is_refused():
     pictures("egl")  # or skip
-    ask = "from ideomotor.sim.render import backend; backend()"
+    ask = "from ideomotor.sim.rendering.render import backend; backend()"
     said = run_python(ask, MUJOCO_GL="egl", MUJOCO_EGL_DEVICE_ID="99")
     assert (
         "UserError: MUJOCO_GL: 'egl' does not work here (egl: EGL: MUJOCO_EGL_DEVICE_ID is '99'"
@@ -145,7 +145,7 @@ def test_a_failed_egl_leaves_osmesa_usable(tmp_path):
     pictures("osmesa")  # or skip
     (tmp_path / "libEGL.so.1").write_text("not a library")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("LD_LIBRARY_PATH")]))
-    ask = "from ideomotor.sim.render import backend_report; print(backend_report())"
+    ask = "from ideomotor.sim.rendering.render import backend_report; print(backend_report())"
     assert run_python(ask, LD_LIBRARY_PATH=path).stdout.startswith("osmesa")
 
 

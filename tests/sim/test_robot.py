@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
-from ideomotor.control.board import ORDERS
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.shared_state import ORDERS
 from ideomotor.control.types import Command
 from ideomotor.sim.robot import SimulatedRobot, waker
-from ideomotor.sim.shared_scene import SceneSpec, succeeded
+from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
 from ideomotor.sim.wallclock import SimulatedBody
 
 ROBOT = load_embodiment("so101")
@@ -67,7 +67,7 @@ def test_the_run_is_ordered_to_finish_once_when_the_task_is_solved(board):
 
 def test_control_needs_no_simulator_for_it():
     code = (
-        "import sys, ideomotor.control.process, ideomotor.sim.robot\n"
+        "import sys, ideomotor.control.runtime.process, ideomotor.sim.robot\n"
         "print({'torch', 'mujoco', 'gymnasium'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.types import Command
-from ideomotor.sim.shared_scene import SceneSpec
+from ideomotor.sim.sim_state_channel import SceneSpec
 from ideomotor.sim.twin.faults import KEYS, FaultPlan, parse_fault
 from ideomotor.sim.twin.plant import STEP_S, make_plant
 from ideomotor.sim.twin.process import Twin

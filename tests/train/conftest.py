@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.datasets.episode import Episode
-from ideomotor.datasets.writer import DatasetWriter
-from ideomotor.train.scenes import ScenePool
+from ideomotor.datasets.lerobot.episode import Episode
+from ideomotor.datasets.lerobot.writer import DatasetWriter
+from ideomotor.train.scene_pool import ScenePool
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 220), "white": (240, 240, 240)}
 

@@ -11,7 +11,7 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.launch import training
+from ideomotor.launch.commands import train
 from ideomotor.train import forecast as module
 from ideomotor.train.forecast import Part, forecast
 from ideomotor.train.outlook import HELP, after, before, too_little
@@ -140,9 +140,9 @@ def test_the_command_says_it_all_and_leaves_a_page(data: Path, tmp_path: Path) -
 
 def test_minutes_are_shared_out_among_the_stages_that_there_are() -> None:
     shared = ["scenes.train.minutes=4.0", "policy.train.minutes=8.0"]
-    assert training._lasting(12, ["policy.batch=64"]) == shared
-    assert training._lasting(12, ["interpreter=runs/mine"])[1] == "policy.train.minutes=12.0"
-    assert training._lasting(None, []) == []
+    assert train._lasting(12, ["policy.batch=64"]) == shared
+    assert train._lasting(12, ["interpreter=runs/mine"])[1] == "policy.train.minutes=12.0"
+    assert train._lasting(None, []) == []
     for wrong in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(UserError, match="minutes: got .*, expected more than 0"):
-            training._lasting(wrong, [])
+            train._lasting(wrong, [])

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.datasets.loader import WindowLoader
+from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, ActionSettings
-from ideomotor.train.joint import JointBatch, JointObjective, plan_frames
-from ideomotor.train.policy import measure
+from ideomotor.train.decoder_stage import measure
+from ideomotor.train.joint_stage import JointBatch, JointObjective, plan_frames
 from ideomotor.train.recipe import InterpreterRecipe, PolicyRecipe
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.vla.decoder import Decoder, DecoderConfig

@@ -18,9 +18,9 @@ from ideomotor.train.action_objective import (
     epsilon_sample,
     flow_sample,
 )
-from ideomotor.train.interpreter import examine
+from ideomotor.train.interpreter_stage import examine
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scenes import ScenePool, scene_batch, sighted
+from ideomotor.train.scene_pool import ScenePool, scene_batch, sighted
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
 from ideomotor.vla.language import train_tokenizer

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import torch
 
-from ideomotor.train.interpreter import continued
+from ideomotor.train.interpreter_stage import continued
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scenes import Question, scene_batch, sensed
+from ideomotor.train.scene_pool import Question, scene_batch, sensed
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer

@@ -9,7 +9,7 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.vla.glance import WEIGHTS, bundled_checkpoint, glance
+from ideomotor.vla.checkpoint_info import WEIGHTS, bundled_checkpoint, glance
 
 ROBOT = load_embodiment("so101")
 
@@ -46,7 +46,7 @@ def test_a_policy_without_weights_is_refused(tmp_path) -> None:
 
 def test_a_glance_loads_no_torch() -> None:
     code = (
-        "import sys; from ideomotor.vla.glance import *; glance(bundled_checkpoint()); "
+        "import sys; from ideomotor.vla.checkpoint_info import *; glance(bundled_checkpoint()); "
         "print('torch' in sys.modules, 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True)

@@ -13,7 +13,7 @@ import torch
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
 from ideomotor.sim.world import World
-from ideomotor.vla.glance import bundled_checkpoint
+from ideomotor.vla.checkpoint_info import bundled_checkpoint
 from ideomotor.vla.policy import IdeomotorPolicy
 
 NO_PREFIX = np.zeros((0, 6))

@@ -8,7 +8,7 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.train.interpreter import continued
+from ideomotor.train.interpreter_stage import continued
 from ideomotor.vla.confidence import ConfidenceConfig, agreement
 from ideomotor.vla.policy import SENSES, IdeomotorPolicy, chunks, plans
 

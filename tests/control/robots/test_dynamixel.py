@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ideomotor.control.abilities import Standing
+from ideomotor.control.capabilities import Standing
 from ideomotor.control.embodiment import EMBODIMENTS, load_embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.robots import dxl_registers as reg

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ideomotor.control import board as boards
 from ideomotor.control.calibration import default_calibration
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.estop import EStop
-from ideomotor.control.loop import run_loop
-from ideomotor.control.realtime import PRIORITY, realtime
-from ideomotor.control.report import ControlConfig
 from ideomotor.control.robots.drivers import open_robot
-from ideomotor.control.stop import Stage, StopConfig
-from ideomotor.control.tick import ControlTick
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.estop import EStop
+from ideomotor.control.runtime.loop import run_loop
+from ideomotor.control.runtime.realtime import PRIORITY, realtime
+from ideomotor.control.runtime.report import ControlConfig
+from ideomotor.control.runtime.safe_stop import Stage, StopConfig
+from ideomotor.control.runtime.tick import ControlTick
 from ideomotor.control.types import ActionChunk
 
 pytestmark = pytest.mark.realtime

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ideomotor.control.abilities import Standing, first_state
+from ideomotor.control.capabilities import Standing, first_state
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import latency_timer
@@ -126,7 +126,7 @@ def test_an_adapter_without_a_timer_is_left_alone(arm: Any) -> None:
 
 
 def test_joints_that_say_nothing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ideomotor.control.abilities.FIRST_STATE_S", 0.02)
+    monkeypatch.setattr("ideomotor.control.capabilities.FIRST_STATE_S", 0.02)
     robot = ServoArm(ROBOT, "/nowhere")
     position = np.zeros(6)
     position[[2, 5]] = np.nan

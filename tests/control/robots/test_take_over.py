@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ideomotor.control.abilities import Standing, Watched
 from ideomotor.control.calibration import default_calibration
+from ideomotor.control.capabilities import Standing, Watched
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import DRIVERS, driver_of

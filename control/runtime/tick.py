@@ -1,0 +1,302 @@
+"""What the control process does in each tick, and what it remembers from one to the next.
+
+    read the robot · take the newest chunk · obey orders · look after the others · decide · write · publish
+
+Everything that can go wrong around it ends on the stop ladder with a name (control/runtime/safe_stop.py).
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ideomotor.control.capabilities import CanRearm, CanRelax, TellsFaults, start_state, stopping_fault
+from ideomotor.control.chunk_handover import handover
+from ideomotor.control.controller import Controller
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.runtime.estop import EStop
+from ideomotor.control.runtime.loop import RECORDED_TICKS, LoopRecord
+from ideomotor.control.runtime.playback import Playback
+from ideomotor.control.runtime.realtime import touched
+from ideomotor.control.runtime.report import ControlConfig, ControlReport
+from ideomotor.control.runtime.safe_stop import Cause, Stage, StopLadder
+from ideomotor.control.runtime.shared_state import ORDERS, Board
+from ideomotor.control.runtime.tick_profile import TickProfile
+from ideomotor.control.runtime.watchdog import Ages, Peers, stale
+from ideomotor.control.safety.effort import EffortWatch
+from ideomotor.control.safety.following import FollowingWatch
+from ideomotor.control.safety.start_pose import too_far
+from ideomotor.control.types import Command, Robot
+
+
+class ControlTick:
+    """One robot under control. `step` is what the loop calls."""
+
+    def __init__(
+        self, board: Board, embodiment: Embodiment, robot: Robot, config: ControlConfig, estop: EStop
+    ) -> None:
+        hz = float(embodiment.control_hz)
+        self.record, self._profile = LoopRecord(hz), TickProfile(RECORDED_TICKS)
+        method = handover(config.handover)
+        self.controller = Controller(embodiment, method)
+        self._playback = Playback(board, self.controller, config.speed)
+        self._executed = False  # a chunk's command, at this tick
+        self._waits = method.waits  # standing still between chunks is then no fault
+        self._can_relax = robot if isinstance(robot, CanRelax) else None
+        self._can_rearm = robot if isinstance(robot, CanRearm) else None
+        self._tells_faults = robot if isinstance(robot, TellsFaults) else None
+        self.ladder = StopLadder(embodiment, config.stop, self._can_relax is not None)
+        self.faults: list[tuple[int, str]] = []
+        self._board, self._robot, self._config, self._estop = board, robot, config, estop
+        self._peers = Peers(board, config.peers, config.patience)
+        self._effort = EffortWatch(embodiment, config.effort)
+        self._following = FollowingWatch(embodiment, config.following)
+        self._orders = np.zeros_like(board.orders)  # whatever came while the robot was being connected counts
+        self._state_out, self._tick_out = board.state.new(), board.ticks.new()
+        self._state, unmeasured = start_state(robot)
+        self._ages = Ages(0.0, None, None)
+        self._fresh_at = 0.0  # when the robot last gave a new state [s]
+        self._is_new = False  # it did at this tick
+        self._relaxed = self._left_on = False
+        self._finishing = self._failed = False
+        self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
+        self._no_fresh_command = 0
+        self._commands = touched((RECORDED_TICKS, len(embodiment.joints)))
+        self._ages_s = np.full((RECORDED_TICKS, 2), np.nan)  # of chunk and plan
+        self._new_chunk = touched(RECORDED_TICKS, bool)
+        self._ran = touched(RECORDED_TICKS, bool)
+        self.controller.reset(self._state)
+        self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
+        self._following.reset(self._state.position)
+        if unmeasured:
+            self._trip(0, Cause.FAULT, unmeasured)
+
+    def step(self, tick: int) -> bool:
+        """One tick; False when the run has ended."""
+        (profile := self._profile).begin()
+        now_ns = time.monotonic_ns()
+        now = now_ns / 1e9
+        if tick == 0:
+            self._fresh_at = now  # locking memory and the like took its time
+        self._read(now)
+        profile.mark("read")
+        self._playback.take()
+        profile.mark("chunk")
+        self._obey(tick)
+        profile.mark("orders")
+        position = self._decide(tick, now, now_ns)
+        profile.mark("filter")
+        return self._send(tick, now, position)
+
+    def step_down(self, tick: int) -> bool:
+        """A tick of the stop ladder and nothing else, for when `step` has failed; False when it has ended."""
+        now = time.monotonic()
+        self._read(now)
+        self._obey(tick)
+        # One on: the tick that failed may have got a command already.
+        command = self.controller.follow(tick + 1, self._state, self.ladder.target())
+        self.ladder.advance(command.position, self._finishing)
+        return self._send(tick, now, command.position)
+
+    def fail(self, what: str) -> None:
+        """`step` cannot go on: what is left is `step_down`."""
+        self._failed, self._finishing, self._executed = True, True, False
+        self._trip(self.record.ticks, Cause.FAULT, what)
+        if what != self.faults[-1][1]:  # something graver stopped it before
+            self.faults.append((self.record.ticks, what))
+
+    def _send(self, tick: int, now: float, position: np.ndarray) -> bool:
+        """Writes a command to the robot and publishes it; False if it was the last."""
+        self._commands[tick % RECORDED_TICKS] = position
+        if not self._relaxed:
+            try:
+                self._robot.write(Command(tick, position))
+            except OSError as error:
+                self._trip(tick, Cause.FAULT, f"robot: could not be written to ({error})")
+        if self.ladder.stage is Stage.OFF and not self._relaxed and self._can_relax:
+            self._relaxed = True
+            if self._can_relax.torque_off() is False:
+                self._left_on = True
+                self.faults.append((tick, "robot: not all motors say that they are off"))
+        self._profile.mark("write")
+        self._publish(tick, now, position)
+        self._board.beat("control")
+        self._profile.mark("publish")
+        self._profile.end()
+        return not self.ladder.ended
+
+    def report(self, warning: str, fifo: bool) -> ControlReport:
+        """What happened, after the loop."""
+        record = self.record
+        n = min(record.ticks, RECORDED_TICKS)
+        order = np.arange(record.ticks - n, record.ticks) % RECORDED_TICKS  # oldest first
+        ages = self._ages_s[:n][~np.isnan(self._ages_s[:n, 0])]
+        return ControlReport(
+            ticks=record.ticks,
+            achieved_hz=record.achieved_hz,
+            late=record.late,
+            missed=record.missed,
+            no_fresh_command=self._no_fresh_command,
+            interventions=dict(self.controller.interventions),
+            faults=self.faults,
+            stage=str(self.ladder.stage),
+            motors_on=not self._relaxed or self._left_on,
+            warning=warning,
+            fifo=fifo,
+            lateness_us=record.lateness_us(),
+            busy_us=record.busy_us(),
+            chunk_age_s=ages[:, 0],
+            plan_age_s=ages[:, 1],
+            commands=self._commands[order],
+            boundaries=[int(row) for row in np.flatnonzero(self._new_chunk[order])],
+            ran=self._ran[order],
+            costs=self._profile.costs(),
+        )
+
+    def close(self) -> None:
+        """Lets go of the board."""
+        self._peers.close()
+
+    # ---- the parts of a tick
+
+    def _read(self, now: float) -> None:
+        """Takes the robot's state; one that cannot be read, or repeats the last one's time, grows stale."""
+        self._is_new = False
+        try:
+            state = self._robot.read()
+        except OSError:
+            return
+        if state.time != self._state.time:
+            self._fresh_at, self._is_new = now, True
+        self._state = state
+
+    def _obey(self, tick: int) -> None:
+        """Carries out what the emergency stop and other processes have asked for."""
+        asked = self._board.orders > self._orders
+        self._orders = self._board.orders.copy()
+        if asked[ORDERS.index("estop")]:
+            self._estop.trip(f"emergency stop: {self._board.ordered_by('estop')}")
+        if asked[ORDERS.index("rearm")] and not self._failed and not self._estop.rearm():
+            self._rearm(tick)
+        if self._estop.check():
+            self._trip(tick, Cause.ESTOP, self._estop.reason)
+        if asked[ORDERS.index("again")]:
+            self._trip(tick, Cause.AGAIN, "home, to begin again")
+        if asked[ORDERS.index("begin")]:
+            self.ladder.begin()
+        over = self._config.max_ticks is not None and tick >= self._config.max_ticks
+        if asked[ORDERS.index("finish")] or over or self._estop.repeated:
+            self._finishing = True
+        if self._finishing:
+            self._trip(tick, Cause.FINISH, "finished")
+
+    def _rearm(self, tick: int) -> None:
+        """Starts anew from where the arm is; chunks made before this are void."""
+        try:
+            if self._can_rearm:
+                self._can_rearm.rearm()  # the motors now hold where the arm was found
+                self._state, unmeasured = start_state(self._robot)
+                self.controller.reset(self._state)
+                self._sent[:] = self._state.position
+                if unmeasured:
+                    raise UserError(unmeasured)
+        except UserError as error:
+            self.faults.append((tick, f"not re-armed: {error}"))
+            return
+        self._effort.reset()
+        self._following.reset(self._sent[2])
+        self._begin_anew()
+        self.ladder.rearm()
+
+    def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
+        """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
+        stuck, own = self._not_following(now), stopping_fault(self._tells_faults)
+        strained = self._effort.check(self._state.effort, now)
+        heavy = (Cause.FAULT, strained) if strained else None
+        # The gravest one counts: an arm that parks for another fault still stops for a stuck joint.
+        wrong = [each for each in (self._peers.check(now_ns), own, heavy, stuck) if each]
+        for cause, reason in wrong:
+            self._trip(tick, cause, reason)
+        running = self.ladder.stage is Stage.RUN
+        holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
+        chunk = self._playback.next_chunk()
+        if running and chunk and self._takes_over is None:
+            first = self._playback.first_target()
+            far = too_far(self.controller.embodiment, self._state.position, first, self._config.speed)
+            if far:
+                self._trip(tick, Cause.FAULT, far)
+        started = self._takes_over is not None and not self._waits
+        ages = self._ages = Ages(
+            state_s=now - self._fresh_at,
+            chunk_s=now - chunk.observed_at if chunk else None,
+            plan_s=now - chunk.plan_observed_at if chunk else None,
+        )
+        self._no_fresh_command += started and chunk is None and (running or holding)
+        late = stale(ages, self._config.patience, started)
+        if late:
+            self._trip(tick, Cause.STALE, late)
+        elif not wrong:
+            self.ladder.clear_stale()
+        slot = tick % RECORDED_TICKS
+        self._ages_s[slot] = np.nan
+        self._new_chunk[slot] = False
+        self._ran[slot] = self.ladder.stage is Stage.RUN
+        self._profile.mark("watch")
+        self._executed = self.ladder.stage is Stage.RUN and chunk is not None
+        if self.ladder.stage is not Stage.RUN:
+            command = self.controller.follow(tick, self._state, self.ladder.target())
+        else:
+            command = self.controller.step(tick, self._state, self._playback.at)
+            if chunk:
+                source = (chunk.observed_at, chunk.starts_at)
+                self._new_chunk[slot] = self._takes_over is not None and source != self._takes_over
+                self._takes_over = source
+                self._ages_s[slot] = ages.chunk_s, ages.plan_s
+        stopped = self.ladder.stage is not Stage.RUN
+        self.ladder.advance(command.position, self._finishing)
+        if stopped and self.ladder.stage is Stage.RUN:
+            self._begin_anew()
+        return command.position
+
+    def _not_following(self, now: float) -> tuple[Cause, str] | None:
+        """A joint that does not follow; once that is why the arm stands, it no longer pushes."""
+        reason = self._following.check(self._sent[2], self._state, self._is_new, now)
+        if self.ladder.cause is Cause.NOT_FOLLOWING:
+            self.ladder.rest_at(self._following.within_reach(self._sent[2], self._state.position))
+        return (Cause.NOT_FOLLOWING, reason) if reason else None
+
+    def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
+        out, state = self._state_out, self._state
+        self._sent[:2] = self._sent[1:]
+        self._sent[2] = position
+        out["tick"], out["time"] = tick, now
+        out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
+        out["command"], out["sent"] = position, self._sent
+        self._playback.publish(out, self._executed)
+        out["stage"], out["reason"] = self.ladder.stage.encode(), self.ladder.reason.encode()[:500]
+        self._board.state.write(out)
+        full, ages = self._tick_out, self._ages
+        for name in ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason"):
+            full[name] = out[name]
+        full["late_us"] = self.record.newest_lateness_us
+        full["state_age"] = ages.state_s
+        full["chunk_age"] = np.nan if ages.chunk_s is None else ages.chunk_s
+        full["plan_age"] = np.nan if ages.plan_s is None else ages.plan_s
+        full["interventions"] = ",".join(self.controller.reasons).encode()
+        self._board.ticks.write(full)
+
+    def _trip(self, tick: int, cause: Cause, reason: str) -> None:
+        """Stops, if there is not a graver reason already. What was committed will not be executed."""
+        before, ran = self.ladder.cause, self.ladder.stage is Stage.RUN
+        self.ladder.trip(cause, reason)
+        if self.ladder.cause is not before and cause is not Cause.AGAIN:  # that is no news afterwards
+            self.faults.append((tick, reason))
+        if ran:
+            self._playback.stop()
+
+    def _begin_anew(self) -> None:
+        """The next chunk will be the first: those made before this are void."""
+        self._playback.stop()
+        self._takes_over = None

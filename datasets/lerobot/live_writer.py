@@ -1,0 +1,182 @@
+"""One episode while it happens: rows are taken as they come and their pictures encoded at once.
+
+A recording of a running robot may last longer than memory would hold its pictures, and nobody knows its
+length before it ends. What comes out is a dataset of one episode, put on the disk by `DatasetWriter`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.datasets.lerobot import layout, stats, video
+from ideomotor.datasets.lerobot.prepare import PreparedEpisode
+from ideomotor.datasets.lerobot.writer import DatasetWriter
+
+STAGE, PLAN_TEXT, PROGRESS = "stage", "policy.plan_text", "policy.progress"
+SAMPLE = 200  # pictures of a camera that its statistics are taken over, at least, if there are so many
+
+
+class LiveEpisode:
+    """A dataset folder that gets one episode.
+
+    Args:
+        root: the folder, empty or absent.
+        embodiment: the robot that is recorded.
+        fps: rows per second, a divisor of the embodiment's control_hz.
+        task: the instruction.
+        source: what is recorded, for people; kept in meta/ideomotor.json.
+
+    Raises:
+        UserError: the folder is not empty, or cannot be written.
+    """
+
+    def __init__(self, root: Path, embodiment: Embodiment, fps: int, task: str, source: str) -> None:
+        self._embodiment, self._fps, self._task = embodiment, fps, task
+        features = _features(embodiment, fps)
+        self._writer = DatasetWriter(
+            root,
+            embodiment,
+            fps=fps,
+            template=layout.empty_info(embodiment.name, fps, features),
+            identity=layout.identity_of(embodiment) | {"source": source},
+        )
+        self._films = {camera.name: _Film(camera.height, camera.width, fps) for camera in embodiment.cameras}
+        self._rows: list[tuple[np.ndarray, np.ndarray, str, str, float]] = []
+
+    @property
+    def length(self) -> int:
+        """Rows so far."""
+        return len(self._rows)
+
+    def add(
+        self,
+        images: Mapping[str, np.ndarray],
+        state: np.ndarray,
+        commands: np.ndarray,
+        stage: str = "",
+        plan_text: str = "",
+        progress: float = 0.0,
+    ) -> None:
+        """Takes the next row.
+
+        Args:
+            images: {camera: (H, W, 3) uint8 RGB} of every camera.
+            state: (D,) [rad or m], measured at the row's time.
+            commands: (K, A) [rad or m], those up to the next row; finite, as `state`.
+            stage: of the stop ladder, see `control/runtime/safe_stop.py`.
+            plan_text, progress: what the policy said of them, which need not be true.
+        """
+        for name, film in self._films.items():
+            film.add(images[name])
+        sent = np.asarray(commands, np.float32).ravel()
+        self._rows.append((np.asarray(state, np.float32), sent, stage, plan_text, float(progress)))
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Writes the episode, if there is a row, and gives the folder back.
+
+        Args:
+            facts: more columns of the episode table.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            films = {name: film.finish() for name, film in self._films.items()}
+            if self._rows:
+                self._writer.add_episode(self._prepared(films, facts))
+        finally:
+            self._writer.close()
+
+    def _prepared(
+        self, films: Mapping[str, tuple[bytes, stats.FeatureStats]], facts: Mapping[str, Any]
+    ) -> PreparedEpisode:
+        states, commands, stages, texts, progress = zip(*self._rows, strict=True)
+        frames = np.arange(self.length)
+        joints = len(self._embodiment.joints)
+        columns: dict[str, Any] = {
+            layout.STATE: np.stack(states),
+            layout.ACTION: np.stack(commands)[:, :joints],
+            layout.HIGH_RATE: np.stack(commands),
+            STAGE: list(stages),
+            PLAN_TEXT: list(texts),
+            PROGRESS: np.array(progress, np.float32),
+            "next.done": frames == self.length - 1,
+            "timestamp": (frames / self._fps).astype(np.float32),
+            "frame_index": frames,
+        }
+        found = {layout.IMAGE_PREFIX + name: measured for name, (_, measured) in films.items()}
+        found |= {name: stats.vector_stats(c) for name, c in columns.items() if isinstance(c, np.ndarray)}
+        return PreparedEpisode(
+            index=None,
+            task=self._task,
+            length=self.length,
+            columns=columns,
+            videos={layout.IMAGE_PREFIX + name: film for name, (film, _) in films.items()},
+            stats=found,
+            facts=dict(facts),
+        )
+
+
+class _Film:
+    """Encodes one camera's pictures in a thread of its own, and keeps some of them for statistics."""
+
+    def __init__(self, height: int, width: int, fps: int) -> None:
+        self._height, self._width = height // 2 * 2, width // 2 * 2
+        self._pictures: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+        self._sample: list[np.ndarray] = []
+        self._every, self._count = 1, 0
+        self._result: bytes | BaseException = b""
+        self._thread = threading.Thread(target=self._encode, args=(fps,), daemon=True)
+
+    def add(self, picture: np.ndarray) -> None:
+        if self._count == 0:
+            self._thread.start()
+        picture = picture[: self._height, : self._width]
+        self._pictures.put(picture)
+        if self._count % self._every == 0:
+            self._sample.append(picture)
+        self._count += 1
+        if len(self._sample) == 2 * SAMPLE:  # half as many, twice as far apart
+            self._sample, self._every = self._sample[::2], 2 * self._every
+
+    def finish(self) -> tuple[bytes, stats.FeatureStats]:
+        """The mp4 file and the statistics; nothing without a picture."""
+        if self._count == 0:
+            return b"", {}
+        self._pictures.put(None)
+        self._thread.join()
+        if isinstance(self._result, BaseException):
+            raise self._result
+        return self._result, stats.sample_stats(np.stack(self._sample))
+
+    def _all(self) -> Iterator[np.ndarray]:
+        while (picture := self._pictures.get()) is not None:
+            yield picture
+
+    def _encode(self, fps: int) -> None:
+        try:
+            self._result = video.encode(self._all(), fps)
+        except BaseException as error:  # the process that adds must hear of it
+            self._result = error
+
+
+def _features(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
+    """Returns the features of info.json; what only a simulation knows is not among them."""
+    names = (layout.STATE, layout.ACTION, layout.HIGH_RATE)
+    features = {
+        layout.IMAGE_PREFIX + camera.name: layout.video_feature(
+            camera.height // 2 * 2, camera.width // 2 * 2, fps
+        )
+        for camera in embodiment.cameras
+    }
+    features |= {name: layout.features_of(embodiment, fps)[name] for name in names}
+    features |= {STAGE: layout.scalar_feature("string"), PLAN_TEXT: layout.scalar_feature("string")}
+    features |= {PROGRESS: layout.scalar_feature("float32"), "next.done": layout.scalar_feature("bool")}
+    return features | layout.made_up_features()

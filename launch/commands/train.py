@@ -1,0 +1,123 @@
+"""`ideomotor train`: a policy from datasets. `torchrun` and `accelerate launch` start it unchanged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ideomotor.control.ctrl_c import loading
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.outputs import check_apart, check_output_folder
+from ideomotor.launch.console import Output
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Trains a policy on datasets and writes its checkpoint folder.
+
+    Before it begins it says how long it will take on this machine, and afterwards whether that was enough;
+    DIR/training.html shows the curves meanwhile. On two cores: `--config quick` about ten minutes (one task),
+    the default many hours, `make policy` two hours (eight tasks). See docs/training.md, How long it takes.
+    """
+
+    data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR...")]
+    """folders of datasets, such as `ideomotor record` writes"""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """becomes the checkpoint, and keeps what --resume needs"""
+
+    config: Annotated[str, tyro.conf.arg(metavar="NAME")] = "nano"
+    """recipe to start from: nano (all tasks; hours), quick (one task; minutes), metaworld, or smoke (seconds;
+    learns nothing)"""
+
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
+    """train for N minutes instead of the recipe's steps, a third of them the interpreter, then the decoder;
+    rendering and reading frames come on top"""
+
+    interpreter: Annotated[str, tyro.conf.arg(metavar="ID_OR_DIR")] = ""
+    """build on this instead of training nano from scratch: a pretrained vision-language model, by hub id or
+    folder (see scenes.tuning), or a checkpoint, whose interpreter is then used as it is"""
+
+    set: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]] = ()
+    """change one value of the recipe, such as policy.train.steps=2000; may be given several times"""
+
+    map: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE=TARGET")]] = ()
+    """show a camera, state or action of the data under the robot's name, such as
+    observation.images.top=front or main_gripper=gripper:percent; may be given several times"""
+
+    resume: bool = False
+    """continue an interrupted training in --out"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the last figures as JSON; - is standard output"""
+
+
+def train(options: TrainOptions) -> int:
+    """Trains to the end of the recipe. On Ctrl-C the state is kept, for `--resume`."""
+    output = Output(options.json)
+    if not options.data:
+        raise UserError("data: got no folder, expected at least one dataset")
+    for folder in options.data:
+        if not folder.is_dir():
+            raise UserError(f"data: no folder {str(folder)!r}, expected a dataset")
+    check_output_folder("out", options.out)
+    check_apart("out", options.out, options.data)
+
+    with loading():
+        from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.datasets.mapping.mapping import open_mapped
+        from ideomotor.launch.commands.checkpoint_selection import check_selection, driver
+        from ideomotor.train.recipe import resolve
+        from ideomotor.vla.pretrained import check
+
+    overrides = [*_given(options.interpreter), *options.set]
+    overrides = [*_lasting(options.minutes, overrides), *overrides]
+    recipe = resolve(options.config, overrides)
+    embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
+    check_selection(recipe.policy.select, embodiment)
+    open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
+    if stage.base and not recipe.interpreter:
+        check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
+
+    with loading():
+        from accelerate import PartialState
+
+        from ideomotor.train.pipeline import train
+
+    drive = driver(recipe.policy.select, recipe.robot)
+    result = train(options.data, options.out, options.config, options.resume, overrides, options.map, drive)
+    if PartialState().is_main_process:
+        output.result(result)
+        if chosen := result.get("selection"):
+            solved = f"{chosen['successes']} of {chosen['episodes']} episodes solved"
+            output.text.print(f"chosen: the weights of step {chosen['step']}, {solved}", markup=False)
+        output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
+    return 0
+
+
+def _given(interpreter: str) -> list[str]:
+    """`--interpreter` as a change of the recipe: a checkpoint of ours says its format in its config."""
+    if not interpreter:
+        return []
+    try:
+        config = json.loads((Path(interpreter) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    ours = isinstance(config, dict) and str(config.get("format", "")).startswith("ideomotor")
+    return [f"interpreter={interpreter}" if ours else f"scenes.base={interpreter}"]
+
+
+def _lasting(minutes: float | None, overrides: Sequence[str]) -> list[str]:
+    """`--minutes` as changes of the recipe; all are the decoder's where an interpreter is given."""
+    if minutes is None:
+        return []
+    if not 0 < minutes < float("inf"):
+        raise UserError(f"minutes: got {minutes:g}, expected more than 0")
+    given = any(change.partition("=")[0].strip() in ("interpreter", "decoder") for change in overrides)
+    first = 0.0 if given else round(minutes / 3, 3)
+    return [f"scenes.train.minutes={first}", f"policy.train.minutes={round(minutes - first, 3)}"]

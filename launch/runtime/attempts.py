@@ -1,0 +1,65 @@
+"""A launch over the twin is one attempt at its task after the other, as a person at the table would have it.
+
+When the task is solved, or its time is over, the arm goes home, the things go back to where they were, and
+it begins again. Time here is the wall clock's, so what is solved depends on the machine too: rates of success
+are measured in lockstep (`ideomotor eval`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ideomotor.control.runtime.safe_stop import Stage
+from ideomotor.control.runtime.shared_state import Board, text_of
+
+
+@dataclass(frozen=True)
+class Table:
+    """A simulated table with the things of a task on it."""
+
+    solved: Callable[[], bool]
+    tidy: Callable[[], None]  # everything but the arm goes back to where it was
+    max_seconds: float  # that an attempt may take
+    judged: bool = True  # whether anybody can say that the task is solved; else time alone ends an attempt
+
+
+class Attempts:
+    """Ends attempts and begins them.
+
+    Attributes:
+        ended: attempts that are over.
+        solved: those of them in which the task was; None where nobody judges that.
+    """
+
+    def __init__(self, board: Board, table: Table, speed: float = 1.0) -> None:
+        """Args:
+        speed: of the policy's time: at less than 1 an attempt may take that much longer.
+        """
+        self.ended = 0
+        self.solved: int | None = 0 if table.judged else None
+        self._max_seconds = table.max_seconds / speed
+        self._board, self._table = board, table
+        self._state = board.state.new()
+        self._began: float | None = None  # [s]; None: the arm is not yet ready for it
+        self._epoch = -1  # when the last attempt began or ended; in a later one the arm has been home
+
+    def poll(self, now: float) -> None:
+        """To be called many times a second, at time `now` [s], while the robot is under control."""
+        if not self._board.state.read(self._state):
+            return
+        epoch, runs = int(self._state["epoch"]), text_of(self._state["stage"]) == Stage.RUN
+        if self._began is None:
+            if runs and epoch > self._epoch:
+                if self.ended:
+                    self._table.tidy()
+                self._began, self._epoch = now, epoch
+            return
+        solved = self._table.solved()
+        if solved or (runs and now - self._began > self._max_seconds):  # an arm going home is no attempt
+            self.ended += 1
+            if self.solved is not None:
+                self.solved += solved
+            self._began, self._epoch = None, epoch
+            self._board.order("again", "the end of an attempt")
+            self._board.order("begin", "the end of an attempt")  # nobody has to put anything back

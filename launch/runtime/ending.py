@@ -1,0 +1,99 @@
+"""The end of a launch: motors first, then the person, then the files, and at last what there is to read.
+
+The motors have been seen to when this begins. Nothing here fails because something else did: a terminal that
+is gone, a disk that is full, a person who presses Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from ideomotor.control.errors import UserError
+from ideomotor.control.interrupts import handled
+
+
+class Voice:
+    """Says things to whoever is there, and goes on if nobody is."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, *things: Any, markup: bool = False) -> None:
+        try:
+            self._console.print(*things, markup=markup)
+        except (OSError, SystemExit):  # rich makes an exit of a closed pipe
+            pass
+
+
+class Files:
+    """Writes one file after the other.
+
+    Attributes:
+        problems: what could not be written, in words.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def write(self, what: str, how: Callable[[], Any]) -> Any:
+        """What `how` returns; None if it could not be done, which is then a problem."""
+        try:
+            return how()
+        except UserError as error:
+            self.problems.append(str(error))
+        except OSError as error:
+            self.problems.append(f"{what}: {error.strerror or error} ({error.filename or 'while writing'})")
+        return None
+
+
+@contextmanager
+def patiently(voice: Voice) -> Generator[None]:
+    """While files are written the first signal that would end it is answered, and the second one obeyed."""
+    heard: list[int] = []
+
+    def hear(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) > 1 and sys.stdin and sys.stdin.isatty():
+            raise KeyboardInterrupt
+        voice.say("saving the log (once more: do not wait for it)")
+
+    with handled(hear):
+        yield
+
+
+def tell(result: dict[str, Any], voice: Voice) -> None:
+    """The outcome for people."""
+    from ideomotor.launch.runtime.loop_figures import table
+
+    if result["warning"]:
+        voice.say(f"warning: {result['warning']}")
+    if result["ticks"]:
+        voice.say(table(result, result["control_hz"]))
+        counts = result["interventions_by_reason"]
+        changes = ", ".join(f"{reason} {ticks}" for reason, ticks in counts.items()) or "none"
+        voice.say(f"safety       ticks with a changed command: {changes}")
+    for fault in result["faults"]:
+        voice.say(f"fault        {fault}")
+    voice.say(ended(result))
+    if result["attempts"] is not None and not result["judged"]:
+        why = result["not_judged_because"]
+        voice.say(f"task         not judged: {why}; {result['attempts']} attempts ended")
+    elif result["attempts"]:
+        voice.say(f"task         solved in {result['solved']} of {result['attempts']} attempts")
+    elif result["attempts"] == 0:
+        voice.say("task         NOT solved")
+    if logged := result["logged"]:
+        lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
+        voice.say(f"log          {result['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
+
+
+def ended(result: dict[str, Any]) -> str:
+    """Why, in one line."""
+    stage = f", at stage {result['stage']}" if result["stage"] else ""
+    return f"ended        {result['stop_reason']}{stage}"

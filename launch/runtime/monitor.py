@@ -1,0 +1,232 @@
+"""A running robot in the terminal: what it does, how punctual it is, what was changed; and four keys.
+
+Reads the board only, from the supervisor's process, and so is never in the control loop's way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections import Counter, deque
+from collections.abc import Generator
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ideomotor.control.runtime.seqlock import Follower
+from ideomotor.control.runtime.shared_state import Board, text_of
+from ideomotor.launch.runtime.marks import AGAIN, MARKS, Marks
+from ideomotor.launch.streams import gone
+
+REFRESH_S = 0.25
+GONE = (OSError, SystemExit)  # what printing raises when the terminal is; rich makes an exit of a closed pipe
+WINDOW_S = 1.0  # that rates and lateness are over
+KEYS = {
+    " ": ("estop", "emergency stop"),
+    "r": ("rearm", "re-arm"),
+    "h": ("again", "home"),
+    "\n": ("begin", "begin again"),
+    "q": ("finish", "finish"),
+}
+KEY_NAMES = {" ": "space", "\n": "Enter"}
+
+
+class View:
+    """What is shown while a robot runs.
+
+    Without a terminal there is no live picture: only what changes on the stop ladder is said, one line each.
+
+    Args:
+        board: of the running robot.
+        hz: that control is meant to reach.
+        console: where to show it.
+    """
+
+    def __init__(self, board: Board, hz: float, console: Console) -> None:
+        self._board, self._hz, self._console = board, hz, console
+        self._ticks, self._frames = Follower(board.ticks), Follower(board.frames)
+        self._recent: deque[np.ndarray] = deque()
+        self._frame_times: dict[str, deque[float]] = {name: deque() for name, *_ in board.spec.cameras}
+        self._interventions: Counter[str] = Counter()
+        self._plan = board.plan.new()
+        self._stage = ("", "")
+        self._refreshed = 0.0
+        self._counted = 0
+        self._keys: int | None = None
+        self.marks = Marks()
+        self._live: Live | None = None
+
+    @contextlib.contextmanager
+    def shown(self) -> Generator[None]:
+        """Shows it, and obeys keys, while the block runs."""
+        with contextlib.ExitStack() as stack:
+            keyboard = sys.stdin.fileno() if sys.stdin and not sys.stdin.closed else -1
+            if keyboard >= 0 and os.isatty(keyboard) and _in_foreground(keyboard):
+                self._keys = stack.enter_context(_each_key(keyboard))
+            if self._console.is_terminal:
+                self._live = Live(
+                    console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
+                )
+                self._live.start()
+            stack.callback(self._hide)
+            yield
+
+    def _hide(self) -> None:
+        live, self._live, self._keys = self._live, None, None
+        try:
+            if live:
+                live.stop()
+        except GONE:
+            sys.stderr = sys.__stderr__  # it had taken its place
+
+    def poll(self) -> None:
+        """To be called many times a second: obeys keys, and shows what is new now and then."""
+        self._obey()
+        now = time.monotonic()
+        if now - self._refreshed < REFRESH_S:
+            return
+        self._refreshed = now
+        try:
+            self.take(now)
+            if self._live is not None:
+                self._live.update(self.table(now), refresh=True)
+            if gone(sys.__stderr__) or gone(sys.stderr):
+                self._lost()
+        except GONE:
+            self._lost()
+
+    def count(self, left: float) -> None:
+        """To be called before the motors are switched on, with the seconds left until then."""
+        if (seconds := math.ceil(left)) != self._counted:
+            self._counted = seconds
+            self.say(f"torque on in {seconds} s (Ctrl-C: give up)")
+
+    def say(self, text: str) -> None:
+        """One line, above the picture if there is one."""
+        try:
+            self._console.print(text, markup=False)
+        except GONE:
+            self._lost()
+
+    def take(self, now: float) -> None:
+        """Takes over what is new on the board at time `now` [s]."""
+        for record in self._ticks.new():
+            self._recent.append(record)
+            self._interventions.update(filter(None, text_of(record["interventions"]).split(",")))
+            stage = (text_of(record["stage"]), text_of(record["reason"]))
+            self.marks.see(int(record["tick"]), *stage)
+            if stage != self._stage:
+                self._stage = stage
+                if self._live is None:
+                    self.say(f"{stage[0]}: {stage[1]}" if stage[1] else stage[0])
+                if stage == ("park", AGAIN) and self._keys is not None:
+                    self.say(
+                        "put the things back; g or b marks the attempt as good or bad, Enter begins again"
+                    )
+        while self._recent and now - self._recent[0]["time"] > WINDOW_S:
+            self._recent.popleft()
+        for record in self._frames.new():
+            for (name, *_), at in zip(self._board.spec.cameras, record["times"], strict=True):
+                times = self._frame_times[name]
+                if at and (not times or at > times[-1]):
+                    times.append(float(at))
+        for times in self._frame_times.values():
+            while len(times) > 1 and now - times[0] > WINDOW_S:
+                times.popleft()
+
+    def table(self, now: float) -> Table:
+        """The picture, at time `now` [s]."""
+        shown = Table(box=None, show_header=False, pad_edge=False)
+        shown.add_column(style="bold", no_wrap=True)
+        shown.add_column()
+        stage, reason = self._stage
+        shown.add_row("state", f"{stage or 'starting'}{f': {reason}' if reason else ''}")
+        if self._recent:
+            newest = self._recent[-1]
+            late = np.array([record["late_us"] for record in self._recent])
+            span = float(newest["time"] - self._recent[0]["time"])
+            hz = (len(self._recent) - 1) / span if span > 0 else 0.0
+            p50, p99 = np.percentile(late, [50, 99])
+            shown.add_row(
+                "control",
+                f"tick {int(newest['tick'])}, {hz:.1f} Hz of {self._hz:g}, lateness p50 {p50:.0f} µs, "
+                f"p99 {p99:.0f}, max {late.max():.0f}",
+            )
+            ages = [
+                f"{what} {_ms(float(newest[f'{what}_age']))}" for what in ("state", "chunk", "plan")
+            ]  # fmt: skip
+            shown.add_row("ages", ", ".join(ages))
+        cameras = []
+        for name, times in self._frame_times.items():
+            rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+            age = now - times[-1] if times else np.nan
+            cameras.append(f"{name} {rate:.0f} a second, {_ms(age)} old")
+        shown.add_row("cameras", "; ".join(cameras) or "none")
+        counts = ", ".join(f"{reason} {n}" for reason, n in self._interventions.most_common()) or "none"
+        shown.add_row("safety", f"ticks with a changed command: {counts}")
+        if self._board.plan.read(self._plan):
+            progress = float(self._plan["progress"])
+            shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
+        if self._keys is not None:
+            keys = "h: home, Enter: again, g/b: mark, q: finish, Ctrl-C: leave"
+            shown.add_row("keys", f"space: emergency stop, r: re-arm, {keys}")
+        return shown
+
+    def _obey(self) -> None:
+        if self._keys is None:
+            return
+        while select.select([self._keys], [], [], 0)[0]:
+            try:
+                typed = os.read(self._keys, 64).decode(errors="ignore")
+            except OSError:
+                typed = ""
+            if not typed:
+                self._lost()
+                return
+            for key in typed:
+                if key in MARKS:
+                    self.marks.mark(MARKS[key])
+                    self.say(f"this attempt: {MARKS[key]}")
+                if key in KEYS:
+                    self._board.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
+                    if self._live is None:
+                        self.say(f"key: {KEYS[key][1]}")
+
+    def _lost(self) -> None:
+        """The terminal is gone, and with it whoever could stop the robot."""
+        if self._refreshed < math.inf:
+            self._keys, self._refreshed = None, math.inf
+            for order in ("estop", "finish"):
+                self._board.order(order, "the terminal is gone")
+
+
+def _in_foreground(descriptor: int) -> bool:
+    """Whether a terminal may be used: the kernel stops a background job that changes its terminal."""
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return True  # it is not the terminal that controls this job
+
+
+@contextlib.contextmanager
+def _each_key(descriptor: int) -> Generator[int]:
+    """Lets keys through one by one, unseen; Ctrl-C still is a signal."""
+    before = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor)
+    try:
+        yield descriptor
+    finally:
+        with contextlib.suppress(termios.error):  # it is gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _ms(seconds: float) -> str:
+    return "-" if not np.isfinite(seconds) else f"{1000 * seconds:.0f} ms"

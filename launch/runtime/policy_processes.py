@@ -1,0 +1,164 @@
+"""The two halves of a policy as processes of their own: interpreter and decoder, under the wall clock.
+
+Each takes the newest of what it needs from the board, thinks, publishes, and waits for nothing but the next
+moment at which it is due: after some ticks of the policy's time (control/runtime/playback.py), or some
+seconds where that stands or passes slowly. A policy counts those ticks, the board seconds of the machine's
+clock; the two are translated here.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ideomotor.control.chunk_handover import SYNC_TICKS, DelayEstimate, handover
+from ideomotor.control.errors import UserError
+from ideomotor.control.runtime.shared_state import (
+    Board,
+    BoardSpec,
+    attach,
+    pack_chunk,
+    pack_plan,
+    unpack_frames,
+    unpack_plan,
+)
+from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX
+from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
+from ideomotor.control.types import Observation, Policy
+
+IDLE_S = 0.002
+LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy's time passes
+
+
+@dataclass(frozen=True)
+class BrainConfig:
+    """What both halves are told."""
+
+    make_policy: Callable[[], Policy]  # picklable; called in each process
+    instruction: str
+    hz: float  # of control
+    handover: str = "rtc"
+    seed: int = 0
+    speed: float = 1.0  # of the policy's time, as a share of the clock's
+    plan_ticks: int = 12  # ticks of the policy's time between plans: 10 Hz
+    act_ticks: int = 16  # ticks of the policy's time between chunks
+    longest_prefix: int = 30  # what the decoder was trained with [ticks]
+
+
+def interpreter_process(spec: BoardSpec, config: BrainConfig) -> None:
+    """Publishes plans for ever."""
+    live_with_parent()
+    board = attach(spec)
+    policy = _policy(config)
+    eyes = _Eyes(board, config)
+    record = board.plan.new()
+    policy.plan(_nothing(spec, config))  # what is slow the first time
+    policy.reset(config.seed)
+    keep_beating(board, "interpreter")
+    due, due_at = 0, 0.0
+    while True:
+        seen = eyes.look()
+        now = time.monotonic()
+        if seen is None or (eyes.tick < due and now < due_at):
+            time.sleep(IDLE_S)
+            continue
+        due, due_at = eyes.tick + config.plan_ticks, now + LONGEST_S
+        plan = policy.plan(seen)
+        pack_plan(record, replace(plan, observed_at=eyes.frames_at))
+        board.plan.write(record)
+
+
+def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
+    """Publishes chunks for ever."""
+    live_with_parent()
+    board = attach(spec)
+    policy = _policy(config)
+    eyes = _Eyes(board, config)
+    method = handover(config.handover)
+    delay = DelayEstimate(config.speed * config.hz, min(config.longest_prefix, MAX_PREFIX))
+    plan_in, record = board.plan.new(), board.chunk.new()
+    nothing = _nothing(spec, config)
+    policy.act(nothing, policy.plan(nothing), np.empty((0, spec.joints)))  # what is slow the first time
+    keep_beating(board, "decoder")
+    epoch, due, due_at, chunks = -1, 0, 0.0, 0
+    while True:
+        seen = eyes.look()
+        now = time.monotonic()
+        waiting = eyes.epoch == epoch and eyes.tick < due and now < due_at
+        if seen is None or waiting or not board.plan.read(plan_in):
+            time.sleep(IDLE_S)
+            continue
+        if eyes.epoch != epoch or method.waits or not eyes.playing:
+            epoch = eyes.epoch
+            policy.reset(config.seed + chunks)  # it was stopped: what was sent before does not lead to here
+        playing = eyes.playing
+        plan = unpack_plan(plan_in)
+        began_at, plan_at = eyes.state_at, plan.observed_at
+        observed_at = min(began_at, eyes.frames_at)  # a camera that gives nothing new makes the chunk old
+        age = config.speed * max(began_at - plan_at, 0.0)
+        prefix = eyes.committed[: delay.ticks() if method.prefix and playing else 0]
+        chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), prefix)
+        if method.waits:  # executed in part, from when it comes; then the arm stands until the next
+            eyes.look()
+            executed = chunk.actions[:SYNC_TICKS]
+            actions = np.concatenate([executed, np.repeat(executed[-1:], round(config.hz), axis=0)])
+            chunk = replace(chunk, starts_at=eyes.tick + eyes.playing, actions=actions)
+        due = chunk.starts_at + (SYNC_TICKS if method.waits else config.act_ticks)
+        pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
+        board.chunk.write(record)
+        # One made at a standstill is entered once it is there, however long it took: not before is it old.
+        due_at = (
+            math.inf if method.waits and eyes.playing else (now if playing else time.monotonic()) + LONGEST_S
+        )
+        chunks += 1
+        if playing:  # one made at a standstill is waited for
+            delay.add(time.monotonic() - began_at)
+
+
+def _policy(config: BrainConfig) -> Policy:
+    """The policy; one that cannot be loaded ends the process with a line that says why."""
+    try:
+        return config.make_policy()
+    except UserError as error:
+        sys.exit(f"policy: {error}")
+
+
+def _nothing(spec: BoardSpec, config: BrainConfig) -> Observation:
+    """What an observation looks like, with nothing to be seen."""
+    images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
+    return Observation(0.0, images, np.zeros(spec.joints, np.float32), config.instruction)
+
+
+class _Eyes:
+    """The newest state and pictures, as an observation."""
+
+    def __init__(self, board: Board, config: BrainConfig) -> None:
+        self._board, self._config = board, config
+        self._state, self._frames = board.state.new(), board.frames.new()
+        self.tick = self.epoch = -1  # of the policy's time; of what chunks are valid in
+        self.playing = False  # whether that time passes
+        self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
+        self.committed = np.empty((0, board.spec.joints))
+
+    def look(self) -> Observation | None:
+        """What is to be seen now; None as long as there is no picture, or not every joint's position."""
+        if not self._board.state.read(self._state) or not self._board.frames.read(self._frames):
+            return None
+        if not np.isfinite(self._state["position"]).all():
+            return None
+        self.tick, self.epoch = int(self._state["policy_tick"]), int(self._state["epoch"])
+        self.playing = bool(self._state["playing"])
+        self.state_at, self.frames_at = float(self._state["time"]), float(self._frames["time"])
+        self.committed = self._state["committed"].copy()
+        return Observation(
+            time=self.tick / self._config.hz,
+            images=unpack_frames(self._frames, self._board.spec),
+            state=self._state["position"].astype(np.float32),
+            instruction=self._config.instruction,
+            past_commands=self._state["past_commands"].copy(),
+        )

@@ -1,0 +1,208 @@
+"""What is looked at before a motor gets torque: servos, calibration, cameras, policy, start pose.
+
+Whatever is missing or wrong is a `UserError`; what is merely worth knowing is a warning in the report.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.interrupts import shielded
+from ideomotor.control.robots.drivers import ServoStatus
+from ideomotor.control.runtime.seqlock import Follower
+from ideomotor.control.runtime.shared_state import BEATS, Board
+from ideomotor.control.runtime.supervisor import START_S, Job
+from ideomotor.launch.runtime.rig import Body
+from ideomotor.vla.checkpoint_info import PolicyFacts
+
+MEASURE_S = 1.0  # that frame rates are measured for
+LEAST_SHARE = 0.8  # of a camera's rate, below which there is a warning
+FAR_RAD = 0.35  # from the home pose, above which there is a warning
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """One camera as it is."""
+
+    name: str
+    source: str
+    hz: float  # measured
+    expected_hz: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Everything that was looked at."""
+
+    robot: str
+    protocol: str
+    port: str
+    calibration: str  # its file
+    calibrated_at: str
+    servos: list[ServoStatus]
+    cameras: list[CameraReport]
+    policy: str
+    trained_on: str
+    instruction: str
+    limits: list[dict[str, Any]]  # of each joint
+    far_from_home: float  # the joint that is furthest [rad or m]
+    warnings: list[str]
+
+
+def preflight(
+    embodiment: Embodiment,
+    body: Body,
+    servos: list[ServoStatus],
+    cameras: list[CameraReport],
+    policy: str,
+    facts: PolicyFacts,
+    others: Sequence[str] = (),
+) -> Preflight:
+    """Puts the report together. Everything in it has passed its own checks already.
+
+    Args:
+        others: warnings that were found before.
+    """
+    position = np.array([servo.position for servo in servos])
+    away = np.abs(position - embodiment.home_position)
+    furthest = int(away.argmax())
+    warnings = [
+        f"camera {camera.name}: {camera.hz:.1f} pictures a second, expected {camera.expected_hz:g}"
+        for camera in cameras
+        if camera.hz < LEAST_SHARE * camera.expected_hz
+    ]
+    warnings += [f"camera {name}: {mode.difference}" for name, mode in body.modes.items() if mode.difference]
+    if away[furthest] > FAR_RAD:
+        joint = embodiment.joints[furthest]
+        warnings.append(
+            f"start pose: {joint.name} is {away[furthest]:.2f} {joint.unit} away from the home pose, where "
+            "policies usually start"
+        )
+    warnings += others
+    if on := [servo.joint for servo in servos if servo.motor_on]:
+        warnings.append(f"motors are on already: {', '.join(on)}")
+    limits = [
+        {
+            "joint": joint.name,
+            "unit": joint.unit,
+            "lower": joint.lower,
+            "upper": joint.upper,
+            "max_velocity": joint.max_velocity,
+            "max_effort": joint.max_effort,
+        }
+        for joint in embodiment.joints
+    ]
+    assert embodiment.bus is not None  # its driver has looked at the servos
+    return Preflight(
+        robot=embodiment.name,
+        protocol=embodiment.bus.protocol,
+        port=body.port,
+        calibration=str(body.calibration_file),
+        calibrated_at=body.calibration.made_at,
+        servos=servos,
+        cameras=cameras,
+        policy=policy,
+        trained_on=facts.processor.dataset,
+        instruction=body.instruction,
+        limits=limits,
+        far_from_home=float(away[furthest]),
+        warnings=warnings,
+    )
+
+
+def unlike_a_launch(servos: Sequence[ServoStatus]) -> list[str]:
+    """Says why rates and lateness of a dry run are not those of a launch, which sets return delays to 0."""
+    slow = {servo.joint: servo.return_delay_us for servo in servos if servo.return_delay_us}
+    if not slow:
+        return []
+    # In a tick all servos answer, and one of them a second time.
+    wait_ms = (sum(slow.values()) + max(slow.values())) / 1000
+    return [
+        f"return delay: {max(slow.values())} µs in {', '.join(slow)}, which a launch sets to 0 and a dry run "
+        f"leaves: its ticks take {wait_ms:.1f} ms longer, so its rate and lateness are not those of a launch"
+    ]
+
+
+def tables(found: Preflight) -> Group:
+    """The report for people."""
+    about = Table(box=None, show_header=False, pad_edge=False, title="Pre-flight", title_justify="left")
+    about.add_column(style="bold", no_wrap=True)
+    about.add_column()
+    about.add_row("robot", f"{found.robot}, {found.protocol} bus at {found.port}")
+    about.add_row("calibration", f"{found.calibration}, made {found.calibrated_at}")
+    about.add_row("policy", f"{found.policy}, trained on data {found.trained_on}")
+    about.add_row("instruction", found.instruction)
+    for camera in found.cameras:
+        about.add_row("camera", f"{camera.name} ({camera.source}), {camera.hz:.1f} pictures a second")
+    about.add_row("start pose", f"at most {found.far_from_home:.2f} rad away from the home pose")
+    for warning in found.warnings:
+        about.add_row("warning", warning)
+    servos = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("joint", "id", "model", "supply", "motor", "position", "range", "speed"):
+        servos.add_column(heading, no_wrap=True)
+    for servo, limit in zip(found.servos, found.limits, strict=True):
+        servos.add_row(
+            servo.joint,
+            str(servo.id),
+            f"{servo.model} {servo.firmware}",
+            f"{servo.voltage:.1f} V",
+            f"{'on' if servo.motor_on else 'off'}, {servo.temperature:.0f} °C",
+            f"{servo.position:+.2f} {limit['unit']}",
+            f"{limit['lower']:+.2f}..{limit['upper']:+.2f}",
+            f"{limit['max_velocity']:g}",
+        )
+    return Group(about, servos)
+
+
+def measure_cameras(
+    board: Board, job: Job, embodiment: Embodiment, sources: dict[str, str]
+) -> list[CameraReport]:
+    """Runs the process of the cameras for a moment, as it will run later, and counts each one's pictures.
+
+    Args:
+        sources: {camera: what it is}, for the report.
+
+    Raises:
+        UserError: it ends by itself, or a camera gives nothing.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=job.target, args=job.args, daemon=True)
+    with shielded():
+        process.start()
+    row = board.beats[BEATS.index(job.role)]
+    times: dict[str, set[float]] = {camera.name: set() for camera in embodiment.cameras}
+    try:
+        until = time.monotonic() + START_S
+        while row[0] != process.pid:
+            if process.exitcode is not None or time.monotonic() > until:
+                raise UserError(f"{job.role}: their process did not start (exit code {process.exitcode})")
+            time.sleep(0.01)
+        frames = Follower(board.frames)
+        frames.new()
+        began = time.monotonic()
+        while time.monotonic() - began < MEASURE_S:
+            time.sleep(0.01)
+            for record in frames.new():
+                for name, at in zip(times, record["times"], strict=True):
+                    times[name].add(float(at))
+    finally:
+        process.kill()
+        process.join()
+        row[:] = 0
+    reports = []
+    for camera in embodiment.cameras:
+        seen = sorted(times[camera.name] - {0.0})
+        if not seen:
+            raise UserError(f"camera: {camera.name}: no picture within {MEASURE_S:g} s")
+        hz = (len(seen) - 1) / (seen[-1] - seen[0]) if len(seen) > 1 else 1 / MEASURE_S
+        reports.append(CameraReport(camera.name, sources[camera.name], hz, camera.hz))
+    return reports

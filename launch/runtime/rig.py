@@ -1,0 +1,154 @@
+"""What is launched: an arm of servos on a port with its cameras, or the twin of one.
+
+Both look the same to whoever launches; only here it matters which it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ideomotor.control.calibration import (
+    Calibration,
+    calibration_path,
+    default_calibration,
+    load_calibration,
+    save_calibration,
+)
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.runtime.realtime import PRIORITY
+from ideomotor.control.runtime.shared_state import Board
+from ideomotor.control.runtime.supervisor import Job
+from ideomotor.launch.runtime.attempts import Table
+from ideomotor.launch.runtime.cameras import CameraMode, look_through, opencv_cameras_process, parse_sources
+
+if TYPE_CHECKING:
+    from ideomotor.sim.instructions.judging import Judging
+    from ideomotor.sim.sim_state_channel import SceneSpec
+
+TWIN_PRIORITY = PRIORITY + 1  # an arm answers whatever else the computer does
+
+
+@dataclass(frozen=True)
+class Body:
+    """An arm, real or simulated, that can be launched."""
+
+    port: str
+    calibration: Calibration
+    calibration_file: Path
+    instruction: str
+    sources: dict[str, str]  # {camera: what it is}
+    modes: dict[str, CameraMode]  # {camera: what it gives}, of those that are not drawn
+    cameras: Callable[[Board], Job]
+    inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
+    table: Table | None = None  # with the task's things, where they are simulated
+    judging: Judging | None = None  # what success is judged by, if it is; None where nobody judges
+
+
+def real_arm(
+    embodiment: Embodiment, port: str | None, arm: str, instruction: str | None, cameras: Sequence[str]
+) -> Body:
+    """An arm that is there.
+
+    Raises:
+        UserError: no port, instruction, calibration or camera.
+    """
+    if port is None:
+        raise UserError(
+            "port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0, or --twin"
+        )
+    sources, modes = _opened(embodiment, cameras)
+    return Body(
+        port=port,
+        calibration=load_calibration(embodiment, arm),
+        calibration_file=calibration_path(embodiment.name, arm),
+        instruction=_told(instruction),
+        sources={name: str(mode) for name, mode in modes.items()},
+        modes=modes,
+        cameras=lambda board: _opencv(board, embodiment, sources),
+    )
+
+
+@contextlib.contextmanager
+def simulated_arm(
+    embodiment: Embodiment, robot: str, task: str, seed: int, instruction: str | None, cameras: Sequence[str]
+) -> Generator[Body]:
+    """The twin, with a calibration of its own, in the world of a task if there are worlds for the robot.
+
+    Args:
+        robot: name of the embodiment, or path of its file.
+        cameras: where given, they are used instead of those that see the twin's world.
+
+    Raises:
+        UserError: there is no such task, the instruction is empty, or the robot has no world and no cameras.
+    """
+    from ideomotor.sim.sim_state_channel import SceneSpec, scene_file, succeeded
+    from ideomotor.sim.tasks import TASKS
+    from ideomotor.sim.twin.process import Twin
+
+    has_world = embodiment.name == "so101"
+    scene = SceneSpec(task, seed, instruction=instruction, robot=robot) if has_world else None
+    sources, modes = _opened(embodiment, cameras) if cameras or scene is None else ({}, {})
+    found = {name: str(mode) for name, mode in modes.items()}
+    with (
+        Twin(robot, scene=scene, priority=TWIN_PRIORITY) as twin,
+        tempfile.TemporaryDirectory(prefix="ideomotor-launch-") as folder,
+    ):
+        calibration = dataclasses.replace(default_calibration(embodiment), arm="twin", made_at="for the twin")
+        path = save_calibration(calibration, Path(folder) / "twin.yaml")
+        drawn = scene if not sources else None
+        if drawn is not None:
+            found = {camera.name: f"the twin's world, {task}, seed {seed}" for camera in embodiment.cameras}
+        yield Body(
+            port=twin.port,
+            calibration=load_calibration(embodiment, "twin", path),
+            calibration_file=path,
+            instruction=twin.instruction if scene is not None else _told(instruction),
+            sources=found,
+            modes=modes,
+            cameras=lambda board: (
+                _drawn(board, drawn, twin.scene) if drawn else _opencv(board, embodiment, sources)
+            ),
+            inject=twin.inject,
+            table=Table(
+                solved=functools.partial(succeeded, scene_file(twin.scene)),
+                judged=twin.judging is not None and twin.judging.judged,
+                tidy=twin.tidy,
+                max_seconds=TASKS[task].max_seconds,
+            )
+            if scene
+            else None,
+            judging=twin.judging,
+        )
+
+
+def _opened(
+    embodiment: Embodiment, cameras: Sequence[str]
+) -> tuple[dict[str, int | str], dict[str, CameraMode]]:
+    sources = parse_sources(tuple(cameras), embodiment)
+    return sources, look_through(sources, embodiment)
+
+
+def _opencv(board: Board, embodiment: Embodiment, sources: dict[str, int | str]) -> Job:
+    return Job("cameras", opencv_cameras_process, (board.spec, embodiment, sources))
+
+
+def _drawn(board: Board, scene: SceneSpec, path: Path) -> Job:
+    from ideomotor.sim.wallclock import twin_cameras_process
+
+    return Job("cameras", twin_cameras_process, (board.spec, scene, path))
+
+
+def _told(instruction: str | None) -> str:
+    if not instruction or not instruction.strip():
+        raise UserError(
+            "instruction: missing, expected what the robot is to do, e.g. --instruction 'lift the red cube'"
+        )
+    return instruction

@@ -1,0 +1,91 @@
+"""A policy drives a simulated robot by the wall clock: the process topology, put together.
+
+    cameras ──► interpreter ──► decoder ──► control ──► body (the world's physics)
+                         supervisor: this process
+
+Servos instead of a simulation need another `make_robot` and other cameras, no body, and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.report import ControlConfig
+from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
+from ideomotor.control.types import Policy
+from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
+from ideomotor.sim.robot import SimulatedRobot, waker
+from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
+from ideomotor.sim.wallclock import body_process, cameras_process
+
+
+@dataclass(frozen=True)
+class WallClockRun:
+    """How a run by the wall clock went."""
+
+    outcome: Outcome
+    success: bool  # the task was solved
+    instruction: str
+    plan_text: str  # the newest readable plan
+
+
+def drive(
+    scene: SceneSpec,
+    make_policy: Callable[[], Policy],
+    config: ControlConfig,
+    *,
+    finish_when_solved: bool = True,
+    on_poll: Callable[[boards.Board], None] | None = None,
+) -> WallClockRun:
+    """Runs a task until it is solved, the configured ticks are over, or something stops it.
+
+    Args:
+        scene: the world.
+        make_policy: picklable; called once in each of the two brain processes.
+        config: of the control process, the hand-over method included.
+        finish_when_solved: otherwise the run lasts for `config.max_ticks`.
+        on_poll: called many times a second with the board, for a display.
+
+    Raises:
+        UserError: unknown names in the scene, or a process that did not start.
+    """
+    embodiment = load_embodiment(scene.robot)
+    world = scene.world()  # a mistake is found here, before any process starts
+    instruction = world.instruction
+    world.close()
+    brain = BrainConfig(make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed)
+    board, wake = boards.create(embodiment), waker()
+    body = (board.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
+    try:
+        jobs = [
+            Job("body", body_process, body),
+            Job("cameras", cameras_process, (board.spec, scene)),
+            Job("interpreter", interpreter_process, (board.spec, brain)),
+            Job("decoder", decoder_process, (board.spec, brain)),
+        ]
+        outcome = supervise(
+            board,
+            embodiment,
+            functools.partial(SimulatedRobot, wake),
+            jobs,
+            config,
+            on_poll=functools.partial(on_poll, board) if on_poll else None,
+        )
+        plan = board.plan.new()
+        text = boards.text_of(plan["text"]) if board.plan.read(plan) else ""
+        return WallClockRun(outcome, succeeded(board.scene), instruction, text)
+    finally:
+        wake.close()
+        board.close()
+
+
+def checkpoint(folder: Path, robot: str) -> Callable[[], Policy]:
+    """A `make_policy` for a checkpoint folder."""
+    from ideomotor.eval.run import load_policy
+
+    return functools.partial(load_policy, folder, robot)

@@ -1,0 +1,142 @@
+"""Axes of generalisation: one thing at a time that is not as in training, at rising strengths.
+
+An axis changes an episode after it was drawn, with random numbers of its own: whatever it is not about stays
+what it was, to the bit. Random numbers follow from seed, task and axis, not from the strength, so that a
+stronger change is more of the same. Delay, lost frames and a noisy state do not happen in the
+world; `eval/rollout.py` and `eval/sensors.py` make them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.sim.episode import Episode
+from ideomotor.sim.generalization import variations as change
+from ideomotor.sim.generalization.held_out_objects import UNSEEN_SHAPES
+from ideomotor.sim.task import Task
+from ideomotor.sim.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Something that may differ from training.
+
+    Attributes:
+        what: it is, and the units of its values.
+        label: of a strength, a format string over its values.
+        values: of each strength, from 1 on; 0 is the episode as it was drawn.
+        vary: (episode, task, generator, *values) -> episode. None: it happens outside of the world.
+        bodily: whether it changes what the body has to do, and so concerns an expert that knows the truth.
+        tasks: of each strength, where not all can have it.
+    """
+
+    what: str
+    label: str
+    values: tuple[tuple, ...]
+    vary: Callable[..., Episode] | None
+    bodily: bool = False
+    tasks: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def strengths(self) -> range:
+        return range(1, len(self.values) + 1)
+
+    def name(self, strength: int) -> str:
+        """Of a strength, as people read it."""
+        return self.label.format(*self.values[strength - 1])
+
+    def concerns(self, task: str, strength: int) -> bool:
+        """Whether the task's episodes can have it."""
+        return not self.tasks or task in self.tasks[strength - 1]
+
+
+def varied(episode: Episode, task: Task, seed: int, axis: str, strength: int) -> Episode:
+    """Returns an episode of `sim.episode.draw_episode` with one thing changed.
+
+    Args:
+        episode: of `task` and `seed`.
+        axis: a key of `AXES`; empty changes nothing.
+        strength: from 1 on, or 0, which changes nothing.
+
+    Raises:
+        UserError: no such axis or strength, or the task cannot have it.
+    """
+    if axis and axis not in AXES:
+        raise unknown_name("axis", axis, AXES)
+    most = len(AXES[axis].values) if axis else 0
+    if not 0 <= strength <= most:
+        raise UserError(f"strength: got {strength}, expected 0 to {most} (axis {axis!r})")
+    if not strength:
+        return episode
+    chosen = AXES[axis]
+    if not chosen.concerns(task.name, strength):
+        raise UserError(f"task: {task.name!r} has no {axis!r} of strength {strength}")
+    if chosen.vary is None:
+        return episode
+    generator = np.random.default_rng([seed, zlib.crc32(task.name.encode()), 3, zlib.crc32(axis.encode())])
+    return chosen.vary(episode, task, generator, *chosen.values[strength - 1])
+
+
+_ANY = tuple(TASKS)
+_ROUND = ("reach", "lift", "place", "sort")  # where an object may roll
+_SOLID = (*_ROUND, "push", "stack")
+
+AXES: dict[str, Axis] = {
+    "lighting": Axis(
+        "direction [degrees] and intensity [factor] of the light", "{:.0f}°, ×÷{:.1f}",
+        ((20.0, 1.3), (40.0, 1.7), (change.LARGEST_TURN, 2.3)), change.lighting,
+    ),
+    "texture": Axis(
+        "pattern of table and floor [half the distance of its two colours, of 1 in RGB]", "{:.1f}",
+        ((0.1,), (0.2,), (0.4,)), change.texture,
+    ),
+    "camera": Axis(
+        "pose of the front camera [mm, degrees]; a fifth of it of the wrist's", "{:.0f} mm, {:.1f}°",
+        ((15.0, 1.5), (30.0, 3.0), (50.0, 5.0)), change.camera,
+    ),
+    "distractors": Axis(
+        "objects that nobody speaks of [more than usual]", "+{}",
+        ((2,), (4,), (6,)), change.distractors, bodily=True,
+    ),
+    "colours": Axis(
+        "colours that training lacks, with their names [of which things]", "{}",
+        (("others",), ("target",), ("all",)), change.colours,
+        tasks=(tuple(name for name in TASKS if name != "sort"), _ANY, _ANY),  # sort speaks of everything
+    ),
+    "sizes": Axis(
+        "small objects smaller, large ones larger [factor]", "÷×{}",
+        ((1.2,), (1.3,), (1.4,)), change.sizes, bodily=True,
+        tasks=(_SOLID, _SOLID, (*_ROUND, "push")),  # nothing large stays on a cube so small
+    ),
+    "shapes": Axis(
+        "shape of the object that is handled first", "{}",
+        tuple((kind,) for kind in UNSEEN_SHAPES), change.shapes, bodily=True, tasks=(_SOLID, _ROUND, _ROUND),
+    ),
+    "phrasing": Axis(
+        "sentence [1 new order of known words, 2 unknown verbs, 3 unknown names of things too]", "{}",
+        ((1,), (2,), (3,)), change.phrasing,
+    ),
+    "combination": Axis(
+        "object and place that training never brings together [things that are new in their role]", "{}",
+        ((1,), (2,)), change.combination, bodily=True, tasks=(("place", "sort", "stack"), ("sort", "stack")),
+    ),
+    "friction": Axis(
+        "friction of all contacts, mass of objects [factors]", "×÷{}, mass ×÷{}",
+        ((1.5, 2), (2, 4), (3, 6)), change.friction, bodily=True,
+    ),
+    "gain": Axis(
+        "stiffness and damping of the servos [factor]", "÷{}",
+        ((4,), (16,), (64,)), change.gain, bodily=True,
+    ),
+    "delay": Axis("inference time [ms]", "{} ms", ((50,), (100,), (200,)), None),
+    "frames": Axis("camera frames lost [share]", "{:.0%}", ((0.5,), (0.8,), (0.9,)), None),
+    "state": Axis(
+        "noise of the joint positions that the policy reads [degrees, standard deviation]", "{}°",
+        ((0.5,), (1.0,), (2.0,)), None,
+    ),
+}  # fmt: skip

@@ -1,0 +1,289 @@
+"""Stop ladder, emergency stop and watchdog, each by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ideomotor.control.controller import Controller
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime.estop import EStop
+from ideomotor.control.runtime.safe_stop import Cause, Stage, StopConfig, StopLadder
+from ideomotor.control.runtime.watchdog import Ages, Patience, Peers, stale
+from ideomotor.control.safety.filter import SafetyFilter
+from ideomotor.control.types import RobotState
+
+ROBOT = load_embodiment("so101")
+HZ = ROBOT.control_hz
+CONFIG = StopConfig(park_after_s=0.5, off_after_s=0.25, end_after_s=0.25)
+START = (ROBOT.lower + ROBOT.upper) / 2
+
+
+class Arm:
+    """A perfect arm under controller and ladder, moving as fast as joint 0 may when the stop comes."""
+
+    def __init__(self, can_relax: bool = True) -> None:
+        self.controller = Controller(ROBOT)
+        self.ladder = StopLadder(ROBOT, CONFIG, can_relax)
+        self.commands = [START] * 4
+        self.stages: list[Stage] = []
+        self.controller.reset(self.state())
+        for tick in range(60):
+            self.step(
+                self.controller.follow(tick, self.state(), START + np.eye(6)[0] * 2.5 * tick / HZ).position
+            )
+        self.tick = 60
+
+    def state(self) -> RobotState:
+        return RobotState(0.0, self.commands[-1], np.zeros(6), np.zeros(6))
+
+    def step(self, command: np.ndarray, finishing: bool = False) -> None:
+        self.commands.append(command)
+        self.ladder.advance(command, finishing)
+        self.stages.append(self.ladder.stage)
+
+    def run(self, seconds: float, finishing: bool = False) -> None:
+        for _ in range(round(seconds * HZ)):
+            target = self.ladder.target() if self.ladder.stage is not Stage.RUN else self.commands[-1]
+            self.step(self.controller.follow(self.tick, self.state(), target).position, finishing)
+            self.tick += 1
+
+    @property
+    def moving(self) -> bool:
+        return bool(np.abs(self.commands[-1] - self.commands[-2]).max() > 1e-4)
+
+    def assert_within_limits(self) -> None:
+        positions = np.array(self.commands)
+        assert (positions >= ROBOT.lower - 1e-9).all() and (positions <= ROBOT.upper + 1e-9).all()
+        for order, limit in enumerate((ROBOT.max_velocity, ROBOT.max_acceleration, ROBOT.max_jerk), 1):
+            assert (np.abs(np.diff(positions, order, axis=0)) * HZ**order <= limit * (1 + 1e-6)).all()
+
+
+def test_a_fault_goes_down_the_whole_ladder_within_the_limits():
+    arm = Arm()
+    assert arm.moving
+    arm.ladder.trip(Cause.FAULT, "decoder died")
+    arm.run(0.4)
+    assert arm.ladder.stage is Stage.HOLD and not arm.moving
+    arm.run(20)
+    assert arm.ladder.stage is Stage.OFF and arm.ladder.ended
+    assert arm.ladder.reason == "decoder died"
+    order = list(dict.fromkeys(arm.stages))
+    assert order == [Stage.RUN, Stage.HOLD, Stage.PARK, Stage.OFF]
+    np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
+    parking = np.array(arm.commands)[-arm.stages.count(Stage.OFF) - 300 :]
+    assert np.abs(np.diff(parking, axis=0)).max() * HZ <= CONFIG.park_speed * 1.01
+    arm.assert_within_limits()
+
+
+def test_torque_stays_on_where_it_cannot_be_taken_off():
+    arm = Arm(can_relax=False)
+    arm.ladder.trip(Cause.FINISH, "time is up")
+    arm.run(20)
+    assert arm.ladder.stage is Stage.PARK and arm.ladder.ended
+
+
+def test_what_was_stale_goes_on_by_itself_from_holding_only():
+    arm = Arm()
+    arm.ladder.trip(Cause.STALE, "stale chunk")
+    arm.run(0.3)
+    arm.ladder.clear_stale()
+    assert arm.ladder.stage is Stage.RUN and arm.ladder.reason == ""
+    arm.ladder.trip(Cause.STALE, "stale chunk")
+    arm.run(1.5)
+    assert arm.ladder.stage is Stage.PARK
+    arm.ladder.clear_stale()
+    assert arm.ladder.stage is Stage.PARK
+    arm.ladder.rearm()
+    assert arm.ladder.stage is Stage.RUN
+    arm.assert_within_limits()
+
+
+def test_to_begin_again_the_arm_goes_home_and_runs_on_unless_something_graver_happens():
+    arm = Arm()
+    arm.ladder.begin()  # of what has not been asked for
+    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
+    arm.ladder.clear_stale()
+    arm.run(20)
+    assert arm.ladder.stage is Stage.PARK and not arm.ladder.ended  # waits for the things to be put back
+    np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
+    arm.ladder.begin()
+    arm.run(0.1)
+    assert list(dict.fromkeys(arm.stages)) == [Stage.RUN, Stage.HOLD, Stage.PARK]
+    assert arm.ladder.stage is Stage.RUN and arm.ladder.reason == "" and not arm.ladder.ended
+    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
+    arm.ladder.begin()  # before it is there: it goes on at once when it is
+    arm.run(20)
+    assert arm.ladder.stage is Stage.RUN
+    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
+    arm.ladder.trip(Cause.FAULT, "decoder died")
+    arm.run(20)
+    assert arm.ladder.stage is Stage.OFF and arm.ladder.reason == "decoder died"
+    arm.assert_within_limits()
+
+
+def test_an_emergency_stop_never_moves_the_arm_again_by_itself():
+    arm = Arm()
+    arm.ladder.trip(Cause.ESTOP, "emergency stop: SIGINT")
+    arm.run(0.5)
+    held = arm.commands[-1]
+    arm.run(10)
+    assert arm.ladder.stage is Stage.HOLD and not arm.ladder.ended
+    np.testing.assert_allclose(arm.commands[-1], held, atol=1e-3)
+    arm.ladder.clear_stale()
+    arm.ladder.trip(Cause.FAULT, "decoder died")
+    assert arm.ladder.reason == "emergency stop: SIGINT"
+    arm.run(1, finishing=True)
+    assert arm.ladder.ended and arm.ladder.stage is Stage.HOLD
+
+
+def test_an_emergency_stop_interrupts_parking():
+    arm = Arm()
+    arm.ladder.trip(Cause.FAULT, "decoder died")
+    while arm.ladder.stage is not Stage.PARK:
+        arm.run(0.1)
+    arm.run(1)
+    assert arm.moving
+    arm.ladder.trip(Cause.ESTOP, "button")
+    arm.run(0.5)
+    assert arm.ladder.stage is Stage.HOLD and not arm.moving
+    arm.assert_within_limits()
+
+
+def test_another_filter_goes_on_with_the_motion_of_a_dead_one():
+    arm = Arm()
+    successor = SafetyFilter(ROBOT)
+    successor.resume(np.array(arm.commands[-3:]))
+    for tick in range(120):
+        arm.commands.append(successor.filter(tick, None)[0])
+    assert not arm.moving
+    arm.assert_within_limits()
+    with pytest.raises(ValueError, match="commands"):
+        successor.resume(np.full((3, 6), np.nan))
+
+
+# ---- emergency stop
+
+
+def test_signals_trip_and_the_process_lives_on():
+    stop, before = EStop(), signal.getsignal(signal.SIGINT)
+    with stop.on_signals():
+        assert stop.check() == ""
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.check() == "emergency stop: SIGTERM" and not stop.repeated
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.check() == "emergency stop: SIGTERM" and stop.repeated
+    assert signal.getsignal(signal.SIGINT) is before
+    assert stop.rearm() == "" and stop.check() == "" and not stop.repeated
+
+
+def test_a_descriptor_trips_and_keeps_the_latch_while_it_asks():
+    stop = EStop()
+    reader, writer = os.pipe()
+    stop.watch(reader, "red button")
+    assert stop.check() == ""
+    os.write(writer, b"!")
+    assert stop.check() == "emergency stop: red button"
+    assert stop.check() != ""  # latched
+    assert stop.rearm() == "" and stop.check() == ""
+    os.close(writer)  # a cable pulled out
+    assert stop.check() == "emergency stop: red button"
+    assert "red button still asks" in stop.rearm()
+    assert stop.check() != ""
+    os.close(reader)
+
+
+def test_a_callback_trips():
+    stop = EStop()
+    stop.trip("emergency stop: web page")
+    stop.trip("another")
+    assert stop.check() == "emergency stop: web page"
+
+
+# ---- watchdog
+
+FRESH = Ages(0.0, 0.1, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("ages", "word"),
+    [
+        (FRESH, ""),
+        (Ages(0.2, 0.1, 0.3), "stale state"),
+        (Ages(0.0, 1.1, 1.2), "stale chunk"),
+        (Ages(0.0, None, None), "stale chunk"),
+        (Ages(0.0, 0.1, 2.0), "stale plan"),
+        (Ages(0.2, None, 2.0), "stale state"),
+    ],
+)
+def test_the_watchdog_names_what_is_too_old(ages, word):
+    assert stale(ages, Patience(), started=True).startswith(word)
+    assert bool(stale(ages, Patience(), started=True)) == bool(word)
+
+
+def test_before_the_first_chunk_its_absence_is_no_fault():
+    assert stale(Ages(0.0, None, None), Patience(), started=False) == ""
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleeper):
+    board = boards.create(ROBOT)
+    try:
+        peers = Peers(board, ["decoder", "interpreter"], Patience(silence_s=0.5))
+        row = board.beats[boards.BEATS.index("decoder")]
+        assert peers.check(10**12) is None  # who never lived cannot have died
+        row[:] = sleeper.pid, 10**12
+        assert peers.check(10**12 + 4 * 10**8) is None
+        assert peers.check(10**12 + 6 * 10**8) == (Cause.STALE, "decoder: no sign of life for 0.60 s")
+        row[1] = 2 * 10**12
+        assert peers.check(2 * 10**12) is None
+        sleeper.kill()
+        while (wrong := peers.check(2 * 10**12)) is None:
+            time.sleep(0.001)
+        assert wrong == (Cause.FAULT, f"decoder died: process {sleeper.pid} is gone")
+        assert peers.check(9 * 10**12) == wrong  # it stays dead
+        row[:] = os.getpid(), 9 * 10**12  # until another takes its place
+        assert peers.check(9 * 10**12) is None
+        peers.close()
+        del row
+    finally:
+        board.close()
+
+
+def test_a_stop_for_a_joint_that_does_not_follow_stays_where_it_is_and_ends():
+    arm = Arm()
+    arm.ladder.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
+    arm.run(0.5)
+    assert not arm.moving and arm.ladder.target() is None
+    there = arm.commands[-1] - 0.2 * np.eye(6)[0]
+    arm.ladder.rest_at(there)
+    arm.run(0.5)
+    np.testing.assert_allclose(arm.commands[-1], there, atol=1e-3)
+    arm.run(2.0)
+    assert arm.ladder.ended and set(arm.stages[60:]) == {Stage.HOLD}
+    arm.assert_within_limits()
+
+
+def test_a_way_home_on_which_a_joint_gets_stuck_ends_there():
+    arm = Arm()
+    arm.ladder.trip(Cause.FINISH, "time is up")
+    while arm.ladder.stage is not Stage.PARK:
+        arm.run(0.1)
+    arm.run(0.1)
+    arm.ladder.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
+    arm.run(3.0)
+    assert arm.ladder.ended and arm.ladder.stage is Stage.HOLD
+    arm.ladder.trip(Cause.ESTOP, "button")  # graver, and holds as well
+    assert arm.ladder.cause is Cause.ESTOP and arm.ladder.stage is Stage.HOLD

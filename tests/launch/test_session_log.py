@@ -1,0 +1,158 @@
+"""The log of a launch, from a board that is filled by hand: what goes in comes out."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.types import LatentPlan
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.launch.runtime.monitor import View
+from ideomotor.launch.runtime.session_log import FlightLog
+from ideomotor.launch.runtime.session_recorder import PLANS, TICKS, Recorder
+
+pytestmark = pytest.mark.realtime
+
+ROBOT = load_embodiment("so101")
+HZ = ROBOT.control_hz
+
+
+@pytest.fixture
+def board() -> Iterator[boards.Board]:
+    board = boards.create(ROBOT)
+    yield board
+    board.close()
+
+
+def tick(board: boards.Board, number: int, reasons: bytes = b"", blind: bool = False) -> None:
+    """One tick of control: the command is the tick's number in mrad, for every joint."""
+    record = board.ticks.new()
+    record["tick"], record["time"], record["late_us"] = number, 100 + number / HZ, 50.0
+    record["command"] = number / 1000
+    record["position"] = np.nan if blind else number / 1000
+    record["chunk_age"], record["plan_age"] = 0.1, np.nan
+    record["stage"], record["interventions"] = b"run", reasons
+    board.ticks.write(record)
+
+
+def picture(board: boards.Board, at: float, level: int) -> None:
+    record = board.frames.new()
+    images = {
+        name: np.full((height, width, 3), level, np.uint8) for name, height, width in board.spec.cameras
+    }
+    boards.pack_frames(record, at, images, board.spec)
+    board.frames.write(record)
+
+
+def test_what_goes_in_comes_out(board, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    recorder = Recorder(board, ROBOT, log, "reach the red cube")
+    picture(board, 99.99, 0)
+    for number in range(122):
+        tick(board, number, b"velocity,jerk" if number == 7 else b"", blind=number == 8)
+        if number % 4 == 1:  # a picture between each two rows, of a brightness that says which
+            picture(board, 100 + number / HZ, 2 * (number // 4) + 10)
+        if number == 40:
+            plan = board.plan.new()
+            boards.pack_plan(
+                plan, LatentPlan(np.ones((2, 3), np.float32), 100.3, "now: lift it", progress=0.5)
+            )
+            board.plan.write(plan)
+        recorder.take()
+    assert recorder.finish({"success": True}) == {"frames": 31, "ticks": 122, "lost_ticks": 0, "plans": 1}
+
+    assert validate(log) == []
+    dataset = Dataset(log)
+    columns = dataset.columns(0)
+    np.testing.assert_allclose(columns["action"][:, 0], np.arange(0, 122, 4) / 1000, atol=1e-6)
+    np.testing.assert_allclose(columns["action.high_rate"][3, ::6], [0.012, 0.013, 0.014, 0.015], atol=1e-6)
+    np.testing.assert_allclose(columns["action.high_rate"][30, ::6], [0.12, 0.121, 0.121, 0.121], atol=1e-6)
+    assert columns["observation.state"][2, 0] == pytest.approx(0.007)  # at tick 8 nothing was measured
+    assert [columns["policy.plan_text"][row] for row in (9, 11)] == ["", "now: lift it"]
+    seen = dataset.frames(0, "wrist", range(31)).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(
+        seen[1:], 2 * np.arange(30) + 10, atol=2.0
+    )  # the newest one from before the row
+    assert dataset.episodes["success"].to_pylist() == [True]
+
+    ticks = pq.read_table(log / TICKS)
+    assert ticks["tick"].to_pylist() == list(range(122))
+    assert ticks["interventions"].to_pylist()[7] == ["velocity", "jerk"]
+    assert np.isnan(ticks["position"].to_pylist()[8]).all()
+    assert pq.read_table(log / PLANS)["text"].to_pylist() == ["now: lift it"]
+
+
+def test_ticks_that_were_overwritten_are_counted_and_filled(board, tmp_path: Path) -> None:
+    recorder = Recorder(board, ROBOT, tmp_path / "log", "reach the red cube")
+    for number in range(boards.SLOTS["ticks"] + 20):
+        tick(board, number)
+    assert recorder.finish({}) == {"frames": 125, "ticks": 480, "lost_ticks": 20, "plans": 0}
+    action = Dataset(tmp_path / "log").columns(0)["action"][:, 0]
+    np.testing.assert_allclose(action[:6], np.array([20, 20, 20, 20, 20, 20]) / 1000, atol=1e-6)
+    np.testing.assert_allclose(action[6:], np.arange(24, 500, 4) / 1000, atol=1e-6)
+
+
+def test_the_log_is_written_although_its_launch_has_died(board, tmp_path: Path) -> None:
+    log = FlightLog(board, ROBOT, tmp_path / "log", "reach the red cube")
+    for number in range(60):
+        tick(board, number)
+    log.close()  # its end of the pipe, as when it is killed
+    assert len(Dataset(tmp_path / "log").columns(0)["action"]) == 15
+    with pytest.raises(UserError, match="log: .*not empty"):
+        FlightLog(board, ROBOT, tmp_path / "log", "reach the red cube")
+
+
+def test_the_view_shows_rates_ages_and_interventions(board) -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    view = View(board, HZ, console)
+    for number in range(240):
+        tick(board, number, b"velocity" if number > 200 else b"")
+    picture(board, 101.9, 0)
+    view.take(102.0)
+    console.print(view.table(102.0))
+    text = console.export_text()
+    for words in (
+        "run",
+        "tick 239, 120.0 Hz of 120",
+        "lateness p50 50",
+        "chunk 100 ms, plan -",
+        "velocity 39",
+    ):
+        assert words in text, text
+    assert "front 0 a second, 100 ms old" in text
+
+
+def test_keys_are_obeyed_one_by_one_and_a_terminal_that_goes_away_is_an_emergency_stop(
+    board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        before = termios.tcgetattr(theirs)
+        view = View(board, HZ, Console(file=io.StringIO()))
+        with view.shown():
+            for typed, orders in ((b"q", [1, 0, 0, 0]), (b"x r", [1, 1, 1, 0]), (b" h", [1, 2, 1, 1])):
+                os.write(ours, typed)
+                view.poll()
+                assert board.orders.tolist()[:4] == orders  # finish, estop, rearm, again
+        assert board.ordered_by("estop") == "key space" and board.ordered_by("again") == "key h"
+        assert termios.tcgetattr(theirs) == before
+        with view.shown():
+            os.close(ours)
+            view.poll()
+            view.poll()
+        assert board.orders.tolist()[:4] == [2, 3, 1, 1]
+        assert board.ordered_by("estop") == "the terminal is gone"

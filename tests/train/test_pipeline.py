@@ -1,0 +1,180 @@
+"""From recorded data to a policy folder, in one process and in two, with the real simulator and loader."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Observation
+from ideomotor.train.pipeline import train
+from ideomotor.vla.checkpoint import load_interpreter
+from ideomotor.vla.policy import IdeomotorPolicy
+
+TWO = """
+import sys
+from pathlib import Path
+from ideomotor.train.pipeline import train
+if __name__ == "__main__":  # processes that render scenes import this file
+    train([Path(sys.argv[1])], Path(sys.argv[2]), "smoke", overrides=["joint.train.steps=3"])
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IDEOMOTOR_CACHE", str(tmp_path_factory.mktemp("cache") / "datasets"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "policy"
+    result = train([data], out, "smoke", overrides=["joint.train.steps=3"])
+    json.dumps(result)
+    assert result["policy"]["step"] == result["joint"]["step"] == 3
+    return out
+
+
+def test_the_folder_is_a_policy_that_runs(trained: Path) -> None:
+    policy = IdeomotorPolicy.from_pretrained(trained)
+    images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
+    observation = Observation(0.0, images, np.zeros(6, np.float32), "reach the red cube")
+    chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))
+    assert np.isfinite(chunk.actions).all()
+    assert "revision" in (trained / "README.md").read_text()
+    assert json.loads((trained / "recipe.json").read_text())["recipe"]["robot"] == "so101"
+
+
+def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> None:
+    with pytest.raises(UserError, match="already has a training in it"):
+        train([data], trained, "smoke")
+    result = train([data], trained, "smoke", resume=True, overrides=["policy.train.steps=5"])
+    assert result["policy"]["step"] == 5
+    assert "interpreter" not in result
+
+
+def test_data_may_be_added_to_a_training_whose_normalisation_stays(
+    data: Path, more: Path, tmp_path: Path
+) -> None:
+    train([data], tmp_path / "out", "smoke")
+    began_with = IdeomotorPolicy.from_pretrained(tmp_path / "out").processor
+    result = train([data, more], tmp_path / "out", "smoke", resume=True, overrides=["policy.train.steps=5"])
+    assert result["policy"]["step"] == 5
+    assert IdeomotorPolicy.from_pretrained(tmp_path / "out").processor == began_with
+    train([data, more], tmp_path / "new", "smoke")
+    assert IdeomotorPolicy.from_pretrained(tmp_path / "new").processor != began_with
+
+
+def test_a_decoder_is_trained_further_with_its_own_normalisation(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    given = [f"interpreter={trained}", f"decoder={trained}", "policy.train.learning_rate=0.0"]
+    train([data], tmp_path / "more", "smoke", overrides=given)
+    old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
+    assert new.processor == old.processor
+    for key, weight in old.decoder.state_dict().items():
+        torch.testing.assert_close(new.decoder.state_dict()[key], weight, msg=key)
+    with pytest.raises(UserError, match="do not fit the recipe"):
+        train([data], tmp_path / "wider", "smoke", overrides=[*given, "policy.width=64"])
+
+
+def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None:
+    without = ["policy.train.steps=0", "joint.train.steps=2"]
+    with pytest.raises(UserError, match="needs decoder"):
+        train([data], tmp_path / "alone", "smoke", overrides=without)
+    assert not (tmp_path / "alone").exists()
+    given = [*without, f"decoder={trained}"]
+    result = train([data], tmp_path / "more", "smoke", overrides=given)
+    assert result["joint"]["step"] == 2 and not {"interpreter", "policy"} & result.keys()
+    old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
+    for part in ("interpreter", "decoder"):
+        before, after = (getattr(each, part).state_dict() for each in (old, new))
+        assert any(not torch.equal(before[key], after[key]) for key in before), part
+    given[1] = "joint.train.steps=3"
+    resumed = train([data], tmp_path / "more", "smoke", resume=True, overrides=given)
+    assert resumed["joint"]["step"] == 3
+
+
+def test_an_interpreter_is_trained_further(trained: Path, tmp_path: Path) -> None:
+    given = [f"scenes.start={trained}", "scenes.train.learning_rate=0.0"]
+    train([], tmp_path / "more", "smoke", overrides=given)
+    old, new = load_interpreter(trained), load_interpreter(tmp_path / "more")
+    assert new.tokenizer.get_vocab() == old.tokenizer.get_vocab()
+    for key, weight in old.state_dict().items():
+        torch.testing.assert_close(new.state_dict()[key], weight, msg=key)
+
+
+def test_data_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        train([tmp_path / "nowhere"], tmp_path / "out", "smoke")
+
+
+def losses(run: Path, stage: str) -> dict[int, float]:
+    lines = [json.loads(line) for line in (run / f"{stage}.jsonl").read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    out = tmp_path / "two"
+    ran = subprocess.run(
+        [*command, str(script), str(data), str(out)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    IdeomotorPolicy.from_pretrained(out)
+    for stage in ("interpreter", "policy", "joint"):
+        one, two = losses(trained, stage), losses(out, stage)
+        assert list(two) == [1, 2, 3]
+        np.testing.assert_allclose(list(two.values()), [one[step] for step in two], rtol=1e-4, err_msg=stage)
+
+
+@pytest.mark.slow
+def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weights(
+    data: Path, tmp_path: Path
+) -> None:
+    program = Path(sys.executable).with_name("ideomotor")
+    changed = [
+        f"{stage}.train.{change}"
+        for stage in ("scenes", "policy", "joint")
+        for change in ("steps=40", "save_every_s=0")
+    ]
+
+    def started(out: Path) -> subprocess.Popen:
+        command = [program, "train", "--config", "smoke", "--data", data, "--out", out, "--resume"]
+        command += [word for change in changed for word in ("--set", change)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert started(tmp_path / "whole").wait() == 0
+    torn = tmp_path / "torn"
+    ends = {"interpreter": signal.SIGKILL, "policy": signal.SIGINT, "joint": signal.SIGKILL}
+    for stage, number in ends.items():
+        process = started(torn)
+        while process.poll() is None:
+            if (torn / f"{stage}.jsonl").is_file() and len(losses(torn, stage)) >= 3:
+                process.send_signal(number)
+                break
+            time.sleep(0.005)
+        assert process.wait() == (130 if number == signal.SIGINT else -number)
+        assert len(losses(torn, stage)) < 40
+    assert started(torn).wait() == 0
+    whole, parts = (IdeomotorPolicy.from_pretrained(tmp_path / name) for name in ("whole", "torn"))
+    for part in ("interpreter", "decoder"):
+        one, two = (getattr(policy, part).state_dict() for policy in (whole, parts))
+        for key, weight in one.items():
+            torch.testing.assert_close(two[key], weight, rtol=1e-5, atol=1e-6, msg=f"{part} {key}")

@@ -1,0 +1,213 @@
+"""Stage 2: the decoder on recorded demonstrations, with the interpreter frozen.
+
+The interpreter has read every frame beforehand (plan_cache.py), so that a step of training costs no
+vision-language pass at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.files import replace_files
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.train.action_batch import action_batch, displaceable
+from ideomotor.train.action_objective import ActionBatch, ActionObjective
+from ideomotor.train.chunk_errors import examine, units_of
+from ideomotor.train.parallel import processes
+from ideomotor.train.plan_cache import read_plans
+from ideomotor.train.recipe import PolicyRecipe
+from ideomotor.train.selection import Drive, Selection
+from ideomotor.train.trainer import fit
+from ideomotor.vla.checkpoint_info import PROCESSOR
+from ideomotor.vla.decoder import Decoder, DecoderConfig
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.processor import Processor, fit_processor, load_processor
+from ideomotor.vla.sampler import SamplingConfig, sampler_of
+
+Told = Callable[[str], None]
+EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far
+
+
+def train_policy(
+    recipe: PolicyRecipe,
+    loader: WindowLoader,
+    interpreter: Interpreter,
+    out: Path,
+    resume: bool = False,
+    told: Told = lambda line: None,
+    before: IdeomotorPolicy | None = None,
+    compiled: bool = False,
+    drive: Drive | None = None,
+) -> tuple[IdeomotorPolicy, dict[str, float], dict[str, Any] | None]:
+    """A policy whose decoder has learned the demonstrations, the last figures of training, and what was
+    selected, see `Selection.outcome`; None where nothing was, and in all processes but the first.
+
+    Args:
+        recipe: this stage's.
+        loader: see `parallel.OwnWindows`; its batches are `recipe.batch` windows of all processes.
+        interpreter: stays as it is, but for its plan head, which learns with the decoder.
+        out: where state and metrics go.
+        resume: continue from the state in `out`.
+        told: called with lines about what is going on.
+        before: a policy with this interpreter, whose decoder and plan head are trained further.
+        compiled: whether to train through torch.compile.
+        drive: has checkpoints drive, if the recipe selects by that.
+    """
+    body, moving = loader.embodiment, displaceable(loader)
+    torch.manual_seed(recipe.train.seed)
+    if before is None:
+        processor = _processor(recipe, loader, out / "state" / PROCESSOR, resume)
+    else:
+        processor = before.processor
+        _check_further(recipe, loader, before)
+    config = decoder_config(recipe, loader, interpreter, processor)
+    decoder = Decoder(config)
+    plans = read_plans(interpreter, loader, told, recipe.unknown_words, recipe.drop_instruction)
+    if before is not None:
+        _carry_over(before.decoder, decoder)
+        _carry_over(before.interpreter.plan_head, interpreter.plan_head)
+    objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
+    if compiled:
+        objective.compile()
+
+    def batch_at(step: int) -> ActionBatch:
+        rng = np.random.default_rng([recipe.train.seed, step, 0, 1])
+        batch = loader.batch(step)
+        read = plans.read(batch["plan_index"])
+        return action_batch(batch, read, config.cameras, processor, recipe, moving, rng, step)
+
+    drops = recipe.objective
+    shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
+    sampling = SamplingConfig(
+        without=tuple(name for name, share in shares.items() if share >= 1),
+        steps=recipe.steps or (1 if recipe.objective.predict == "flow" else 5),
+        objective=recipe.objective.predict,
+        sampler=sampler_of(recipe.objective.predict, recipe.sampler),
+        noise_knots=recipe.objective.noise_knots,
+        noise=recipe.noise,
+        smoothing=recipe.smoothing if body.targets else 0.0,
+        history=recipe.objective.drop_history < 1.0,
+    )
+    policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
+    selection = None
+    if recipe.select.tasks and processes()[0] == 0:
+        assert drive is not None, "a recipe that selects needs something that drives"
+        selection = Selection(recipe.select, drive, policy.save_pretrained, out / "state")
+    metrics = fit(
+        "policy",
+        objective,
+        batch_at,
+        loader.batch_size * loader.world,
+        recipe.train,
+        out,
+        resume,
+        lambda: examine(objective, batch_at(EXAMINED), processor, sampling, units_of(loader)),
+        selection,
+    )
+    if selection is None:
+        return policy, metrics, None
+    if selection.best.step != metrics["step"]:
+        policy = IdeomotorPolicy.from_pretrained(selection.best_checkpoint)
+    return policy, metrics, selection.outcome()
+
+
+def _processor(recipe: PolicyRecipe, loader: WindowLoader, kept: Path, resume: bool) -> Processor:
+    """The normalisation that this training began with, also where data has been added since."""
+    if resume and kept.is_file():
+        processor = load_processor(kept)
+        processor.check(loader.embodiment)
+        return processor
+    processor = measure(loader, recipe.origin)
+    if processes()[0] == 0:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        replace_files({kept: processor.to_json()})
+    return processor
+
+
+def decoder_config(
+    recipe: PolicyRecipe, loader: WindowLoader, interpreter: Interpreter, processor: Processor
+) -> DecoderConfig:
+    """The recipe's decoder for this data, behind this interpreter."""
+    body = loader.embodiment
+    return DecoderConfig(
+        embodiments=((body.name, len(body.joints)),),
+        states=(processor.state_numbers,),
+        cameras=tuple(camera.name for camera in body.cameras),
+        image_size=body.cameras[0].height,
+        horizon=loader.horizon,
+        plan_dim=interpreter.config.plan_dim,
+        width=recipe.width,
+        heads=recipe.heads,
+        blocks=recipe.blocks,
+        commands_per_token=recipe.commands_per_token,
+        vision=recipe.vision,
+        state_octaves=recipe.state_octaves,
+    )
+
+
+def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) -> Processor:
+    """Normalisation from random windows of the data, the same in every process.
+
+    Args:
+        origin: what joint targets are relative to, see `vla.processor.ORIGINS`.
+    """
+    whole = [loader.windows(rows, 0 * rows, 0 * rows) for rows in _random_rows(loader.rows, windows)]
+    joined = {
+        key: np.concatenate([part[key] for part in whole])
+        for key in ("state", "actions", "action_mask", "previous")
+    }
+    dataset = hashlib.sha256(joined["actions"].tobytes()).hexdigest()[:16]
+    return fit_processor(
+        loader.embodiment,
+        dataset,
+        joined["state"].astype(float),
+        joined["actions"],
+        joined["action_mask"],
+        joined["previous"].astype(float) if origin == "command" else None,
+    )
+
+
+def _check_further(recipe: PolicyRecipe, loader: WindowLoader, before: IdeomotorPolicy) -> None:
+    """Raises UserError unless the recipe can train this policy further."""
+    before.processor.check(loader.embodiment)
+    if before.sampling.objective != recipe.objective.predict:
+        raise UserError(
+            f"policy.objective.predict: got {recipe.objective.predict!r}, expected "
+            f"{before.sampling.objective!r}, which the decoder to be trained further predicts"
+        )
+    if before.processor.origin != recipe.origin and before.processor.targets:
+        raise UserError(
+            f"policy.origin: got {recipe.origin!r}, expected {before.processor.origin!r}, where chunks of "
+            "the decoder to be trained further begin"
+        )
+    wanted = asdict(decoder_config(recipe, loader, before.interpreter, before.processor))
+    had = asdict(before.decoder.config)
+    differing = [name for name in wanted if name != "states" and wanted[name] != had[name]]
+    if differing:
+        named = "; ".join(f"{name}: got {wanted[name]!r}, it has {had[name]!r}" for name in differing)
+        raise UserError(f"decoder: its weights do not fit the recipe: {named}")
+
+
+def _carry_over(trained: nn.Module, new: nn.Module) -> None:
+    """Copies weights; UserError when they are of another shape."""
+    try:
+        new.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"decoder: its weights do not fit the recipe: {str(error).splitlines()[-1]}"
+        ) from None
+
+
+def _random_rows(rows: int, count: int) -> list[np.ndarray]:
+    drawn = np.random.default_rng(0).integers(0, rows, count)
+    return np.array_split(drawn, max(1, count // 128))

@@ -1,0 +1,256 @@
+"""Stage 1: the interpreter, on rendered still scenes mixed with frames of recorded data.
+
+Of an environment that is not ours there are no still scenes (`scenes.pool.scenes=0`). The interpreter then
+learns from recorded frames alone to tell what is to be done, which is how the decoder hears of the
+instruction; where things are it is not shown, and the decoder finds them with its own eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.lerobot import layout
+from ideomotor.datasets.loading import cache_folders
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
+from ideomotor.train.examination import examine
+from ideomotor.train.instruction_augmentation import heard
+from ideomotor.train.page import samples_of
+from ideomotor.train.parallel import own_rows
+from ideomotor.train.progress import Countdown
+from ideomotor.train.recipe import InterpreterRecipe, Recipe, as_dict
+from ideomotor.train.scene_objective import SceneBatch, SceneObjective
+from ideomotor.train.scene_pool import (
+    Question,
+    ScenePool,
+    ahead,
+    make_pool,
+    scene_batch,
+    sensed,
+    sighted,
+    visible,
+)
+from ideomotor.train.trainer import fit
+from ideomotor.vla.checkpoint import load_interpreter
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.pretrained import adopt
+
+STILL_ROBOT = "so101"  # whose states still scenes have
+
+
+def train_interpreter(
+    recipe: Recipe,
+    out: Path,
+    recorded: WindowLoader | None,
+    resume: bool = False,
+    told: Callable[[str], None] = lambda line: None,
+) -> tuple[Interpreter, dict[str, float]]:
+    """A trained interpreter and its figures on held-out scenes.
+
+    Args:
+        recipe: `recipe.scenes` is this stage.
+        out: where state and metrics go.
+        recorded: frames to mix in; None for scenes only.
+        resume: continue from the state in `out`.
+        told: called with lines about what is going on.
+    """
+    stage, state = recipe.scenes, PartialState()
+    cameras = checked_cameras(stage, recipe.robot)
+    state_size = len(load_embodiment(recipe.robot).state_names) if stage.feels else 0
+    rows = annotated(recorded)
+    pool, held_out, countdown = None, None, Countdown("rendering scenes", told)
+    if stage.pool.scenes:
+        with state.main_process_first():
+            pool, held_out = make_pool(
+                cache_folders.scenes_root(),
+                stage.pool,
+                recipe.workers,
+                lambda done, total: countdown.at(done * stage.pool.shard, total * stage.pool.shard),
+                cameras,
+            )
+    elif not rows:
+        raise UserError(
+            "set: scenes.pool.scenes: got 0, expected more, or data recorded by `ideomotor record`: "
+            "there is nothing for the interpreter to learn from"
+        )
+    torch.manual_seed(stage.train.seed)
+    if stage.start:
+        interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim, state_size)
+    else:
+        interpreter = new_interpreter(stage, pool, recorded, cameras, state_size)
+    interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
+    if recipe.compile:
+        interpreter.family.language(interpreter.vlm).compile(dynamic=True)
+        interpreter.family.vision(interpreter.vlm).compile()
+
+    answered = replace(stage.mixture, description=0.0)  # of batches in which nothing long is written
+
+    def batch_at(step: int) -> SceneBatch:
+        chance = np.random.default_rng([stage.train.seed, step])
+        rng = np.random.default_rng([stage.train.seed, step, 0])
+        write = bool(chance.random() < stage.write_share)
+        pictures = max(state.num_processes, stage.pictures)
+        there = None
+        shown = recorded is not None and bool(rows) and chance.random() < stage.recorded_share
+        if recorded is not None and (shown or pool is None):
+            images, there, questions = recorded_questions(recorded, rows, rng, 2 * pictures, cameras)
+        else:
+            assert pool is not None
+            images, questions = pool.draw(rng, pictures, stage.group, stage.mixture if write else answered)
+            if recipe.robot != STILL_ROBOT:
+                questions = [replace(question, state=None) for question in questions]
+        seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
+        questions = [rephrased(question, rng, stage) for question in questions]
+        seen = sighted(rng, len(questions), len(cameras), there, stage.drop_image, stage.drop_camera)
+        felt = sensed(questions, state_size, rng, stage.drop_state, stage.state_jitter)
+        mine, group = own_rows(len(images)), len(questions) // len(images)
+        asked = slice(mine.start * group, mine.stop * group)
+        return scene_batch(
+            interpreter,
+            images[mine],
+            questions[asked],
+            write=write,
+            seeds=seeds[mine],
+            seen=seen[asked],
+            felt=felt[asked],
+        )
+
+    metrics = fit(
+        "interpreter",
+        SceneObjective(interpreter, stage.weights),
+        batch_at,
+        samples_of(as_dict(recipe), "interpreter"),
+        stage.train,
+        out,
+        resume,
+        lambda: examine(interpreter, held_out) if held_out else {},
+    )
+    interpreter.plan_head.requires_grad_(True)
+    return interpreter, metrics
+
+
+def new_interpreter(
+    stage: InterpreterRecipe,
+    pool: ScenePool | None,
+    recorded: WindowLoader | None,
+    cameras: tuple[str, ...] = CAMERAS[:1],
+    state: int = 0,
+) -> Interpreter:
+    """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
+    texts = pool.texts() if pool else []
+    corpus = texts[:: 1 + len(texts) // 80000]
+    if recorded is not None:
+        for cache in recorded.caches:
+            corpus += [str(line) for texts in cache.vocabulary.values() for line in texts] * 4
+    if stage.base:
+        spoken = sorted({ahead(line) for line in corpus})
+        vlm, tokenizer, base = adopt(
+            stage.base, stage.tuning, spoken, stage.image_tokens, stage.lora_rank, stage.copy_base
+        )
+        config = InterpreterConfig(cameras=cameras, layer=stage.layer, state=state, pretrained=base)
+        return Interpreter(vlm, tokenizer, config)
+    tokenizer = train_tokenizer(corpus, stage.vocabulary)
+    vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
+    config = InterpreterConfig(cameras=cameras, layer=stage.layer, align_dim=stage.align_dim, state=state)
+    return Interpreter(vlm, tokenizer, config)
+
+
+def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str, ...]:
+    """The recipe's cameras; UserError unless they are some that scenes are seen with, front first.
+
+    Without scenes it is the robot's first camera. The mixture is checked too: it is drawn from a pool.
+    """
+    if not stage.pool.scenes:
+        first = load_embodiment(robot).cameras[:1]
+        if stage.cameras not in ("front", *(camera.name for camera in first)):
+            raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected the first one of {robot}")
+        return tuple(camera.name for camera in first)
+    cameras = tuple(name.strip() for name in stage.cameras.split(","))
+    if cameras not in (CAMERAS, CAMERAS[:1]):
+        raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")
+    for kind, share in vars(stage.mixture).items():
+        if not share >= 0.0:
+            raise UserError(f"set: scenes.mixture.{kind}: got {share}, expected 0 or more")
+    return cameras
+
+
+def continued(
+    interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int, state: int = 0
+) -> Interpreter:
+    """The same interpreter with these cameras, and with alignment and a sense of the joints (`state` numbers)
+    if they are wanted and it had none: new parts, untrained.
+
+    Its tokenizer stays: it is a byte-level one, which reads and writes words it does not know in pieces.
+    """
+    config = replace(
+        interpreter.config,
+        cameras=cameras,
+        align_dim=0 if interpreter.config.pretrained else interpreter.config.align_dim or align_dim,
+        state=interpreter.config.state or state,
+    )
+    if config == interpreter.config:
+        return interpreter
+    changed = Interpreter(interpreter.vlm, interpreter.tokenizer, config)
+    missing, unexpected = changed.load_state_dict(interpreter.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith(("align.", "feel.")) for name in missing), missing
+    return changed
+
+
+def annotated(loader: WindowLoader | None) -> list[range]:
+    """Rows of the datasets that say what a frame shows. Other people's rarely do: nothing to learn here."""
+    if loader is None:
+        return []
+    starts = np.cumsum([0, *loader.sizes]).tolist()
+    known = [{layout.KEYPOINTS, "plan_text"} <= set(cache.columns) for cache in loader.caches]
+    return [range(*span) for span, knows in zip(pairwise(starts), known, strict=True) if knows]
+
+
+def recorded_questions(
+    loader: WindowLoader,
+    rows_of: list[range],
+    rng: np.random.Generator,
+    count: int,
+    cameras: tuple[str, ...] = ("front",),
+) -> tuple[np.ndarray, list[bool], list[Question]]:
+    """Random recorded frames of these rows, each with its own instruction.
+
+    Returns:
+        Pictures (count, cameras, H, W, 3) uint8, black where the data lacks a camera; which cameras it has
+        (another one stands in for a front camera that it lacks); and a question each.
+    """
+    ends = np.cumsum([len(rows) for rows in rows_of])
+    drawn = rng.integers(0, ends[-1], count)
+    which = np.searchsorted(ends, drawn, side="right")
+    rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, drawn, strict=True)])
+    zeros = np.zeros(count, np.int64)
+    batch = loader.windows(rows, zeros, zeros)
+    points = batch["keypoints"].reshape(count, 2, 3)
+    told = zip(batch["instruction"], batch["text"], points, batch["state"], strict=True)
+    questions = [question_of(*one) for one in told]
+    images = batch["images"]
+    first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
+    views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
+    return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions
+
+
+def question_of(instruction: str, text: str, spots: np.ndarray, state: np.ndarray) -> Question:
+    """A recorded frame as a question, with spots (M, 3) u, v and whether it is known; NaN is not."""
+    presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
+    points = np.where(presence[:, None] > 0, spots[:, :2], 0.0).astype(np.float32)
+    return Question(instruction, text, points, presence, state=state)
+
+
+def rephrased(question: Question, rng: np.random.Generator, stage: InterpreterRecipe) -> Question:
+    """The same question as it may be heard; an instruction may be missed, what is asked is not."""
+    dropped = stage.drop_instruction if question.kind == "instruction" else 0.0
+    return replace(question, instruction=heard(question.instruction, rng, stage.unknown_words, dropped))

@@ -1,0 +1,175 @@
+"""Stage 3: interpreter and decoder together, on recorded demonstrations.
+
+The interpreter reads the frame that a window's plan is made from as it comes, and goes on learning what that
+frame shows; the decoder learns the window from what was read. Insulated, the decoder's gradient ends at the
+interpreter's hidden states and points: what is good for the next second of motion does not wear away what was
+learned about scenes and words ("knowledge insulation", Driess et al. 2025, arXiv 2505.23705). Not insulated,
+the decoder teaches the interpreter too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.train.action_batch import action_batch, displaceable
+from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
+from ideomotor.train.chunk_errors import examine, units_of
+from ideomotor.train.decoder_stage import EXAMINED
+from ideomotor.train.device import to_device
+from ideomotor.train.interpreter_stage import question_of, rephrased
+from ideomotor.train.parallel import own_rows, processes
+from ideomotor.train.plan_cache import views
+from ideomotor.train.recipe import InterpreterRecipe, Recipe
+from ideomotor.train.scene_objective import SceneBatch, SceneObjective
+from ideomotor.train.scene_pool import blur, scene_batch, sighted
+from ideomotor.train.trainer import fit
+from ideomotor.vla.images import sample_seeds
+from ideomotor.vla.interpreter import Interpreter, Reading
+from ideomotor.vla.policy import IdeomotorPolicy
+
+PLAN_STREAM = 16  # of random numbers for the interpreter's pictures; the decoder's cameras count from 0
+
+
+@dataclass(frozen=True)
+class JointBatch:
+    """B windows, and the frames that their plans are made from."""
+
+    frames: SceneBatch  # one instruction for each of B frames
+    pictured: torch.Tensor  # (B,) 1 where the frame's first picture is given
+    windows: ActionBatch  # nobody has read their frames yet
+
+
+class JointObjective(nn.Module):
+    """Both objectives behind one forward call.
+
+    Args:
+        scene, action: of one interpreter and its plan head.
+        scene_weight: of the interpreter's losses; the decoder's weigh 1.
+        insulated: whether the decoder's gradient ends at what was read.
+    """
+
+    def __init__(self, scene: SceneObjective, action: ActionObjective, scene_weight: float, insulated: bool):
+        super().__init__()
+        self.scene, self.action = scene, action
+        self.scene_weight, self.insulated = scene_weight, insulated
+
+    def forward(self, batch: JointBatch) -> dict[str, torch.Tensor]:
+        """`loss` and the parts of both."""
+        reading = self.scene.interpreter(batch.frames.pixels, batch.frames.prompts)
+        seen = self.scene.losses(batch.frames, reading)
+        acted = self.action(batch.windows, read_of(reading, batch.pictured, self.insulated))
+        loss = acted.pop("loss") + self.scene_weight * seen.pop("loss")
+        return {"loss": loss, **acted, **seen}
+
+
+def train_joint(
+    recipe: Recipe, loader: WindowLoader, policy: IdeomotorPolicy, out: Path, resume: bool = False
+) -> dict[str, float]:
+    """Trains both networks of a policy, in place, and returns the last figures.
+
+    Args:
+        recipe: `recipe.joint` is this stage; windows are made as `recipe.policy` says, instructions are
+            varied as `recipe.scenes` says.
+        loader: as of stage 2, with the pictures of the plans' frames.
+        policy: what the stages before have trained.
+        out: where state and metrics go.
+        resume: continue from the state in `out`.
+    """
+    stage, seed = recipe.joint, recipe.joint.train.seed
+    interpreter, decoder, processor = policy.interpreter, policy.decoder, policy.processor
+    moving, cameras = displaceable(loader), interpreter.config.cameras
+    torch.manual_seed(seed)
+    scene = SceneObjective(interpreter, recipe.scenes.weights)
+    body = loader.embodiment.name
+    action = ActionObjective(decoder, interpreter.plan_head, body, recipe.policy.objective)
+    if recipe.compile:
+        action.compile()
+    objective = JointObjective(scene, action, stage.scene_weight, stage.insulated)
+
+    def batch_at(step: int) -> JointBatch:
+        chance = np.random.default_rng([seed, step, 3])
+        write = bool(chance.random() < stage.write_share)
+        windows = loader.batch(step)
+        whole = len(windows["index"]) * processes()[1]
+        mine = own_rows(whole)
+        shown = sighted(
+            chance,
+            whole,
+            len(cameras),
+            drop_image=recipe.scenes.drop_image,
+            drop_camera=recipe.scenes.drop_camera,
+        )
+        shown = shown[mine]
+        felt = windows["plan_state"]
+        felt += blur(chance, whole, felt.shape[1], recipe.scenes.drop_state, recipe.scenes.state_jitter)[mine]
+        rng = np.random.default_rng([seed, step, 4])
+        return JointBatch(
+            plan_frames(interpreter, windows, (seed, step), write, recipe.scenes, shown),
+            torch.tensor(shown[:, 0], dtype=torch.float32),
+            action_batch(windows, None, decoder.config.cameras, processor, recipe.policy, moving, rng, step),
+        )
+
+    def examined() -> dict[str, float]:
+        batch = to_device(batch_at(EXAMINED), next(decoder.parameters()).device)
+        with torch.inference_mode():
+            reading = interpreter(batch.frames.pixels, batch.frames.prompts)
+        windows = replace(batch.windows, read=read_of(reading, batch.pictured))
+        windows = to_device(windows, torch.device("cpu"))
+        return examine(action, windows, processor, policy.sampling, units_of(loader))
+
+    return fit("joint", objective, batch_at, loader.batch_size, stage.train, out, resume, examined)
+
+
+def read_of(reading: Reading, pictured: torch.Tensor, insulated: bool = True) -> ReadPlan:
+    """What the decoder is given of a reading; without a picture (B,) there are no points."""
+    pointing = reading.pointing
+    presence = pointing.presence.sigmoid() * pictured.unsqueeze(-1)
+    parts = (reading.hidden, reading.meaning, pointing.points, presence)
+    return ReadPlan(*(part.detach() if insulated else part for part in parts))
+
+
+def plan_frames(
+    interpreter: Interpreter,
+    windows: dict[str, Any],
+    draw: tuple[int, int],
+    write: bool,
+    stage: InterpreterRecipe,
+    shown: np.ndarray,
+) -> SceneBatch:
+    """The frames that a loader's windows have their plans from, each with its own instruction.
+
+    Args:
+        draw: (seed, step) of all that is random here; with the row it decides, in whatever process.
+        write: whether plans are written.
+        stage: says what is heard of the instructions.
+        shown: (B, cameras) bool, which pictures are given.
+
+    Frames of which nobody has written down what they show (other people's data) teach the interpreter
+    nothing by themselves: only what the decoder wants of it, where it is not insulated.
+    """
+    count, rows, cameras = len(windows["index"]), windows["index"], interpreter.config.cameras
+    spots = windows["plan_keypoints"].reshape(count, 2, 3)
+    frames = (windows["instruction"], windows["plan_text"], spots, windows["plan_state"])
+    questions = [
+        rephrased(question_of(*told), np.random.default_rng([*draw, row]), stage)
+        for row, *told in zip(rows.tolist(), *frames, strict=True)
+    ]
+    seeds = [sample_seeds(*draw, rows, PLAN_STREAM + number) for number in range(len(cameras))]
+    batch = scene_batch(
+        interpreter,
+        views(windows["plan_images"], interpreter),
+        questions,
+        write=write,
+        seeds=np.stack(seeds, axis=1),
+        seen=shown,
+    )
+    said = torch.tensor([float(text != "") for text in windows["plan_text"]])
+    marked = torch.from_numpy(np.isfinite(spots).all((1, 2)).astype(np.float32))
+    return replace(batch, known=batch.known * marked, told=batch.told * said)

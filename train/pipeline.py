@@ -1,0 +1,248 @@
+"""The whole training behind `ideomotor train`: interpreter, decoder, checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import transformers
+from accelerate import PartialState
+from torch import nn
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.datasets.loading.loader import open_datasets_cache
+from ideomotor.datasets.mapping.mapping import open_mapped
+from ideomotor.datasets.outputs import check_apart
+from ideomotor.train.decoder_stage import train_policy
+from ideomotor.train.forecast import forecast
+from ideomotor.train.interpreter_stage import train_interpreter
+from ideomotor.train.joint_stage import train_joint
+from ideomotor.train.outlook import after, before
+from ideomotor.train.page import write_page
+from ideomotor.train.parallel import OwnWindows
+from ideomotor.train.recipe import Recipe, as_dict, resolve
+from ideomotor.train.selection import Drive
+from ideomotor.train.trackers import summary_writer, trackio
+from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.pretrained import Pretrained
+
+RECIPE = "recipe.json"
+LONGEST_DELAY = 4  # committed commands are those of up to a quarter of a second
+Told = Callable[[str], None]
+
+
+def train(
+    data: Sequence[Path],
+    out: Path,
+    config: str = "nano",
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+    mapping: Sequence[str] = (),
+    drive: Drive | None = None,
+) -> dict[str, Any]:
+    """Trains a policy and writes its checkpoint folder.
+
+    Args:
+        data: dataset folders; with none, only the interpreter is trained, from still scenes.
+        out: becomes the checkpoint; keeps metrics (`*.jsonl`), `recipe.json` and, for resuming, `state/`.
+        config: a recipe of `train.recipe.RECIPES`.
+        resume: continue what is in `out` from where it stopped.
+        overrides: `key=value` changes to the recipe.
+        mapping: `SOURCE=TARGET` names of the data and of the robot, see `datasets.mapping`.
+        drive: judges checkpoints if `policy.select` has tasks, see `train.selection`.
+
+    Returns:
+        {"out", "config", "parameters"}, the figures of each stage that was trained ("interpreter", "policy",
+        "joint") and, where checkpoints were judged, "selection": which was chosen, see `Selection.outcome`.
+
+    Raises:
+        UserError: bad recipe, data or folder.
+        KeyboardInterrupt: after the state has been saved.
+    """
+    check_apart("out", out, data)
+    transformers.logging.set_verbosity_error()
+    recipe = resolve(config, overrides)
+    embodiment = load_embodiment(recipe.robot)
+    _check(recipe, data, embodiment.control_hz)
+    stages = (recipe.scenes.train, recipe.policy.train, recipe.joint.train)
+    if any(stage.tensorboard for stage in stages):
+        summary_writer()
+    if any(stage.trackio for stage in stages):
+        trackio()
+    # The others wait for the first process while it examines and judges.
+    state = PartialState(cpu=not _has_cuda(), timeout=timedelta(hours=3))
+    check_out(out, resume, recipe, state.is_main_process, mapping)
+
+    def windows(batch: int, plan_images: bool) -> OwnWindows:
+        datasets = open_mapped(data, embodiment, mapping)
+        for dataset in datasets[state.process_index :: state.num_processes]:
+            open_datasets_cache(dataset, embodiment)  # each process decodes its share of the videos
+        with state.main_process_first():  # and all find the caches
+            return OwnWindows(
+                datasets,
+                embodiment,
+                horizon=recipe.policy.horizon,
+                batch_size=max(1, batch // state.num_processes) * state.num_processes,
+                delay_max_ticks=embodiment.control_hz // LONGEST_DELAY,
+                seed=recipe.policy.train.seed,
+                weights=recipe.policy.weights,
+                every=recipe.policy.every,
+                plan_images=plan_images,
+            )
+
+    loader = windows(recipe.policy.batch, plan_images=False) if data else None
+    told = _say if state.is_main_process else _silent
+    for note in loader.notes if loader else ():
+        told(note)
+    if loader:
+        for line in before(forecast(recipe, loader, out, resume), recipe):
+            told(line)
+    figures: dict[str, Any] = {}
+    policy, chosen = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None, None
+    if policy and recipe.policy.train.left_out:
+        interpreter = policy.interpreter
+    else:
+        interpreter = _first_stage(recipe, out, loader, resume, told, figures)
+        if loader:
+            policy, figures["policy"], chosen = train_policy(
+                recipe.policy, loader, interpreter, out, resume, told, policy, recipe.compile, drive
+            )
+    if policy and not recipe.joint.train.left_out:
+        pairs = windows(recipe.joint.batch, plan_images=True)
+        figures["joint"] = train_joint(recipe, pairs, policy, out, resume)
+    parts: list[nn.Module] = [policy.interpreter, policy.decoder] if policy else [interpreter]
+    if state.is_main_process:
+        for part in parts:
+            part.to("cpu")
+        text = card(recipe, config, figures, interpreter.config.pretrained, chosen)
+        if policy:
+            policy.save_pretrained(out, text)
+        else:
+            save_interpreter(interpreter, out, text)
+        for line in (lines := after(figures, recipe)):
+            told(line)
+        told(f"curves: {write_page(out, notes=lines)}")
+    parameters = sum(p.numel() for part in parts for p in part.parameters())
+    result = {"out": str(out), "config": config, "parameters": parameters, **figures}
+    return {**result, "selection": chosen} if chosen else result
+
+
+def _first_stage(
+    recipe: Recipe, out: Path, loader: OwnWindows | None, resume: bool, told: Told, figures: dict[str, Any]
+) -> Interpreter:
+    """The interpreter that stage 2 is given: the recipe's, the one that was finished before, or a new one,
+    whose figures are added to `figures`."""
+    kept = out / "state" / "interpreter"
+    if recipe.interpreter:
+        return load_interpreter(Path(recipe.interpreter))
+    if resume and (kept / CONFIG).is_file():
+        return load_interpreter(kept)
+    interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, told)
+    state = PartialState()
+    if state.is_main_process:
+        save_interpreter(interpreter, kept)
+    state.wait_for_everyone()
+    return interpreter
+
+
+def _check(recipe: Recipe, data: Sequence[Path], control_hz: int) -> None:
+    """Raises UserError for stages that lack what they need, and for chunks of an impossible length."""
+    horizon, per = recipe.policy.horizon, recipe.policy.commands_per_token
+    if horizon % per or horizon <= control_hz // LONGEST_DELAY:
+        raise UserError(
+            f"set: policy.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "
+            f"{control_hz // LONGEST_DELAY} commands"
+        )
+    if recipe.policy.train.left_out and not recipe.decoder:
+        raise UserError("set: policy.train.steps=0 leaves out stage 2, which needs decoder=DIR, its policy")
+    if recipe.decoder and not data:
+        raise UserError("set: decoder: given without --data; with no data only an interpreter is trained")
+
+
+def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Sequence[str] = ()) -> None:
+    """Prepares the output folder and writes the resolved recipe; UserError when it is already used."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"out: {out} is a file, expected a folder")
+    if not resume and ((out / CONFIG).exists() or (out / "state").exists()):
+        raise UserError(f"out: {out} already has a training in it; use --resume or another folder")
+    if first:
+        out.mkdir(parents=True, exist_ok=True)
+        resolved = {"recipe": as_dict(recipe), "mapping": list(mapping), "revision": revision()}
+        (out / RECIPE).write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+
+
+def revision() -> str:
+    """The git revision of this code, "unknown" where it is not in a repository."""
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return asked.stdout.strip() if asked.returncode == 0 else "unknown"
+
+
+def card(
+    recipe: Recipe,
+    config: str,
+    figures: dict[str, Any],
+    base: Pretrained | None = None,
+    chosen: dict[str, Any] | None = None,
+) -> str:
+    """A model card with what is known at the end of training, of a policy around `base` or of nano."""
+    lines = [
+        "---",
+        f"license: {'other' if base else 'apache-2.0'}",
+        "library_name: ideomotor",
+        "pipeline_tag: robotics",
+        "---",
+        "",
+        f"# Ideomotor policy for {recipe.robot}",
+        "",
+        f"Trained with `ideomotor train --config {config}`, revision {revision()}.",
+        f"The resolved recipe is in `{RECIPE}`.",
+    ]
+    if base:
+        held = "are in this folder" if base.stored else "are not in this folder and are loaded from there"
+        lines += [
+            "",
+            f"Its interpreter is made from `{base.source}` (tuning: {base.tuning}), whose weights {held}; "
+            "that model's licence applies too.",
+        ]
+    for stage, values in figures.items():
+        lines += ["", f"## {stage.capitalize()}, last figures", ""]
+        lines += [f"- {name}: {value:.4g}" for name, value in values.items()]
+    if chosen:
+        lines += [
+            "",
+            f"These are the weights of step {chosen['step']}, the best of {len(chosen['judgements'])} that "
+            f"drove: {chosen['successes']} of {chosen['episodes']} episodes solved. Chosen by these, "
+            "they do better on them than on others; `ideomotor eval` measures on others.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """The other processes."""
