@@ -15,6 +15,7 @@ import pytest
 
 from ideomotor.datasets.checking import checks
 from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.lerobot import file_group
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
