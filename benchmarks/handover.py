@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ideomotor.control.chunk_handover import HANDOVERS
-from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.run import PolicySpec, evaluate
 from ideomotor.eval.suites import HELD_OUT_SEEDS, EpisodeSpec, suite
 from ideomotor.eval.summary import summary
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder for finished episodes and the plot")
     arguments = parser.parse_args()
-    pilot = Pilot(arguments.policy or bundled_checkpoint())
+    policy_spec = PolicySpec(arguments.policy or bundled_checkpoint())
     tasks = arguments.tasks.split(",")
     results: dict[str, list[dict[str, Any]]] = {}
     print(
@@ -45,7 +45,7 @@ def main() -> None:
         results[method] = []
         for delay_ms in DELAYS_MS:
             specs = suite("builtin", tasks, arguments.episodes, HELD_OUT_SEEDS, delay_ms, method)
-            row = measure(specs, pilot, arguments.workers, arguments.out / f"{method}-{delay_ms}")
+            row = measure(specs, policy_spec, arguments.workers, arguments.out / f"{method}-{delay_ms}")
             results[method].append({"delay_ms": delay_ms, **row})
             interval = f"{row['low']:.1%} to {row['high']:.1%}"
             print(
@@ -57,9 +57,9 @@ def main() -> None:
     print(json.dumps(results))
 
 
-def measure(specs: list[EpisodeSpec], pilot: Pilot, workers: int, out: Path) -> dict[str, Any]:
+def measure(specs: list[EpisodeSpec], policy_spec: PolicySpec, workers: int, out: Path) -> dict[str, Any]:
     """One method at one delay; smoothness is None where no episode had a hand-over."""
-    rows = evaluate(specs, pilot, workers=workers, out=out, resume=True)
+    rows = evaluate(specs, policy_spec, workers=workers, out=out, resume=True)
     result = summary("builtin", "policy", rows)
     counts = {"episodes": len(rows), "successes": sum(row.success for row in rows), "holds": result["holds"]}
     return {**result["mean"], **result["smoothness"], **counts}

@@ -8,101 +8,100 @@ one by one (about 1e-6 in a command), which now and then tips an episode that st
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Generic
 
 from ideomotor.control.types import ActionChunk, LatentPlan
-from ideomotor.eval.rollout import Ask, Result
+from ideomotor.eval.rollout import PolicyRequest, Requests, Result
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy
 
 GROUP = 3  # episodes that a process is given at a time, for each that it may have at once
-Played = Generator[Ask, Any, Result]  # is sent a LatentPlan or an ActionChunk, whichever it asked for
 
 
 @dataclass
-class _Lane(Generic[Result]):
+class _Slot(Generic[Result]):
     """One episode under way."""
 
     number: int
     policy: IdeomotorPolicy
-    played: Played[Result]
-    ask: Ask
+    requests: Requests[Result]
+    request: PolicyRequest
 
 
-def play_together(
-    play: Callable[[int, IdeomotorPolicy], Played[Result]], count: int, policy: IdeomotorPolicy, lanes: int
+def play_batched(
+    play: Callable[[int, IdeomotorPolicy], Requests[Result]], count: int, policy: IdeomotorPolicy, slots: int
 ) -> list[Result]:
-    """Plays episodes 0 to count - 1, as many at once as there are lanes, and returns what they return.
+    """Plays episodes 0 to count - 1, as many at once as there are slots, and returns what they return.
 
     Args:
         play: begins an episode with a policy of its own.
         policy: with the networks of all of them.
-        lanes: the largest batch.
+        slots: the largest batch.
 
     Raises:
         Whatever an episode raises; the others are closed.
     """
     results: dict[int, Result] = {}
-    waiting, free = iter(range(count)), [policy.beside() for _ in range(min(lanes, count))]
-    under_way: list[_Lane[Result]] = []
+    waiting, free = iter(range(count)), [policy.beside() for _ in range(min(slots, count))]
+    under_way: list[_Slot[Result]] = []
     try:
         while True:
             under_way += _begun(play, waiting, free, results)
             if not under_way:
                 return [results[number] for number in range(count)]
-            for lane, answer in _answered(_most_alike(under_way)):
+            for slot, answer in _answered(_most_alike(under_way)):
                 try:
-                    lane.ask = lane.played.send(answer)
+                    slot.request = slot.requests.send(answer)
                 except StopIteration as end:
-                    results[lane.number] = end.value
-                    under_way.remove(lane)
-                    free.append(lane.policy)
+                    results[slot.number] = end.value
+                    under_way.remove(slot)
+                    free.append(slot.policy)
     finally:
-        for lane in under_way:
+        for slot in under_way:
             with contextlib.suppress(Exception):  # one that has raised is closed already
-                lane.played.close()
+                slot.requests.close()
 
 
 def _begun(
-    play: Callable[[int, IdeomotorPolicy], Played[Result]],
+    play: Callable[[int, IdeomotorPolicy], Requests[Result]],
     waiting: Iterator[int],
     free: list[IdeomotorPolicy],
     results: dict[int, Result],
-) -> Iterable[_Lane[Result]]:
+) -> Iterable[_Slot[Result]]:
     """Begins an episode for every free policy, up to what it first asks for."""
     while free and (number := next(waiting, None)) is not None:
         policy = free.pop()
-        played = play(number, policy)
+        requests = play(number, policy)
         try:
-            ask = next(played)
+            request = next(requests)
         except StopIteration as end:  # it was over before it asked
             results[number] = end.value
             free.append(policy)
             continue
-        yield _Lane(number, policy, played, ask)
+        yield _Slot(number, policy, requests, request)
 
 
-def _most_alike(lanes: list[_Lane[Result]]) -> list[_Lane[Result]]:
+def _most_alike(slots: list[_Slot[Result]]) -> list[_Slot[Result]]:
     """The largest group that one batch can answer; of equal ones that of the earliest episode."""
-    groups: dict[tuple[frozenset[str], int], list[_Lane[Result]]] = {}
-    for lane in sorted(lanes, key=lambda lane: lane.number):
-        wanted = -1 if lane.ask.plan is None else len(lane.ask.prefix)
-        groups.setdefault((lane.policy.lacks, wanted), []).append(lane)
+    groups: dict[tuple[frozenset[str], int], list[_Slot[Result]]] = {}
+    for slot in sorted(slots, key=lambda slot: slot.number):
+        wanted = -1 if slot.request.plan is None else len(slot.request.prefix)
+        groups.setdefault((slot.policy.lacks, wanted), []).append(slot)
     return max(groups.values(), key=len)
 
 
-def _answered(lanes: list[_Lane[Result]]) -> list[tuple[_Lane[Result], LatentPlan | ActionChunk]]:
+def _answered(slots: list[_Slot[Result]]) -> list[tuple[_Slot[Result], LatentPlan | ActionChunk]]:
     from ideomotor.vla.policy import chunks, plans
 
-    policies, seen = [lane.policy for lane in lanes], [lane.ask.observation for lane in lanes]
-    latent = [lane.ask.plan for lane in lanes if lane.ask.plan is not None]
+    policies, seen = [slot.policy for slot in slots], [slot.request.observation for slot in slots]
+    latent = [slot.request.plan for slot in slots if slot.request.plan is not None]
     if latent:
         made: list[LatentPlan] | list[ActionChunk] = chunks(
-            policies, seen, latent, [lane.ask.prefix for lane in lanes]
+            policies, seen, latent, [slot.request.prefix for slot in slots]
         )
     else:
         made = plans(policies, seen)
-    return list(zip(lanes, made, strict=True))
+    return list(zip(slots, made, strict=True))

@@ -93,12 +93,12 @@ def figures(rows: Sequence[EpisodeRow]) -> dict[str, Any]:
     plain = {row.spec: row.success for row in rows if row.spec.phrasing == PLAIN}
     free = [row for row in rows if row.spec.phrasing == FREE and not row.spec.without and not row.spec.axis]
     pairs = [(dataclasses.replace(row.spec, phrasing=PLAIN), row.success) for row in free]
-    together = [(plain[spec], success) for spec, success in pairs if spec in plain]
-    if not together:
+    compared = [(plain[spec], success) for spec, success in pairs if spec in plain]
+    if not compared:
         return {}
     by_task, mean = aggregate((spec.task, success) for spec, success in plain.items())
     tasks = {task: dataclasses.asdict(rate) for task, rate in by_task.items()}
-    return {**dataclasses.asdict(mean), **dataclasses.asdict(paired(together)), "tasks": tasks}
+    return {**dataclasses.asdict(mean), **dataclasses.asdict(paired(compared)), "tasks": tasks}
 
 
 def sentence(found: dict[str, Any]) -> str:

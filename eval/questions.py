@@ -18,7 +18,7 @@ import torch
 from ideomotor.eval.plans import PlanScore, figures, taken_apart
 from ideomotor.eval.stats.measures import rate
 from ideomotor.sim.vqa.questions import KINDS, Grounding
-from ideomotor.sim.vqa.synthetic_scenes import TOGETHER, StillScene, still_scenes
+from ideomotor.sim.vqa.synthetic_scenes import PER_LAYOUT, SyntheticScene, synthetic_scenes
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 
@@ -59,18 +59,18 @@ def evaluate_questions(
         told: called after each scene.
     """
     answered, pictures, descriptions, plans = list[Answered](), [], [], PlanScore()
-    for index, scene in enumerate(still_scenes(seed, scenes, level, split="heldout")):
+    for index, scene in enumerate(synthetic_scenes(seed, scenes, level, split="heldout")):
         rows, vector = ask(interpreter, scene)
         answered += rows
         for row in rows:
             if row.question.kind == "instruction":
                 plans.frame(row.said, row.question.text)
                 plans.forget()
-        if vector is not None and index % TOGETHER == 0:  # the others show the same things
+        if vector is not None and index % PER_LAYOUT == 0:  # the others show the same things
             pictures.append(vector)
             descriptions += [row.question.text for row in rows if row.question.kind == "description"]
         told()
-    constant = best_answers(still_scenes(0, FITTED_ON, level))
+    constant = best_answers(synthetic_scenes(0, FITTED_ON, level))
     kinds = {kind: _kind([row for row in answered if row.question.kind == kind], constant) for kind in KINDS}
     questions = [row for row in answered if row.question.kind in KINDS]
     return {
@@ -86,7 +86,7 @@ def evaluate_questions(
 
 
 @torch.inference_mode()
-def ask(interpreter: Interpreter, scene: StillScene) -> tuple[list[Answered], torch.Tensor | None]:
+def ask(interpreter: Interpreter, scene: SyntheticScene) -> tuple[list[Answered], torch.Tensor | None]:
     """All questions about a scene and its first instruction, and the picture's vector (align_dim,).
 
     Whoever is blind is not told the joint state either.
@@ -130,7 +130,7 @@ def agree(question: Grounding, said: str) -> bool:
     return said == question.text
 
 
-def best_answers(scenes: Iterable[StillScene]) -> dict[str, str]:
+def best_answers(scenes: Iterable[SyntheticScene]) -> dict[str, str]:
     """{form: what is most often right in these scenes}."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for scene in scenes:

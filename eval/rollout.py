@@ -4,7 +4,7 @@ Both go through the same controller and the same command limits. Time is the sim
 delay is a number of ticks, so the result depends on the world's seed and on nothing of the machine.
 
 An episode is a generator that asks for plans and chunks and is given them: `rollout` answers with one policy,
-`together` with one batch for several episodes.
+`batched_rollout` with one batch for several episodes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class EpisodeResult:
 
 
 @dataclass(frozen=True)
-class Ask:
+class PolicyRequest:
     """What an episode wants from its policy before it goes on: a plan, or the next chunk made from one."""
 
     observation: Observation
@@ -75,7 +75,8 @@ class Ask:
 
 
 Result = TypeVar("Result")
-Talk = Generator[Ask, Any, EpisodeResult]  # is sent a LatentPlan or an ActionChunk, whichever it asked for
+# Of an episode under way: is sent a LatentPlan or an ActionChunk, whichever it asked for.
+Requests = Generator[PolicyRequest, Any, Result]
 
 
 def rollout(world: World | ExternalWorld, policy: Policy | None, **how: Any) -> EpisodeResult:
@@ -83,19 +84,19 @@ def rollout(world: World | ExternalWorld, policy: Policy | None, **how: Any) -> 
     return answered(episode(world, policy, **how), policy)
 
 
-def answered(talk: Generator[Ask, Any, Result], policy: Policy | None) -> Result:
+def answered(requests: Requests[Result], policy: Policy | None) -> Result:
     """Runs what asks a policy, with one that answers at once, and returns what it returns."""
     answer: LatentPlan | ActionChunk | None = None
     while True:
         try:
-            ask = talk.send(answer)
+            request = requests.send(answer)
         except StopIteration as end:
             return end.value
         assert policy is not None  # an expert asks nobody
-        if ask.plan is None:
-            answer = policy.plan(ask.observation)
+        if request.plan is None:
+            answer = policy.plan(request.observation)
         else:
-            answer = policy.act(ask.observation, ask.plan, ask.prefix)
+            answer = policy.act(request.observation, request.plan, request.prefix)
 
 
 def episode(
@@ -112,7 +113,7 @@ def episode(
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
     sensors: Sensors | None = None,
-) -> Talk:
+) -> Requests[EpisodeResult]:
     """One episode from the world's present state to success or to its time limit.
 
     Args:
@@ -122,7 +123,7 @@ def episode(
             answer to what they see.
         delay_ticks: simulated inference time. A plan or chunk made from the observation of tick t is
             used from tick t + delay_ticks on, and the next one is not begun before.
-        handover: how a chunk takes over from the one before, a key of `control.handover.HANDOVERS`.
+        handover: how a chunk takes over from the one before, a key of `control.chunk_handover.HANDOVERS`.
         plan_every: ticks between plans, a multiple of a frame's; by default three frames.
         act_every: ticks between chunks, a multiple of a frame's; by default four frames, or what the file of
             somebody else's environment says.
@@ -150,12 +151,12 @@ def episode(
     controller = Controller(world.embodiment, method)
     controller.reset(world.state())
     if policy is None:
-        pilot: _Pilot = _Expert(world.expert(expert_noise), hz, world.plan_text, ahead)
+        driver: _Driver = ExpertDriver(world.expert(expert_noise), hz, world.plan_text, ahead)
     else:
         policy.reset(world.seed)
         busy = -(-delay_ticks // frame_ticks) * frame_ticks  # a half of the policy does one thing at a time
         act_every = max(act_every, SYNC_TICKS) + busy if method.waits and busy else max(act_every, busy)
-        pilot = _PolicyPilot(policy, method, world.seed, delay_ticks, max(plan_every, busy), act_every)
+        driver = PolicyDriver(policy, method, world.seed, delay_ticks, max(plan_every, busy), act_every)
 
     commands: list[np.ndarray] = []
     boundaries: list[int] = []
@@ -168,23 +169,23 @@ def episode(
         if clock:
             clock.sleep_until(started + tick / hz)
         if tick == expert_from:
-            pilot = _Expert(world.expert(), hz, world.plan_text, ahead)
+            driver = ExpertDriver(world.expert(), hz, world.plan_text, ahead)
         if tick % frame_ticks == 0:
             if world.success:
                 break
             observation = None
             if sensors:
                 sensors.expose(world)
-            if on_frame or pilot.looks_at(tick):
+            if on_frame or driver.looks_at(tick):
                 seen = sensors.observe(world) if sensors else world.observe()
                 sent = controller.past_commands.copy()
                 observation = dataclasses.replace(seen, instruction=told, past_commands=sent)
-            seam = yield from pilot.drive(tick, observation, controller)
+            seam = yield from driver.drive(tick, observation, controller)
             if seam is not None:
                 boundaries.append(seam)
-                if not math.isnan(pilot.confidence):
-                    confidences.append((tick / hz, pilot.confidence))
-            text = pilot.plan_text()
+                if not math.isnan(driver.confidence):
+                    confidences.append((tick / hz, driver.confidence))
+            text = driver.plan_text()
             if text and (not plan_texts or plan_texts[-1][1] != text):
                 plan_texts.append((tick / hz, text))
             if text and policy is not None:
@@ -192,8 +193,8 @@ def episode(
             if on_frame and observation:
                 straying = world.detouring or (expert_from is not None and tick < expert_from)
                 frame = _frame(world, observation, text, straying)
-        elif isinstance(pilot, _Expert) and ahead == 1:
-            yield from pilot.drive(tick, None, controller)
+        elif isinstance(driver, ExpertDriver) and ahead == 1:
+            yield from driver.drive(tick, None, controller)
         command: Command = controller.step(tick, world.state())
         world.step(command)
         commands.append(np.array(command.position, dtype=np.float64))
@@ -213,10 +214,7 @@ def episode(
     )
 
 
-_Driving = Generator[Ask, Any, int | None]
-
-
-class _Expert:
+class ExpertDriver:
     """Feeds the expert's targets to the controller, `ahead` at a time."""
 
     def __init__(self, targets: Iterator[np.ndarray], hz: float, plan_text: Callable[[], str], ahead: int):
@@ -230,7 +228,9 @@ class _Expert:
     def looks_at(self, tick: int) -> bool:
         return False
 
-    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> _Driving:
+    def drive(
+        self, tick: int, observation: Observation | None, controller: Controller
+    ) -> Requests[int | None]:
         yield from ()  # it asks nobody
         actions = [self._next() for _ in range(self._ahead)]
         time = tick / self._hz
@@ -244,7 +244,7 @@ class _Expert:
         return self._last
 
 
-class _PolicyPilot:
+class PolicyDriver:
     """Asks for what a policy's two halves make, at their rates, and delivers it `delay` ticks later."""
 
     def __init__(
@@ -266,12 +266,14 @@ class _PolicyPilot:
     def plan_text(self) -> str:
         return self._plan.text if self._plan else ""
 
-    def drive(self, tick: int, observation: Observation | None, controller: Controller) -> _Driving:
+    def drive(
+        self, tick: int, observation: Observation | None, controller: Controller
+    ) -> Requests[int | None]:
         """Thinks where it is due; returns the tick at which a new chunk has its first say."""
         if observation is None:
             return None
         if tick % self._plan_every == 0:
-            self._coming.append((tick + self._delay, (yield Ask(observation))))
+            self._coming.append((tick + self._delay, (yield PolicyRequest(observation))))
         while self._coming and (self._coming[0][0] <= tick or self._plan is None):
             self._plan = self._coming.pop(0)[1]  # the first chunk takes the first plan at once
         if tick % self._act_every or self._plan is None:
@@ -280,18 +282,18 @@ class _PolicyPilot:
             yield from self._stop_and_think(tick, observation, self._plan, controller)
         else:
             prefix = controller.committed(tick, self._delay if self._handover.prefix else 0)
-            chunk = yield Ask(observation, self._plan, prefix)
+            chunk = yield PolicyRequest(observation, self._plan, prefix)
             controller.submit(chunk, tick + self._delay)
             self.confidence = chunk.confidence
         return tick + self._delay
 
     def _stop_and_think(
         self, tick: int, observation: Observation, plan: LatentPlan, controller: Controller
-    ) -> Generator[Ask, Any, None]:
+    ) -> Requests[None]:
         """After the delay the arm executes a part of the chunk, and stands at its end for the next delay."""
         if tick:
             self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
-        chunk: ActionChunk = yield Ask(observation, plan, controller.committed(tick, 0))
+        chunk: ActionChunk = yield PolicyRequest(observation, plan, controller.committed(tick, 0))
         self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
         body = controller.embodiment
@@ -302,7 +304,7 @@ class _PolicyPilot:
         controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))
 
 
-_Pilot = _Expert | _PolicyPilot
+_Driver = ExpertDriver | PolicyDriver
 
 
 def _frame(world: World | ExternalWorld, observation: Observation, plan_text: str, detouring: bool) -> Frame:

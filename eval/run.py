@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
-from ideomotor.eval.batched_rollout import GROUP, play_together
+from ideomotor.eval.batched_rollout import GROUP, play_batched
 from ideomotor.eval.phrasings import told_in
-from ideomotor.eval.rollout import Ask, answered, episode
+from ideomotor.eval.rollout import Requests, answered, episode
 from ideomotor.eval.rows import EpisodeRow, append_row, open_rows, row_of
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.stats.sequential import Stopping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pilot:
+class PolicySpec:
     """Who drives, as something that can be sent to another process."""
 
     policy: Path | None  # checkpoint folder; None is the scripted expert
@@ -55,7 +55,7 @@ class Pilot:
 
 def evaluate(
     specs: Sequence[EpisodeSpec],
-    pilot: Pilot,
+    policy_spec: PolicySpec,
     *,
     workers: int = 1,
     batch: int = 1,
@@ -73,7 +73,7 @@ def evaluate(
         pilot: who drives.
         workers: processes; each has its own policy and its own GL context.
         batch: episodes at once in each, with a policy, whose networks then run once for all of them; rounding
-            differs (see `together`).
+            differs (see `batched_rollout`).
         ray: address of a Ray cluster that runs the episodes instead, with the checkpoint under the same path.
         out: folder in which finished rows are kept, line by line; made if missing.
         resume: keep the rows already in `out` and run only what is missing.
@@ -88,13 +88,13 @@ def evaluate(
         Exception: whatever an environment raised, with a note that names the episode. Rows finished before
             it are kept.
     """
-    policy = pilot.load()  # a bad one is refused here, before any process starts
+    policy = policy_spec.load()  # a bad one is refused here, before any process starts
     if policy:
         for senses in {spec.without for spec in specs}:
             policy.run_without(filter(None, senses.split("+")))
         for delay_ms in {spec.delay_ms for spec in specs}:
             policy.check_delay("delay-ms", delay_ms)
-    fingerprint = _fingerprint(pilot)
+    fingerprint = _fingerprint(policy_spec)
     stopping = Stopping(stop_at)
     rows = []
     with contextlib.ExitStack() as cleanup:
@@ -107,7 +107,9 @@ def evaluate(
             replace_files({out / LIST_FILE: f"{listed}\n".encode()})
         # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
         missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
-        how: dict[str, Any] = dict(pilot=pilot, film=film, fingerprint=fingerprint if ray else None)
+        how: dict[str, Any] = dict(
+            policy_spec=policy_spec, film=film, fingerprint=fingerprint if ray else None
+        )
         if policy and batch > 1:
             run = functools.partial(run_episodes, batch=batch, **how)
             new = in_order_grouped(run, missing, GROUP * batch, workers, ray)
@@ -130,36 +132,40 @@ def evaluate(
 
 
 def run_episode(
-    spec: EpisodeSpec, pilot: Pilot, film: bool = False, fingerprint: str | None = None
+    spec: EpisodeSpec, policy_spec: PolicySpec, film: bool = False, fingerprint: str | None = None
 ) -> EpisodeRow:
     """Runs one episode of a suite in this process; UserError if the pilot here has another fingerprint."""
-    _check_same(pilot, fingerprint)
-    policy = pilot.load()
-    return answered(_played(spec, policy, pilot.robot, film), policy)
+    _check_same(policy_spec, fingerprint)
+    policy = policy_spec.load()
+    return answered(_run_noted(spec, policy, policy_spec.robot, film), policy)
 
 
 def run_episodes(
-    specs: Sequence[EpisodeSpec], pilot: Pilot, film: bool, batch: int, fingerprint: str | None = None
+    specs: Sequence[EpisodeSpec],
+    policy_spec: PolicySpec,
+    film: bool,
+    batch: int,
+    fingerprint: str | None = None,
 ) -> list[EpisodeRow]:
-    """Runs episodes of a suite in this process, up to `batch` at once (see `together`)."""
-    _check_same(pilot, fingerprint)
-    policy = pilot.load()
+    """Runs episodes of a suite in this process, up to `batch` at once (see `batched_rollout`)."""
+    _check_same(policy_spec, fingerprint)
+    policy = policy_spec.load()
     assert policy is not None  # an expert has no networks
-    return play_together(
-        lambda number, own: _played(specs[number], own, pilot.robot, film), len(specs), policy, batch
+    return play_batched(
+        lambda number, own: _run_noted(specs[number], own, policy_spec.robot, film), len(specs), policy, batch
     )
 
 
-def _check_same(pilot: Pilot, fingerprint: str | None) -> None:
+def _check_same(policy_spec: PolicySpec, fingerprint: str | None) -> None:
     """UserError if the pilot here has another fingerprint."""
-    if fingerprint is not None and fingerprint != _found_here(pilot):
-        what, node = pilot.policy or pilot.robot, platform.node()
+    if fingerprint is not None and fingerprint != _found_here(policy_spec):
+        what, node = policy_spec.policy or policy_spec.robot, platform.node()
         raise UserError(f"policy: {what} is another one on {node} than where the evaluation was started")
 
 
-def _played(
+def _run_noted(
     spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool
-) -> Generator[Ask, Any, EpisodeRow]:
+) -> Requests[EpisodeRow]:
     try:
         return (yield from _play(spec, policy, robot, film))
     except Exception as error:
@@ -167,9 +173,7 @@ def _played(
         raise
 
 
-def _play(
-    spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool
-) -> Generator[Ask, Any, EpisodeRow]:
+def _play(spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
     from ideomotor.eval.reporting.film import Film
     from ideomotor.sim.external import open_world
 
@@ -201,7 +205,7 @@ def _play(
             world = make_world(instruction=told)
         assert world.judging.judged, f"{told!r} is {world.judging.sentence()}"
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
-        talk = episode(
+        requests = episode(
             world,
             policy,
             delay_ticks=delay_ticks,
@@ -209,7 +213,7 @@ def _play(
             instruction=told,
             sensors=sensors_for(spec),
         )
-        result = yield from filmed.watch(talk) if filmed else talk
+        result = yield from filmed.watch(requests) if filmed else requests
         row = row_of(spec, result, embodiment, world.instruction, told, world.subtask())
         return dataclasses.replace(
             row,
@@ -231,7 +235,7 @@ def load_policy(
 ) -> IdeomotorPolicy:
     """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
 
-    The rest is as in `Pilot`.
+    The rest is as in `PolicySpec`.
 
     Raises:
         UserError: the folder is missing or damaged, was made for another robot, or cannot be sampled so.
@@ -257,22 +261,24 @@ def load_policy(
 
 
 @functools.lru_cache(maxsize=1)
-def _found_here(pilot: Pilot) -> str:
+def _found_here(policy_spec: PolicySpec) -> str:
     """The fingerprint in this process, read once as the policy is."""
-    return _fingerprint(pilot)
+    return _fingerprint(policy_spec)
 
 
-def _fingerprint(pilot: Pilot) -> str:
+def _fingerprint(policy_spec: PolicySpec) -> str:
     """What the rows of one run have in common: the robot, where it lives, and the bytes of the checkpoint."""
-    body = load_embodiment(pilot.robot)
-    digest = hashlib.sha256(body.fingerprint.encode())
-    if body.environment is not None:
-        digest.update(repr(body.environment).encode())
-    if pilot.policy is not None:
+    embodiment = load_embodiment(policy_spec.robot)
+    digest = hashlib.sha256(embodiment.fingerprint.encode())
+    if embodiment.environment is not None:
+        digest.update(repr(embodiment.environment).encode())
+    if policy_spec.policy is not None:
         from ideomotor.vla.checkpoint_info import CONFIG, PROCESSOR, WEIGHTS
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
-            digest.update((pilot.policy / name).read_bytes())
-    if pilot.steps or pilot.sampler or pilot.noise is not None or pilot.confidence:
-        digest.update(repr((pilot.steps, pilot.sampler, pilot.noise, pilot.confidence)).encode())
+            digest.update((policy_spec.policy / name).read_bytes())
+    if policy_spec.steps or policy_spec.sampler or policy_spec.noise is not None or policy_spec.confidence:
+        digest.update(
+            repr((policy_spec.steps, policy_spec.sampler, policy_spec.noise, policy_spec.confidence)).encode()
+        )
     return digest.hexdigest()

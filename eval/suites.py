@@ -41,9 +41,9 @@ class EpisodeSpec:
     phrasing: Phrasing
     perturbation: str = "light"  # randomisation level of the world
     delay_ms: int = 0  # simulated inference time [ms]
-    handover: str = DEFAULT  # a key of `control.handover.HANDOVERS`
+    handover: str = DEFAULT  # a key of `control.chunk_handover.HANDOVERS`
     without: str = ""  # senses that the policy is run without, joined by "+", see `vla.policy.SENSES`
-    axis: str = ""  # along which the episode differs from training, a key of `sim.axes.AXES`
+    axis: str = ""  # along which the episode differs from training, a key of `sim.generalization.axes.AXES`
     strength: int = 0  # by how much; 0 without an axis
 
 
@@ -75,9 +75,9 @@ def suite(
         seed_start: the first seed of each task.
         delay_ms: simulated inference time [ms].
         handover: how a chunk takes over from the one before.
-        level: how much of the scenes' look and physics varies.
+        level: how much of the scenes' appearance and physics varies.
         without: values of `EpisodeSpec.without`.
-        axes: keys of `sim.axes.AXES`.
+        axes: keys of `sim.generalization.axes.AXES`.
 
     Raises:
         UserError: unknown suite, hand-over or axis, fewer than one episode, or a task whose scenes hold

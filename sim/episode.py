@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ideomotor.sim import layout
-from ideomotor.sim.randomization import draw_look
-from ideomotor.sim.scene import Scene, with_look
+from ideomotor.sim.randomization import draw_appearance
+from ideomotor.sim.scene import Scene, with_appearance
 from ideomotor.sim.task import Goal, Task
 
 
@@ -25,17 +25,17 @@ class Episode(NamedTuple):
 def draw_episode(task: Task, seed: int, level: str, split: str) -> Episode:
     """Returns the episode that a seed stands for."""
     root = [seed, zlib.crc32(task.name.encode())]
-    look = draw_look(np.random.default_rng([*root, 1]), level)
+    appearance = draw_appearance(np.random.default_rng([*root, 1]), level)
     generator = np.random.default_rng([*root, 2])
     while True:
         things = task.layout(generator)
         if things is None:
             continue
-        extra = layout.draw_objects(generator, look.distractors, twin=0.0)
+        extra = layout.draw_objects(generator, appearance.distractors, twin=0.0)
         crowd = layout.scatter(generator, extra, things, radii=(0.12, 0.32)) or things
         if len({(thing.kind, thing.colour, thing.size) for thing in crowd}) < len(crowd):
             continue  # two things that no words can tell apart
-        scene = with_look(Scene(crowd), look)
+        scene = with_appearance(Scene(crowd), appearance)
         goals = [
             goal for goal in task.goals(scene) if scene.things.index(scene.thing(goal.target)) < len(things)
         ]
@@ -43,7 +43,7 @@ def draw_episode(task: Task, seed: int, level: str, split: str) -> Episode:
             continue  # words must matter: there is always something else that could have been meant
         goal = goals[generator.integers(len(goals))]
         phrasings = task.phrasings(split)
-        home = np.array(look.home_offset) if look.home_offset else np.zeros(6)
+        home = np.array(appearance.home_offset) if appearance.home_offset else np.zeros(6)
         return Episode(scene, goal, phrasings[generator.integers(len(phrasings))], home)
 
 

@@ -16,7 +16,7 @@ Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """One draw of everything that is randomised besides the layout."""
 
     light_direction: tuple[float, float, float] = (-0.25, 0.15, -0.95)
@@ -46,25 +46,25 @@ class Look:
         return (float(tinted[0]), float(tinted[1]), float(tinted[2]))
 
 
-def draw_look(generator: np.random.Generator, level: str) -> Look:
-    """Returns a random look at `level` ("none", "light" or "full").
+def draw_appearance(generator: np.random.Generator, level: str) -> Appearance:
+    """Returns a random appearance at `level` ("none", "light" or "full").
 
     Every level consumes the same random numbers, so a seed's layout does not depend on the level.
     """
     unit = generator.uniform(-1.0, 1.0, size=64)
     picks = generator.integers(0, 12, size=8)
     if level == "none":
-        return Look()
+        return Appearance()
     full = level == "full"
     tilt = 0.7 if full else 0.2
     direction = np.array([-0.25 + tilt * unit[0], 0.15 + tilt * unit[1], -0.95])
     direction /= np.linalg.norm(direction)
     spread = 0.30 if full else 0.06
-    table, floor = np.array(Look.table_colours), np.array(Look.floor_colours)
+    table, floor = np.array(Appearance.table_colours), np.array(Appearance.floor_colours)
     grey_or_hue = unit[2:5] * spread * (0.5 if full else 0.3) + unit[5] * spread
     textures = ("plain", "checker", "gradient") if full else ("plain", "plain", "gradient")
     centimetres, degrees = (0.02, 3.0) if full else (0.006, 0.8)
-    return Look(
+    return Appearance(
         light_direction=(float(direction[0]), float(direction[1]), float(direction[2])),
         light_intensity=0.65 * (1 + (0.4 if full else 0.15) * unit[6]),
         ambient=0.42 * (1 + (0.35 if full else 0.12) * unit[7]),

@@ -1,4 +1,4 @@
-"""What stands on the table, how it looks, and the MuJoCo model of both.
+"""What stands on the table, how it appears, and the MuJoCo model of both.
 
 A `Scene` is plain data, complete and immutable: the same scene always builds the same model. Tasks lay
 scenes out (`layout.py`), `randomization.py` draws their appearance; this file only turns them into physics.
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS, UNSEEN_SHAPES
-from ideomotor.sim.randomization import Look
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_COLOURS, HELD_OUT_SHAPES
+from ideomotor.sim.randomization import Appearance
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.so101 import BOX, CYLINDER, add_so101
 
@@ -45,7 +45,7 @@ class Thing:
     """One object on the table."""
 
     name: str  # of its MuJoCo body
-    kind: str  # cube, cylinder, ball, bowl, plate, zone, button, drawer or one of `UNSEEN_SHAPES`
+    kind: str  # cube, cylinder, ball, bowl, plate, zone, button, drawer or one of `HELD_OUT_SHAPES`
     colour: str
     position: tuple[float, float]  # x, y [m]
     size: str = "large"  # small or large; graspable objects only
@@ -59,7 +59,7 @@ class Thing:
         extents = {"bowl": BOWL_RADIUS, "plate": PLATE_RADIUS, "zone": ZONE_RADIUS, "button": BUTTON_RADIUS}
         if self.kind == "drawer":
             return DRAWER_HALF[0] + HANDLE_REACH  # what stands before it would be in the way
-        if shape := UNSEEN_SHAPES.get(self.kind):
+        if shape := HELD_OUT_SHAPES.get(self.kind):
             return self.half * shape.radius
         return extents.get(self.kind, self.half * (1.42 if self.kind == "cube" else 1.0))
 
@@ -78,7 +78,7 @@ class Thing:
     @property
     def graspable(self) -> bool:
         """Whether it is an object that fits between the fingers."""
-        return self.kind in GRASPABLE or self.kind in UNSEEN_SHAPES
+        return self.kind in GRASPABLE or self.kind in HELD_OUT_SHAPES
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Scene:
     """Things on the table and how everything looks."""
 
     things: tuple[Thing, ...]
-    look: Look = Look()
+    appearance: Appearance = Appearance()
 
     def thing(self, name: str) -> Thing:
         return next(thing for thing in self.things if thing.name == name)
@@ -104,40 +104,42 @@ def build_model(scene: Scene, embodiment: Embodiment) -> mujoco.MjModel:
 
     Physics runs at 480 Hz, four steps to a 120 Hz command (simulation.md: an integer divisor).
     """
-    look = scene.look
+    appearance = scene.appearance
     spec = mujoco.MjSpec()
     spec.option.timestep = 1 / 480
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10
-    spec.visual.headlight.ambient = (look.ambient,) * 3
+    spec.visual.headlight.ambient = (appearance.ambient,) * 3
     spec.visual.headlight.diffuse = (0.1, 0.1, 0.1)
     spec.visual.headlight.specular = (0.0, 0.0, 0.0)
     spec.visual.quality.shadowsize = 1024
     spec.worldbody.add_light(
         name="sun",
-        pos=tuple(-1.5 * np.asarray(look.light_direction) + (0.2, 0.0, 0.0)),
-        dir=look.light_direction,
-        diffuse=(look.light_intensity,) * 3,
+        pos=tuple(-1.5 * np.asarray(appearance.light_direction) + (0.2, 0.0, 0.0)),
+        dir=appearance.light_direction,
+        diffuse=(appearance.light_intensity,) * 3,
         specular=(0.15, 0.15, 0.15),
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
     )
-    _add_surface(spec, "table", look.table_colours, look.table_texture)
-    _add_surface(spec, "floor", look.floor_colours, look.floor_texture)
+    _add_surface(spec, "table", appearance.table_colours, appearance.table_texture)
+    _add_surface(spec, "floor", appearance.floor_colours, appearance.floor_texture)
     spec.worldbody.add_geom(
         name="table", type=BOX, pos=(0.2, 0, -0.02), size=(0.32, 0.40, 0.02), material="table",
-        friction=(0.8 * look.contact, 0.005, 0.0001),
+        friction=(0.8 * appearance.contact, 0.005, 0.0001),
     )  # fmt: skip
     spec.worldbody.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.5), size=(3, 3, 0.1), material="floor",
         contype=0, conaffinity=0,
     )  # fmt: skip
-    add_so101(spec, embodiment, gain=look.gain, grip=look.contact)
-    colours = COLOURS | UNSEEN_COLOURS
+    add_so101(spec, embodiment, gain=appearance.gain, grip=appearance.contact)
+    colours = COLOURS | HELD_OUT_COLOURS
     for index, thing in enumerate(scene.things):
-        _BUILDERS.get(thing.kind, _add_graspable)(spec, thing, look.tint(colours[thing.colour], index), look)
+        _BUILDERS.get(thing.kind, _add_graspable)(
+            spec, thing, appearance.tint(colours[thing.colour], index), appearance
+        )
     model = spec.compile()
-    for camera, (offset, turn) in look.cameras.items():
+    for camera, (offset, turn) in appearance.cameras.items():
         index = model.camera(camera).id
         model.cam_pos[index] += offset
         rotated = np.empty(4)
@@ -178,11 +180,11 @@ def _free_body(spec: mujoco.MjSpec, thing: Thing, height: float) -> mujoco.MjsBo
     return body
 
 
-def _add_graspable(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+def _add_graspable(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appearance) -> None:
     half = thing.half
-    slides = 0.9 * look.friction * look.contact
-    if shape := UNSEEN_SHAPES.get(thing.kind):
-        body, density = _free_body(spec, thing, half + 0.0002), DENSITY * look.mass
+    slides = 0.9 * appearance.friction * appearance.contact
+    if shape := HELD_OUT_SHAPES.get(thing.kind):
+        body, density = _free_body(spec, thing, half + 0.0002), DENSITY * appearance.mass
         shape.add(body, half, density=density, rgba=(*rgb, 1), friction=(slides, 0.01, 0.0001))
         return
     kind, size, volume = {
@@ -192,16 +194,16 @@ def _add_graspable(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) ->
     }[thing.kind]
     rolls = thing.kind == "ball"
     _free_body(spec, thing, half + 0.0002).add_geom(
-        type=kind, size=size, rgba=(*rgb, 1), mass=float(DENSITY * volume * look.mass),
+        type=kind, size=size, rgba=(*rgb, 1), mass=float(DENSITY * volume * appearance.mass),
         friction=(slides, 0.01, 0.002 if rolls else 0.0001), condim=6 if rolls else 4,
     )  # fmt: skip
 
 
-def _add_bowl(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+def _add_bowl(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appearance) -> None:
     body = _free_body(spec, thing, 0.0002)
-    look_and_feel = dict(rgba=(*rgb, 1), friction=(0.9, 0.01, 0.0001), condim=4)
+    surface = dict(rgba=(*rgb, 1), friction=(0.9, 0.01, 0.0001), condim=4)
     floor = BOWL_RADIUS * 0.80
-    body.add_geom(type=CYLINDER, pos=(0, 0, 0.002), size=(floor, 0.002, 0), mass=0.08, **look_and_feel)
+    body.add_geom(type=CYLINDER, pos=(0, 0, 0.002), size=(floor, 0.002, 0), mass=0.08, **surface)
     sides = 10
     for angle in 2 * np.pi * np.arange(sides) / sides:
         # A wall segment that leans outwards by 25 degrees.
@@ -214,11 +216,11 @@ def _add_bowl(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None
             type=BOX,
             pos=(radius * np.cos(angle), radius * np.sin(angle), BOWL_HEIGHT / 2),
             size=(0.0015, BOWL_RADIUS * np.tan(np.pi / sides), BOWL_HEIGHT / 2),
-            quat=quaternion, mass=0.012, **look_and_feel,
+            quat=quaternion, mass=0.012, **surface,
         )  # fmt: skip
 
 
-def _add_plate(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+def _add_plate(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appearance) -> None:
     body = _free_body(spec, thing, PLATE_HEIGHT / 2 + 0.0002)
     body.add_geom(
         type=CYLINDER, size=(PLATE_RADIUS, PLATE_HEIGHT / 2, 0), rgba=(*rgb, 1), mass=0.2,
@@ -226,7 +228,7 @@ def _add_plate(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> Non
     )  # fmt: skip
 
 
-def _add_zone(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+def _add_zone(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appearance) -> None:
     """A coloured disc painted on the table: seen, never touched."""
     body = spec.worldbody.add_body(name=thing.name, pos=(*thing.position, 0.0))
     body.add_geom(
@@ -234,7 +236,7 @@ def _add_zone(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None
     )
 
 
-def _add_button(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+def _add_button(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appearance) -> None:
     base = spec.worldbody.add_body(name=f"{thing.name}_base", pos=(*thing.position, 0.0))
     base.add_geom(type=BOX, pos=(0, 0, 0.009), size=(0.024, 0.024, 0.009), rgba=(0.25, 0.25, 0.27, 1))
     cap = base.add_body(name=thing.name, pos=(0, 0, 0.018))
@@ -250,7 +252,7 @@ def _add_button(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> No
     )  # fmt: skip
 
 
-def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> None:
+def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appearance) -> None:
     """A cabinet with one drawer that slides towards the arm (-x); its front and handle are coloured."""
     depth, width, height = DRAWER_HALF
     wall, grey = 0.003, (0.55, 0.55, 0.58, 1)
@@ -267,7 +269,7 @@ def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, look: Look) -> No
     tray = case.add_body(name=thing.name, pos=(front - HANDLE_REACH, 0, bar))
     joint = tray.add_joint(
         name=thing.name, type=mujoco.mjtJoint.mjJNT_SLIDE, axis=(-1, 0, 0), range=(0, DRAWER_TRAVEL),
-        frictionloss=0.4 * look.friction, armature=0.02,
+        frictionloss=0.4 * appearance.friction, armature=0.02,
     )  # fmt: skip
     _set_first(joint, "damping", 4.0)  # [N s/m]
     half_reach = HANDLE_REACH / 2
@@ -301,10 +303,10 @@ _BUILDERS = {
 }
 
 
-def with_look(scene: Scene, look: Look) -> Scene:
-    """Returns the same layout under another look; sizes of graspable objects follow the look's factor."""
+def with_appearance(scene: Scene, appearance: Appearance) -> Scene:
+    """Returns the same layout in another appearance; sizes of graspable objects follow its factor."""
     things = tuple(
-        replace(thing, half=SIZES[thing.size] * look.size) if thing.kind in GRASPABLE else thing
+        replace(thing, half=SIZES[thing.size] * appearance.size) if thing.kind in GRASPABLE else thing
         for thing in scene.things
     )
-    return Scene(things=things, look=look)
+    return Scene(things=things, appearance=appearance)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_SHAPES
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_SHAPES
 from ideomotor.sim.layout import bearing_of
 from ideomotor.sim.motion import OPEN, SHUT, Arm
 
@@ -111,7 +111,7 @@ def grasp_roll(world: World, name: str) -> float:
     if thing.kind == "cube":
         face = _wrap(world.yaw(name) - bearing, np.pi / 2)
         options = [face, face - np.pi / 2, face + np.pi / 2]
-    elif shape := UNSEEN_SHAPES.get(thing.kind):
+    elif shape := HELD_OUT_SHAPES.get(thing.kind):
         face = _wrap(world.yaw(name) + shape.grasp - bearing, shape.symmetry)
         options = [face, face - shape.symmetry, face + shape.symmetry]
     else:

@@ -37,14 +37,14 @@ class World:
 
     Args:
         task: name in `sim.tasks.TASKS`.
-        seed: decides layout, look, goal and phrasing.
+        seed: decides layout, appearance, goal and phrasing.
         level: of randomisation: none, light or full.
         quality: of pictures: fast or high.
         instruction: what to do instead of the seed's own choice, in any words. Success is judged if they mean
             one goal of the scene (`instructions/meaning.py`); `judging` says what by, or why not.
         split: phrasings to choose from: train or heldout.
         embodiment: the SO-101 by default.
-        axis: of generalisation along which the episode differs, a key of `sim.axes.AXES`.
+        axis: of generalisation along which the episode differs, a key of `sim.generalization.axes.AXES`.
         strength: by how much; 0 for not at all.
 
     Raises:

@@ -19,7 +19,7 @@ from torch import nn
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
-from ideomotor.sim.vqa.synthetic_scenes import still_scenes
+from ideomotor.sim.vqa.synthetic_scenes import synthetic_scenes
 from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, ReadPlan
 from ideomotor.train.decoder_stage import decoder_config, measure
@@ -136,7 +136,7 @@ def _rendering(recipe: Recipe) -> list[Part]:
     missing = sum(not shard.is_dir() for shard in shards) * settings.shard
     if not missing:
         return []
-    rendered = iter(still_scenes(settings.seed, missing, settings.level))
+    rendered = iter(synthetic_scenes(settings.seed, missing, settings.level))
     next(rendered)  # the first one also prepares the renderer
     begun, count = time.monotonic(), 0
     for count, _ in enumerate(rendered, start=1):  # noqa: B007

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ideomotor.control.worker_pool import in_processes
-from ideomotor.sim.vqa.synthetic_scenes import CAMERAS, StillScene, still_scenes
+from ideomotor.sim.vqa.synthetic_scenes import CAMERAS, SyntheticScene, synthetic_scenes
 
 VERSION = 3  # of what shards hold; 2: both cameras, questions beside instructions; 3: the joint states
 ABANDONED_S = 3600.0  # age of what a process that is gone has left half rendered
@@ -79,7 +79,9 @@ def shards_of(root: Path, settings: PoolSettings) -> list[Path]:
 def render_shard(folder: Path, settings: PoolSettings, owner: int, number: int) -> None:
     """Renders one shard for the process `owner` under a temporary name, and renames it when it is whole."""
     split = "heldout" if number == 0 else "train"
-    scenes = list(still_scenes(settings.seed * 100_003 + number, settings.shard, settings.level, split=split))
+    scenes = list(
+        synthetic_scenes(settings.seed * 100_003 + number, settings.shard, settings.level, split=split)
+    )
     shard = folder / f"shard-{number:05d}"
     whole = shard.with_name(f"{shard.name}.{owner}")
     try:
@@ -110,7 +112,7 @@ def _clear(folder: Path) -> None:
                     shutil.rmtree(path, ignore_errors=True)
 
 
-def _items(scene: StillScene) -> list[dict[str, Any]]:
+def _items(scene: SyntheticScene) -> list[dict[str, Any]]:
     """What of a scene is kept as JSON."""
     return [
         {

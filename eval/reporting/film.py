@@ -16,7 +16,7 @@ import numpy as np
 from ideomotor.control.types import Observation
 from ideomotor.datasets.files import replace_files
 from ideomotor.eval.phrasings import PLAIN
-from ideomotor.eval.rollout import Talk
+from ideomotor.eval.rollout import Requests
 from ideomotor.eval.suites import EpisodeSpec
 
 if TYPE_CHECKING:
@@ -39,19 +39,19 @@ class Film:
         self._camera = ""
         self._pictures: list[np.ndarray] = []
 
-    def watch(self, talk: Talk) -> Talk:
+    def watch(self, requests: Requests) -> Requests:
         """The same episode, with a picture taken, if one is due, of what a plan is made from."""
         answer = None
         while True:
             try:
-                ask = talk.send(answer)
+                request = requests.send(answer)
             except StopIteration as end:
                 return end.value
-            if ask.plan is None:
-                self.look(ask.observation)
-            answer = yield ask
+            if request.plan is None:
+                self.take(request.observation)
+            answer = yield request
 
-    def look(self, observation: Observation) -> None:
+    def take(self, observation: Observation) -> None:
         """Takes a picture if one is due."""
         if observation.images and observation.time >= EVERY_S * len(self._pictures):
             self._camera = self._camera or next(iter(observation.images))

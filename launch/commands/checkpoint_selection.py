@@ -11,7 +11,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.run import PolicySpec, evaluate
 from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
 from ideomotor.launch.environments import NO_LEVEL, task_names
 from ideomotor.train.selection import Drive, Driven, SelectionSettings
@@ -23,8 +23,8 @@ def driver(settings: SelectionSettings, robot: str) -> Drive:
 
     def drive(checkpoint: Path) -> Driven:
         specs = suite("familiar", settings.tasks, settings.episodes, settings.seed_start, level=level)
-        pilot = Pilot(checkpoint, robot)
-        rows = evaluate(specs, pilot, workers=settings.workers, out=checkpoint, resume=True)
+        policy_spec = PolicySpec(checkpoint, robot)
+        rows = evaluate(specs, policy_spec, workers=settings.workers, out=checkpoint, resume=True)
         progress = float(np.mean([row.progress for row in rows]))
         return Driven(len(rows), sum(row.success for row in rows), progress)
 

@@ -49,7 +49,7 @@ def evaluate(options: EvalOptions) -> int:
     with loading():
         from ideomotor.eval.reporting.film import Strips
         from ideomotor.eval.reporting.report import render_html
-        from ideomotor.eval.run import Pilot
+        from ideomotor.eval.run import PolicySpec
         from ideomotor.eval.run import evaluate as run_suite
         from ideomotor.eval.stats import sequential
         from ideomotor.eval.stored import RESULTS_FILE
@@ -86,7 +86,7 @@ def evaluate(options: EvalOptions) -> int:
 
         rows = run_suite(
             specs,
-            Pilot(folder, options.robot, options.steps, options.sampler, options.noise, told),
+            PolicySpec(folder, options.robot, options.steps, options.sampler, options.noise, told),
             workers=options.workers,
             batch=options.batch,
             ray=options.ray,

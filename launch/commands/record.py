@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import tyro
@@ -35,7 +35,7 @@ from ideomotor.launch.environments import robot_of, task_names
 if TYPE_CHECKING:
     from ideomotor.datasets.lerobot.episode import Episode
     from ideomotor.datasets.lerobot.prepare import PreparedEpisode
-    from ideomotor.eval.rollout import Ask, Frame
+    from ideomotor.eval.rollout import Frame, Requests
     from ideomotor.vla.policy import IdeomotorPolicy
 
 ALL = "all"  # tasks there are
@@ -187,8 +187,8 @@ def _demonstrated(attempts: Sequence[Attempt], options: RecordOptions) -> Genera
 
     if options.policy is None or options.batch == 1:
         return in_order(demonstrate, attempts, options.workers, options.ray)
-    together = functools.partial(demonstrate_together, batch=options.batch)
-    return in_order_grouped(together, attempts, GROUP * options.batch, options.workers, options.ray)
+    batched = functools.partial(demonstrate_batched, batch=options.batch)
+    return in_order_grouped(batched, attempts, GROUP * options.batch, options.workers, options.ray)
 
 
 def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
@@ -204,14 +204,14 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
     return answered(_demonstration(attempt, policy), policy)
 
 
-def demonstrate_together(attempts: Sequence[Attempt], batch: int) -> list[PreparedEpisode | None]:
+def demonstrate_batched(attempts: Sequence[Attempt], batch: int) -> list[PreparedEpisode | None]:
     """As `demonstrate`, with the one policy of several attempts, up to `batch` at once."""
-    from ideomotor.eval.batched_rollout import play_together
+    from ideomotor.eval.batched_rollout import play_batched
     from ideomotor.eval.run import load_policy
 
     first = attempts[0]
     assert first.policy is not None
-    return play_together(
+    return play_batched(
         lambda number, own: _demonstration(attempts[number], own),
         len(attempts),
         load_policy(first.policy, first.robot),
@@ -219,9 +219,7 @@ def demonstrate_together(attempts: Sequence[Attempt], batch: int) -> list[Prepar
     )
 
 
-def _demonstration(
-    attempt: Attempt, policy: IdeomotorPolicy | None
-) -> Generator[Ask, Any, PreparedEpisode | None]:
+def _demonstration(attempt: Attempt, policy: IdeomotorPolicy | None) -> Requests[PreparedEpisode | None]:
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.datasets.lerobot.prepare import prepare
     from ideomotor.eval.rollout import episode
@@ -234,12 +232,12 @@ def _demonstration(
     world = open_world(embodiment, attempt.task, attempt.seed, attempt.level)
     try:
         if policy is None:
-            talk = episode(world, None, expert_noise=attempt.noise, on_frame=frames.append)
+            requests = episode(world, None, expert_noise=attempt.noise, on_frame=frames.append)
         else:
             chance = np.random.default_rng([attempt.seed, zlib.crc32(attempt.task.encode()), 11])
             takeover = ticks * int(chance.integers(world.max_ticks // (2 * ticks)))
-            talk = episode(world, policy, expert_from=takeover, on_frame=frames.append)
-        result = yield from talk
+            requests = episode(world, policy, expert_from=takeover, on_frame=frames.append)
+        result = yield from requests
     except Unreachable:
         if policy is None:
             raise  # layouts are drawn so that an expert alone can always reach

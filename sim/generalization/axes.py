@@ -17,7 +17,7 @@ import numpy as np
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.sim.episode import Episode
 from ideomotor.sim.generalization import variations as change
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_SHAPES
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_SHAPES
 from ideomotor.sim.task import Task
 from ideomotor.sim.tasks import TASKS
 
@@ -115,7 +115,8 @@ AXES: dict[str, Axis] = {
     ),
     "shapes": Axis(
         "shape of the object that is handled first", "{}",
-        tuple((kind,) for kind in UNSEEN_SHAPES), change.shapes, bodily=True, tasks=(_SOLID, _ROUND, _ROUND),
+        tuple((kind,) for kind in HELD_OUT_SHAPES), change.shapes, bodily=True,
+        tasks=(_SOLID, _ROUND, _ROUND),
     ),
     "phrasing": Axis(
         "sentence [1 new order of known words, 2 unknown verbs, 3 unknown names of things too]", "{}",

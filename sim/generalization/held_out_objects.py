@@ -13,7 +13,7 @@ import numpy as np
 
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 
-UNSEEN_COLOURS = {
+HELD_OUT_COLOURS = {
     "pink": (0.96, 0.50, 0.72),
     "brown": (0.36, 0.20, 0.09),
     "turquoise": (0.08, 0.76, 0.78),
@@ -24,7 +24,7 @@ UNSEEN_COLOURS = {
 
 
 @dataclass(frozen=True)
-class UnseenShape:
+class HeldOutShape:
     """A shape, in units of its half height."""
 
     radius: float  # of the circle on the table that contains it
@@ -67,8 +67,8 @@ def _add(
 
 
 # Rising difference from cube, cylinder and ball, by length over width.
-UNSEEN_SHAPES = {
-    "prism": UnseenShape(radius=1.0, symmetry=np.pi / 3, grasp=0.0, add=_add_prism),
-    "egg": UnseenShape(radius=1.5, symmetry=np.pi, grasp=np.pi / 2, add=_add_egg),
-    "capsule": UnseenShape(radius=1.8, symmetry=np.pi, grasp=np.pi / 2, add=_add_capsule),
+HELD_OUT_SHAPES = {
+    "prism": HeldOutShape(radius=1.0, symmetry=np.pi / 3, grasp=0.0, add=_add_prism),
+    "egg": HeldOutShape(radius=1.5, symmetry=np.pi, grasp=np.pi / 2, add=_add_egg),
+    "capsule": HeldOutShape(radius=1.8, symmetry=np.pi, grasp=np.pi / 2, add=_add_capsule),
 }

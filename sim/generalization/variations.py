@@ -13,7 +13,7 @@ import numpy as np
 
 from ideomotor.sim import layout
 from ideomotor.sim.episode import Episode
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_COLOURS
 from ideomotor.sim.generalization.held_out_phrasings import renamed, templates
 from ideomotor.sim.randomization import Colour
 from ideomotor.sim.scene import COLOURS, GRASPABLE, Scene, Thing
@@ -33,8 +33,8 @@ def lighting(
 ) -> Episode:
     """Turns the lamp about a random axis across its direction, and makes it and the ambient light `factor`
     times as bright or as dim."""
-    look = episode.scene.look
-    towards = np.array(look.light_direction) / np.linalg.norm(look.light_direction)
+    appearance = episode.scene.appearance
+    towards = np.array(appearance.light_direction) / np.linalg.norm(appearance.light_direction)
     factor = factor ** float(generator.choice((-1.0, 1.0)))
     angle = np.radians(turn)
     while True:
@@ -44,25 +44,25 @@ def lighting(
         if -_rotated(towards, across, np.radians(LARGEST_TURN))[2] > np.cos(STEEPEST):
             break
     x, y, z = _rotated(towards, across, angle)
-    return _look(
+    return _with_appearance(
         episode,
         light_direction=(float(x), float(y), float(z)),
-        light_intensity=look.light_intensity * factor,
-        ambient=look.ambient * factor,
+        light_intensity=appearance.light_intensity * factor,
+        ambient=appearance.ambient * factor,
     )
 
 
 def texture(episode: Episode, task: Task, generator: np.random.Generator, contrast: float) -> Episode:
     """Covers table and floor with a pattern of two colours, each `contrast` from their own, opposite ways."""
-    look = episode.scene.look
+    appearance = episode.scene.appearance
     patterns = [("checker", "stripes")[index] for index in generator.integers(0, 2, size=2)]
     table, floor = (contrast * _direction(generator) for _ in range(2))
-    return _look(
+    return _with_appearance(
         episode,
         table_texture=patterns[0],
-        table_colours=_apart(look.table_colours[0], table),
+        table_colours=_apart(appearance.table_colours[0], table),
         floor_texture=patterns[1],
-        floor_colours=_apart(look.floor_colours[0], floor),
+        floor_colours=_apart(appearance.floor_colours[0], floor),
     )
 
 
@@ -72,11 +72,11 @@ def camera(
     """Moves and turns both cameras, the wrist's by less."""
     moved = {}
     for camera, share in (("front", 1.0), ("wrist", CAMERA_SHARE)):
-        offset, rotation = episode.scene.look.cameras.get(camera, ((0.0,) * 3, (0.0,) * 3))
+        offset, rotation = episode.scene.appearance.cameras.get(camera, ((0.0,) * 3, (0.0,) * 3))
         further = 1e-3 * shift * share * _direction(generator)
         turned = np.radians(turn) * share * _direction(generator)
         moved[camera] = (tuple(np.add(offset, further)), tuple(np.add(rotation, turned)))
-    return _look(episode, cameras=moved)
+    return _with_appearance(episode, cameras=moved)
 
 
 def distractors(episode: Episode, task: Task, generator: np.random.Generator, count: int) -> Episode:
@@ -92,12 +92,12 @@ def distractors(episode: Episode, task: Task, generator: np.random.Generator, co
             more = layout.scatter(
                 generator, [wanted], things, radii=(0.12, 0.34), gap=0.03, bearings=(-1.2, 1.2)
             )
-            if more and episode.goal in task.goals(Scene(more, scene.look)):
+            if more and episode.goal in task.goals(Scene(more, scene.appearance)):
                 things = more
                 break
         else:
             raise RuntimeError(f"no room for {count} distractors in this scene of {task.name!r}")
-    sized = (replace(t, half=t.half * scene.look.size) for t in things[len(scene.things) :])
+    sized = (replace(t, half=t.half * scene.appearance.size) for t in things[len(scene.things) :])
     return episode._replace(scene=replace(scene, things=(*scene.things, *sized)))
 
 
@@ -106,7 +106,7 @@ def distractors(episode: Episode, task: Task, generator: np.random.Generator, co
 
 def colours(episode: Episode, task: Task, generator: np.random.Generator, which: str) -> Episode:
     """Gives some things colours that training lacks; things of one colour keep having one."""
-    names = list(UNSEEN_COLOURS)
+    names = list(HELD_OUT_COLOURS)
     new = dict(zip(COLOURS, (names[index] for index in generator.permutation(len(names))), strict=True))
     named = [episode.scene.thing(name) for name in _names(episode.goal)]
     alike = {(thing.colour, thing.kind) for thing in named}  # a twin's colour is part of the target's name
@@ -161,21 +161,23 @@ def friction(
 ) -> Episode:
     """Makes all contacts slippery or rough, and graspable objects heavy or light."""
     one, other = generator.choice((-1.0, 1.0), size=2).tolist()
-    look = episode.scene.look
-    return _look(episode, contact=look.contact * friction**one, mass=look.mass * mass**other)
+    appearance = episode.scene.appearance
+    return _with_appearance(
+        episode, contact=appearance.contact * friction**one, mass=appearance.mass * mass**other
+    )
 
 
 def gain(episode: Episode, task: Task, generator: np.random.Generator, factor: float) -> Episode:
     """Weakens the servos' position loop: the arm lags behind its commands and sags."""
-    return _look(episode, gain=episode.scene.look.gain / factor)
+    return _with_appearance(episode, gain=episode.scene.appearance.gain / factor)
 
 
 # ---- how
 
 
-def _look(episode: Episode, **changed) -> Episode:
+def _with_appearance(episode: Episode, **changed) -> Episode:
     scene: Scene = episode.scene
-    return episode._replace(scene=replace(scene, look=replace(scene.look, **changed)))
+    return episode._replace(scene=replace(scene, appearance=replace(scene.appearance, **changed)))
 
 
 def _renamed_things(episode: Episode, change: Callable[[Thing], Thing]) -> Episode:

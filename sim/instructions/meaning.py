@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_SHAPES
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_SHAPES
 from ideomotor.sim.instructions.judging import Judging
 from ideomotor.sim.instructions.references import Reference
 from ideomotor.sim.instructions.sentences import Sentence, read
@@ -193,7 +193,7 @@ def _plain(ref: Reference) -> Reference:
 def _domains(task: Task, scene: Scene) -> tuple[list[Thing], list[Thing]]:
     """The things that can be targets in this task's scenes, and those that can be places."""
     graspable = any(kind in GRASPABLE for kind in task.objects)
-    there = [t for t in scene.things if t.kind in task.objects or (graspable and t.kind in UNSEEN_SHAPES)]
+    there = [t for t in scene.things if t.kind in task.objects or (graspable and t.kind in HELD_OUT_SHAPES)]
     targets = [thing for thing in there if thing.kind not in PLACES]
     return targets, [thing for thing in there if thing.kind in PLACES] or targets
 

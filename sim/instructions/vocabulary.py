@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS, UNSEEN_SHAPES
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_COLOURS, HELD_OUT_SHAPES
 from ideomotor.sim.scene import COLOURS
 
 Value = TypeVar("Value")
@@ -27,7 +27,7 @@ NOUNS: dict[str, tuple[str, ...]] = _each(  # kinds of things that a noun may me
         "zone circle spot patch area disc disk region mat pad mark marker target": ("zone",),
         "button switch knob buzzer": ("button",),
         "drawer compartment": ("drawer",),
-        **{kind: (kind,) for kind in UNSEEN_SHAPES},
+        **{kind: (kind,) for kind in HELD_OUT_SHAPES},
     }
 )
 BARE = frozenset(NOUNS) - {"can", "die", "square", "mark", "target", "tin", "roll", "pad"}  # need no article
@@ -42,7 +42,7 @@ NEUTRAL = frozenset(
 HANDS = "arm|hand|gripper|claw|fingers?|fingertips?|end effector|effector|jaws?|tool|tip|pincers?"
 
 COLOUR_WORDS: dict[str, str] = {
-    **{name: name for name in (*COLOURS, *UNSEEN_COLOURS)},
+    **{name: name for name in (*COLOURS, *HELD_OUT_COLOURS)},
     **_each(
         {"crimson scarlet": "red", "violet lilac": "purple", "navy azure": "blue", "teal cyan": "turquoise"}
     ),

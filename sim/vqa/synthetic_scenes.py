@@ -1,4 +1,4 @@
-"""Still scenes with perfect labels: what the interpreter learns to see from, before any demonstration.
+"""Synthetic scenes with perfect labels: what the interpreter learns to see from, before any demonstration.
 
 More than half of them are moments of the experts at work, physics and all: only there is something
 really grasped, carried, pushed or done. The others need no physics but for a grip that closes: an arm
@@ -30,7 +30,7 @@ from ideomotor.sim.world import World
 
 CAMERAS = ("front", "wrist")
 MIXED = "mixed"  # level of randomisation: another one in every layout
-TOGETHER = 4  # scenes made from one layout: moments of one episode, or postures
+PER_LAYOUT = 4  # scenes made from one layout: moments of one episode, or postures
 AT_WORK = 0.6  # share of layouts in which the expert is at work
 AT_HOME, IN_HAND = 0.25, 0.25  # shares of the other scenes: arm at home, an object put in its hand
 AT_THE_END = 0.2  # share of an episode's moments that are its last one: what has been done is rare else
@@ -41,7 +41,7 @@ GRIP_STEPS = 60  # physics steps in which fingers close on what was put between 
 
 
 @dataclass(frozen=True)
-class StillScene:
+class SyntheticScene:
     """Pictures of one scene and everything that can be asked in it."""
 
     images: Mapping[str, np.ndarray]  # {camera: (H, W, 3) uint8 RGB}
@@ -49,9 +49,9 @@ class StillScene:
     items: tuple[Grounding, ...]  # instructions first, then questions
 
 
-def still_scenes(
+def synthetic_scenes(
     seed: int, count: int, level: str = "light", most: int = 6, split: str = "train"
-) -> Iterator[StillScene]:
+) -> Iterator[SyntheticScene]:
     """Yields `count` random scenes over all tasks; scene number i depends on (seed, i, level, split) alone.
 
     Args:
@@ -66,10 +66,10 @@ def still_scenes(
     """
     if level not in (*LEVELS, MIXED):
         raise unknown_name("level", level, (*LEVELS, MIXED))
-    return islice(_scenes(seed, -(-count // TOGETHER), level, most, split), count)
+    return islice(_scenes(seed, -(-count // PER_LAYOUT), level, most, split), count)
 
 
-def _scenes(seed: int, layouts: int, level: str, most: int, split: str) -> Iterator[StillScene]:
+def _scenes(seed: int, layouts: int, level: str, most: int, split: str) -> Iterator[SyntheticScene]:
     names = list(TASKS)
     for index in range(layouts):
         generator = np.random.default_rng([seed, index, 0x57112])
@@ -78,8 +78,8 @@ def _scenes(seed: int, layouts: int, level: str, most: int, split: str) -> Itera
         world = World(task, int(generator.integers(2**31)), drawn if level == MIXED else level, split=split)
         chosen = _moments if generator.random() < AT_WORK else _postures
         try:
-            for stage in chosen(world, generator):
-                yield _seen(world, stage, generator, most, split)
+            for subtask_index in chosen(world, generator):
+                yield _seen(world, subtask_index, generator, most, split)
         finally:
             world.close()
 
@@ -93,7 +93,7 @@ def _moments(world: World, generator: np.random.Generator) -> Iterator[int]:
             states.append((world.data.qpos.copy(), world.data.qvel.copy(), world.done))
         if world.tick >= world.max_ticks:
             break
-    for chosen in generator.integers(len(states), size=TOGETHER):
+    for chosen in generator.integers(len(states), size=PER_LAYOUT):
         if generator.random() < AT_THE_END:
             chosen = -1
         world.data.qpos[:], world.data.qvel[:], done = states[chosen]
@@ -106,7 +106,7 @@ def _postures(world: World, generator: np.random.Generator) -> Iterator[int]:
     data, joints = world.data, len(world.embodiment.joints)
     start = data.qpos.copy()
     graspable = [thing for thing in world.scene.things if thing.kind in GRASPABLE]
-    for _ in range(TOGETHER):
+    for _ in range(PER_LAYOUT):
         data.qpos[:], data.qvel[:] = start, 0.0
         if graspable and generator.random() < IN_HAND:
             thing = graspable[generator.integers(len(graspable))]
@@ -122,7 +122,7 @@ def _postures(world: World, generator: np.random.Generator) -> Iterator[int]:
         yield 0
 
 
-def _seen(world: World, done: int, generator: np.random.Generator, most: int, split: str) -> StillScene:
+def _seen(world: World, done: int, generator: np.random.Generator, most: int, split: str) -> SyntheticScene:
     """The pictures of a moment and what can be asked; `done` subtasks of the world's own goal are done."""
     scene, task, data = world.scene, world.task, world.data
     camera = world.embodiment.cameras[0]
@@ -138,30 +138,34 @@ def _seen(world: World, done: int, generator: np.random.Generator, most: int, sp
     items, own = list[Grounding](), list[Grounding]()
     for goal in goals[:most]:
         told = phrase(goal, phrasings[generator.integers(len(phrasings))])
-        stage = _stage(world, goal, done if goal == world.goal else 0)
+        subtask_index = _subtask_index(world, goal, done if goal == world.goal else 0)
         steps = task.subtasks(scene, goal)
-        now, following = ([*(step.text for step in steps), "hold still", "hold still"])[stage : stage + 2]
-        where = refer(steps[min(stage, len(steps) - 1)].goal, positions)
+        now, following = ([*(step.text for step in steps), "hold still", "hold still"])[
+            subtask_index : subtask_index + 2
+        ]
+        where = refer(steps[min(subtask_index, len(steps) - 1)].goal, positions)
         pointed = {name: project(world.model, data, "front", spot) for name, spot in where.items()}
         items.append(Grounding(told, plan_text(scene, now, following), pointed))
         if not own:
             about = (generator, split, told)
-            finished = stage == len(steps)
-            step = min(max(stage - int(generator.integers(2)), 0), len(steps) - 1)  # the last one or the next
+            finished = subtask_index == len(steps)
+            step = min(
+                max(subtask_index - int(generator.integers(2)), 0), len(steps) - 1
+            )  # the last one or the next
             own.append(plan_question("subtask/now", *about, now, pointed))
             if finished or generator.random() < RARELY:
                 own.append(plan_question("done/all", *about, yes_or_no(finished), pointed))
-            if stage or generator.random() < RARELY:
-                answer = yes_or_no(step < stage)
+            if subtask_index or generator.random() < RARELY:
+                answer = yes_or_no(step < subtask_index)
                 own.append(plan_question("done/step", *about, answer, pointed, steps[step].text))
     held = next((t.name for t in scene.things if t.kind in GRASPABLE and world.holding(t.name)), "")
     truth = Truth(scene, {name: spot[:2] for name, spot in positions.items()}, points, held)
     items += own + questions(truth, generator, split)
     state = data.qpos[: len(world.embodiment.joints)].astype(np.float32)
-    return StillScene(images, state, tuple(items))
+    return SyntheticScene(images, state, tuple(items))
 
 
-def _stage(world: World, goal: Goal, least: int) -> int:
+def _subtask_index(world: World, goal: Goal, least: int) -> int:
     """How many of a goal's subtasks are done now, at least those done before."""
     steps, done = world.task.subtasks(world.scene, goal), least
     while done < len(steps) and steps[done].done(world):

@@ -1,7 +1,6 @@
-"""Episodes played together: who is answered with whom, and that each ends as it would alone."""
+"""Episodes played as one batch: who is answered with whom, and that each ends as it would alone."""
 
 import dataclasses
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import pytest
 import ideomotor.vla
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.eval import batched_rollout
-from ideomotor.eval.batched_rollout import play_together
-from ideomotor.eval.rollout import Ask
-from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.batched_rollout import play_batched
+from ideomotor.eval.rollout import PolicyRequest, Requests
+from ideomotor.eval.run import PolicySpec, evaluate
 from ideomotor.eval.suites import suite
 
 BUNDLED = Path(next(iter(ideomotor.vla.__path__))) / "checkpoints" / "spine"
@@ -31,42 +30,42 @@ class Nobody:
 
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The groups that were answered together, by the numbers of their episodes."""
+    """The groups that were answered as one batch, by the numbers of their episodes."""
     groups: list[list[int]] = []
 
-    def answer(lanes: list[Any]) -> list[tuple[Any, Any]]:
-        groups.append([lane.number for lane in lanes])
-        return [(lane, f"answer to {lane.number}") for lane in lanes]
+    def answer(slots: list[Any]) -> list[tuple[Any, Any]]:
+        groups.append([slot.number for slot in slots])
+        return [(slot, f"answer to {slot.number}") for slot in slots]
 
     monkeypatch.setattr(batched_rollout, "_answered", answer)
     return groups
 
 
-def asking(number: int, *wanted: bool, prefix: int = 0) -> Generator[Ask, Any, tuple[int, list[str]]]:
+def asking(number: int, *wanted: bool, prefix: int = 0) -> Requests[tuple[int, list[str]]]:
     """An episode that wants plans (True) and chunks."""
     seen = Observation(0.0, {}, np.zeros(6, np.float32), "do")
     told = []
     for plan in wanted:
-        told.append((yield Ask(seen) if plan else Ask(seen, PLAN, np.zeros((prefix, 6)))))
+        told.append((yield PolicyRequest(seen) if plan else PolicyRequest(seen, PLAN, np.zeros((prefix, 6)))))
     return number, told
 
 
 def test_each_gets_its_own_answers_and_the_most_alike_are_answered_first(answered) -> None:
     wants = [(True, False), (True, False, True), (), (False, False), (True,)]
-    results = play_together(lambda n, _: asking(n, *wants[n]), len(wants), Nobody(), lanes=3)
+    results = play_batched(lambda n, _: asking(n, *wants[n]), len(wants), Nobody(), slots=3)
     assert results == [(n, [f"answer to {n}"] * len(wants[n])) for n in range(len(wants))]
     assert answered == [[0, 1], [0, 1, 3], [1, 4], [3]]
 
 
 def test_chunks_with_unlike_prefixes_are_no_batch(answered) -> None:
-    play_together(lambda n, _: asking(n, False, prefix=n // 2), 3, Nobody(), lanes=3)
+    play_batched(lambda n, _: asking(n, False, prefix=n // 2), 3, Nobody(), slots=3)
     assert answered == [[0, 1], [2]]
 
 
 def test_what_an_episode_raises_is_raised_and_the_others_are_closed(answered) -> None:
     closed = []
 
-    def play(number: int, _: Any) -> Generator[Ask, Any, int]:
+    def play(number: int, _: Any) -> Requests[int]:
         try:
             yield from asking(number, True)
             if number == 1:
@@ -77,7 +76,7 @@ def test_what_an_episode_raises_is_raised_and_the_others_are_closed(answered) ->
             closed.append(number)
 
     with pytest.raises(OSError, match="the simulator broke"):
-        play_together(play, 3, Nobody(), lanes=3)
+        play_batched(play, 3, Nobody(), slots=3)
     assert sorted(closed) == [0, 1, 2]
 
 
@@ -88,10 +87,10 @@ def test_an_evaluation_in_batches_is_the_one_without() -> None:
         *suite("builtin", ["reach"], 1, 1_000_000, delay_ms=50),
         dataclasses.replace(suite("builtin", ["reach"], 1, 1_000_003)[0], without="wrist"),
     ]
-    alone = evaluate(specs, Pilot(BUNDLED))
-    together = evaluate(specs, Pilot(BUNDLED), batch=4, film=True)
-    assert [row.spec for row in together] == specs and any(row.success for row in alone)
-    for one, other in zip(alone, together, strict=True):
+    alone = evaluate(specs, PolicySpec(BUNDLED))
+    batched = evaluate(specs, PolicySpec(BUNDLED), batch=4, film=True)
+    assert [row.spec for row in batched] == specs and any(row.success for row in alone)
+    for one, other in zip(alone, batched, strict=True):
         assert (other.success, other.instruction, other.plan) == (one.success, one.instruction, one.plan)
         assert other.seconds == pytest.approx(one.seconds, abs=0.05)
         assert other.largest_step == pytest.approx(one.largest_step, rel=0.05)

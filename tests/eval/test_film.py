@@ -68,7 +68,7 @@ def test_pictures_are_small_copies_of_one_camera_each_half_second():
     for number in range(40):
         wide[:] = 6 * number  # the renderer's own buffer, say
         images = {"wrist": wide} if number == 20 else {"front": wide, "wrist": wide * 0}
-        filmed.look(observed(number / 10, **images))
+        filmed.take(observed(number / 10, **images))
     strip = picture(filmed.strip())
     assert strip.shape == (96, 6 * 192 + 5 * film.GAP, 3)
     levels = [int(strip[:, at + 20 : at + 150].mean()) for at in range(0, 6 * 194, 194)]

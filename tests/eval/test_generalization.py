@@ -14,7 +14,7 @@ from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.eval.reporting.generalization import cells, section
 from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rollout import rollout
-from ideomotor.eval.run import EpisodeRow, Pilot, evaluate
+from ideomotor.eval.run import EpisodeRow, PolicySpec, evaluate
 from ideomotor.eval.sensors import Sensors, sensors_for
 from ideomotor.eval.stats.measures import paired, wilson
 from ideomotor.eval.suites import EpisodeSpec, suite
@@ -162,6 +162,6 @@ def test_noise_is_of_the_size_it_says_and_of_the_episode(plain) -> None:
 
 def test_an_evaluation_keeps_axis_and_strength(tmp_path) -> None:
     specs = suite("generalization", ["reach"], 1, 1_000_000, axes=["gain"])[:2]
-    rows = evaluate(specs, Pilot(None), out=tmp_path)
+    rows = evaluate(specs, PolicySpec(None), out=tmp_path)
     assert [one.spec for one in rows] == specs and all(one.success for one in rows)
-    assert evaluate(specs, Pilot(None), out=tmp_path, resume=True) == rows
+    assert evaluate(specs, PolicySpec(None), out=tmp_path, resume=True) == rows

@@ -8,7 +8,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.eval.phrasings import figures, phrasings, sentence, told_in
 from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rows import EpisodeRow
-from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.run import PolicySpec, evaluate
 from ideomotor.eval.stats.comparison import compare
 from ideomotor.eval.suites import EpisodeSpec, Phrasing, suite
 from ideomotor.eval.summary import summary
@@ -87,6 +87,6 @@ def test_rates_are_of_the_free_words_and_templates_are_compared_with_them() -> N
 
 def test_the_expert_does_what_is_said() -> None:
     specs = suite("phrasings", ["press"], 1, 1_000_000)
-    free, plain = evaluate(specs, Pilot(None))
+    free, plain = evaluate(specs, PolicySpec(None))
     assert free.success and plain.success and free.seconds == plain.seconds
     assert free.told == free.instruction == "give the green switch a quick tap"

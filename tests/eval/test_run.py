@@ -6,14 +6,14 @@ import json
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.run import Pilot, evaluate
+from ideomotor.eval.run import PolicySpec, evaluate
 from ideomotor.eval.stats import sequential
 from ideomotor.eval.stored import load_results, missing
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.sim.world import World
 
-EXPERT = Pilot(None)
+EXPERT = PolicySpec(None)
 
 
 @pytest.mark.slow

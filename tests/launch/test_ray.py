@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.run import Pilot, evaluate, run_episode
+from ideomotor.eval.run import PolicySpec, evaluate, run_episode
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.eval.workers import in_order
 
-EXPERT = Pilot(None)
+EXPERT = PolicySpec(None)
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 

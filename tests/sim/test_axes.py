@@ -13,7 +13,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.eval.rollout import rollout
 from ideomotor.sim.episode import Episode, draw_episode, phrase
 from ideomotor.sim.generalization.axes import AXES, varied
-from ideomotor.sim.generalization.held_out_objects import UNSEEN_COLOURS, UNSEEN_SHAPES
+from ideomotor.sim.generalization.held_out_objects import HELD_OUT_COLOURS, HELD_OUT_SHAPES
 from ideomotor.sim.generalization.held_out_phrasings import SYNONYMS, renamed, templates
 from ideomotor.sim.layout import free
 from ideomotor.sim.scene import COLOURS, GRASPABLE, SIZES
@@ -29,7 +29,7 @@ CASES = [
     for task in TASKS
     if entry.concerns(task, strength)
 ]
-# What may differ from the episode as it was drawn: fields of Look, fields of Thing, and the rest.
+# What may differ from the episode as it was drawn: fields of Appearance, fields of Thing, and the rest.
 CHANGES = {
     "lighting": {"light_direction", "light_intensity", "ambient"},
     "texture": {"table_texture", "table_colours", "floor_texture", "floor_colours"},
@@ -57,7 +57,11 @@ def along(axis: str, strength: int, name: str, seed: int) -> Episode:
 def differences(one: Episode, other: Episode) -> set[str]:
     """Names of what differs between two episodes."""
     scene, changed = one.scene, other.scene
-    found = {key for key in vars(scene.look) if getattr(scene.look, key) != getattr(changed.look, key)}
+    found = {
+        key
+        for key in vars(scene.appearance)
+        if getattr(scene.appearance, key) != getattr(changed.appearance, key)
+    }
     for thing, same in zip(scene.things, changed.things, strict=False):
         found |= {key for key in vars(thing) if getattr(thing, key) != getattr(same, key)}
     if len(scene.things) != len(changed.things):
@@ -107,31 +111,31 @@ def test_words_still_name_one_thing(axis: str) -> None:
 
 
 def test_a_stronger_change_is_more_of_the_same() -> None:
-    def looks(axis: str, seed: int):
-        return [along(axis, strength, "lift", seed).scene.look for strength in range(4)]
+    def appearances(axis: str, seed: int):
+        return [along(axis, strength, "lift", seed).scene.appearance for strength in range(4)]
 
     for seed in range(5):
-        suns = [np.array(look.light_direction) for look in looks("lighting", seed)]
+        suns = [np.array(appearance.light_direction) for appearance in appearances("lighting", seed)]
         # not by the arccosine, which has half of its digits near a cosine of 1
         turned = [
             np.degrees(np.arctan2(np.linalg.norm(np.cross(suns[0], sun)), suns[0] @ sun)) for sun in suns
         ]
         np.testing.assert_allclose(turned, (0, 20, 40, 60), atol=1e-6)
-        fronts = [np.array(look.cameras["front"][0]) for look in looks("camera", seed)]
+        fronts = [np.array(appearance.cameras["front"][0]) for appearance in appearances("camera", seed)]
         np.testing.assert_allclose([np.linalg.norm(f - fronts[0]) for f in fronts], (0, 0.015, 0.03, 0.05))
         assert np.dot(fronts[1] - fronts[0], fronts[3] - fronts[0]) > 0
-        contacts = [abs(np.log(look.contact)) for look in looks("friction", seed)]
+        contacts = [abs(np.log(appearance.contact)) for appearance in appearances("friction", seed)]
         assert contacts == sorted(contacts) and contacts[3] == pytest.approx(np.log(3))
-        gains = [look.gain for look in looks("gain", seed)]
+        gains = [appearance.gain for appearance in appearances("gain", seed)]
         np.testing.assert_allclose(gains, np.divide(gains[0], (1, 4, 16, 64)))
 
 
-def test_training_has_nothing_of_what_is_called_unseen() -> None:
+def test_training_has_nothing_of_what_is_held_out() -> None:
     """Colours by more than randomisation can shift them, shapes and sizes by name and by extent."""
-    for rgb in UNSEEN_COLOURS.values():
-        others = [*COLOURS.values(), *(c for c in UNSEEN_COLOURS.values() if c != rgb)]
+    for rgb in HELD_OUT_COLOURS.values():
+        others = [*COLOURS.values(), *(c for c in HELD_OUT_COLOURS.values() if c != rgb)]
         assert min(np.linalg.norm(np.subtract(rgb, other)) for other in others) > 0.3
-    assert not set(UNSEEN_SHAPES) & {kind for task in TASKS.values() for kind in task.objects}
+    assert not set(HELD_OUT_SHAPES) & {kind for task in TASKS.values() for kind in task.objects}
     light = [SIZES[size] * factor for size in SIZES for factor in (0.92, 1.08)]
     for seed in range(20):
         for thing in along("sizes", 1, "lift", seed).scene.things:
@@ -176,7 +180,7 @@ def test_distractors_find_room(name: str) -> None:
             assert free(scene.things[index], scene.things[:index], gap=0.02)
 
 
-def test_unseen_shapes_are_as_heavy_as_what_they_are_made_of() -> None:
+def test_held_out_shapes_are_as_heavy_as_what_they_are_made_of() -> None:
     """Volumes of a hexagonal prism, an ellipsoid and a capsule of half height h."""
     volumes = {"prism": 3 * np.sqrt(3), "egg": 4 / 3 * np.pi * 1.35, "capsule": np.pi * (1.6 + 4 / 3)}
     for strength, (kind, volume) in enumerate(volumes.items(), start=1):

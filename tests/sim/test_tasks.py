@@ -140,7 +140,7 @@ def test_levels_change_the_look_and_not_the_layout() -> None:
     none, full = (draw_episode(TASKS["reach"], 8, level, "train")[0] for level in ("none", "full"))
     for plain, varied in zip(none.things, full.things, strict=False):
         assert (plain.position, plain.colour, plain.kind) == (varied.position, varied.colour, varied.kind)
-    assert none.look != full.look
+    assert none.appearance != full.appearance
 
 
 def test_unknown_names_are_refused_with_a_hint() -> None:
