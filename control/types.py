@@ -19,6 +19,7 @@ class Observation:
     """What a policy sees at one moment. A camera may be missing from `images`."""
 
     time: float  # [s]
+    tick: int  # of the control rate, the one that this moment begins: where a chunk made from it starts
     images: Mapping[str, np.ndarray]  # {camera: (H, W, 3) uint8 RGB}
     state: np.ndarray  # (D,) float32 [rad or m], in the embodiment's joint order
     instruction: str

@@ -84,7 +84,7 @@ class ExternalWorld:
     def observe(self) -> Observation:
         """The pictures, at the sizes that the embodiment says, and the state."""
         images = {camera.name: self.render(camera.name) for camera in self.embodiment.cameras}
-        return Observation(self.time, images, self._state().astype(np.float32), self.instruction)
+        return Observation(self.time, self.tick, images, self._state().astype(np.float32), self.instruction)
 
     def render(self, camera: str) -> np.ndarray:
         """What a camera sees, uint8 (H, W, 3) of the size in the embodiment file.

@@ -135,7 +135,7 @@ class World:
         cameras = self.embodiment.cameras
         images = {camera.name: self.render(camera.name, camera.height, camera.width) for camera in cameras}
         state = self.data.qpos[: self._joints].astype(np.float32)
-        return Observation(self.time, images, state, self.instruction)
+        return Observation(self.time, self.tick, images, state, self.instruction)
 
     def render(self, camera: str, height: int, width: int) -> np.ndarray:
         """A picture, uint8 (height, width, 3), of a camera by its name."""

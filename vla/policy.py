@@ -327,7 +327,7 @@ def chunks(
         observations = [replace(observation, images={}) for observation in observations]
     states = [np.asarray(observation.state, float) for observation in observations]
     given = [policy._committed(prefix) for policy, prefix in zip(policies, prefixes, strict=True)]
-    ticks = [round(observation.time * processor.control_hz) for observation in observations]
+    ticks = [observation.tick for observation in observations]
     past = [
         policy._past(observation, tick, state)
         for policy, observation, tick, state in zip(policies, observations, ticks, states, strict=True)

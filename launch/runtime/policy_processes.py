@@ -131,7 +131,7 @@ def _policy(config: BrainConfig) -> Policy:
 def _nothing(spec: BoardSpec, config: BrainConfig) -> Observation:
     """What an observation looks like, with nothing to be seen."""
     images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
-    return Observation(0.0, images, np.zeros(spec.joints, np.float32), config.instruction)
+    return Observation(0.0, 0, images, np.zeros(spec.joints, np.float32), config.instruction)
 
 
 class _Eyes:
@@ -157,6 +157,7 @@ class _Eyes:
         self.committed = self._state["committed"].copy()
         return Observation(
             time=self.tick / self._config.hz,
+            tick=self.tick,
             images=unpack_frames(self._frames, self._board.spec),
             state=self._state["position"].astype(np.float32),
             instruction=self._config.instruction,

@@ -43,7 +43,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 def asking(number: int, *wanted: bool, prefix: int = 0) -> Requests[tuple[int, list[str]]]:
     """An episode that wants plans (True) and chunks."""
-    seen = Observation(0.0, {}, np.zeros(6, np.float32), "do")
+    seen = Observation(0.0, 0, {}, np.zeros(6, np.float32), "do")
     told = []
     for plan in wanted:
         told.append((yield PolicyRequest(seen) if plan else PolicyRequest(seen, PLAN, np.zeros((prefix, 6)))))

@@ -28,7 +28,7 @@ class Wave:
         start = prefix[-1] if len(prefix) else observation.state
         sway = observation.images["front"].mean() / 255 + self.rng.normal()
         rows = start + 0.1 * sway * np.linspace(0, 1, 48)[:, None] * np.eye(len(start))[0]
-        tick = round(observation.time * 120)
+        tick = observation.tick
         return ActionChunk(rows.astype(np.float32), 120.0, tick, observation.time, plan.observed_at)
 
 
@@ -58,7 +58,7 @@ def test_a_filmed_episode_ends_as_it_would_and_shows_its_beginning_and_end():
 
 
 def observed(time: float, **images: np.ndarray) -> Observation:
-    return Observation(time, images, np.zeros(6, np.float32), "do")
+    return Observation(time, round(time * 120), images, np.zeros(6, np.float32), "do")
 
 
 def test_pictures_are_small_copies_of_one_camera_each_half_second():

@@ -37,6 +37,7 @@ class FakeWorld:
         image = np.full((4, 4, 3), self.tick % 256, np.uint8)
         return Observation(
             self.tick / 120,
+            self.tick,
             {"front": image, "wrist": image},
             self._position.astype(np.float32),
             self.instruction,
@@ -85,12 +86,12 @@ class HoldPolicy:
         self.seeds.append(seed)
 
     def plan(self, observation: Observation) -> LatentPlan:
-        self.planned_at.append(round(observation.time * 120))
+        self.planned_at.append(observation.tick)
         self.told.add(observation.instruction)
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time, text=f"plan {len(self.planned_at)}")
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        tick = round(observation.time * 120)
+        tick = observation.tick
         self.acted.append((tick, plan.observed_at, len(prefix)))
         actions = np.concatenate([prefix, np.repeat(prefix[-1:], 48, axis=0)]).astype(np.float32)
         return ActionChunk(actions, 120.0, tick, observation.time, plan.observed_at)
@@ -119,7 +120,7 @@ def test_every_camera_frame_comes_with_its_four_commands():
     result = rollout(world, None, on_frame=frames.append)
     assert world.observed_at == list(range(0, len(result.commands), 4))
     assert np.array_equal(np.concatenate([frame.commands for frame in frames]), result.commands)
-    assert [round(frame.observation.time * 120) for frame in frames] == world.observed_at
+    assert [frame.observation.tick for frame in frames] == world.observed_at
     assert all(later.progress >= earlier.progress for earlier, later in zip(frames, frames[1:], strict=False))
 
 
@@ -189,7 +190,7 @@ def test_the_expert_goes_on_from_where_a_policy_left_the_robot():
     result = rollout(world, policy, expert_from=64, on_frame=frames.append)
     assert result.success
     assert [tick for tick, *_ in policy.acted] == [0, 16, 32, 48]
-    assert [frame.detouring for frame in frames] == [frame.observation.time < 64 / 120 for frame in frames]
+    assert [frame.detouring for frame in frames] == [frame.observation.tick < 64 for frame in frames]
     assert [text for _, text in result.plan_texts][-1] == "now: nearly there"
 
 

@@ -106,7 +106,7 @@ class Swinger:
         return LatentPlan(np.ones((2, 3), np.float32), observation.time, "now: swing")
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        tick = round(observation.time * HZ)
+        tick = observation.tick
         assert plan.tokens.shape == (2, 3) and plan.observed_at <= observation.time + 0.1
         actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
         actions[: len(prefix)] = prefix
@@ -137,7 +137,7 @@ class Looker(Swinger):
         return LatentPlan(np.ones((2, 3), np.float32), observation.time, f"{brightness:.3f}")
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        tick = round(observation.time * HZ)
+        tick = observation.tick
         stay = prefix[-1:] if len(prefix) else observation.state[None]
         actions = np.repeat(stay, 96, axis=0).astype(np.float32)
         actions[: len(prefix)] = prefix

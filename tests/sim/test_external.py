@@ -130,7 +130,7 @@ class Pusher:
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time)
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        tick = round(observation.time * 20)
+        tick = observation.tick
         assert np.array_equal(prefix, np.clip(prefix, -1, 1))
         return ActionChunk(np.full((4, 1), 2.0, np.float32), 20.0, tick, observation.time, observation.time)
 
@@ -240,7 +240,7 @@ class Beyond(Pusher):
     """A policy that wants to go beyond the table for two steps of every four."""
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        tick = round(observation.time * 10)
+        tick = observation.tick
         actions = np.array([[600, 100], [700, -5]], np.float32)
         return ActionChunk(actions, 10.0, tick, observation.time, observation.time)
 

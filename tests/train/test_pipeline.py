@@ -48,7 +48,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_is_a_policy_that_runs(trained: Path) -> None:
     policy = IdeomotorPolicy.from_pretrained(trained)
     images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
-    observation = Observation(0.0, images, np.zeros(6, np.float32), "reach the red cube")
+    observation = Observation(0.0, 0, images, np.zeros(6, np.float32), "reach the red cube")
     chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))
     assert np.isfinite(chunk.actions).all()
     assert "revision" in (trained / "README.md").read_text()

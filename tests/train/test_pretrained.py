@@ -152,7 +152,7 @@ def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: P
 
     policy = IdeomotorPolicy.from_pretrained(out)
     images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
-    observation = Observation(0.0, images, np.zeros(6, np.float32), "reach the red cube")
+    observation = Observation(0.0, 0, images, np.zeros(6, np.float32), "reach the red cube")
     chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))
     assert np.isfinite(chunk.actions).all()
     plans = list((tmp_path / "cache").rglob("plans-*.npy"))

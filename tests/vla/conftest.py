@@ -66,7 +66,7 @@ def policy(interpreter: Interpreter, decoder: Decoder, processor: Processor) -> 
 def observation() -> Observation:
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, (96, 96, 3), dtype=np.uint8) for name in ("front", "wrist")}
-    return Observation(0.5, images, rng.normal(0, 0.3, 6).astype(np.float32), "reach the red cube")
+    return Observation(0.5, 60, images, rng.normal(0, 0.3, 6).astype(np.float32), "reach the red cube")
 
 
 @pytest.fixture(scope="session")

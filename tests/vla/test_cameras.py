@@ -65,10 +65,10 @@ def test_a_policy_without_its_wrist_camera_still_points(both, decoder, processor
     policy = IdeomotorPolicy(both, decoder, processor)
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     state = np.zeros(6, np.float32)
-    whole = policy.plan(Observation(0.0, {"front": image, "wrist": image}, state, QUESTIONS[1]))
-    front = policy.plan(Observation(0.0, {"front": image}, state, QUESTIONS[1]))
+    whole = policy.plan(Observation(0.0, 0, {"front": image, "wrist": image}, state, QUESTIONS[1]))
+    front = policy.plan(Observation(0.0, 0, {"front": image}, state, QUESTIONS[1]))
     assert np.isfinite(front.tokens).all() and not np.allclose(front.tokens, whole.tokens)
-    assert not policy.plan(Observation(0.0, {"wrist": image}, state, QUESTIONS[1])).keypoints
+    assert not policy.plan(Observation(0.0, 0, {"wrist": image}, state, QUESTIONS[1])).keypoints
 
 
 def test_vectors_survive_a_checkpoint(both: Interpreter, tmp_path) -> None:

@@ -46,11 +46,11 @@ def test_a_policy_of_deltas_acts_and_starts_from_rest(processor, interpreter: In
     history, known = policy._history(0, np.full(6, 3.0))
     assert history.shape == (8, 2) and not history.any() and known
     picture = np.zeros((96, 96, 3), np.uint8)
-    observation = Observation(0.0, {"above": picture}, np.full(6, 3.0, np.float32), "reach")
+    observation = Observation(0.0, 0, {"above": picture}, np.full(6, 3.0, np.float32), "reach")
     prefix = np.array([[0.5, -0.5], [0.25, 0.0]])
     chunk = policy.act(observation, policy.plan(observation), prefix)
     assert chunk.actions.shape == (96, 2) and np.array_equal(chunk.actions[:2], prefix.astype(np.float32))
     assert np.abs(chunk.actions).max() < 10  # not around the state, which is at 3 here
     # Far from what was commanded a robot with joint targets has not followed; deltas say nothing of that.
-    later = replace(observation, time=10 / 50)
-    assert policy._history(round(later.time * 50), np.full(6, -30.0))[1]
+    later = replace(observation, time=10 / 50, tick=10)
+    assert policy._history(later.tick, np.full(6, -30.0))[1]

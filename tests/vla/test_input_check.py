@@ -149,7 +149,9 @@ def test_names_and_units_are_checked_once_an_episode_and_a_dark_picture_decides_
     plan = bundled.plan(with_pictures(seen, lambda image: np.zeros(image.shape, np.float32)), describe=False)
     bytes_in_floats = with_pictures(seen, lambda image: image.astype(np.float32))
     bundled.act(bytes_in_floats, plan, NO_PREFIX)
-    later = replace(seen, images={"top": seen.images["front"]}, time=0.2)  # a camera has died: it goes on
+    later = replace(
+        seen, images={"top": seen.images["front"]}, time=0.2, tick=24
+    )  # a camera has died: it goes on
     bundled.act(later, plan, NO_PREFIX)
     bundled.reset(0)
     with pytest.raises(UserError, match="unknown name 'top'"):

@@ -86,7 +86,9 @@ def test_what_was_sent_counts_and_not_what_was_meant(
     def begins(sent: np.ndarray | None) -> np.ndarray:
         policy.reset(0)
         policy.act(observation, PLAN, NONE)
-        later = replace(observation, time=observation.time + 16 / 120, past_commands=sent)
+        later = replace(
+            observation, time=observation.time + 16 / 120, tick=observation.tick + 16, past_commands=sent
+        )
         return policy.act(later, PLAN, NONE).actions[0]
 
     sent = np.repeat(observation.state[None].astype(float), 8, axis=0)

@@ -51,7 +51,7 @@ def test_an_episode_follows_from_its_seed(policy: IdeomotorPolicy, observation: 
         policy.reset(seed)
         chunks = []
         for time in (0.5, 0.6, 0.7):
-            now = replace(observation, time=time)
+            now = replace(observation, time=time, tick=round(time * 120))
             chunks.append(policy.act(now, policy.plan(now), np.zeros((2, 6))).actions)
         return np.stack(chunks)
 
@@ -79,7 +79,9 @@ def test_chunks_join_smoothly(policy: IdeomotorPolicy, observation: Observation)
     policy.reset(0)
     plan = policy.plan(observation)
     first = policy.act(observation, plan, np.zeros((0, 6))).actions
-    later = replace(observation, time=observation.time + 16 / 120, state=first[14])
+    later = replace(
+        observation, time=observation.time + 16 / 120, tick=observation.tick + 16, state=first[14]
+    )
     second = policy.act(later, plan, np.zeros((0, 6))).actions
     joined = np.concatenate([first[:16], second])
     jerk = np.abs(np.diff(joined, n=3, axis=0)).max(axis=1)
@@ -180,7 +182,7 @@ def test_a_policy_trained_without_a_sense_never_uses_it(
 def test_a_batch_of_episodes_is_what_each_is_alone(policy: IdeomotorPolicy, observation: Observation) -> None:
     seen = [
         observation,
-        replace(observation, instruction="put the blue ball into the bowl", time=1.0),
+        replace(observation, instruction="put the blue ball into the bowl", time=1.0, tick=120),
         replace(observation, images={"wrist": observation.images["wrist"]}, state=-observation.state),
     ]
     policy.tells_confidence = True
@@ -224,7 +226,7 @@ def test_telling_confidence_changes_nothing_that_is_done(
         policy.reset(seed)
         chunks = []
         for step in range(3):
-            now = replace(observation, time=0.5 + 0.1 * step)
+            now = replace(observation, time=0.5 + 0.1 * step, tick=60 + 12 * step)
             chunks.append(policy.act(now, policy.plan(now), np.zeros((2 * step, 6))))
         return np.stack([chunk.actions for chunk in chunks]), [chunk.confidence for chunk in chunks]
 
