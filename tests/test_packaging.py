@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 ROOMS = [name.removeprefix("ideomotor.") for name in SETUPTOOLS["packages"] if name.count(".") == 1]
+PACKAGE = "launch/package"  # becomes the package `ideomotor` itself
 NOT_SHIPPED = shutil.ignore_patterns("__pycache__", ".*")
 
 
@@ -41,6 +42,7 @@ def test_packages_are_listed_once_and_mapped_to_their_folder():
     packages = SETUPTOOLS["packages"]
     assert packages == sorted(set(packages))
     expected = {name: name.removeprefix("ideomotor.").replace(".", "/") for name in packages}
+    expected["ideomotor"] = PACKAGE
     assert SETUPTOOLS["package-dir"] == expected
 
 
@@ -56,14 +58,17 @@ def test_packages_are_the_folders_of_the_tree():
 
 def test_links_for_static_tools_lead_to_the_rooms():
     links = {link.name: link.resolve() for link in (ROOT / "typings" / "ideomotor").iterdir()}
-    assert links == {room: ROOT.resolve() / room for room in ROOMS}
+    rooms = {room: ROOT.resolve() / room for room in ROOMS}
+    assert links == rooms | {"__init__.py": ROOT.resolve() / PACKAGE / "__init__.py"}
 
 
 def test_wheel_holds_every_file_of_the_rooms(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     packed = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
     assert packed == {
-        f"ideomotor/{file.relative_to(ROOT).as_posix()}" for room in ROOMS for file in shipped(ROOT / room)
+        f"ideomotor/{file.relative_to(ROOT).as_posix()}".replace(f"/{PACKAGE}/", "/")
+        for room in ROOMS
+        for file in shipped(ROOT / room)
     }
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
@@ -74,6 +79,8 @@ def test_wheel_finds_its_own_data(wheel, tmp_path):
         "from ideomotor.control import embodiment\n"
         "names = embodiment.embodiment_names()\n"
         "assert [embodiment.load_embodiment(name).name for name in names] == names\n"
+        "import ideomotor\n"
+        "assert callable(ideomotor.load_policy), dir(ideomotor)\n"
         "print(embodiment.__file__)"
     )
     done = subprocess.run(
