@@ -140,7 +140,7 @@ def evaluate(
     Raises:
         UserError: an unknown policy, suite, task or robot, or a folder with rows of another policy.
     """
-    from ideomotor.eval.run import Pilot
+    from ideomotor.eval.run import PolicySpec
     from ideomotor.eval.run import evaluate as run_suite
     from ideomotor.eval.suites import HELD_OUT_SEEDS
     from ideomotor.eval.suites import suite as listed
@@ -153,7 +153,7 @@ def evaluate(
     specs = listed(suite, chosen, episodes, HELD_OUT_SEEDS, level=level)
     rows = run_suite(
         specs,
-        Pilot(folder, robot),
+        PolicySpec(folder, robot),
         workers=workers,
         batch=batch,
         out=None if out is None else Path(out),

@@ -67,9 +67,10 @@ def _observation(given: Mapping[str, Any], embodiment: Embodiment, now: float) -
     for name, value in (("state", short.get("state")), ("instruction", text)):
         if value is None:
             raise UserError(f"observation: has no {name!r} (it has {', '.join(short) or 'nothing'})")
-    past = short.get("past_commands")
+    past, time = short.get("past_commands"), float(short.get("time", now))
     return Observation(
-        time=float(short.get("time", now)),
+        time=time,
+        tick=round(time * embodiment.control_hz),
         images={name: short[name] for name in cameras if name in short},
         state=np.asarray(short["state"]),
         instruction=text,
