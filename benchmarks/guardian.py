@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ideomotor.control.runtime.shared_state_spec import BoardSpec
+from ideomotor.control.runtime.shared_state_spec import SharedStateSpec
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "launch"))
 
@@ -63,7 +63,7 @@ def work() -> None:
         sum(range(10_000))
 
 
-def drive(spec: BoardSpec, folder: Path, priority: int) -> None:
+def drive(spec: SharedStateSpec, folder: Path, priority: int) -> None:
     """What stands for control: sends the same command for ever, with the place that control has."""
     import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
 
@@ -73,14 +73,14 @@ def drive(spec: BoardSpec, folder: Path, priority: int) -> None:
 
     if priority:
         schedule(priority)
-    board, body = attach(spec), bodies.LoggedBody(folder)
-    record, tick = board.state.new(), 0
+    shared, body = attach(spec), bodies.LoggedBody(folder)
+    record, tick = shared.state.new(), 0
     record["stage"], record["sent"] = b"run", bodies.ROBOT.home_position
     while True:
         body.write(Command(tick, bodies.ROBOT.home_position))
         record["tick"], record["time"] = tick, time.monotonic()
-        board.state.write(record)
-        board.beat("control")
+        shared.state.write(record)
+        shared.beat("control")
         tick += 1
         time.sleep(1 / 120)
 
@@ -89,23 +89,23 @@ def first_command(priority: int) -> float:
     """Time from SIGKILL to the guardian's first command [s]."""
     import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
 
-    from ideomotor.control.runtime import shared_state as boards
+    from ideomotor.control.runtime import shared_state
     from ideomotor.control.runtime.guardian import guardian_job
 
     context = multiprocessing.get_context("spawn")
-    board = boards.create(bodies.ROBOT)
+    shared = shared_state.create(bodies.ROBOT)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         body = bodies.new_body(folder)
         ours, theirs = context.Pipe(duplex=False)
-        job = guardian_job(board, bodies.ROBOT, partial(bodies.open_body, folder), priority, theirs)
+        job = guardian_job(shared, bodies.ROBOT, partial(bodies.open_body, folder), priority, theirs)
         guardian = context.Process(target=job.target, args=job.args)
-        control = context.Process(target=drive, args=(board.spec, folder, priority))
+        control = context.Process(target=drive, args=(shared.spec, folder, priority))
         try:
             guardian.start()
             control.start()
             for role in ("guardian", "control"):
-                while not board.beats[boards.BEATS.index(role), 0]:
+                while not shared.beats[shared_state.BEATS.index(role), 0]:
                     time.sleep(0.01)
             time.sleep(0.3)  # the guardian has found it
             assert control.pid is not None
@@ -118,7 +118,7 @@ def first_command(priority: int) -> float:
             for process in (control, guardian):
                 process.kill()
                 process.join()
-            board.close()
+            shared.close()
 
 
 if __name__ == "__main__":

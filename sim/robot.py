@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from multiprocessing.connection import Connection
 
-from ideomotor.control.runtime.shared_state import Board
+from ideomotor.control.runtime.shared_state import SharedState
 from ideomotor.control.types import Command, RobotState
 
 
@@ -18,12 +18,12 @@ class SimulatedRobot:
 
     Args:
         wake: an eventfd that the body waits for, from `waker`.
-        board: where the body shows its state.
+        shared: where the body shows its state.
     """
 
-    def __init__(self, wake: Connection, board: Board) -> None:
-        self._wake, self._board = wake, board
-        self._command, self._state_in = board.sim_command.new(), board.sim_state.new()
+    def __init__(self, wake: Connection, shared: SharedState) -> None:
+        self._wake, self._shared = wake, shared
+        self._command, self._state_in = shared.sim_command.new(), shared.sim_state.new()
         self._state: RobotState | None = None
 
     def connect(self) -> None:
@@ -36,7 +36,7 @@ class SimulatedRobot:
             OSError: there has been none yet.
         """
         state = self._state_in
-        if self._board.sim_state.read(state):
+        if self._shared.sim_state.read(state):
             arrays = (state[name].copy() for name in ("position", "velocity", "effort"))
             self._state = RobotState(float(state["time"]), *arrays)
         if self._state is None:
@@ -46,7 +46,7 @@ class SimulatedRobot:
     def write(self, command: Command) -> None:
         """Hands the command over and does not wait for what comes of it."""
         self._command["tick"], self._command["position"] = command.tick, command.position
-        self._board.sim_command.write(self._command)
+        self._shared.sim_command.write(self._command)
         os.eventfd_write(self._wake.fileno(), 1)
 
     def hold(self) -> None:

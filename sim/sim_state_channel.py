@@ -16,12 +16,12 @@ import numpy as np
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.seqlock import Mailbox, size
-from ideomotor.control.runtime.shared_state_spec import MAX_SCENE_FLOATS, BoardSpec
+from ideomotor.control.runtime.shared_state_spec import MAX_SCENE_FLOATS, SharedStateSpec
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
 
-RECORD = BoardSpec("", 0, ()).dtypes["scene"]
+RECORD = SharedStateSpec("", 0, ()).dtypes["scene"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class SceneWriter:
 
     Args:
         world: whose positions and success.
-        mailbox: for records of type `RECORD`; see `Board.scene` and `scene_file`.
+        mailbox: for records of type `RECORD`; see `SharedState.scene` and `scene_file`.
     """
 
     def __init__(self, world: World, mailbox: Mailbox) -> None:
@@ -74,7 +74,7 @@ class SceneWriter:
 
 
 def scene_file(path: Path, *, create: bool = False) -> Mailbox:
-    """Returns the mailbox in a file, for processes that share no board; it is theirs who `create` it."""
+    """Returns the mailbox in a file, for processes without a shared state; it is theirs who `create` it."""
     if create:
         path.write_bytes(bytes(size(RECORD)))
     with path.open("r+b") as file:

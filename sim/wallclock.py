@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ideomotor.control.runtime.realtime import realtime
 from ideomotor.control.runtime.seqlock import Follower, Mailbox
-from ideomotor.control.runtime.shared_state import Board, BoardSpec, attach, pack_frames
+from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach, pack_frames
 from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
 from ideomotor.control.types import Command
 from ideomotor.sim.rendering.mujoco_gl import mujoco
@@ -27,20 +27,20 @@ BEAT_S = 0.02  # at least so often the body says that it lives
 
 
 class SimulatedBody:
-    """A world that moves on by a tick for each command on the board, and shows where it then is.
+    """A world that moves on by a tick for each command in the shared state, and shows where it then is.
 
     Args:
         world: the world.
-        board: with the commands.
+        shared: with the commands.
         finish: order the run to finish when the task is solved.
     """
 
-    def __init__(self, world: World, board: Board, finish: bool) -> None:
+    def __init__(self, world: World, shared: SharedState, finish: bool) -> None:
         self.world = world
-        self._board, self._finish = board, finish
-        self._commands = Follower(board.sim_command)
-        self._state = board.sim_state.new()
-        self._writer = SceneWriter(world, board.scene)
+        self._shared, self._finish = shared, finish
+        self._commands = Follower(shared.sim_command)
+        self._state = shared.sim_state.new()
+        self._writer = SceneWriter(world, shared.scene)
         self._show_state()
 
     def follow(self) -> int:
@@ -52,7 +52,7 @@ class SimulatedBody:
             self._show_state()
         if self._finish and self.world.success:
             self._finish = False
-            self._board.order("finish")
+            self._shared.order("finish")
         return len(commands)
 
     def show(self) -> None:
@@ -63,11 +63,13 @@ class SimulatedBody:
         record, state = self._state, self.world.state()
         record["time"], record["position"] = state.time, state.position
         record["velocity"], record["effort"] = state.velocity, state.effort
-        self._board.sim_state.write(record)
+        self._shared.sim_state.write(record)
         self._writer.show()
 
 
-def body_process(spec: BoardSpec, scene: SceneSpec, finish: bool, wake: Connection, priority: int) -> None:
+def body_process(
+    spec: SharedStateSpec, scene: SceneSpec, finish: bool, wake: Connection, priority: int
+) -> None:
     """Steps the world for ever.
 
     Args:
@@ -76,13 +78,13 @@ def body_process(spec: BoardSpec, scene: SceneSpec, finish: bool, wake: Connecti
         priority: of SCHED_FIFO, below control's: it must not be preempted by what it has just commanded.
     """
     live_with_parent()
-    board = attach(spec)
-    body = SimulatedBody(scene.world(), board, finish)
+    shared = attach(spec)
+    body = SimulatedBody(scene.world(), shared, finish)
     poll = select.poll()
     poll.register(wake.fileno(), select.POLLIN)
     with realtime(priority):
         while True:
-            board.beat("body")
+            shared.beat("body")
             if poll.poll(1000 * BEAT_S):
                 os.eventfd_read(wake.fileno())
                 body.follow()
@@ -90,14 +92,14 @@ def body_process(spec: BoardSpec, scene: SceneSpec, finish: bool, wake: Connecti
                 body.show()
 
 
-def cameras_process(spec: BoardSpec, scene: SceneSpec) -> None:
-    """Draws every camera of the world on the board, for ever."""
+def cameras_process(spec: SharedStateSpec, scene: SceneSpec) -> None:
+    """Draws every camera of the world in the shared state, for ever."""
     live_with_parent()
-    board = attach(spec)
-    _draw(board, scene, board.scene)
+    shared = attach(spec)
+    _draw(shared, scene, shared.scene)
 
 
-def twin_cameras_process(spec: BoardSpec, scene: SceneSpec, path: Path) -> None:
+def twin_cameras_process(spec: SharedStateSpec, scene: SceneSpec, path: Path) -> None:
     """Draws every camera of a twin's world, for ever.
 
     Args:
@@ -107,13 +109,13 @@ def twin_cameras_process(spec: BoardSpec, scene: SceneSpec, path: Path) -> None:
     _draw(attach(spec), scene, scene_file(path))
 
 
-def _draw(board: Board, scene: SceneSpec, mailbox: Mailbox) -> None:
+def _draw(shared: SharedState, scene: SceneSpec, mailbox: Mailbox) -> None:
     world = scene.world()
     cameras = world.embodiment.cameras
-    seen, record = mailbox.new(), board.frames.new()
+    seen, record = mailbox.new(), shared.frames.new()
     period_s = 1.0 / max((camera.hz for camera in cameras), default=30)
     world.observe()  # the first picture makes the renderer
-    keep_beating(board, "cameras")
+    keep_beating(shared, "cameras")
     drawn, due = 0, time.monotonic()
     while True:
         due = max(due + period_s, time.monotonic())
@@ -125,6 +127,6 @@ def _draw(board: Board, scene: SceneSpec, mailbox: Mailbox) -> None:
             mujoco.mj_comPos(world.model, world.data)
             mujoco.mj_camlight(world.model, world.data)
             images = {c.name: world.render(c.name, c.height, c.width) for c in cameras}
-            pack_frames(record, float(seen["time"]), images, board.spec)
-            board.frames.write(record)
+            pack_frames(record, float(seen["time"]), images, shared.spec)
+            shared.frames.write(record)
         time.sleep(max(due - time.monotonic(), 0.0))

@@ -30,7 +30,7 @@ from ideomotor.control.robots.patience import PATIENCE
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference
-from ideomotor.control.runtime.shared_state import Board
+from ideomotor.control.runtime.shared_state import SharedState
 from ideomotor.control.servo_bus import ServoBus
 from ideomotor.control.types import Robot
 
@@ -82,12 +82,12 @@ def driver_of(embodiment: Embodiment) -> Driver:
 
 
 def open_robot(
-    embodiment: Embodiment, port: str, calibration: Calibration, read_only: bool, board: Board
+    embodiment: Embodiment, port: str, calibration: Calibration, read_only: bool, shared: SharedState
 ) -> Robot:
     """The robot for the control process, not connected; with `read_only` nothing is ever written to it.
 
     Args:
-        board: that processes share; a robot on a bus does not need it (`supervise` gives it to every robot).
+        shared: that processes share; a robot on a bus does not need it (`supervise` gives it to every robot).
     """
     robot = driver_of(embodiment).make(embodiment, port, calibration)
     return Watched(robot) if read_only else Standing(robot)

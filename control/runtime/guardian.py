@@ -29,7 +29,7 @@ from ideomotor.control.runtime.job import Job
 from ideomotor.control.runtime.loop import LoopRecord, run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime, schedule
 from ideomotor.control.runtime.safe_stop import STILL_RAD, Stage
-from ideomotor.control.runtime.shared_state import BEATS, Board, BoardSpec, attach, text_of
+from ideomotor.control.runtime.shared_state import BEATS, SharedState, SharedStateSpec, attach, text_of
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.types import Command, Robot
 
@@ -37,50 +37,50 @@ CONTINUE_S = 0.15  # after a longer gap the arm stands at its last command alrea
 GUARD_S = 3.0  # longest deceleration
 BEAT_S = 0.1  # between signs of life
 
-MakeRobot = Callable[[Board], Robot]
+MakeRobot = Callable[[SharedState], Robot]
 
 
 def guardian_job(
-    board: Board, embodiment: Embodiment, make_robot: MakeRobot, priority: int, pipe: Connection
+    shared: SharedState, embodiment: Embodiment, make_robot: MakeRobot, priority: int, pipe: Connection
 ) -> Job:
     """The guardian as a process beside control. What it did comes out of the other end of `pipe`.
 
     That is whether it brought the arm to rest, or in words why it could not.
     """
-    return Job("guardian", guardian_process, (board.spec, embodiment, make_robot, priority, pipe))
+    return Job("guardian", guardian_process, (shared.spec, embodiment, make_robot, priority, pipe))
 
 
 def guardian_process(
-    spec: BoardSpec, embodiment: Embodiment, make_robot: MakeRobot, priority: int, pipe: Connection
+    spec: SharedStateSpec, embodiment: Embodiment, make_robot: MakeRobot, priority: int, pipe: Connection
 ) -> None:
     """The process's main function: waits for control to appear, then for its end."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-    board, parent = attach(spec), os.getppid()
+    shared, parent = attach(spec), os.getppid()
     try:
         try:
-            robot, safety = make_robot(board), SafetyFilter(embodiment)
+            robot, safety = make_robot(shared), SafetyFilter(embodiment)
         except UserError:  # control will say the same
-            board.beat("guardian")
+            shared.beat("guardian")
             return
         safety.filter(0, None)  # the first one takes longer
         with realtime(priority):
-            if not _died(board, parent):
+            if not _died(shared, parent):
                 return
             try:
-                said: bool | str = guard(board, embodiment, robot, safety, priority)
+                said: bool | str = guard(shared, embodiment, robot, safety, priority)
             except (UserError, OSError) as error:
                 said = str(error)
         with contextlib.suppress(OSError):  # the supervisor is gone too
             pipe.send(said)
     finally:
-        board.close()
+        shared.close()
 
 
-def _died(board: Board, parent: int) -> bool:
+def _died(shared: SharedState, parent: int) -> bool:
     """Waits for the control process to end; whether it died, the robot being in its hands."""
-    row = board.beats[BEATS.index("control")]
-    board.beat("guardian")
+    row = shared.beats[BEATS.index("control")]
+    shared.beat("guardian")
     while not row[0]:
         if os.getppid() != parent:
             return False  # it will never come
@@ -88,18 +88,18 @@ def _died(board: Board, parent: int) -> bool:
     try:
         descriptor = os.pidfd_open(int(row[0]))
     except ProcessLookupError:
-        return not board.ended[0]
+        return not shared.ended[0]
     except OSError:  # a kernel without pidfds: the supervisor hears of it as its parent
         return False
     ends = select.poll()
     ends.register(descriptor, select.POLLIN)
     while not ends.poll(1000 * BEAT_S):
-        board.beat("guardian")
-    return not board.ended[0]
+        shared.beat("guardian")
+    return not shared.ended[0]
 
 
 def guard(
-    board: Board,
+    shared: SharedState,
     embodiment: Embodiment,
     robot: Robot,
     safety: SafetyFilter,
@@ -114,8 +114,8 @@ def guard(
     Raises:
         UserError, OSError: the robot could not be opened, or written to.
     """
-    state = board.state.new()
-    if not board.state.read(state) or text_of(state["stage"]) == Stage.OFF:
+    state = shared.state.new()
+    if not shared.state.read(state) or text_of(state["stage"]) == Stage.OFF:
         return False
     before = (os.sched_getscheduler(0), os.sched_getparam(0))
     hurried = bool(priority) and schedule(priority)[0]
@@ -129,7 +129,7 @@ def guard(
         safety.reset(state["sent"][2])
     first, last = int(state["tick"]) + 1, state["sent"][2].copy()
     still = 0
-    told = board.ticks.new()  # its writer is gone, and the log shall have these commands too
+    told = shared.ticks.new()  # its writer is gone, and the log shall have these commands too
     for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):
         told[name] = np.nan
     told["stage"], told["reason"] = b"hold", b"control died: the guardian brings the arm to rest"
@@ -139,7 +139,7 @@ def guard(
         position, _ = safety.filter(first + tick, None)
         robot.write(Command(first + tick, position))
         told["tick"], told["time"], told["command"] = first + tick, time.monotonic(), position
-        board.ticks.write(told)
+        shared.ticks.write(told)
         still = still + 1 if np.abs(position - last).max() < STILL_RAD else 0
         last = position
         return still < 3 and tick < GUARD_S * embodiment.control_hz

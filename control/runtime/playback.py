@@ -13,25 +13,25 @@ import math
 import numpy as np
 
 from ideomotor.control.controller import Controller
-from ideomotor.control.runtime.shared_state import Board, unpack_chunk
+from ideomotor.control.runtime.shared_state import SharedState, unpack_chunk
 from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX
 from ideomotor.control.types import ActionChunk
 
 
 class Playback:
-    """Takes chunks from the board, and knows where the policy's time stands.
+    """Takes chunks from the shared state, and knows where the policy's time stands.
 
     Attributes:
         at: the time [ticks]; whole numbers of them where `speed` is 1.
         epoch: grows with each stop; chunks made in an earlier one are void.
     """
 
-    def __init__(self, board: Board, controller: Controller, speed: float = 1.0) -> None:
+    def __init__(self, shared: SharedState, controller: Controller, speed: float = 1.0) -> None:
         """Args:
         speed: of the policy's time, as a share of the loop's, in (0, 1].
         """
         self.at, self.epoch = 0.0, 1
-        self._mailbox, self._record, self._number = board.chunk, board.chunk.new(), 0
+        self._mailbox, self._record, self._number = shared.chunk, shared.chunk.new(), 0
         self._controller, self._speed = controller, speed
         self._past = controller.past_commands.copy()  # sent in the ticks of this time before `tick`
 
@@ -41,7 +41,7 @@ class Playback:
         return math.floor(self.at)
 
     def take(self) -> None:
-        """Gives the controller what is new on the board."""
+        """Gives the controller what is new in the shared state."""
         if self._mailbox.newest() == self._number:
             return
         number = self._mailbox.read(self._record)
@@ -74,7 +74,7 @@ class Playback:
         """Fills in what the decoder goes by, and ends a tick of the loop.
 
         Args:
-            state: a record of `Board.state`.
+            state: a record of `SharedState.state`.
             executed: a chunk's command was, in this tick: the time passes.
         """
         state["epoch"], state["policy_tick"], state["playing"] = self.epoch, self.tick, executed

@@ -21,15 +21,15 @@ from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.realtime import realtime
 from ideomotor.control.runtime.report import ControlConfig, ControlReport, Refusal
-from ideomotor.control.runtime.shared_state import ORDERS, Board, BoardSpec, attach
+from ideomotor.control.runtime.shared_state import ORDERS, SharedState, SharedStateSpec, attach
 from ideomotor.control.runtime.tick import ControlTick
 from ideomotor.control.types import Robot
 
 
 def control_process(
-    spec: BoardSpec,
+    spec: SharedStateSpec,
     embodiment: Embodiment,
-    make_robot: Callable[[Board], Robot],
+    make_robot: Callable[[SharedState], Robot],
     config: ControlConfig,
     report: Connection,
 ) -> None:
@@ -37,18 +37,21 @@ def control_process(
 
     It sends a `ControlReport`, or the `Refusal` of a robot that could not be connected.
     """
-    board = attach(spec)
+    shared = attach(spec)
     try:
-        said = control(board, embodiment, make_robot, config)
-        board.ended[0] = 1
+        said = control(shared, embodiment, make_robot, config)
+        shared.ended[0] = 1
         with contextlib.suppress(OSError):  # whoever wants to know is gone
             report.send(said)
     finally:
-        board.close()
+        shared.close()
 
 
 def control(
-    board: Board, embodiment: Embodiment, make_robot: Callable[[Board], Robot], config: ControlConfig
+    shared: SharedState,
+    embodiment: Embodiment,
+    make_robot: Callable[[SharedState], Robot],
+    config: ControlConfig,
 ) -> ControlReport | Refusal:
     """Runs a robot in this process. Main thread only."""
     estop = EStop()
@@ -56,15 +59,15 @@ def control(
         estop.watch(connection.fileno(), name)
     with estop.on_signals():
         try:
-            robot = make_robot(board)
-            if estop.check() or board.orders[ORDERS.index("estop")]:
+            robot = make_robot(shared)
+            if estop.check() or shared.orders[ORDERS.index("estop")]:
                 return Refusal("stopped before the motors were on", motors_on=False)
             robot.connect()
         except UserError as error:
             return Refusal(str(error), isinstance(error, MotorsOnError))
         try:
             try:
-                tick = ControlTick(board, embodiment, robot, config, estop)
+                tick = ControlTick(shared, embodiment, robot, config, estop)
             except UserError as error:
                 return Refusal(str(error), motors_on=True)
             try:

@@ -30,15 +30,15 @@ from ideomotor.control.runtime.shared_state_spec import (
     SLOTS,
     TEXT_BYTES,
     WHO_BYTES,
-    BoardSpec,
+    SharedStateSpec,
 )
 from ideomotor.control.types import ActionChunk, LatentPlan
 
 
-class Board:
+class SharedState:
     """The shared memory of one running robot, seen from one process. Made by `create` or `attach`."""
 
-    def __init__(self, spec: BoardSpec, memory: SharedMemory, owner: bool) -> None:
+    def __init__(self, spec: SharedStateSpec, memory: SharedMemory, owner: bool) -> None:
         self.spec = spec
         self._memory, self._owner = memory, owner
         assert memory.buf is not None  # it is None only once closed
@@ -119,30 +119,30 @@ class Board:
             self._memory.unlink()
 
 
-def create(embodiment: Embodiment, films: tuple[tuple[str, int, int], ...] = ()) -> Board:
-    """Makes an empty board for a robot.
+def create(embodiment: Embodiment, films: tuple[tuple[str, int, int], ...] = ()) -> SharedState:
+    """Makes an empty shared state for a robot.
 
     Args:
         films: (name, height, width) of every camera as the log has it, where that is larger.
     """
     cameras = tuple((c.name, c.height, c.width) for c in embodiment.cameras)
-    draft = BoardSpec("", len(embodiment.joints), cameras, films)
+    draft = SharedStateSpec("", len(embodiment.joints), cameras, films)
     sizes = [size(dtype, SLOTS.get(name, seqlock.SLOTS)) for name, dtype in draft.dtypes.items()]
     with shielded():  # it starts a process that removes the memory, should this one not
         memory = SharedMemory(create=True, size=_words_size() + sum(sizes))
-    return Board(replace(draft, name=memory.name), memory, owner=True)
+    return SharedState(replace(draft, name=memory.name), memory, owner=True)
 
 
-def attach(spec: BoardSpec) -> Board:
-    """Opens a board that a parent process made."""
-    return Board(spec, SharedMemory(spec.name), owner=False)
+def attach(spec: SharedStateSpec) -> SharedState:
+    """Opens a shared state that a parent process made."""
+    return SharedState(spec, SharedMemory(spec.name), owner=False)
 
 
 def pack_frames(
     record: np.ndarray,
     at: float | Mapping[str, float],
     images: Mapping[str, np.ndarray],
-    spec: BoardSpec,
+    spec: SharedStateSpec,
 ) -> None:
     """Fills a frames record; cameras that are not in `images` are marked as missing.
 
@@ -158,7 +158,7 @@ def pack_frames(
             record[camera][...] = images[camera]
 
 
-def unpack_frames(record: np.ndarray, spec: BoardSpec) -> dict[str, np.ndarray]:
+def unpack_frames(record: np.ndarray, spec: SharedStateSpec) -> dict[str, np.ndarray]:
     """{camera: (H, W, 3) uint8 RGB}, copies, of the cameras that are there."""
     return {
         camera: record[camera].copy() for i, (camera, *_) in enumerate(spec.cameras) if record["present"][i]
@@ -166,7 +166,7 @@ def unpack_frames(record: np.ndarray, spec: BoardSpec) -> dict[str, np.ndarray]:
 
 
 def pack_plan(record: np.ndarray, plan: LatentPlan) -> None:
-    """Fills a plan record. ValueError if the plan is larger than the board's room for it."""
+    """Fills a plan record. ValueError if the plan is larger than a record has room for."""
     tokens = np.asarray(plan.tokens, dtype=np.float32)
     if tokens.ndim != 2 or tokens.size > MAX_PLAN_FLOATS:
         raise ValueError(
@@ -198,7 +198,7 @@ def unpack_plan(record: np.ndarray) -> LatentPlan:
 
 
 def pack_chunk(record: np.ndarray, chunk: ActionChunk, epoch: int) -> None:
-    """Fills a chunk record. ValueError if the chunk is longer than the board's room for it."""
+    """Fills a chunk record. ValueError if the chunk is longer than a record has room for."""
     rows = len(chunk.actions)
     if chunk.actions.shape[1:] != record["actions"].shape[1:] or rows > MAX_HORIZON:
         expected = f"(up to {MAX_HORIZON}, {record['actions'].shape[1]})"

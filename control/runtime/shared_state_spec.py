@@ -1,4 +1,4 @@
-"""What is on the board (control/runtime/shared_state.py): records, plain words, and how large they may be."""
+"""What the shared state (control/runtime/shared_state.py) holds: records, plain words, and their sizes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SLOTS = {
 
 
 @dataclass(frozen=True)
-class BoardSpec:
-    """What one process tells another so that both see the same board."""
+class SharedStateSpec:
+    """What one process tells another so that both see the same shared state."""
 
     name: str  # of the shared memory
     joints: int
@@ -36,7 +36,7 @@ class BoardSpec:
     films: tuple[tuple[str, int, int], ...] = ()  # the same as the log has them, where that is larger
 
     @property
-    def filmed(self) -> BoardSpec:
+    def filmed(self) -> SharedStateSpec:
         """For packing and unpacking the pictures that the log has."""
         return replace(self, cameras=self.films or self.cameras)
 

@@ -30,7 +30,7 @@ from ideomotor.control.runtime.guardian import GUARD_S, MakeRobot, guard, guardi
 from ideomotor.control.runtime.job import Job
 from ideomotor.control.runtime.process import control_process, where
 from ideomotor.control.runtime.report import ControlConfig, ControlReport, Refusal
-from ideomotor.control.runtime.shared_state import BEATS, ORDERS, Board
+from ideomotor.control.runtime.shared_state import BEATS, ORDERS, SharedState
 from ideomotor.control.safety.filter import SafetyFilter
 
 POLL_S = 0.01
@@ -51,7 +51,7 @@ class Outcome:
 
 
 def supervise(
-    board: Board,
+    shared: SharedState,
     embodiment: Embodiment,
     make_robot: MakeRobot,
     jobs: Sequence[Job],
@@ -65,7 +65,7 @@ def supervise(
     """Runs a robot until it has finished or stopped, and returns how that went. Main thread only.
 
     Args:
-        board: made by this process.
+        shared: made by this process.
         embodiment: the robot.
         make_robot: opens it; picklable, called in the control process and, after its death, here.
         jobs: the other processes; those not among them are not waited for.
@@ -84,35 +84,35 @@ def supervise(
     estop = EStop()
     from_guardian, to_us = context.Pipe(duplex=False)
     if may_guard:
-        jobs = [*jobs, guardian_job(board, embodiment, make_robot, config.priority, to_us)]
+        jobs = [*jobs, guardian_job(shared, embodiment, make_robot, config.priority, to_us)]
     processes = {job.role: context.Process(target=job.target, args=job.args) for job in jobs}
     ours, theirs = context.Pipe(duplex=False)
-    arguments = (board.spec, embodiment, make_robot, config, theirs)
+    arguments = (shared.spec, embodiment, make_robot, config, theirs)
     control = context.Process(target=control_process, args=arguments)
     started: dict[str, SpawnProcess] = {}
-    board.beat("supervisor")
+    shared.beat("supervisor")
     try:
         with estop.on_signals():
             for role, process in processes.items():
                 _start_shielded(process)
                 started[role] = process
             to_us.close()
-            _await_brains(board, processes, estop)
-            _count_down(board, countdown_s, on_count, estop)
+            _await_brains(shared, processes, estop)
+            _count_down(shared, countdown_s, on_count, estop)
             if estop.reason:
                 return Outcome(None, interrupted=estop.reason)
             _start_shielded(control)
             started["control"] = control
             theirs.close()
-            watch = _Watch(board, started, config, estop, on_poll)
+            watch = _Watch(shared, started, config, estop, on_poll)
             try:
                 said = watch.until_control_ends(ours)
                 if isinstance(said, Refusal):
-                    return _refused(said, watch, board, may_guard)
+                    return _refused(said, watch, shared, may_guard)
                 taken = said is None and may_guard
                 guarded = taken and _guarded(watch, from_guardian, embodiment, make_robot)
             except BaseException:
-                board.order("finish", "a launch that failed")
+                shared.order("finish", "a launch that failed")
                 control.join(STOP_S)
                 raise
             on = may_guard and (said is None or said.motors_on)
@@ -133,12 +133,12 @@ def live_with_parent() -> None:
         os._exit(1)  # it died before we asked
 
 
-def keep_beating(board: Board, role: str, every_s: float = 0.02) -> None:
+def keep_beating(shared: SharedState, role: str, every_s: float = 0.02) -> None:
     """Says that this process lives, many times a second, from a thread of its own."""
 
     def beat() -> None:
         while True:
-            board.beat(role)
+            shared.beat(role)
             time.sleep(every_s)
 
     threading.Thread(target=beat, daemon=True).start()
@@ -153,13 +153,13 @@ class _Watch:
 
     def __init__(
         self,
-        board: Board,
+        shared: SharedState,
         processes: dict[str, SpawnProcess],
         config: ControlConfig,
         estop: EStop,
         on_poll: Callable[[], None] | None,
     ) -> None:
-        self.board, self.faults = board, list[str]()
+        self.shared, self.faults = shared, list[str]()
         self._estop, self._on_poll = estop, on_poll
         self._control, self._processes = processes["control"], processes
         self._alive = {process.sentinel: role for role, process in processes.items()}
@@ -189,20 +189,20 @@ class _Watch:
     def poll(self, pipes: Sequence[connection.Connection] = ()) -> list[Any]:
         """Waits a moment for something to happen; which of `pipes` can be read."""
         ready = connection.wait([*self._alive, *pipes], POLL_S)
-        self.board.beat("supervisor")
+        self.shared.beat("supervisor")
         for sentinel in [s for s in self._alive if s in ready]:
             self._lose(sentinel)
         if self._estop.reason and not self._passed_on:  # the signal may have come to this process only
             self._passed_on = True
-            self.board.order("estop", self._estop.reason.removeprefix("emergency stop: "))
-            self.board.order("finish", "a signal")
+            self.shared.order("estop", self._estop.reason.removeprefix("emergency stop: "))
+            self.shared.order("finish", "a signal")
         if self._on_poll:
             try:
                 self._on_poll()
             except Exception as error:
                 self._on_poll = None
                 self.faults.append(f"launch: {where(error)}")
-                self.board.order("finish", "a launch that failed")
+                self.shared.order("finish", "a launch that failed")
         return ready
 
     def _lose(self, sentinel: int) -> None:
@@ -211,7 +211,7 @@ class _Watch:
             self.faults.append(f"{role} died: {_how(self._processes[role])}")
 
     def _kill_if_hung(self, said: bool) -> None:
-        process, at = self.board.beats[BEATS.index("control")]
+        process, at = self.shared.beats[BEATS.index("control")]
         silent = process and not said and time.monotonic_ns() - int(at) > self._silence_ns
         if silent and not self._killed:
             self._killed = True
@@ -219,12 +219,12 @@ class _Watch:
             self._control.kill()
 
 
-def _refused(said: Refusal, watch: _Watch, board: Board, may_guard: bool) -> Outcome:
+def _refused(said: Refusal, watch: _Watch, shared: SharedState, may_guard: bool) -> Outcome:
     """The outcome of a run that control did not begin; `UserError` if that is nothing but a refusal."""
     if may_guard and said.motors_on:
         return Outcome(None, [*watch.faults, said.reason], interrupted=watch.interrupted, motors_on=True)
-    if watch.interrupted or board.orders[ORDERS.index("estop")]:
-        return Outcome(None, interrupted=watch.interrupted or board.ordered_by("estop"))
+    if watch.interrupted or shared.orders[ORDERS.index("estop")]:
+        return Outcome(None, interrupted=watch.interrupted or shared.ordered_by("estop"))
     raise UserError(said.reason)
 
 
@@ -232,7 +232,7 @@ def _guarded(
     watch: _Watch, pipe: connection.Connection, embodiment: Embodiment, make_robot: MakeRobot
 ) -> bool:
     """Waits until the guardian has brought the arm to rest, or does so here if there is none any more."""
-    if not watch.board.beats[BEATS.index("control"), 0]:
+    if not watch.shared.beats[BEATS.index("control"), 0]:
         return False  # nothing has moved
     until = time.monotonic() + GUARD_S + 2.0
     said = None
@@ -244,8 +244,8 @@ def _guarded(
         said = None
     try:
         if said is None:
-            robot = make_robot(watch.board)
-            return guard(watch.board, embodiment, robot, SafetyFilter(embodiment), watch.priority)
+            robot = make_robot(watch.shared)
+            return guard(watch.shared, embodiment, robot, SafetyFilter(embodiment), watch.priority)
     except (UserError, OSError) as error:
         said = str(error)
     if isinstance(said, str):  # the motors keep their last goal
@@ -254,13 +254,13 @@ def _guarded(
     return bool(said)
 
 
-def _await_brains(board: Board, processes: dict[str, SpawnProcess], estop: EStop) -> None:
+def _await_brains(shared: SharedState, processes: dict[str, SpawnProcess], estop: EStop) -> None:
     until = time.monotonic() + START_S
     waiting = dict(processes)
     while waiting and not estop.reason:
-        board.beat("supervisor")
+        shared.beat("supervisor")
         for role, process in list(waiting.items()):
-            if board.beats[BEATS.index(role), 0] == process.pid:
+            if shared.beats[BEATS.index(role), 0] == process.pid:
                 del waiting[role]
             elif process.exitcode is not None:
                 raise UserError(f"{role}: its process ended while starting ({_how(process)})")
@@ -269,10 +269,12 @@ def _await_brains(board: Board, processes: dict[str, SpawnProcess], estop: EStop
         time.sleep(POLL_S)
 
 
-def _count_down(board: Board, seconds: float, on_count: Callable[[float], None] | None, estop: EStop) -> None:
+def _count_down(
+    shared: SharedState, seconds: float, on_count: Callable[[float], None] | None, estop: EStop
+) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not estop.reason:
-        board.beat("supervisor")
+        shared.beat("supervisor")
         if on_count:
             on_count(left)
         time.sleep(min(left, POLL_S))

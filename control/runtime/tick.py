@@ -22,7 +22,7 @@ from ideomotor.control.runtime.playback import Playback
 from ideomotor.control.runtime.realtime import touched
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
 from ideomotor.control.runtime.safe_stop import Cause, Stage, StopLadder
-from ideomotor.control.runtime.shared_state import ORDERS, Board
+from ideomotor.control.runtime.shared_state import ORDERS, SharedState
 from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.runtime.watchdog import Ages, Peers, stale
 from ideomotor.control.safety.effort import EffortWatch
@@ -35,13 +35,13 @@ class ControlTick:
     """One robot under control. `step` is what the loop calls."""
 
     def __init__(
-        self, board: Board, embodiment: Embodiment, robot: Robot, config: ControlConfig, estop: EStop
+        self, shared: SharedState, embodiment: Embodiment, robot: Robot, config: ControlConfig, estop: EStop
     ) -> None:
         hz = float(embodiment.control_hz)
         self.record, self._profile = LoopRecord(hz), TickProfile(RECORDED_TICKS)
         method = handover(config.handover)
         self.controller = Controller(embodiment, method)
-        self._playback = Playback(board, self.controller, config.speed)
+        self._playback = Playback(shared, self.controller, config.speed)
         self._executed = False  # a chunk's command, at this tick
         self._waits = method.waits  # standing still between chunks is then no fault
         self._can_relax = robot if isinstance(robot, CanRelax) else None
@@ -49,12 +49,12 @@ class ControlTick:
         self._tells_faults = robot if isinstance(robot, TellsFaults) else None
         self.ladder = StopLadder(embodiment, config.stop, self._can_relax is not None)
         self.faults: list[tuple[int, str]] = []
-        self._board, self._robot, self._config, self._estop = board, robot, config, estop
-        self._peers = Peers(board, config.peers, config.patience)
+        self._shared, self._robot, self._config, self._estop = shared, robot, config, estop
+        self._peers = Peers(shared, config.peers, config.patience)
         self._effort = EffortWatch(embodiment, config.effort)
         self._following = FollowingWatch(embodiment, config.following)
-        self._orders = np.zeros_like(board.orders)  # whatever came while the robot was being connected counts
-        self._state_out, self._tick_out = board.state.new(), board.ticks.new()
+        self._orders = np.zeros_like(shared.orders)  # asked while the robot was being connected: counts
+        self._state_out, self._tick_out = shared.state.new(), shared.ticks.new()
         self._state, unmeasured = start_state(robot)
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
@@ -122,7 +122,7 @@ class ControlTick:
                 self.faults.append((tick, "robot: not all motors say that they are off"))
         self._profile.mark("write")
         self._publish(tick, now, position)
-        self._board.beat("control")
+        self._shared.beat("control")
         self._profile.mark("publish")
         self._profile.end()
         return not self.ladder.ended
@@ -156,7 +156,7 @@ class ControlTick:
         )
 
     def close(self) -> None:
-        """Lets go of the board."""
+        """Lets go of the shared state."""
         self._peers.close()
 
     # ---- the parts of a tick
@@ -174,10 +174,10 @@ class ControlTick:
 
     def _obey(self, tick: int) -> None:
         """Carries out what the emergency stop and other processes have asked for."""
-        asked = self._board.orders > self._orders
-        self._orders = self._board.orders.copy()
+        asked = self._shared.orders > self._orders
+        self._orders = self._shared.orders.copy()
         if asked[ORDERS.index("estop")]:
-            self._estop.trip(f"emergency stop: {self._board.ordered_by('estop')}")
+            self._estop.trip(f"emergency stop: {self._shared.ordered_by('estop')}")
         if asked[ORDERS.index("rearm")] and not self._failed and not self._estop.rearm():
             self._rearm(tick)
         if self._estop.check():
@@ -276,7 +276,7 @@ class ControlTick:
         out["command"], out["sent"] = position, self._sent
         self._playback.publish(out, self._executed)
         out["stage"], out["reason"] = self.ladder.stage.encode(), self.ladder.reason.encode()[:500]
-        self._board.state.write(out)
+        self._shared.state.write(out)
         full, ages = self._tick_out, self._ages
         for name in ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason"):
             full[name] = out[name]
@@ -285,7 +285,7 @@ class ControlTick:
         full["chunk_age"] = np.nan if ages.chunk_s is None else ages.chunk_s
         full["plan_age"] = np.nan if ages.plan_s is None else ages.plan_s
         full["interventions"] = ",".join(self.controller.reasons).encode()
-        self._board.ticks.write(full)
+        self._shared.ticks.write(full)
 
     def _trip(self, tick: int, cause: Cause, reason: str) -> None:
         """Stops, if there is not a graver reason already. What was committed will not be executed."""

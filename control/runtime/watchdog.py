@@ -1,8 +1,8 @@
 """What the control loop trusts, and for how long: the ages of chunk, plan and state, the lives of its peers.
 
-A killed process is noticed at the next tick, through a pidfd that the kernel makes readable when the
-process ends. A stopped or hung one is noticed by its silence: every process writes the time to the board
-many times a second. One that is alive but produces nothing shows in the ages.
+A killed process is noticed at the next tick, through a pidfd that the kernel makes readable when the process
+ends. A stopped or hung one is noticed by its silence: every process writes the time to the shared state many
+times a second. One that is alive but produces nothing shows in the ages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ideomotor.control.runtime.safe_stop import Cause
-from ideomotor.control.runtime.shared_state import BEATS, Board
+from ideomotor.control.runtime.shared_state import BEATS, SharedState
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def stale(ages: Ages, patience: Patience, started: bool) -> str:
 class Peers:
     """The other processes, as far as they have said that they live."""
 
-    def __init__(self, board: Board, roles: Sequence[str], patience: Patience) -> None:
-        self._beats = board.beats
+    def __init__(self, shared: SharedState, roles: Sequence[str], patience: Patience) -> None:
+        self._beats = shared.beats
         self._rows = [BEATS.index(role) for role in roles]
         self._silence_ns = round(patience.silence_s * 1e9)
         self._poll = select.poll()

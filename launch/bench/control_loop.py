@@ -23,7 +23,7 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.runtime.loop import LoopRecord, run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime, touched
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
-from ideomotor.control.runtime.shared_state import BEATS, Board
+from ideomotor.control.runtime.shared_state import BEATS, SharedState
 from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.types import ActionChunk, RobotState
 from ideomotor.datasets.outputs import check_output
@@ -135,9 +135,9 @@ def beside_policy(
 
     started = False
 
-    def on_poll(board: Board) -> None:
+    def on_poll(shared: SharedState) -> None:
         nonlocal started
-        if not started and board.beats[BEATS.index("control"), 0]:
+        if not started and shared.beats[BEATS.index("control"), 0]:
             started = True
             start()
 

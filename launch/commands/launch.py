@@ -109,7 +109,7 @@ def launch(options: LaunchOptions) -> int:
 def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.control.robots.drivers import driver_of
-    from ideomotor.control.runtime import shared_state as boards
+    from ideomotor.control.runtime import shared_state
     from ideomotor.launch.checkpoints import policy_folder, policy_name
     from ideomotor.launch.commands.servo_settings import settle
     from ideomotor.launch.runtime import session
@@ -133,9 +133,9 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
         servos = driver.look(*arm)
         unlike += unlike_a_launch(servos) if options.dry_run else []
-        board = boards.create(embodiment, film_sizes(body.modes, embodiment))
-        stack.callback(board.close)
-        cameras = measure_cameras(board, body.cameras(board), embodiment, body.sources)
+        shared = shared_state.create(embodiment, film_sizes(body.modes, embodiment))
+        stack.callback(shared.close)
+        cameras = measure_cameras(shared, body.cameras(shared), embodiment, body.sources)
         found = preflight(
             session.slowed(embodiment, options.speed),
             body,
@@ -148,7 +148,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         output.text.print(tables(found))
         if body.judging and not body.judging.judged:
             output.text.print(body.judging.sentence(), markup=False)
-        log = FlightLog(board, embodiment, folder, body.instruction)
+        log = FlightLog(shared, embodiment, folder, body.instruction)
         stack.callback(log.close)
         about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": _as_json(options)}
         about["preflight"] = dataclasses.asdict(found)
@@ -169,7 +169,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             floor=options.floor,
             late_faults=tuple(filter(_comes_later, options.fault)),
         )
-        flown = session.fly(order, board, log, _live_console())
+        flown = session.fly(order, shared, log, _live_console())
         result = session.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
         result["unlike_a_launch"] = unlike
         return _end(options, output, order, flown, log, result, about)

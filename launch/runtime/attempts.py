@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ideomotor.control.runtime.safe_stop import Stage
-from ideomotor.control.runtime.shared_state import Board, text_of
+from ideomotor.control.runtime.shared_state import SharedState, text_of
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,21 @@ class Attempts:
         solved: those of them in which the task was; None where nobody judges that.
     """
 
-    def __init__(self, board: Board, table: Table, speed: float = 1.0) -> None:
+    def __init__(self, shared: SharedState, table: Table, speed: float = 1.0) -> None:
         """Args:
         speed: of the policy's time: at less than 1 an attempt may take that much longer.
         """
         self.ended = 0
         self.solved: int | None = 0 if table.judged else None
         self._max_seconds = table.max_seconds / speed
-        self._board, self._table = board, table
-        self._state = board.state.new()
+        self._shared, self._table = shared, table
+        self._state = shared.state.new()
         self._began: float | None = None  # [s]; None: the arm is not yet ready for it
         self._epoch = -1  # when the last attempt began or ended; in a later one the arm has been home
 
     def poll(self, now: float) -> None:
         """To be called many times a second, at time `now` [s], while the robot is under control."""
-        if not self._board.state.read(self._state):
+        if not self._shared.state.read(self._state):
             return
         epoch, runs = int(self._state["epoch"]), text_of(self._state["stage"]) == Stage.RUN
         if self._began is None:
@@ -61,5 +61,5 @@ class Attempts:
             if self.solved is not None:
                 self.solved += solved
             self._began, self._epoch = None, epoch
-            self._board.order("again", "the end of an attempt")
-            self._board.order("begin", "the end of an attempt")  # nobody has to put anything back
+            self._shared.order("again", "the end of an attempt")
+            self._shared.order("begin", "the end of an attempt")  # nobody has to put anything back

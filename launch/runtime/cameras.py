@@ -22,7 +22,7 @@ import numpy as np
 from ideomotor.control.camera_spec import CameraSpec, Capture
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.control.runtime.shared_state import BoardSpec, attach, pack_frames
+from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack_frames
 from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
 
 FIRST_PICTURE_S = 5.0  # that a camera may take to give one
@@ -258,13 +258,15 @@ def _cut_size(have: int, wide: int, height: int, width: int) -> tuple[int, int]:
     return int(scale * height) // 2 * 2, int(scale * width) // 2 * 2
 
 
-def opencv_cameras_process(spec: BoardSpec, embodiment: Embodiment, sources: Mapping[str, int | str]) -> None:
+def opencv_cameras_process(
+    spec: SharedStateSpec, embodiment: Embodiment, sources: Mapping[str, int | str]
+) -> None:
     """Publishes what the cameras see, for ever, as soon as one of them has something new.
 
     A camera that is lost leaves its last picture there, which grows old: control then holds the arm.
     """
     live_with_parent()
-    board = attach(spec)
+    shared = attach(spec)
     news = threading.Condition()
     films = {name: (height, width) for name, height, width in spec.films}
     cameras = {
@@ -273,17 +275,17 @@ def opencv_cameras_process(spec: BoardSpec, embodiment: Embodiment, sources: Map
     }
     for camera in cameras.values():
         camera.wait()
-    record, film = board.frames.new(), board.films.new()
-    keep_beating(board, "cameras")
+    record, film = shared.frames.new(), shared.films.new()
+    keep_beating(shared, "cameras")
     while True:
         with news:
             news.wait_for(lambda: any(c.read()[0] > record["times"].max() for c in cameras.values()))
         both = {name: camera.read_both() for name, camera in cameras.items()}
         times = {name: at for name, (at, _, _) in both.items()}
         pack_frames(record, times, {name: image for name, (_, image, _) in both.items()}, spec)
-        board.frames.write(record)
+        shared.frames.write(record)
         if films:
             pack_frames(
                 film, times, {n: large for n, (_, _, large) in both.items() if large is not None}, spec.filmed
             )
-            board.films.write(film)
+            shared.films.write(film)

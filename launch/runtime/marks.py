@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-AGAIN = "home, to begin again"  # the reason on the board, see control/runtime/tick.py
+AGAIN = "home, to begin again"  # the reason in the shared state, see control/runtime/tick.py
 MARKS = {"g": "good", "b": "bad"}  # {key: mark}
 
 

@@ -1,6 +1,6 @@
 """A running robot in the terminal: what it does, how punctual it is, what was changed; and four keys.
 
-Reads the board only, from the supervisor's process, and so is never in the control loop's way.
+Reads the shared state only, from the supervisor's process, and so is never in the control loop's way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ideomotor.control.runtime.seqlock import Follower
-from ideomotor.control.runtime.shared_state import Board, text_of
+from ideomotor.control.runtime.shared_state import SharedState, text_of
 from ideomotor.launch.runtime.marks import AGAIN, MARKS, Marks
 from ideomotor.launch.streams import gone
 
@@ -45,18 +45,18 @@ class View:
     Without a terminal there is no live picture: only what changes on the stop ladder is said, one line each.
 
     Args:
-        board: of the running robot.
+        shared: of the running robot.
         hz: that control is meant to reach.
         console: where to show it.
     """
 
-    def __init__(self, board: Board, hz: float, console: Console) -> None:
-        self._board, self._hz, self._console = board, hz, console
-        self._ticks, self._frames = Follower(board.ticks), Follower(board.frames)
+    def __init__(self, shared: SharedState, hz: float, console: Console) -> None:
+        self._shared, self._hz, self._console = shared, hz, console
+        self._ticks, self._frames = Follower(shared.ticks), Follower(shared.frames)
         self._recent: deque[np.ndarray] = deque()
-        self._frame_times: dict[str, deque[float]] = {name: deque() for name, *_ in board.spec.cameras}
+        self._frame_times: dict[str, deque[float]] = {name: deque() for name, *_ in shared.spec.cameras}
         self._interventions: Counter[str] = Counter()
-        self._plan = board.plan.new()
+        self._plan = shared.plan.new()
         self._stage = ("", "")
         self._refreshed = 0.0
         self._counted = 0
@@ -117,7 +117,7 @@ class View:
             self._lost()
 
     def take(self, now: float) -> None:
-        """Takes over what is new on the board at time `now` [s]."""
+        """Takes over what is new in the shared state at time `now` [s]."""
         for record in self._ticks.new():
             self._recent.append(record)
             self._interventions.update(filter(None, text_of(record["interventions"]).split(",")))
@@ -134,7 +134,7 @@ class View:
         while self._recent and now - self._recent[0]["time"] > WINDOW_S:
             self._recent.popleft()
         for record in self._frames.new():
-            for (name, *_), at in zip(self._board.spec.cameras, record["times"], strict=True):
+            for (name, *_), at in zip(self._shared.spec.cameras, record["times"], strict=True):
                 times = self._frame_times[name]
                 if at and (not times or at > times[-1]):
                     times.append(float(at))
@@ -172,7 +172,7 @@ class View:
         shown.add_row("cameras", "; ".join(cameras) or "none")
         counts = ", ".join(f"{reason} {n}" for reason, n in self._interventions.most_common()) or "none"
         shown.add_row("safety", f"ticks with a changed command: {counts}")
-        if self._board.plan.read(self._plan):
+        if self._shared.plan.read(self._plan):
             progress = float(self._plan["progress"])
             shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
         if self._keys is not None:
@@ -196,7 +196,7 @@ class View:
                     self.marks.mark(MARKS[key])
                     self.say(f"this attempt: {MARKS[key]}")
                 if key in KEYS:
-                    self._board.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
+                    self._shared.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
                         self.say(f"key: {KEYS[key][1]}")
 
@@ -205,7 +205,7 @@ class View:
         if self._refreshed < math.inf:
             self._keys, self._refreshed = None, math.inf
             for order in ("estop", "finish"):
-                self._board.order(order, "the terminal is gone")
+                self._shared.order(order, "the terminal is gone")
 
 
 def _in_foreground(descriptor: int) -> bool:

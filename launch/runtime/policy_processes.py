@@ -1,9 +1,9 @@
 """The two halves of a policy as processes of their own: interpreter and decoder, under the wall clock.
 
-Each takes the newest of what it needs from the board, thinks, publishes, and waits for nothing but the next
-moment at which it is due: after some ticks of the policy's time (control/runtime/playback.py), or some
-seconds where that stands or passes slowly. A policy counts those ticks, the board seconds of the machine's
-clock; the two are translated here.
+Each takes the newest of what it needs from the shared state, thinks, publishes, and waits for nothing but the
+next moment at which it is due: after some ticks of the policy's time (control/runtime/playback.py), or some
+seconds where that stands or passes slowly. A policy counts those ticks, the shared state seconds of the
+machine's clock; the two are translated here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from ideomotor.control.chunk_handover import SYNC_TICKS, DelayEstimate, handover
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.shared_state import (
-    Board,
-    BoardSpec,
+    SharedState,
+    SharedStateSpec,
     attach,
     pack_chunk,
     pack_plan,
@@ -50,16 +50,16 @@ class BrainConfig:
     longest_prefix: int = 30  # what the decoder was trained with [ticks]
 
 
-def interpreter_process(spec: BoardSpec, config: BrainConfig) -> None:
+def interpreter_process(spec: SharedStateSpec, config: BrainConfig) -> None:
     """Publishes plans for ever."""
     live_with_parent()
-    board = attach(spec)
+    shared = attach(spec)
     policy = _policy(config)
-    eyes = _Eyes(board, config)
-    record = board.plan.new()
+    eyes = _Eyes(shared, config)
+    record = shared.plan.new()
     policy.plan(_nothing(spec, config))  # what is slow the first time
     policy.reset(config.seed)
-    keep_beating(board, "interpreter")
+    keep_beating(shared, "interpreter")
     due, due_at = 0, 0.0
     while True:
         seen = eyes.look()
@@ -70,27 +70,27 @@ def interpreter_process(spec: BoardSpec, config: BrainConfig) -> None:
         due, due_at = eyes.tick + config.plan_ticks, now + LONGEST_S
         plan = policy.plan(seen)
         pack_plan(record, replace(plan, observed_at=eyes.frames_at))
-        board.plan.write(record)
+        shared.plan.write(record)
 
 
-def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
+def decoder_process(spec: SharedStateSpec, config: BrainConfig) -> None:
     """Publishes chunks for ever."""
     live_with_parent()
-    board = attach(spec)
+    shared = attach(spec)
     policy = _policy(config)
-    eyes = _Eyes(board, config)
+    eyes = _Eyes(shared, config)
     method = handover(config.handover)
     delay = DelayEstimate(config.speed * config.hz, min(config.longest_prefix, MAX_PREFIX))
-    plan_in, record = board.plan.new(), board.chunk.new()
+    plan_in, record = shared.plan.new(), shared.chunk.new()
     nothing = _nothing(spec, config)
     policy.act(nothing, policy.plan(nothing), np.empty((0, spec.joints)))  # what is slow the first time
-    keep_beating(board, "decoder")
+    keep_beating(shared, "decoder")
     epoch, due, due_at, chunks = -1, 0, 0.0, 0
     while True:
         seen = eyes.look()
         now = time.monotonic()
         waiting = eyes.epoch == epoch and eyes.tick < due and now < due_at
-        if seen is None or waiting or not board.plan.read(plan_in):
+        if seen is None or waiting or not shared.plan.read(plan_in):
             time.sleep(IDLE_S)
             continue
         if eyes.epoch != epoch or method.waits or not eyes.playing:
@@ -110,7 +110,7 @@ def decoder_process(spec: BoardSpec, config: BrainConfig) -> None:
             chunk = replace(chunk, starts_at=eyes.tick + eyes.playing, actions=actions)
         due = chunk.starts_at + (SYNC_TICKS if method.waits else config.act_ticks)
         pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
-        board.chunk.write(record)
+        shared.chunk.write(record)
         # One made at a standstill is entered once it is there, however long it took: not before is it old.
         due_at = (
             math.inf if method.waits and eyes.playing else (now if playing else time.monotonic()) + LONGEST_S
@@ -128,7 +128,7 @@ def _policy(config: BrainConfig) -> Policy:
         sys.exit(f"policy: {error}")
 
 
-def _nothing(spec: BoardSpec, config: BrainConfig) -> Observation:
+def _nothing(spec: SharedStateSpec, config: BrainConfig) -> Observation:
     """What an observation looks like, with nothing to be seen."""
     images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
     return Observation(0.0, 0, images, np.zeros(spec.joints, np.float32), config.instruction)
@@ -137,17 +137,17 @@ def _nothing(spec: BoardSpec, config: BrainConfig) -> Observation:
 class _Eyes:
     """The newest state and pictures, as an observation."""
 
-    def __init__(self, board: Board, config: BrainConfig) -> None:
-        self._board, self._config = board, config
-        self._state, self._frames = board.state.new(), board.frames.new()
+    def __init__(self, shared: SharedState, config: BrainConfig) -> None:
+        self._shared, self._config = shared, config
+        self._state, self._frames = shared.state.new(), shared.frames.new()
         self.tick = self.epoch = -1  # of the policy's time; of what chunks are valid in
         self.playing = False  # whether that time passes
         self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
-        self.committed = np.empty((0, board.spec.joints))
+        self.committed = np.empty((0, shared.spec.joints))
 
     def look(self) -> Observation | None:
         """What is to be seen now; None as long as there is no picture, or not every joint's position."""
-        if not self._board.state.read(self._state) or not self._board.frames.read(self._frames):
+        if not self._shared.state.read(self._state) or not self._shared.frames.read(self._frames):
             return None
         if not np.isfinite(self._state["position"]).all():
             return None
@@ -158,7 +158,7 @@ class _Eyes:
         return Observation(
             time=self.tick / self._config.hz,
             tick=self.tick,
-            images=unpack_frames(self._frames, self._board.spec),
+            images=unpack_frames(self._frames, self._shared.spec),
             state=self._state["position"].astype(np.float32),
             instruction=self._config.instruction,
             past_commands=self._state["past_commands"].copy(),

@@ -20,7 +20,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import shielded
 from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.runtime.seqlock import Follower
-from ideomotor.control.runtime.shared_state import BEATS, Board
+from ideomotor.control.runtime.shared_state import BEATS, SharedState
 from ideomotor.control.runtime.supervisor import START_S, Job
 from ideomotor.launch.runtime.rig import Body
 from ideomotor.vla.checkpoint_info import PolicyFacts
@@ -165,7 +165,7 @@ def tables(found: Preflight) -> Group:
 
 
 def measure_cameras(
-    board: Board, job: Job, embodiment: Embodiment, sources: dict[str, str]
+    shared: SharedState, job: Job, embodiment: Embodiment, sources: dict[str, str]
 ) -> list[CameraReport]:
     """Runs the process of the cameras for a moment, as it will run later, and counts each one's pictures.
 
@@ -178,7 +178,7 @@ def measure_cameras(
     process = multiprocessing.get_context("spawn").Process(target=job.target, args=job.args, daemon=True)
     with shielded():
         process.start()
-    row = board.beats[BEATS.index(job.role)]
+    row = shared.beats[BEATS.index(job.role)]
     times: dict[str, set[float]] = {camera.name: set() for camera in embodiment.cameras}
     try:
         until = time.monotonic() + START_S
@@ -186,7 +186,7 @@ def measure_cameras(
             if process.exitcode is not None or time.monotonic() > until:
                 raise UserError(f"{job.role}: their process did not start (exit code {process.exitcode})")
             time.sleep(0.01)
-        frames = Follower(board.frames)
+        frames = Follower(shared.frames)
         frames.new()
         began = time.monotonic()
         while time.monotonic() - began < MEASURE_S:

@@ -24,7 +24,7 @@ from ideomotor.control.calibration import (
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.realtime import PRIORITY
-from ideomotor.control.runtime.shared_state import Board
+from ideomotor.control.runtime.shared_state import SharedState
 from ideomotor.control.runtime.supervisor import Job
 from ideomotor.launch.runtime.attempts import Table
 from ideomotor.launch.runtime.cameras import CameraMode, look_through, opencv_cameras_process, parse_sources
@@ -46,7 +46,7 @@ class Body:
     instruction: str
     sources: dict[str, str]  # {camera: what it is}
     modes: dict[str, CameraMode]  # {camera: what it gives}, of those that are not drawn
-    cameras: Callable[[Board], Job]
+    cameras: Callable[[SharedState], Job]
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
     table: Table | None = None  # with the task's things, where they are simulated
     judging: Judging | None = None  # what success is judged by, if it is; None where nobody judges
@@ -72,7 +72,7 @@ def real_arm(
         instruction=_told(instruction),
         sources={name: str(mode) for name, mode in modes.items()},
         modes=modes,
-        cameras=lambda board: _opencv(board, embodiment, sources),
+        cameras=lambda shared: _opencv(shared, embodiment, sources),
     )
 
 
@@ -113,8 +113,8 @@ def simulated_arm(
             instruction=twin.instruction if scene is not None else _told(instruction),
             sources=found,
             modes=modes,
-            cameras=lambda board: (
-                _drawn(board, drawn, twin.scene) if drawn else _opencv(board, embodiment, sources)
+            cameras=lambda shared: (
+                _drawn(shared, drawn, twin.scene) if drawn else _opencv(shared, embodiment, sources)
             ),
             inject=twin.inject,
             table=Table(
@@ -136,14 +136,14 @@ def _opened(
     return sources, look_through(sources, embodiment)
 
 
-def _opencv(board: Board, embodiment: Embodiment, sources: dict[str, int | str]) -> Job:
-    return Job("cameras", opencv_cameras_process, (board.spec, embodiment, sources))
+def _opencv(shared: SharedState, embodiment: Embodiment, sources: dict[str, int | str]) -> Job:
+    return Job("cameras", opencv_cameras_process, (shared.spec, embodiment, sources))
 
 
-def _drawn(board: Board, scene: SceneSpec, path: Path) -> Job:
+def _drawn(shared: SharedState, scene: SceneSpec, path: Path) -> Job:
     from ideomotor.sim.wallclock import twin_cameras_process
 
-    return Job("cameras", twin_cameras_process, (board.spec, scene, path))
+    return Job("cameras", twin_cameras_process, (shared.spec, scene, path))
 
 
 def _told(instruction: str | None) -> str:

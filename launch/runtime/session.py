@@ -17,7 +17,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.runtime.report import ControlConfig
-from ideomotor.control.runtime.shared_state import BEATS, Board
+from ideomotor.control.runtime.shared_state import BEATS, SharedState
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
@@ -75,7 +75,7 @@ class Flown:
         return f"{self.outcome.interrupted or 'stopped'}, before the motors were on"
 
 
-def fly(order: Order, board: Board, log: FlightLog, console: Console) -> Flown:
+def fly(order: Order, shared: SharedState, log: FlightLog, console: Console) -> Flown:
     """Runs until it is finished or stopped. Main thread only.
 
     From before torque comes on there is a note (launch/runtime/left_on.py) for an arm that nobody looks after
@@ -88,8 +88,8 @@ def fly(order: Order, board: Board, log: FlightLog, console: Console) -> Flown:
     hz = float(embodiment.control_hz)
     make_policy = checkpoint(order.policy, order.robot)
     brain = BrainConfig(make_policy, body.instruction, hz, order.handover, order.seed, order.speed)
-    view = View(board, hz, console)
-    attempts = Attempts(board, body.table, order.speed) if body.table else None
+    view = View(shared, hz, console)
+    attempts = Attempts(shared, body.table, order.speed) if body.table else None
     beside = (
         floor_beside(hz, order.max_ticks) if order.floor and order.max_ticks else contextlib.nullcontext()
     )
@@ -98,7 +98,7 @@ def fly(order: Order, board: Board, log: FlightLog, console: Console) -> Flown:
 
         def on_poll() -> None:
             nonlocal began
-            if not began and board.beats[BEATS.index("control"), 0]:
+            if not began and shared.beats[BEATS.index("control"), 0]:
                 began = True
                 if floor:
                     floor.send("go")
@@ -113,13 +113,13 @@ def fly(order: Order, board: Board, log: FlightLog, console: Console) -> Flown:
 
         with _noted(order):
             outcome = supervise(
-                board,
+                shared,
                 slowed(embodiment, order.speed),
                 functools.partial(open_robot, embodiment, body.port, body.calibration, order.dry_run),
                 [
-                    body.cameras(board),
-                    Job("interpreter", interpreter_process, (board.spec, brain)),
-                    Job("decoder", decoder_process, (board.spec, brain)),
+                    body.cameras(shared),
+                    Job("interpreter", interpreter_process, (shared.spec, brain)),
+                    Job("decoder", decoder_process, (shared.spec, brain)),
                 ],
                 ControlConfig(
                     handover=order.handover,

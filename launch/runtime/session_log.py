@@ -1,6 +1,6 @@
-"""The log of a launch: a process that reads the board and writes a LeRobot v3 dataset of one episode.
+"""The log of a launch: a process that reads the shared state and writes a LeRobot v3 dataset of one episode.
 
-It never holds anybody up: the control loop leaves each tick in a ring (`Board.ticks`) that this process
+It never holds anybody up: the control loop leaves each tick in a ring (`SharedState.ticks`) that this process
 empties many times a second; a tick that was overwritten before is counted as lost. It outlives the others:
 when the process that started it dies, it writes what it has. When it cannot go on itself, because the disk
 fills up say, it says so at once and ends the log there, while there is still room for that.
@@ -25,7 +25,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import STOPPING, shielded
 from ideomotor.control.runtime.process import where
-from ideomotor.control.runtime.shared_state import Board, BoardSpec, attach
+from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach
 from ideomotor.launch.runtime.session_recorder import Recorder
 
 EVERY_S = 0.01
@@ -43,12 +43,12 @@ class FlightLog:
         UserError: the folder is not empty, or cannot be written.
     """
 
-    def __init__(self, board: Board, embodiment: Embodiment, folder: Path, task: str) -> None:
+    def __init__(self, shared: SharedState, embodiment: Embodiment, folder: Path, task: str) -> None:
         self.folder = folder
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=log_process, args=(board.spec, embodiment, folder, task, theirs), daemon=False
+            target=log_process, args=(shared.spec, embodiment, folder, task, theirs), daemon=False
         )
         with shielded():
             self._process.start()
@@ -96,20 +96,22 @@ class FlightLog:
         self._process.join(FINISH_S)
 
 
-def log_process(spec: BoardSpec, embodiment: Embodiment, folder: Path, task: str, pipe: Connection) -> None:
+def log_process(
+    spec: SharedStateSpec, embodiment: Embodiment, folder: Path, task: str, pipe: Connection
+) -> None:
     """The process's main function: sends "" when it is ready, and in the end what `Recorder.finish` returns.
 
     A text instead of that says what went wrong.
     """
     for number in STOPPING:  # it ends when the launch has ended
         signal.signal(number, signal.SIG_IGN)
-    board = attach(spec)
+    shared = attach(spec)
     try:
         check_room(folder, ROOM_AT_START)
-        recorder = Recorder(board, embodiment, folder, task)
+        recorder = Recorder(shared, embodiment, folder, task)
     except (UserError, OSError) as error:
         _send(pipe, str(error))
-        board.close()
+        shared.close()
         return
     _send(pipe, "")
     failure, facts = "", None
@@ -131,7 +133,7 @@ def log_process(spec: BoardSpec, embodiment: Embodiment, folder: Path, task: str
     except Exception as error:
         result = _in_words(error)
     del recorder
-    board.close()
+    shared.close()
     _send(pipe, result)
 
 

@@ -1,4 +1,4 @@
-"""Makes the files of a launch's log (launch/runtime/session_log.py) from the board."""
+"""Makes the files of a launch's log (launch/runtime/session_log.py) from the shared state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.seqlock import Follower
-from ideomotor.control.runtime.shared_state import Board, BoardSpec, text_of, unpack_frames, unpack_plan
+from ideomotor.control.runtime.shared_state import (
+    SharedState,
+    SharedStateSpec,
+    text_of,
+    unpack_frames,
+    unpack_plan,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,22 +47,22 @@ class _Row:
 
 
 class Recorder:
-    """Makes the files from the board. Call `take` many times a second, then `finish`."""
+    """Makes the files from the shared state. Call `take` many times a second, then `finish`."""
 
-    def __init__(self, board: Board, embodiment: Embodiment, folder: Path, task: str) -> None:
+    def __init__(self, shared: SharedState, embodiment: Embodiment, folder: Path, task: str) -> None:
         import pyarrow.parquet as pq
 
         from ideomotor.datasets.lerobot.live_writer import LiveEpisode
 
-        self._board, self._folder = board, folder
+        self._shared, self._folder = shared, folder
         fps = math.gcd(embodiment.control_hz, LOG_FPS)
         self._per_row = embodiment.control_hz // fps
-        self._episode = LiveEpisode(folder, _filmed(embodiment, board.spec), fps, task, "ideomotor launch")
+        self._episode = LiveEpisode(folder, _filmed(embodiment, shared.spec), fps, task, "ideomotor launch")
         (folder / TICKS).parent.mkdir()
         self._schema = _ticks_schema(embodiment)
         self._ticks_file = pq.ParquetWriter(_unfinished(folder / TICKS), self._schema)
-        self._ticks, self._frames = Follower(board.ticks), Follower(board.films)
-        self._plans = Follower(board.plan)
+        self._ticks, self._frames = Follower(shared.ticks), Follower(shared.films)
+        self._plans = Follower(shared.plan)
         self._block: list[np.ndarray] = []
         self._said: list[dict[str, Any]] = []  # rows of plans.parquet
         self._count = 0
@@ -67,7 +73,7 @@ class Recorder:
         self._text, self._progress = "", 0.0
 
     def take(self) -> None:
-        """Takes over what is new on the board."""
+        """Takes over what is new in the shared state."""
         for record in self._plans.new():
             plan = unpack_plan(record)
             self._text, self._progress = plan.text, plan.progress
@@ -80,7 +86,7 @@ class Recorder:
         if len(self._block) >= BLOCK:
             self._write_block()
         for record in self._frames.new():
-            self._pictures.append((float(record["time"]), unpack_frames(record, self._board.spec.filmed)))
+            self._pictures.append((float(record["time"]), unpack_frames(record, self._shared.spec.filmed)))
             self._give_pictures()
         self._pass_on(all_of_them=False)
 
@@ -131,7 +137,7 @@ class Recorder:
 
     def _pass_on(self, all_of_them: bool) -> None:
         """Gives the rows that are whole to the dataset; the last one still gets commands."""
-        shapes = self._board.spec.filmed.cameras
+        shapes = self._shared.spec.filmed.cameras
         while len(self._rows) > (0 if all_of_them else 1):
             if self._rows[0].images is None and not all_of_them:
                 return
@@ -161,7 +167,7 @@ class Recorder:
         self._ticks_file.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
 
-def _filmed(embodiment: Embodiment, spec: BoardSpec) -> Embodiment:
+def _filmed(embodiment: Embodiment, spec: SharedStateSpec) -> Embodiment:
     """The robot with its cameras as large as the log has them."""
     sizes = {name: (height, width) for name, height, width in spec.filmed.cameras}
     cameras = (replace(c, height=sizes[c.name][0], width=sizes[c.name][1]) for c in embodiment.cameras)

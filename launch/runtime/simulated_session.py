@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.control.types import Policy
@@ -40,7 +40,7 @@ def drive(
     config: ControlConfig,
     *,
     finish_when_solved: bool = True,
-    on_poll: Callable[[boards.Board], None] | None = None,
+    on_poll: Callable[[shared_state.SharedState], None] | None = None,
 ) -> WallClockRun:
     """Runs a task until it is solved, the configured ticks are over, or something stops it.
 
@@ -49,7 +49,7 @@ def drive(
         make_policy: picklable; called once in each of the two brain processes.
         config: of the control process, the hand-over method included.
         finish_when_solved: otherwise the run lasts for `config.max_ticks`.
-        on_poll: called many times a second with the board, for a display.
+        on_poll: called many times a second with the shared state, for a display.
 
     Raises:
         UserError: unknown names in the scene, or a process that did not start.
@@ -59,29 +59,29 @@ def drive(
     instruction = world.instruction
     world.close()
     brain = BrainConfig(make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed)
-    board, wake = boards.create(embodiment), waker()
-    body = (board.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
+    shared, wake = shared_state.create(embodiment), waker()
+    body = (shared.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
     try:
         jobs = [
             Job("body", body_process, body),
-            Job("cameras", cameras_process, (board.spec, scene)),
-            Job("interpreter", interpreter_process, (board.spec, brain)),
-            Job("decoder", decoder_process, (board.spec, brain)),
+            Job("cameras", cameras_process, (shared.spec, scene)),
+            Job("interpreter", interpreter_process, (shared.spec, brain)),
+            Job("decoder", decoder_process, (shared.spec, brain)),
         ]
         outcome = supervise(
-            board,
+            shared,
             embodiment,
             functools.partial(SimulatedRobot, wake),
             jobs,
             config,
-            on_poll=functools.partial(on_poll, board) if on_poll else None,
+            on_poll=functools.partial(on_poll, shared) if on_poll else None,
         )
-        plan = board.plan.new()
-        text = boards.text_of(plan["text"]) if board.plan.read(plan) else ""
-        return WallClockRun(outcome, succeeded(board.scene), instruction, text)
+        plan = shared.plan.new()
+        text = shared_state.text_of(plan["text"]) if shared.plan.read(plan) else ""
+        return WallClockRun(outcome, succeeded(shared.scene), instruction, text)
     finally:
         wake.close()
-        board.close()
+        shared.close()
 
 
 def checkpoint(folder: Path, robot: str) -> Callable[[], Policy]:

@@ -5,7 +5,7 @@ from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.seqlock import Mailbox
 
 LARGE = np.dtype([("values", np.int64, (6000,))])  # 48 kB, an image's worth
@@ -21,12 +21,12 @@ def write_for_ever(name: str, checked: bool) -> None:
         box.write(record)
 
 
-def answer_on_board(spec: boards.BoardSpec) -> None:
+def answer_in_shared_state(spec: shared_state.SharedStateSpec) -> None:
     """Publishes a state, says that control is alive, orders an emergency stop."""
-    board = boards.attach(spec)
-    state = board.state.new()
+    shared = shared_state.attach(spec)
+    state = shared.state.new()
     state["position"], state["reason"] = np.arange(6), b"a reason"
-    board.state.write(state)
-    board.beat("control")
-    board.order("estop")
-    board.close()
+    shared.state.write(state)
+    shared.beat("control")
+    shared.order("estop")
+    shared.close()

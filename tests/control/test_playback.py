@@ -19,7 +19,7 @@ START = ROBOT.home_position
 
 
 @pytest.fixture
-def shared() -> Iterator[shared_state.Board]:
+def shared() -> Iterator[shared_state.SharedState]:
     shared = shared_state.create(ROBOT)
     yield shared
     shared.close()
@@ -31,7 +31,7 @@ def state(position: np.ndarray) -> RobotState:
 
 @pytest.mark.parametrize("speed", [1.0, 0.25])
 def test_past_commands_are_those_sent_before_each_tick_of_the_policys_time(
-    shared: shared_state.Board, speed: float
+    shared: shared_state.SharedState, speed: float
 ) -> None:
     controller = Controller(ROBOT)
     controller.reset(state(START))
@@ -50,7 +50,7 @@ def test_past_commands_are_those_sent_before_each_tick_of_the_policys_time(
     assert not np.array_equal(sent[-1], START)
 
 
-def test_after_a_hold_a_chunk_begins_where_the_arm_was_left(shared: shared_state.Board) -> None:
+def test_after_a_hold_a_chunk_begins_where_the_arm_was_left(shared: shared_state.SharedState) -> None:
     controller = Controller(ROBOT)
     controller.reset(state(START))
     playback, record = Playback(shared, controller), shared.state.new()

@@ -11,7 +11,7 @@ import pytest
 
 from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.safe_stop import Cause, Stage, StopConfig, StopLadder
 from ideomotor.control.runtime.watchdog import Ages, Patience, Peers, stale
@@ -239,10 +239,10 @@ def sleeper():
 
 
 def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleeper):
-    board = boards.create(ROBOT)
+    shared = shared_state.create(ROBOT)
     try:
-        peers = Peers(board, ["decoder", "interpreter"], Patience(silence_s=0.5))
-        row = board.beats[boards.BEATS.index("decoder")]
+        peers = Peers(shared, ["decoder", "interpreter"], Patience(silence_s=0.5))
+        row = shared.beats[shared_state.BEATS.index("decoder")]
         assert peers.check(10**12) is None  # who never lived cannot have died
         row[:] = sleeper.pid, 10**12
         assert peers.check(10**12 + 4 * 10**8) is None
@@ -259,7 +259,7 @@ def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleep
         peers.close()
         del row
     finally:
-        board.close()
+        shared.close()
 
 
 def test_a_stop_for_a_joint_that_does_not_follow_stays_where_it_is_and_ends():

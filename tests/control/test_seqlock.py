@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.seqlock import SLOTS, Follower, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
@@ -128,32 +128,32 @@ def test_no_read_is_ever_torn_between_two_processes(checked, writers):
         memory.unlink()
 
 
-def test_a_board_is_seen_by_another_process(writers):
-    board = boards.create(ROBOT)
-    process = SPAWN.Process(target=writers.answer_on_board, args=(board.spec,))
+def test_shared_state_is_seen_by_another_process(writers):
+    shared = shared_state.create(ROBOT)
+    process = SPAWN.Process(target=writers.answer_in_shared_state, args=(shared.spec,))
     process.start()
     process.join()
     try:
         assert process.exitcode == 0
-        state = board.state.new()
-        assert board.state.read(state) == 1
+        state = shared.state.new()
+        assert shared.state.read(state) == 1
         assert state["position"].tolist() == [0, 1, 2, 3, 4, 5]
-        assert boards.text_of(state["reason"]) == "a reason"
-        assert board.beats[boards.BEATS.index("control"), 0] == process.pid
-        assert board.orders.tolist() == [0, 1, 0, 0, 0]
+        assert shared_state.text_of(state["reason"]) == "a reason"
+        assert shared.beats[shared_state.BEATS.index("control"), 0] == process.pid
+        assert shared.orders.tolist() == [0, 1, 0, 0, 0]
     finally:
-        board.close()
+        shared.close()
 
 
-def test_a_closed_board_is_gone():
-    board = boards.create(ROBOT)
-    spec = board.spec
-    board.close()
+def test_a_closed_shared_state_is_gone():
+    shared = shared_state.create(ROBOT)
+    spec = shared.spec
+    shared.close()
     with pytest.raises(FileNotFoundError):
-        boards.attach(spec)
+        shared_state.attach(spec)
 
 
-SPEC = boards.BoardSpec("", 6, (("front", 4, 5), ("wrist", 2, 3)))
+SPEC = shared_state.SharedStateSpec("", 6, (("front", 4, 5), ("wrist", 2, 3)))
 floats = st.floats(-10, 10, width=32)
 
 
@@ -169,36 +169,40 @@ def test_a_plan_survives(text, rows, width, value, name):
         np.full((rows, width), value, np.float32), 12.5, text, {name: ("front", 0.25, 0.75)}, progress=0.5
     )
     record = np.zeros((), SPEC.dtypes["plan"])
-    boards.pack_plan(record, LatentPlan(np.ones((3, 3), np.float32), 0.0, "x" * 99, {"old": ("wrist", 0, 0)}))
-    boards.pack_plan(record, plan)
-    back = boards.unpack_plan(record)
+    shared_state.pack_plan(
+        record, LatentPlan(np.ones((3, 3), np.float32), 0.0, "x" * 99, {"old": ("wrist", 0, 0)})
+    )
+    shared_state.pack_plan(record, plan)
+    back = shared_state.unpack_plan(record)
     np.testing.assert_array_equal(back.tokens, plan.tokens)
     assert (back.observed_at, back.progress, back.keypoints) == (12.5, 0.5, plan.keypoints)
     kept = back.text.encode()
     assert text.encode().startswith(kept) or "\0" in text
-    assert len(kept) > boards.TEXT_BYTES - 5 or kept == text.encode().rstrip(b"\0")
+    assert len(kept) > shared_state.TEXT_BYTES - 5 or kept == text.encode().rstrip(b"\0")
 
 
 def test_a_chunk_survives_and_one_that_does_not_fit_is_refused():
     actions = np.random.default_rng(0).normal(size=(96, 6)).astype(np.float32)
     record = np.zeros((), SPEC.dtypes["chunk"])
-    boards.pack_chunk(record, ActionChunk(actions, 120.0, 7, 1.25, 1.0), epoch=3)
-    back = boards.unpack_chunk(record)
+    shared_state.pack_chunk(record, ActionChunk(actions, 120.0, 7, 1.25, 1.0), epoch=3)
+    back = shared_state.unpack_chunk(record)
     np.testing.assert_array_equal(back.actions, actions)
     assert (back.starts_at, back.observed_at, back.plan_observed_at, back.hz) == (7, 1.25, 1.0, 120.0)
     assert record["epoch"] == 3
-    for shape in ((boards.MAX_HORIZON + 1, 6), (10, 5)):
+    for shape in ((shared_state.MAX_HORIZON + 1, 6), (10, 5)):
         with pytest.raises(ValueError, match="chunk.actions"):
-            boards.pack_chunk(record, ActionChunk(np.zeros(shape, np.float32), 120.0, 0, 0.0, 0.0), 0)
+            shared_state.pack_chunk(record, ActionChunk(np.zeros(shape, np.float32), 120.0, 0, 0.0, 0.0), 0)
     with pytest.raises(ValueError, match="plan.tokens"):
-        boards.pack_plan(np.zeros((), SPEC.dtypes["plan"]), LatentPlan(np.zeros((300, 300), np.float32), 0.0))
+        shared_state.pack_plan(
+            np.zeros((), SPEC.dtypes["plan"]), LatentPlan(np.zeros((300, 300), np.float32), 0.0)
+        )
 
 
 def test_a_missing_camera_stays_missing():
     record = np.zeros((), SPEC.dtypes["frames"])
     image = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
-    boards.pack_frames(record, 3.5, {"front": image}, SPEC)
-    frames = boards.unpack_frames(record, SPEC)
+    shared_state.pack_frames(record, 3.5, {"front": image}, SPEC)
+    frames = shared_state.unpack_frames(record, SPEC)
     assert set(frames) == {"front"} and record["time"] == 3.5
     np.testing.assert_array_equal(frames["front"], image)
 

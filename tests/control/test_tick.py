@@ -10,7 +10,7 @@ import pytest
 from ideomotor.control.capabilities import Standing
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import Cause, Stage, StopConfig
@@ -97,14 +97,14 @@ class Bench:
     """Control, ticked by hand, with a decoder that publishes a slow swing every 16 ticks."""
 
     def __init__(
-        self, servos: Servos, board: boards.Board, speed: float = 1.0, robot: Embodiment = ROBOT
+        self, servos: Servos, shared: shared_state.SharedState, speed: float = 1.0, robot: Embodiment = ROBOT
     ) -> None:
-        self.servos, self.board, self.tick = servos, board, 0
+        self.servos, self.shared, self.tick = servos, shared, 0
         config = ControlConfig(
             priority=0, stop=STOP, patience=PATIENCE, peers=(), effort=EffortLimit(for_s=0.02), speed=speed
         )
-        self.control = ControlTick(board, robot, Standing(servos), config, EStop())
-        self._record = board.chunk.new()
+        self.control = ControlTick(shared, robot, Standing(servos), config, EStop())
+        self._record = shared.chunk.new()
         self.feeding = True
 
     def run(self, ticks: int) -> bool:
@@ -122,8 +122,8 @@ class Bench:
         Args:
             began: tick of the policy's time at which the swing began; by default its first.
         """
-        state = self.board.state.new()
-        number = self.board.state.read(state)
+        state = self.shared.state.new()
+        number = self.shared.state.read(state)
         epoch, tick = (int(state["epoch"]), int(state["policy_tick"])) if number else (1, 0)
         ticks = np.arange(tick, tick + 96) - (began or 0)
         actions = ROBOT.home_position + swing(ticks)[:, None] * np.eye(6)[0]
@@ -131,8 +131,8 @@ class Bench:
         return ActionChunk(actions.astype(np.float32), HZ, tick, now, now), epoch
 
     def publish(self, chunk: ActionChunk, epoch: int) -> None:
-        boards.pack_chunk(self._record, chunk, epoch)
-        self.board.chunk.write(self._record)
+        shared_state.pack_chunk(self._record, chunk, epoch)
+        self.shared.chunk.write(self._record)
 
     def feed(self) -> None:
         """Publishes a chunk from the newest state on."""
@@ -140,9 +140,9 @@ class Bench:
 
     @property
     def reason(self) -> str:
-        state = self.board.state.new()
-        assert self.board.state.read(state)
-        return boards.text_of(state["reason"])
+        state = self.shared.state.new()
+        assert self.shared.state.read(state)
+        return shared_state.text_of(state["reason"])
 
     @property
     def stage(self) -> Stage:
@@ -151,22 +151,22 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    board = boards.create(ROBOT)
-    bench = Bench(Servos(), board)
+    shared = shared_state.create(ROBOT)
+    bench = Bench(Servos(), shared)
     yield bench
     bench.control.close()
-    board.close()
+    shared.close()
 
 
 @pytest.fixture
 def impatient() -> Iterator[Bench]:
     """One that calls a joint stuck after 0.1 rad and hundredths of a second."""
     near = tuple(replace(joint, max_following_error=0.1) for joint in ROBOT.joints)
-    board = boards.create(ROBOT)
-    bench = Bench(Servos(), board, robot=replace(ROBOT, joints=near, following_s=0.02))
+    shared = shared_state.create(ROBOT)
+    bench = Bench(Servos(), shared, robot=replace(ROBOT, joints=near, following_s=0.02))
     yield bench
     bench.control.close()
-    board.close()
+    shared.close()
 
 
 def test_a_healthy_robot_follows_the_chunks(bench):
@@ -194,13 +194,13 @@ def test_a_latched_fault_needs_rearming_which_the_robot_may_refuse(bench):
     bench.servos.wrong = [Fault(Kind(stops=True, latched=True), "torque_lost (wrist)")]
     bench.run(10)
     bench.servos.refusal = "wrist: too hot"
-    bench.board.order("rearm")
+    bench.shared.order("rearm")
     bench.run(10)
     assert bench.stage is Stage.HOLD
     assert bench.control.faults[-1][1] == "not re-armed: wrist: too hot"
     bench.servos.refusal = ""
     bench.servos.position = ROBOT.home_position + 0.05  # it sank a little meanwhile
-    bench.board.order("rearm")
+    bench.shared.order("rearm")
     bench.run(1)
     assert bench.stage is Stage.RUN and "rearm" in bench.servos.calls
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position + 0.05, atol=1e-3)
@@ -227,7 +227,7 @@ def test_a_robot_that_cannot_be_written_to_is_a_fault(bench):
 
 def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_that(bench):
     bench.run(60)
-    bench.board.order("again")
+    bench.shared.order("again")
     bench.feeding = False
     bench.run(1)
     assert bench.reason == "home, to begin again"
@@ -237,7 +237,7 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
         assert bench.tick < 10 * HZ
     bench.run(240)
     assert bench.stage is Stage.PARK  # it waits for somebody to put the things back
-    bench.board.order("begin")
+    bench.shared.order("begin")
     bench.run(1)
     bench.run(30)
     assert bench.stage is Stage.RUN and bench.control.faults == []
@@ -247,15 +247,15 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
     bench.run(60)
     ran = bench.control.report("", fifo=False).ran
     assert ran is not None and ran[:60].all() and not ran[60:on_the_way].any() and ran[on_the_way:].all()
-    state = bench.board.state.new()
-    assert bench.board.state.read(state)
+    state = bench.shared.state.new()
+    assert bench.shared.state.read(state)
     expected = ROBOT.home_position[0] + swing(state["policy_tick"])
     assert bench.stage is Stage.RUN and bench.servos.position[0] == pytest.approx(expected, abs=1e-3)
 
 
 def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
     bench.run(60)
-    bench.board.order("finish")
+    bench.shared.order("finish")
     for _ in range(100):
         if not bench.run(10):
             break
@@ -277,7 +277,7 @@ def test_an_arm_that_pushes_too_hard_is_stopped_until_rearmed(bench):
     bench.servos.effort = np.zeros(6)
     bench.run(20)
     assert bench.stage is Stage.HOLD, "latched"
-    bench.board.order("rearm")
+    bench.shared.order("rearm")
     bench.run(40)
     assert bench.stage is Stage.RUN
 
@@ -307,12 +307,12 @@ def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(im
     assert bench.stage is Stage.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
     assert bench.control.ladder.cause is Cause.NOT_FOLLOWING
     bench.run(100)
-    state = bench.board.state.new()
-    assert bench.board.state.read(state)
+    state = bench.shared.state.new()
+    assert bench.shared.state.read(state)
     assert state["command"][0] == pytest.approx(stuck_at, abs=2e-3), "it no longer pushes"
     np.testing.assert_allclose(state["command"][1:], ROBOT.home_position[1:], atol=1e-6)
     bench.servos.frozen = False
-    bench.board.order("rearm")
+    bench.shared.order("rearm")
     bench.run(60)
     assert bench.stage is Stage.RUN and bench.reason == ""
 
@@ -333,7 +333,7 @@ def test_a_run_that_ends_for_a_stuck_joint_leaves_the_motors_on(impatient):
 def test_a_joint_that_gets_stuck_on_its_way_home_stops_there_too(impatient):
     bench = impatient
     bench.run(60)  # 0.2 rad away
-    bench.board.order("finish")
+    bench.shared.order("finish")
     while bench.stage is not Stage.PARK:
         bench.run(1)
     bench.servos.frozen = True
@@ -362,9 +362,9 @@ def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
     before = bench.servos.position.copy()
     far = np.repeat((ROBOT.home_position + np.eye(6)[0] * 1.5)[None], 96, axis=0)
     now = time.monotonic()
-    record = bench.board.chunk.new()
-    boards.pack_chunk(record, ActionChunk(far, HZ, bench.tick, now, now), 1)
-    bench.board.chunk.write(record)
+    record = bench.shared.chunk.new()
+    shared_state.pack_chunk(record, ActionChunk(far, HZ, bench.tick, now, now), 1)
+    bench.shared.chunk.write(record)
     bench.run(20)
     assert bench.stage is Stage.HOLD and bench.reason.startswith(
         "start: shoulder_pan: the first target is 1.5"
@@ -374,8 +374,8 @@ def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
 
 @pytest.mark.parametrize("speed", [1.0, 0.3])
 def test_a_first_chunk_that_is_late_is_entered_at_its_beginning(speed):
-    board = boards.create(ROBOT)
-    bench = Bench(Servos(), board, speed)
+    shared = shared_state.create(ROBOT)
+    bench = Bench(Servos(), shared, speed)
     bench.feeding = False
     bench.run(3)
     late = bench.made()
@@ -391,12 +391,12 @@ def test_a_first_chunk_that_is_late_is_entered_at_its_beginning(speed):
     np.testing.assert_allclose(commands, expected, atol=0.015)  # its speed is not there at once
     assert commands[-1] == pytest.approx(expected[-1], abs=2e-3)
     bench.control.close()
-    board.close()
+    shared.close()
 
 
 def test_at_a_lower_speed_the_same_path_takes_longer_and_is_as_smooth():
-    board = boards.create(ROBOT)
-    bench = Bench(Servos(), board, speed=0.25)
+    shared = shared_state.create(ROBOT)
+    bench = Bench(Servos(), shared, speed=0.25)
     commands = []
     for tick in range(480):
         bench.feeding = tick % 64 == 0
@@ -405,15 +405,15 @@ def test_at_a_lower_speed_the_same_path_takes_longer_and_is_as_smooth():
         bench.feeding = False
         bench.run(1)
         commands.append(bench.servos.position[0] - ROBOT.home_position[0])
-    state = board.state.new()
-    assert board.state.read(state) and state["policy_tick"] == 119 and state["playing"]
+    state = shared.state.new()
+    assert shared.state.read(state) and state["policy_tick"] == 119 and state["playing"]
     assert commands[40::4] == pytest.approx(swing(np.arange(10, 120)), abs=1e-6)  # once its speed is reached
     assert commands[40:] == pytest.approx(swing(np.arange(40, 480) / 4), abs=1e-5)
     hardest = 0.2 * (np.pi / 4) ** 2  # acceleration of the swing at this speed [rad/s²]
     assert np.abs(np.diff(commands[40:], 2)).max() * HZ**2 < 2 * hardest
     assert bench.control.controller.interventions.get("velocity", 0) == 0
     bench.control.close()
-    board.close()
+    shared.close()
 
 
 def test_after_a_stop_the_policys_time_goes_on_where_it_was_with_the_next_chunk(bench):
@@ -421,26 +421,26 @@ def test_after_a_stop_the_policys_time_goes_on_where_it_was_with_the_next_chunk(
     bench.servos.wrong = [Fault(Kind(stops=True), "over_temperature (wrist)")]
     bench.feeding = False
     bench.run(40)
-    state = bench.board.state.new()
-    assert bench.board.state.read(state) and not state["playing"]
+    state = bench.shared.state.new()
+    assert bench.shared.state.read(state) and not state["playing"]
     stood = int(state["policy_tick"])
     bench.servos.wrong = []
     bench.feed()
     bench.run(5)
-    assert bench.board.state.read(state) and state["playing"] and state["policy_tick"] == stood + 4
+    assert bench.shared.state.read(state) and state["playing"] and state["policy_tick"] == stood + 4
 
 
 def test_a_start_in_the_table_is_refused():
-    board = boards.create(ROBOT)
+    shared = shared_state.create(ROBOT)
     servos = Servos(position=np.array([0.0, 1.6, 0.5, 0.5, 0.0, 0.3]))
     with pytest.raises(UserError, match="^start: .*table"):
-        ControlTick(board, ROBOT, Standing(servos), ControlConfig(peers=()), EStop())
-    board.close()
+        ControlTick(shared, ROBOT, Standing(servos), ControlConfig(peers=()), EStop())
+    shared.close()
 
 
 def test_an_arm_that_is_never_measured_goes_down_the_ladder_where_its_motors_were_told_to_be():
-    board = boards.create(ROBOT)
-    bench = Bench(Servos(silent=True, position=ROBOT.home_position + 0.1), board)
+    shared = shared_state.create(ROBOT)
+    bench = Bench(Servos(silent=True, position=ROBOT.home_position + 0.1), shared)
     bench.run(1)
     assert bench.stage is Stage.HOLD and bench.reason.startswith("robot: no position of joint 0, 1")
     while bench.run(10):
@@ -449,7 +449,7 @@ def test_an_arm_that_is_never_measured_goes_down_the_ladder_where_its_motors_wer
     np.testing.assert_array_equal(bench.servos.position, ROBOT.home_position + 0.1)
     assert bench.servos.calls == []
     bench.control.close()
-    board.close()
+    shared.close()
 
 
 def test_a_tick_that_fails_in_a_way_that_nobody_foresaw_leaves_the_ladder(bench):
@@ -459,7 +459,7 @@ def test_a_tick_that_fails_in_a_way_that_nobody_foresaw_leaves_the_ladder(bench)
         bench.run(1)
     bench.servos.position = ROBOT.home_position.copy()
     bench.control.fail("control: ValueError: shapes")
-    bench.board.order("rearm")  # does not help
+    bench.shared.order("rearm")  # does not help
     while bench.control.step_down(bench.tick):
         bench.tick += 1
         assert bench.tick < 20 * HZ

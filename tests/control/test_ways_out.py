@@ -20,8 +20,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.interrupts import STOPPING, name_of
-from ideomotor.control.runtime import process
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import process, shared_state
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.report import ControlConfig, Refusal
 from ideomotor.control.runtime.safe_stop import StopConfig
@@ -72,13 +71,13 @@ CONNECTING = {
 class Puppet:
     """A robot that does what it is told, but for one thing when a state is reached."""
 
-    def __init__(self, state: str, way: str, board: boards.Board) -> None:
+    def __init__(self, state: str, way: str, shared: shared_state.SharedState) -> None:
         self.first, self.at = STATES[state]
-        self.way, self.board = way, board
+        self.way, self.shared = way, shared
         self.position, self.on, self.held = START.copy(), False, 0
         self.ticks = self.reads = self.parked = 0
         self.done = self.breaks = False
-        self._state = board.state.new()
+        self._state = shared.state.new()
 
     def connect(self) -> None:
         if self.at == "":
@@ -87,11 +86,11 @@ class Puppet:
 
     def read(self) -> RobotState:
         self.reads += 1
-        stage = boards.text_of(self._state["stage"]) if self.board.state.read(self._state) else ""
+        stage = shared_state.text_of(self._state["stage"]) if self.shared.state.read(self._state) else ""
         self.parked = self.parked + 1 if stage == "park" else 0
         reached = {"first": self.reads == 1, "home": self.parked > 200}.get(self.at, stage == self.at)
         if stage and self.at != "first" and self.ticks == 30 and self.first:
-            self.board.order(self.first)
+            self.shared.order(self.first)
         if reached and (self.at != "run" or self.ticks > 30):
             self.leave()
         if self.breaks and self.way == "lasting defect":
@@ -126,12 +125,12 @@ class Puppet:
         self.done = self.breaks = True
         if self.way in SIGNALS:
             os.kill(os.getpid(), getattr(signal, self.way))
-            self.board.order("finish")
+            self.shared.order("finish")
         elif self.way == "emergency stop":
-            self.board.order("estop", "a test")
-            self.board.order("finish")
+            self.shared.order("estop", "a test")
+            self.shared.order("finish")
         elif self.way in ("finish", "motors that stay on"):
-            self.board.order("finish")
+            self.shared.order("finish")
         elif self.way == "defect":
             raise ZeroDivisionError("a defect")
         elif self.way.startswith("refusal"):
@@ -144,24 +143,24 @@ class Puppet:
             return
         ticks = np.arange(self.ticks, self.ticks + 96)
         actions = START + 0.2 * np.sin(np.pi * ticks / HZ)[:, None] * np.eye(6)[0]
-        now, record = time.monotonic(), self.board.chunk.new()
+        now, record = time.monotonic(), self.shared.chunk.new()
         chunk = ActionChunk(actions, HZ, self.ticks, now, now)
-        boards.pack_chunk(record, chunk, int(self._state["epoch"]) or 1)
-        self.board.chunk.write(record)
+        shared_state.pack_chunk(record, chunk, int(self._state["epoch"]) or 1)
+        self.shared.chunk.write(record)
 
 
 @pytest.fixture
-def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[boards.Board]:
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[shared_state.SharedState]:
     monkeypatch.setattr(process, "run_loop", functools.partial(run_loop, sleep_until_ns=lambda at: None))
-    board = boards.create(ROBOT)
-    yield board
-    board.close()
+    shared = shared_state.create(ROBOT)
+    yield shared
+    shared.close()
 
 
-def ended(board: boards.Board, puppet: Puppet) -> tuple[str, bool]:
+def ended(shared: shared_state.SharedState, puppet: Puppet) -> tuple[str, bool]:
     """(where, whether the motors are said to be on); what is said is true, and what is on is held."""
     try:
-        said = process.control(board, ROBOT, lambda board: puppet, replace(CONFIG))
+        said = process.control(shared, ROBOT, lambda shared: puppet, replace(CONFIG))
     except ZeroDivisionError:
         assert puppet.held or not puppet.on
         return "died", puppet.on
@@ -172,29 +171,31 @@ def ended(board: boards.Board, puppet: Puppet) -> tuple[str, bool]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("state", [state for state in STATES if state != "connecting"])
-def test_once_motors_are_on_every_way_out_is_the_ladders(board: boards.Board, state: str, way: str) -> None:
-    puppet = Puppet(state, way, board)
-    assert ended(board, puppet) == WAYS[way]
+def test_once_motors_are_on_every_way_out_is_the_ladders(
+    shared: shared_state.SharedState, state: str, way: str
+) -> None:
+    puppet = Puppet(state, way, shared)
+    assert ended(shared, puppet) == WAYS[way]
     if WAYS[way][0] == "off":
         np.testing.assert_allclose(puppet.position, ROBOT.home_position, atol=1e-6)
 
 
 @pytest.mark.parametrize("way", CONNECTING)
-def test_while_they_come_on_as_well(board: boards.Board, way: str) -> None:
-    puppet = Puppet("connecting", way, board)
-    assert ended(board, puppet) == CONNECTING[way]
+def test_while_they_come_on_as_well(shared: shared_state.SharedState, way: str) -> None:
+    puppet = Puppet("connecting", way, shared)
+    assert ended(shared, puppet) == CONNECTING[way]
     np.testing.assert_array_equal(puppet.position, START)
 
 
 @pytest.mark.parametrize("way", [*SIGNALS, "emergency stop"])
-def test_what_comes_before_that_switches_nothing_on(board: boards.Board, way: str) -> None:
-    puppet = Puppet("connecting", way, board)
+def test_what_comes_before_that_switches_nothing_on(shared: shared_state.SharedState, way: str) -> None:
+    puppet = Puppet("connecting", way, shared)
 
-    def made(board: boards.Board) -> Puppet:
+    def made(shared: shared_state.SharedState) -> Puppet:
         puppet.leave()
         return puppet
 
-    said = process.control(board, ROBOT, made, CONFIG)
+    said = process.control(shared, ROBOT, made, CONFIG)
     assert said == Refusal("stopped before the motors were on", motors_on=False) and not puppet.on
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.supervisor import Job, keep_beating, live_with_parent, supervise
@@ -85,13 +85,13 @@ def new_body(folder: Path) -> LoggedBody:
     return LoggedBody(folder)
 
 
-def open_body(folder: Path, board: boards.Board) -> LoggedBody:
+def open_body(folder: Path, shared: shared_state.SharedState) -> LoggedBody:
     heavy = {"torch", "mujoco", "transformers", "diffusers", "gymnasium"} & set(sys.modules)
     assert not heavy, f"imported by the control process or its guardian: {heavy}"
     return LoggedBody(folder)
 
 
-def refuse_body(board: boards.Board) -> LoggedBody:
+def refuse_body(shared: shared_state.SharedState) -> LoggedBody:
     raise UserError("servo: id 3 does not answer, expected 6 servos")
 
 
@@ -144,21 +144,21 @@ class Looker(Swinger):
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 
-def cameras_process(spec: boards.BoardSpec) -> None:
+def cameras_process(spec: shared_state.SharedStateSpec) -> None:
     """Black pictures, 30 a second."""
     live_with_parent()
-    board = boards.attach(spec)
-    keep_beating(board, "cameras")
-    record = board.frames.new()
+    shared = shared_state.attach(spec)
+    keep_beating(shared, "cameras")
+    record = shared.frames.new()
     images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
     while True:
-        boards.pack_frames(record, time.monotonic(), images, spec)
-        board.frames.write(record)
+        shared_state.pack_frames(record, time.monotonic(), images, spec)
+        shared.frames.write(record)
         time.sleep(1 / 30)
 
 
 def run_supervised(
-    spec: boards.BoardSpec,
+    spec: shared_state.SharedStateSpec,
     folder: Path,
     button: Connection,
     handover: str,
@@ -171,7 +171,7 @@ def run_supervised(
     """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
     if session:
         os.setsid()  # and with it all of its processes, as in a terminal
-    board = boards.attach(spec)
+    shared = shared_state.attach(spec)
     brain = BrainConfig(make_policy, "swing", float(HZ), handover, speed=speed)
     jobs = [
         Job("cameras", cameras_process, (spec,)),
@@ -183,12 +183,12 @@ def run_supervised(
     )
 
     def display() -> None:
-        if display_fails and board.state.newest() > 120:
+        if display_fails and shared.state.newest() > 120:
             raise OSError("x")
 
     joints = tuple(replace(joint, max_velocity=speed * joint.max_velocity) for joint in ROBOT.joints)
     robot, make = replace(ROBOT, joints=joints), partial(open_body, folder)
-    outcome = supervise(board, robot, make, jobs, config, on_poll=display)
+    outcome = supervise(shared, robot, make, jobs, config, on_poll=display)
     report = outcome.report
     (folder / "outcome.tmp").write_text(
         json.dumps(
@@ -208,7 +208,7 @@ def run_supervised(
         )
     )
     (folder / "outcome.tmp").rename(folder / "outcome.json")
-    board.close()
+    shared.close()
 
 
 class Running:
@@ -226,11 +226,11 @@ class Running:
     ) -> None:
         self.folder = folder
         self.body = new_body(folder)
-        self.board = boards.create(ROBOT)
+        self.shared = shared_state.create(ROBOT)
         context = multiprocessing.get_context("spawn")
         watched, self.button = context.Pipe(duplex=False)
         how = (handover, max_ticks, make_policy, speed, display_fails, session)
-        arguments = (self.board.spec, folder, watched, *how)
+        arguments = (self.shared.spec, folder, watched, *how)
         self.supervisor = context.Process(target=run_supervised, args=arguments)
         self.supervisor.start()
         watched.close()
@@ -249,7 +249,7 @@ class Running:
         return np.abs(swing - expected).max(axis=1) > 1e-4
 
     def pid(self, role: str) -> int:
-        return int(self.board.beats[boards.BEATS.index(role), 0])
+        return int(self.shared.beats[shared_state.BEATS.index(role), 0])
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_S
@@ -269,9 +269,9 @@ class Running:
         self.wait(fast, "the arm to swing")
 
     def state(self) -> dict[str, str]:
-        record = self.board.state.new()
-        assert self.board.state.read(record)
-        return {name: boards.text_of(record[name]) for name in ("stage", "reason")}
+        record = self.shared.state.new()
+        assert self.shared.state.read(record)
+        return {name: shared_state.text_of(record[name]) for name in ("stage", "reason")}
 
     def outcome(self) -> dict:
         self.supervisor.join(PATIENCE_S)
@@ -279,7 +279,7 @@ class Running:
         return json.loads((self.folder / "outcome.json").read_text())
 
     def close(self) -> None:
-        processes = [self.pid(role) for role in boards.BEATS]
+        processes = [self.pid(role) for role in shared_state.BEATS]
         self.button.close()
         self.supervisor.kill()
         self.supervisor.join()
@@ -288,4 +288,4 @@ class Running:
                 os.kill(process, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        self.board.close()
+        self.shared.close()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.shared_state import ORDERS
 from ideomotor.launch.runtime.attempts import Attempts, Table
 
@@ -13,11 +13,13 @@ ROBOT = load_embodiment("so101")
 
 
 class Room:
-    """A table whose task is solved when told so, and a robot of which only the board is there."""
+    """A table whose task is solved when told so, and a robot of which only the shared state is there."""
 
-    def __init__(self, board: boards.Board, judged: bool = True) -> None:
-        self.board, self.solved, self.tidied = board, False, 0
-        self.attempts = Attempts(board, Table(lambda: self.solved, self.tidy, max_seconds=6.0, judged=judged))
+    def __init__(self, shared: shared_state.SharedState, judged: bool = True) -> None:
+        self.shared, self.solved, self.tidied = shared, False, 0
+        self.attempts = Attempts(
+            shared, Table(lambda: self.solved, self.tidy, max_seconds=6.0, judged=judged)
+        )
 
     def tidy(self) -> None:
         self.tidied += 1
@@ -25,19 +27,19 @@ class Room:
 
     def at(self, now: float, stage: str, epoch: int) -> tuple[int, int | None, int, int]:
         """(ended, solved, times home was ordered, times tidied) after a poll at that moment."""
-        record = self.board.state.new()
+        record = self.shared.state.new()
         record["stage"], record["epoch"] = stage.encode(), epoch
-        self.board.state.write(record)
+        self.shared.state.write(record)
         self.attempts.poll(now)
-        ordered = int(self.board.orders[ORDERS.index("again")])
+        ordered = int(self.shared.orders[ORDERS.index("again")])
         return self.attempts.ended, self.attempts.solved, ordered, self.tidied
 
 
 @pytest.fixture
 def room() -> Iterator[Room]:
-    board = boards.create(ROBOT)
-    yield Room(board)
-    board.close()
+    shared = shared_state.create(ROBOT)
+    yield Room(shared)
+    shared.close()
 
 
 def test_an_attempt_ends_when_it_is_solved_or_its_time_is_over_and_the_next_begins_from_home(
@@ -64,10 +66,10 @@ def test_an_arm_that_held_on_the_way_is_in_the_same_attempt(room: Room) -> None:
 
 
 def test_where_nobody_judges_an_attempt_ends_with_its_time_and_none_is_counted_as_solved() -> None:
-    board = boards.create(ROBOT)
-    room = Room(board, judged=False)
+    shared = shared_state.create(ROBOT)
+    room = Room(shared, judged=False)
     assert room.at(10.0, "run", 1) == (0, None, 0, 0)
     assert room.at(15.9, "run", 1) == (0, None, 0, 0)
     assert room.at(16.1, "run", 1) == (1, None, 1, 0)
     assert room.at(20.0, "run", 3) == (1, None, 1, 1)
-    board.close()
+    shared.close()

@@ -13,7 +13,7 @@ import pytest
 
 from ideomotor.control.embodiment import EMBODIMENTS, Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.supervisor import Job
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.video import encode
@@ -61,12 +61,12 @@ def test_the_rate_of_cameras_is_measured_as_they_will_run(video: str) -> None:
     sources = {"front": video, "wrist": video}
     mode = look_through(sources, ROBOT)["front"]
     assert str(mode) == f"{video}, 160x120" and mode.difference == ""
-    board = boards.create(ROBOT)
+    shared = shared_state.create(ROBOT)
     try:
-        job = Job("cameras", opencv_cameras_process, (board.spec, ROBOT, sources))
-        front, wrist = measure_cameras(board, job, ROBOT, dict.fromkeys(sources, video))
+        job = Job("cameras", opencv_cameras_process, (shared.spec, ROBOT, sources))
+        front, wrist = measure_cameras(shared, job, ROBOT, dict.fromkeys(sources, video))
     finally:
-        board.close()
+        shared.close()
     assert (front.name, wrist.name, front.expected_hz) == ("front", "wrist", 30)
     assert 10 < front.hz < 40 and 10 < wrist.hz < 40
 
@@ -167,31 +167,31 @@ def test_the_log_gets_pictures_as_large_as_they_come_and_cut_as_the_policy_sees_
     sources = {"front": video, "wrist": video}
     films = film_sizes(look_through(sources, ROBOT), ROBOT)
     assert films == (("front", 120, 120), ("wrist", 120, 120))
-    board = boards.create(ROBOT, films)
+    shared = shared_state.create(ROBOT, films)
     process = multiprocessing.get_context("spawn").Process(
-        target=opencv_cameras_process, args=(board.spec, ROBOT, sources), daemon=True
+        target=opencv_cameras_process, args=(shared.spec, ROBOT, sources), daemon=True
     )
     process.start()
     try:
-        recorder = Recorder(board, ROBOT, tmp_path / "log", "look")
-        record, until = board.films.new(), time.monotonic() + 60
-        while not board.films.read(record):
+        recorder = Recorder(shared, ROBOT, tmp_path / "log", "look")
+        record, until = shared.films.new(), time.monotonic() + 60
+        while not shared.films.read(record):
             assert time.monotonic() < until
             time.sleep(0.01)
-        tick = board.ticks.new()
+        tick = shared.ticks.new()
         for number in range(8):
             tick["tick"], tick["time"] = number, time.monotonic()
             tick["position"] = tick["command"] = ROBOT.home_position
-            board.ticks.write(tick)
+            shared.ticks.write(tick)
             recorder.take()
             time.sleep(0.02)
         recorder.finish({})
-        small = board.frames.new()
-        assert board.frames.read(small) and small["front"].shape == (96, 96, 3)
+        small = shared.frames.new()
+        assert shared.frames.read(small) and small["front"].shape == (96, 96, 3)
     finally:
         process.kill()
         process.join()
-        board.close()
+        shared.close()
     frames = Dataset(tmp_path / "log").frames(0, "front", [0])
     assert frames.shape == (1, 120, 120, 3)
     np.testing.assert_allclose(frames[0].mean(axis=(0, 1)), RED, atol=12)

@@ -10,7 +10,7 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.supervisor import Job, supervise
@@ -94,7 +94,7 @@ def test_killing_control_hands_the_arm_to_the_supervisor(start):
     log = running.log()
     assert set(log[log[:, 1] != control][:, 1]) == {running.pid("guardian")}
     assert running.body.words[2] == 0 and running.body.words[1] == 1  # held, never let go
-    told = np.stack(Follower(running.board.ticks).new())  # on the board are the guardian's commands too
+    told = np.stack(Follower(running.shared.ticks).new())  # the guardian's commands are there too
     np.testing.assert_array_equal(told["command"][-60:], log[-60:, 3:])
     assert (np.diff(told["tick"]) == 1).all() and told["stage"][-1] == b"hold"
 
@@ -145,9 +145,9 @@ def test_a_button_stops_until_it_is_released_and_the_robot_rearmed(start):
     time.sleep(1.0)
     assert running.state() == {"stage": "hold", "reason": "emergency stop: red button"}
     assert_came_to_rest(running, pressed_at)
-    running.board.order("rearm")
+    running.shared.order("rearm")
     running.wait_until_fast()
-    running.board.order("finish")
+    running.shared.order("finish")
     outcome = running.outcome()
     assert outcome["stage"] == "off" and outcome["faults"] == []
 
@@ -188,29 +188,29 @@ def test_a_late_first_chunk_begins_where_the_arm_is_and_a_slow_policy_goes_the_s
     running.wait(swings_slowly, "the arm to swing at a share of the speed")
     swing = running.log()[:, 3] - ROBOT.home_position[0]
     assert np.flatnonzero(np.abs(swing) > 1e-3)[0] > 0.5 * bodies.LATE_S * ROBOT.control_hz
-    running.board.order("finish")
+    running.shared.order("finish")
     outcome = running.outcome()
     assert outcome["faults"] == [] and outcome["stage"] == "off"
     assert not [reason for reason in outcome["reasons"] if reason.startswith("start")], outcome["reasons"]
 
 
 def test_a_robot_that_cannot_be_opened_is_a_refusal_and_no_traceback(bodies, capfd):
-    board = boards.create(ROBOT)
+    shared = shared_state.create(ROBOT)
     try:
         with pytest.raises(UserError, match="servo: id 3 does not answer"):
-            supervise(board, ROBOT, bodies.refuse_body, [], ControlConfig())
+            supervise(shared, ROBOT, bodies.refuse_body, [], ControlConfig())
     finally:
-        board.close()
+        shared.close()
     assert capfd.readouterr().err == ""
 
 
 def test_a_process_that_cannot_start_is_named(bodies, capfd):
-    board = boards.create(ROBOT)
+    shared = shared_state.create(ROBOT)
     try:
         with pytest.raises(UserError, match="cameras: its process ended while starting"):
-            supervise(board, ROBOT, bodies.refuse_body, [Job("cameras", time.sleep, (0,))], ControlConfig())
+            supervise(shared, ROBOT, bodies.refuse_body, [Job("cameras", time.sleep, (0,))], ControlConfig())
     finally:
-        board.close()
+        shared.close()
 
 
 def is_alive(process: int) -> bool:

@@ -1,4 +1,4 @@
-"""The log of a launch, from a board that is filled by hand: what goes in comes out."""
+"""The log of a launch, from a shared state that is filled by hand: what goes in comes out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.types import LatentPlan
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
@@ -31,46 +31,46 @@ HZ = ROBOT.control_hz
 
 
 @pytest.fixture
-def board() -> Iterator[boards.Board]:
-    board = boards.create(ROBOT)
-    yield board
-    board.close()
+def shared() -> Iterator[shared_state.SharedState]:
+    shared = shared_state.create(ROBOT)
+    yield shared
+    shared.close()
 
 
-def tick(board: boards.Board, number: int, reasons: bytes = b"", blind: bool = False) -> None:
+def tick(shared: shared_state.SharedState, number: int, reasons: bytes = b"", blind: bool = False) -> None:
     """One tick of control: the command is the tick's number in mrad, for every joint."""
-    record = board.ticks.new()
+    record = shared.ticks.new()
     record["tick"], record["time"], record["late_us"] = number, 100 + number / HZ, 50.0
     record["command"] = number / 1000
     record["position"] = np.nan if blind else number / 1000
     record["chunk_age"], record["plan_age"] = 0.1, np.nan
     record["stage"], record["interventions"] = b"run", reasons
-    board.ticks.write(record)
+    shared.ticks.write(record)
 
 
-def picture(board: boards.Board, at: float, level: int) -> None:
-    record = board.frames.new()
+def picture(shared: shared_state.SharedState, at: float, level: int) -> None:
+    record = shared.frames.new()
     images = {
-        name: np.full((height, width, 3), level, np.uint8) for name, height, width in board.spec.cameras
+        name: np.full((height, width, 3), level, np.uint8) for name, height, width in shared.spec.cameras
     }
-    boards.pack_frames(record, at, images, board.spec)
-    board.frames.write(record)
+    shared_state.pack_frames(record, at, images, shared.spec)
+    shared.frames.write(record)
 
 
-def test_what_goes_in_comes_out(board, tmp_path: Path) -> None:
+def test_what_goes_in_comes_out(shared, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    recorder = Recorder(board, ROBOT, log, "reach the red cube")
-    picture(board, 99.99, 0)
+    recorder = Recorder(shared, ROBOT, log, "reach the red cube")
+    picture(shared, 99.99, 0)
     for number in range(122):
-        tick(board, number, b"velocity,jerk" if number == 7 else b"", blind=number == 8)
+        tick(shared, number, b"velocity,jerk" if number == 7 else b"", blind=number == 8)
         if number % 4 == 1:  # a picture between each two rows, of a brightness that says which
-            picture(board, 100 + number / HZ, 2 * (number // 4) + 10)
+            picture(shared, 100 + number / HZ, 2 * (number // 4) + 10)
         if number == 40:
-            plan = board.plan.new()
-            boards.pack_plan(
+            plan = shared.plan.new()
+            shared_state.pack_plan(
                 plan, LatentPlan(np.ones((2, 3), np.float32), 100.3, "now: lift it", progress=0.5)
             )
-            board.plan.write(plan)
+            shared.plan.write(plan)
         recorder.take()
     assert recorder.finish({"success": True}) == {"frames": 31, "ticks": 122, "lost_ticks": 0, "plans": 1}
 
@@ -95,32 +95,32 @@ def test_what_goes_in_comes_out(board, tmp_path: Path) -> None:
     assert pq.read_table(log / PLANS)["text"].to_pylist() == ["now: lift it"]
 
 
-def test_ticks_that_were_overwritten_are_counted_and_filled(board, tmp_path: Path) -> None:
-    recorder = Recorder(board, ROBOT, tmp_path / "log", "reach the red cube")
-    for number in range(boards.SLOTS["ticks"] + 20):
-        tick(board, number)
+def test_ticks_that_were_overwritten_are_counted_and_filled(shared, tmp_path: Path) -> None:
+    recorder = Recorder(shared, ROBOT, tmp_path / "log", "reach the red cube")
+    for number in range(shared_state.SLOTS["ticks"] + 20):
+        tick(shared, number)
     assert recorder.finish({}) == {"frames": 125, "ticks": 480, "lost_ticks": 20, "plans": 0}
     action = Dataset(tmp_path / "log").columns(0)["action"][:, 0]
     np.testing.assert_allclose(action[:6], np.array([20, 20, 20, 20, 20, 20]) / 1000, atol=1e-6)
     np.testing.assert_allclose(action[6:], np.arange(24, 500, 4) / 1000, atol=1e-6)
 
 
-def test_the_log_is_written_although_its_launch_has_died(board, tmp_path: Path) -> None:
-    log = FlightLog(board, ROBOT, tmp_path / "log", "reach the red cube")
+def test_the_log_is_written_although_its_launch_has_died(shared, tmp_path: Path) -> None:
+    log = FlightLog(shared, ROBOT, tmp_path / "log", "reach the red cube")
     for number in range(60):
-        tick(board, number)
+        tick(shared, number)
     log.close()  # its end of the pipe, as when it is killed
     assert len(Dataset(tmp_path / "log").columns(0)["action"]) == 15
     with pytest.raises(UserError, match="log: .*not empty"):
-        FlightLog(board, ROBOT, tmp_path / "log", "reach the red cube")
+        FlightLog(shared, ROBOT, tmp_path / "log", "reach the red cube")
 
 
-def test_the_view_shows_rates_ages_and_interventions(board) -> None:
+def test_the_view_shows_rates_ages_and_interventions(shared) -> None:
     console = Console(width=140, record=True, file=io.StringIO())
-    view = View(board, HZ, console)
+    view = View(shared, HZ, console)
     for number in range(240):
-        tick(board, number, b"velocity" if number > 200 else b"")
-    picture(board, 101.9, 0)
+        tick(shared, number, b"velocity" if number > 200 else b"")
+    picture(shared, 101.9, 0)
     view.take(102.0)
     console.print(view.table(102.0))
     text = console.export_text()
@@ -136,23 +136,23 @@ def test_the_view_shows_rates_ages_and_interventions(board) -> None:
 
 
 def test_keys_are_obeyed_one_by_one_and_a_terminal_that_goes_away_is_an_emergency_stop(
-    board, monkeypatch: pytest.MonkeyPatch
+    shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = pty.openpty()
     with open(theirs) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         before = termios.tcgetattr(theirs)
-        view = View(board, HZ, Console(file=io.StringIO()))
+        view = View(shared, HZ, Console(file=io.StringIO()))
         with view.shown():
             for typed, orders in ((b"q", [1, 0, 0, 0]), (b"x r", [1, 1, 1, 0]), (b" h", [1, 2, 1, 1])):
                 os.write(ours, typed)
                 view.poll()
-                assert board.orders.tolist()[:4] == orders  # finish, estop, rearm, again
-        assert board.ordered_by("estop") == "key space" and board.ordered_by("again") == "key h"
+                assert shared.orders.tolist()[:4] == orders  # finish, estop, rearm, again
+        assert shared.ordered_by("estop") == "key space" and shared.ordered_by("again") == "key h"
         assert termios.tcgetattr(theirs) == before
         with view.shown():
             os.close(ours)
             view.poll()
             view.poll()
-        assert board.orders.tolist()[:4] == [2, 3, 1, 1]
-        assert board.ordered_by("estop") == "the terminal is gone"
+        assert shared.orders.tolist()[:4] == [2, 3, 1, 1]
+        assert shared.ordered_by("estop") == "the terminal is gone"

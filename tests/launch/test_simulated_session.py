@@ -10,7 +10,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.report import ControlConfig
-from ideomotor.control.runtime.shared_state import BEATS, Board
+from ideomotor.control.runtime.shared_state import BEATS, SharedState
 from ideomotor.launch.runtime.simulated_session import drive
 from ideomotor.sim.sim_state_channel import SceneSpec
 
@@ -41,16 +41,16 @@ def test_a_policy_sees_the_world_that_control_moves(bodies):
     world.close()
 
 
-def killer(role: str) -> Callable[[Board], None]:
+def killer(role: str) -> Callable[[SharedState], None]:
     """An `on_poll` that kills a process once control has executed some ticks."""
     left = [60]
 
-    def on_poll(board: Board) -> None:
-        if board.state.newest() < 60:
+    def on_poll(shared: SharedState) -> None:
+        if shared.state.newest() < 60:
             return
         left[0] -= 1
         if left[0] == 0:
-            os.kill(int(board.beats[BEATS.index(role), 0]), signal.SIGKILL)
+            os.kill(int(shared.beats[BEATS.index(role), 0]), signal.SIGKILL)
 
     return on_poll
 

@@ -1,4 +1,4 @@
-"""The simulated robot as control sees it: the board's commands move the same world as lockstep does."""
+"""The simulated robot as control sees it: shared commands move the same world as lockstep does."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.shared_state import ORDERS
 from ideomotor.control.types import Command
 from ideomotor.sim.robot import SimulatedRobot, waker
@@ -20,18 +20,18 @@ SCENE = SceneSpec("press", seed=1)
 
 
 @pytest.fixture
-def board():
-    board = boards.create(ROBOT)
-    yield board
-    board.close()
+def shared():
+    shared = shared_state.create(ROBOT)
+    yield shared
+    shared.close()
 
 
-def test_commands_on_the_board_move_the_world_as_lockstep_does_however_late_the_body_is(board):
+def test_commands_in_the_shared_state_move_the_world_as_lockstep_does_however_late_the_body_is(shared):
     wake, world = waker(), SCENE.world()
-    robot = SimulatedRobot(wake, board)
+    robot = SimulatedRobot(wake, shared)
     with pytest.raises(OSError, match="no state yet"):
         robot.read()
-    body = SimulatedBody(SCENE.world(), board, finish=False)
+    body = SimulatedBody(SCENE.world(), shared, finish=False)
     assert body.follow() == 0
     position = world.state().position
     for tick, waiting in enumerate((1, 1, 3, 2, 5)):
@@ -45,22 +45,22 @@ def test_commands_on_the_board_move_the_world_as_lockstep_does_however_late_the_
         assert state.time == same.time
         for name in ("position", "velocity", "effort"):
             np.testing.assert_array_equal(getattr(state, name), getattr(same, name))
-    seen = board.scene.new()
-    assert board.scene.read(seen)
+    seen = shared.scene.new()
+    assert shared.scene.read(seen)
     np.testing.assert_array_equal(seen["positions"][: int(seen["n"])], world.data.qpos)
     for opened in (body.world, world, wake):
         opened.close()
 
 
-def test_the_run_is_ordered_to_finish_once_when_the_task_is_solved(board):
+def test_the_run_is_ordered_to_finish_once_when_the_task_is_solved(shared):
     wake, expert_world = waker(), SCENE.world()
-    robot, body = SimulatedRobot(wake, board), SimulatedBody(SCENE.world(), board, finish=True)
+    robot, body = SimulatedRobot(wake, shared), SimulatedBody(SCENE.world(), shared, finish=True)
     for tick, position in enumerate(expert_world.expert()):
         robot.write(Command(tick, position))
         expert_world.step(Command(tick, position))
         body.follow()
-    assert expert_world.success and succeeded(board.scene)
-    assert board.orders[ORDERS.index("finish")] == 1
+    assert expert_world.success and succeeded(shared.scene)
+    assert shared.orders[ORDERS.index("finish")] == 1
     for opened in (body.world, expert_world, wake):
         opened.close()
 

@@ -12,7 +12,7 @@ import pytest
 from ideomotor.control.calibration import default_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.robots.drivers import open_robot
-from ideomotor.control.runtime import shared_state as boards
+from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime
@@ -34,12 +34,14 @@ class Driven:
     """An arm whose pan and gripper swing by 0.6 and 0.5 rad, twelve seconds to and fro."""
 
     def __init__(self, arm: Any) -> None:
-        self.arm, self.board = arm, boards.create(ROBOT)
-        self.robot = open_robot(ROBOT, arm.port, default_calibration(ROBOT), False, self.board)
+        self.arm, self.shared = arm, shared_state.create(ROBOT)
+        self.robot = open_robot(ROBOT, arm.port, default_calibration(ROBOT), False, self.shared)
         self.robot.connect()
         stop = StopConfig(park_after_s=0.5)
-        self.control = ControlTick(self.board, ROBOT, self.robot, ControlConfig(peers=(), stop=stop), EStop())
-        self._record, self._state = self.board.chunk.new(), self.board.state.new()
+        self.control = ControlTick(
+            self.shared, ROBOT, self.robot, ControlConfig(peers=(), stop=stop), EStop()
+        )
+        self._record, self._state = self.shared.chunk.new(), self.shared.state.new()
 
     def run(self, until: Callable[[], bool]) -> None:
         """Ticks by the clock until something is so, or the run has ended."""
@@ -55,15 +57,15 @@ class Driven:
             run_loop(step, self.control.record)
 
     def _feed(self) -> None:
-        number = self.board.state.read(self._state)
+        number = self.shared.state.read(self._state)
         epoch, tick = (int(self._state["epoch"]), int(self._state["policy_tick"])) if number else (1, 0)
         phase = 2 * np.pi * np.arange(tick, tick + 96) / HZ / 12
         swing = np.zeros((96, 6))
         swing[:, PAN], swing[:, GRIPPER] = 0.6 * np.sin(phase), 0.5 * np.sin(phase) ** 2
         now = time.monotonic()
         actions = (ROBOT.home_position + swing).astype(np.float32)
-        boards.pack_chunk(self._record, ActionChunk(actions, HZ, tick, now, now), epoch)
-        self.board.chunk.write(self._record)
+        shared_state.pack_chunk(self._record, ActionChunk(actions, HZ, tick, now, now), epoch)
+        self.shared.chunk.write(self._record)
 
     @property
     def reason(self) -> str:
@@ -77,7 +79,7 @@ class Driven:
     def close(self) -> None:
         self.control.close()
         self.robot.disconnect()
-        self.board.close()
+        self.shared.close()
 
 
 @pytest.fixture
