@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.datasets.hdf5_pictures import Pictures, pictures
 from ideomotor.datasets.importing.demonstrations import LeftOut
+from ideomotor.datasets.importing.hdf5_pictures import Pictures, pictures
 from ideomotor.datasets.lerobot import layout
 
 IMAGE_SUFFIXES = ("_image", "_rgb")

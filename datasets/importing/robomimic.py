@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.hdf5_pictures import Pictures, colour, pictures
-from ideomotor.datasets.hdf5_plan import Plan, observations_of, plan_of
 from ideomotor.datasets.importing.demonstrations import Demonstration, LeftOut, Source
+from ideomotor.datasets.importing.hdf5_pictures import Pictures, colour, pictures
+from ideomotor.datasets.importing.hdf5_plan import Plan, observations_of, plan_of
 from ideomotor.datasets.lerobot import layout
 
 SUFFIXES = (".hdf5", ".h5")
