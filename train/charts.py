@@ -98,10 +98,10 @@ class _Axes:
 
 def _drawn(axes: _Axes, points: Sequence[tuple[float, float]], colour: str, kind: str) -> Iterator[str]:
     """A curve; of a single point, a dot."""
-    places = [(f"{axes.across(x):.1f}", f"{axes.up(y):.1f}") for x, y in points]
-    if len(places) == 1:
-        yield f'<circle cx="{places[0][0]}" cy="{places[0][1]}" r="3" style="fill:{colour}"/>'
-    path = " ".join(f"{x},{y}" for x, y in places)
+    pixels = [(f"{axes.across(x):.1f}", f"{axes.up(y):.1f}") for x, y in points]
+    if len(pixels) == 1:
+        yield f'<circle cx="{pixels[0][0]}" cy="{pixels[0][1]}" r="3" style="fill:{colour}"/>'
+    path = " ".join(f"{x},{y}" for x, y in pixels)
     yield f'<polyline class="{kind}" style="stroke:{colour}" points="{path}"/>'
 
 

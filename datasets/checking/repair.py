@@ -26,7 +26,7 @@ from ideomotor.datasets.checking.repair_old import repair_old
 from ideomotor.datasets.checking.salvage import Found, Salvage, by_file, is_count, salvage
 from ideomotor.datasets.lerobot import layout, old_layouts, stats
 from ideomotor.datasets.lerobot.file_group import parquet_bytes
-from ideomotor.datasets.lerobot.info_file import PLACE, check_info
+from ideomotor.datasets.lerobot.info_file import FILE_INDICES, check_info
 from ideomotor.datasets.lerobot.metadata import Metadata
 from ideomotor.datasets.lerobot.parquet_files import parquet_errors, read_parquet
 
@@ -128,12 +128,14 @@ def _write(root: Path, out: Path, left: Salvage) -> None:
         _copy(path, out / path.relative_to(root))
     total: stats.Stats = {}
     tables: dict[str, list[dict[str, Any]]] = {}
-    place = (0, 0)
+    file_indices = (0, 0)
     for episode, start in zip(left.episodes, starts[:-1].tolist(), strict=True):
-        place = max(place, _table_place(episode))  # never back to an earlier file
+        file_indices = max(file_indices, _table_indices(episode))  # never back to an earlier file
         row = _row(episode, numbers[episode.number], start, left.info["fps"])
-        row |= {f"meta/episodes/{name}": value for name, value in zip(PLACE, place, strict=True)}
-        name = layout.EPISODES.format(**dict(zip(PLACE, place, strict=True)))
+        row |= {
+            f"meta/episodes/{name}": value for name, value in zip(FILE_INDICES, file_indices, strict=True)
+        }
+        name = layout.EPISODES.format(**dict(zip(FILE_INDICES, file_indices, strict=True)))
         tables.setdefault(name, []).append(row)
         total = stats.aggregate([total, episode.stats])
     for name, rows in tables.items():
@@ -181,12 +183,12 @@ def _row(episode: Found, index: int, start: int, fps: float) -> dict[str, Any]:
     return row
 
 
-def _table_place(episode: Found) -> tuple[int, int]:
+def _table_indices(episode: Found) -> tuple[int, int]:
     """Returns where the row goes: the file it was in, or that of the same number as its data."""
     row = episode.row
-    names = [f"meta/episodes/{name}" for name in PLACE]
+    names = [f"meta/episodes/{name}" for name in FILE_INDICES]
     if not all(is_count(row.get(name)) for name in names):
-        names = [f"data/{name}" for name in PLACE]
+        names = [f"data/{name}" for name in FILE_INDICES]
     chunk, file = (row[name] for name in names)
     return chunk, file
 

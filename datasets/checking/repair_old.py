@@ -76,8 +76,8 @@ def _salvaged(root: Path, info: dict[str, Any], said: list[Problem]) -> Metadata
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
     for number in sorted(numbers | listed.keys()):
-        place = {"chunk_index": number // chunk, "file_index": number, "video_key": ""}
-        path = root / formatted(info, "data_path", place)
+        file_indices = {"chunk_index": number // chunk, "file_index": number, "video_key": ""}
+        path = root / formatted(info, "data_path", file_indices)
         try:
             length = DataFile(path).rows
             if not length:

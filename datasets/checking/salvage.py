@@ -21,7 +21,7 @@ from ideomotor.datasets.checking.check_videos import Span, look_at
 from ideomotor.datasets.checking.salvage_columns import RECOMPUTED, Tables, column_faults
 from ideomotor.datasets.lerobot import layout, stats
 from ideomotor.datasets.lerobot.image_columns import ImageColumn
-from ideomotor.datasets.lerobot.info_file import PLACE, formatted, height_first, is_camera
+from ideomotor.datasets.lerobot.info_file import FILE_INDICES, formatted, height_first, is_camera
 from ideomotor.datasets.lerobot.lost_tasks import lost_tasks
 from ideomotor.datasets.lerobot.metadata import episode_files, read_tasks
 from ideomotor.datasets.lerobot.parquet_files import read_parquet
@@ -138,7 +138,7 @@ def _tasks(root: Path, info: dict[str, Any], rows: list[dict[str, Any]], said: l
         what = str(error).removeprefix(f"{path}: ")
     said.append(problem(layout.TASKS, f"made again from the episode table: {what}"))
     try:
-        files = [root / formatted(info, "data_path", _place(row, "data")) for row in rows]
+        files = [root / formatted(info, "data_path", _file_indices(row, "data")) for row in rows]
         return lost_tasks(path, [_texts(row) for row in rows], files, "task_index")
     except (UserError, KeyError):
         return []
@@ -153,7 +153,7 @@ def _read(
         UserError, KeyError: it cannot be used.
     """
     info, number = left.info, row["episode_index"]
-    path = root / formatted(info, "data_path", _place(row, "data"))
+    path = root / formatted(info, "data_path", _file_indices(row, "data"))
     file = tables.open(path)
     if "episode_index" in file.schema.names:
         numbers = to_numpy(file.column("episode_index"), "episode_index")
@@ -166,11 +166,11 @@ def _read(
     videos, spans = {}, {row.get("length")}
     for key, feature in info["features"].items():
         if feature["dtype"] == "video":
-            place = _place(row, f"videos/{key}") | {"video_key": key}
+            file_indices = _file_indices(row, f"videos/{key}") | {"video_key": key}
             begin, end = row[f"videos/{key}/from_timestamp"], row.get(f"videos/{key}/to_timestamp")
             if not 0 <= begin < 2**31:
                 raise UserError(f"{key}: from {begin} s on")
-            videos[key] = (root / formatted(info, "video_path", place), round(begin * info["fps"]))
+            videos[key] = (root / formatted(info, "video_path", file_indices), round(begin * info["fps"]))
             if isinstance(end, float) and begin < end < 2**31:
                 spans.add(round((end - begin) * info["fps"]))
         elif feature["dtype"] == "image":
@@ -187,8 +187,8 @@ def _read(
 
 def _counted_rows(row: dict[str, Any], rows: list[dict[str, Any]], length: int) -> np.ndarray:
     """Returns the rows of an episode in its data file by the counts of the episode table."""
-    place = _place(row, "data")
-    same = [r for r in rows if all(r.get(f"data/{name}") == value for name, value in place.items())]
+    file_indices = _file_indices(row, "data")
+    same = [r for r in rows if all(r.get(f"data/{name}") == value for name, value in file_indices.items())]
     first = row["dataset_from_index"] - min(r["dataset_from_index"] for r in same)
     if not is_count(first) or not is_count(row["length"]) or first + row["length"] > length:
         raise UserError("its rows cannot be told: no column episode_index, and no usable counts")
@@ -264,11 +264,11 @@ def _not_colour(opened: Callable[[], VideoFile | ImageColumn]) -> str:
     return ""
 
 
-def _place(row: dict[str, Any], prefix: str) -> dict[str, int]:
-    place = {name: row[f"{prefix}/{name}"] for name in PLACE}
-    if not all(is_count(value) for value in place.values()):
-        raise UserError(f"{prefix}: in file {place}")
-    return place
+def _file_indices(row: dict[str, Any], prefix: str) -> dict[str, int]:
+    file_indices = {name: row[f"{prefix}/{name}"] for name in FILE_INDICES}
+    if not all(is_count(value) for value in file_indices.values()):
+        raise UserError(f"{prefix}: in file {file_indices}")
+    return file_indices
 
 
 def _texts(row: dict[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
-"""A volume: one data file, its videos and its piece of the episode table, of consecutive episodes.
+"""A file group: one data file, its videos and its piece of the episode table, of consecutive episodes.
 
-All files of a volume have the same chunk and file index. Appending makes the new contents of each file
+All files of a file group have the same chunk and file index. Appending makes the new contents of each file
 from the old ones; nothing is written here.
 """
 
@@ -17,23 +17,23 @@ import pyarrow.parquet as pq
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files
 from ideomotor.datasets.lerobot import layout, stats, video
-from ideomotor.datasets.lerobot.info_file import PLACE
+from ideomotor.datasets.lerobot.info_file import FILE_INDICES
 from ideomotor.datasets.lerobot.metadata import episode_files
 from ideomotor.datasets.lerobot.parquet_files import parquet_errors, read_parquet
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode
 
-EPISODES_PER_VOLUME = 25
-VOLUME_BYTES = 16 * 2**20  # of one file: files are rewritten as they grow, so well below LeRobot's limits
-FIRST_PLACE = {"chunk_index": 0, "file_index": 0}
+EPISODES_PER_GROUP = 25
+GROUP_BYTES = 16 * 2**20  # of one file: files are rewritten as they grow, so well below LeRobot's limits
+FIRST_INDICES = {"chunk_index": 0, "file_index": 0}
 _FILE = re.compile(r"(?:data|meta/episodes|videos/[^/]+)/chunk-(\d{3,})/file-(\d{3,})\.(?:parquet|mp4)")
 
 
 @dataclass(frozen=True)
-class Volume:
-    """A volume on the disk: where it is, and the rows of the episode table in it."""
+class FileGroup:
+    """A file group on the disk: where it is, and the rows of the episode table in it."""
 
     root: Path
-    place: dict[str, int]  # chunk_index, file_index
+    file_indices: dict[str, int]  # chunk_index, file_index
     rows: list[dict[str, Any]]
 
     @property
@@ -43,15 +43,15 @@ class Volume:
     @property
     def data(self) -> str:
         """The data file, relative to the dataset, as all paths here."""
-        return layout.DATA.format(**self.place)
+        return layout.DATA.format(**self.file_indices)
 
     @property
     def episodes(self) -> str:
         """The piece of the episode table."""
-        return layout.EPISODES.format(**self.place)
+        return layout.EPISODES.format(**self.file_indices)
 
     def video(self, key: str) -> str:
-        return layout.VIDEO.format(video_key=key, **self.place)
+        return layout.VIDEO.format(video_key=key, **self.file_indices)
 
     def accepts(self, videos: dict[str, bytes]) -> bool:
         """Whether there is room for one more episode, and its videos come from the same encoder."""
@@ -59,35 +59,39 @@ class Volume:
             return True
         paths = {key: self.root / self.video(key) for key in videos}
         sizes = [path.stat().st_size for path in [self.root / self.data, *paths.values()]]
-        if len(self.rows) >= EPISODES_PER_VOLUME or max(sizes) >= VOLUME_BYTES:
+        if len(self.rows) >= EPISODES_PER_GROUP or max(sizes) >= GROUP_BYTES:
             return False
         return all(video.header(paths[key].read_bytes()) == video.header(videos[key]) for key in videos)
 
-    def following(self) -> Volume:
-        """Returns the next volume, empty."""
-        number = self.place["chunk_index"] * layout.FILES_PER_CHUNK + self.place["file_index"] + 1
+    def following(self) -> FileGroup:
+        """Returns the next file group, empty."""
+        number = (
+            self.file_indices["chunk_index"] * layout.FILES_PER_CHUNK + self.file_indices["file_index"] + 1
+        )
         chunk, file = divmod(number, layout.FILES_PER_CHUNK)
-        return Volume(self.root, {"chunk_index": chunk, "file_index": file}, [])
+        return FileGroup(self.root, {"chunk_index": chunk, "file_index": file}, [])
 
     def row(
         self, episode: PreparedEpisode, found: stats.Stats, index: int, start: int, fps: float
     ) -> dict[str, Any]:
         """Returns the row that the episode table gets for an episode whose first row is `start`."""
         row: dict[str, Any] = {"episode_index": index, "tasks": episode.tasks, "length": episode.length}
-        row |= {f"data/{name}": self.place[name] for name in PLACE}
+        row |= {f"data/{name}": self.file_indices[name] for name in FILE_INDICES}
         row |= {"dataset_from_index": start, "dataset_to_index": start + episode.length}
         for key in episode.videos:
-            row |= {f"videos/{key}/{name}": self.place[name] for name in PLACE}
+            row |= {f"videos/{key}/{name}": self.file_indices[name] for name in FILE_INDICES}
             row[f"videos/{key}/from_timestamp"] = self.frames / fps
             row[f"videos/{key}/to_timestamp"] = (self.frames + episode.length) / fps
         for feature, values in stats.to_lists(found).items():
             row |= {f"stats/{feature}/{name}": value for name, value in values.items()}
-        return row | {f"meta/episodes/{name}": self.place[name] for name in PLACE} | episode.facts
+        return (
+            row | {f"meta/episodes/{name}": self.file_indices[name] for name in FILE_INDICES} | episode.facts
+        )
 
     def appended(
         self, episode: PreparedEpisode, table: pa.Table, row: dict[str, Any], fps: float
     ) -> dict[str, bytes]:
-        """Returns the contents of this volume's files with one more episode, {path: bytes}."""
+        """Returns the contents of this file group's files with one more episode, {path: bytes}."""
         contents = {}
         for key, data in episode.videos.items():
             old = [((self.root / self.video(key)).read_bytes(), self.frames)] if self.rows else []
@@ -97,7 +101,7 @@ class Volume:
         return contents
 
     def trimmed(self, video_keys: list[str], fps: float) -> dict[str, bytes]:
-        """Returns the contents of the files that hold more than the episodes of this volume."""
+        """Returns the contents of the files that hold more than the episodes of this file group."""
         if not self.rows:
             return {}
         contents = {}
@@ -125,35 +129,41 @@ class Volume:
         return groups
 
 
-def last_volume(root: Path, episodes: int) -> tuple[Volume, stats.Stats]:
-    """Returns the volume that holds the last of so many episodes, and the statistics of them all."""
+def last_group(root: Path, episodes: int) -> tuple[FileGroup, stats.Stats]:
+    """Returns the file group that holds the last of so many episodes, and the statistics of them all."""
     total: stats.Stats = {}
-    volume, left = Volume(root, FIRST_PLACE, []), episodes
+    group, left = FileGroup(root, FIRST_INDICES, []), episodes
     for path in episode_files(root):
         rows = read_parquet(path).slice(0, left).to_pylist()
         left -= len(rows)
         if not rows:
             break
         total = stats.aggregate([total, *map(_stats_of, rows)])
-        places = {tuple(row[f"{key}/{name}"] for name in PLACE) for row in rows for key in _placed(row)}
-        volume = Volume(root, dict(zip(PLACE, max(places), strict=True)), rows)
-        if len(places) > 1 or not _contiguous(rows):  # not laid out by us: never touch it again
-            volume = volume.following()
-    return volume, total
+        indices = {
+            tuple(row[f"{key}/{name}"] for name in FILE_INDICES) for row in rows for key in _placed(row)
+        }
+        group = FileGroup(root, dict(zip(FILE_INDICES, max(indices), strict=True)), rows)
+        if len(indices) > 1 or not _contiguous(rows):  # not laid out by us: never touch it again
+            group = group.following()
+    return group, total
 
 
-def remove_unfinished(volume: Volume) -> None:
-    """Removes temporary files, and the files of volumes after this one (of this one if it is empty)."""
-    last = tuple(volume.place[name] for name in PLACE)
-    for path in sorted(volume.root.rglob("*")):
-        name = path.relative_to(volume.root).as_posix()
+def remove_unfinished(group: FileGroup) -> None:
+    """Removes temporary files, and the files of file groups after this one (of this one if it is empty)."""
+    last = tuple(group.file_indices[name] for name in FILE_INDICES)
+    for path in sorted(group.root.rglob("*")):
+        name = path.relative_to(group.root).as_posix()
         match = _FILE.fullmatch(name.removesuffix(files.TEMPORARY))
         ours = name.startswith("meta/") or "/" not in name
         if match is None and ours and name.endswith(files.TEMPORARY):
             path.unlink()
         elif match is not None:
-            place = (int(match[1]), int(match[2]))
-            if name.endswith(files.TEMPORARY) or place > last or (place == last and not volume.rows):
+            file_indices = (int(match[1]), int(match[2]))
+            if (
+                name.endswith(files.TEMPORARY)
+                or file_indices > last
+                or (file_indices == last and not group.rows)
+            ):
                 path.unlink()
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 _FILE = re.compile(r"chunk-(\d+)/file-(\d+)\.parquet")
 
 
-def places_by_rows(
+def file_indices_by_rows(
     root: Path, chunks: np.ndarray, files: np.ndarray, starts: np.ndarray
 ) -> np.ndarray | None:
     """Returns (2, E) chunk and file numbers of the episodes, or None where the table may stay as it is.
@@ -46,5 +46,5 @@ def places_by_rows(
     if firsts[-1] != starts[-1] or not np.isin(firsts, starts).all():
         return None  # files are missing, or left over: not this fault
     holders = np.searchsorted(firsts, starts[:-1], side="right") - 1
-    places = np.array([found[i] for i in order])[holders].T
-    return None if np.array_equal(places, np.stack([chunks, files])) else places
+    indices = np.array([found[i] for i in order])[holders].T
+    return None if np.array_equal(indices, np.stack([chunks, files])) else indices

@@ -8,7 +8,7 @@ from typing import Any
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.lerobot import layout
 
-PLACE = ("chunk_index", "file_index")
+FILE_INDICES = ("chunk_index", "file_index")
 
 
 def check_info(path: Path, info: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ def check_info(path: Path, info: dict[str, Any]) -> None:
             raise UserError(f"{path}: features.{name}: shape: got {shape}, expected numbers above 0")
         if feature["dtype"] in layout.PICTURES and len(shape) != 3:
             raise UserError(f"{path}: features.{name}: shape {shape}, expected height, width and channels")
-    example = dict.fromkeys(PLACE, 0) | {"video_key": "camera"}
+    example = dict.fromkeys(FILE_INDICES, 0) | {"video_key": "camera"}
     formatted(info, "data_path", example)
     if any(feature["dtype"] == "video" for feature in info["features"].values()):
         formatted(info, "video_path", example)

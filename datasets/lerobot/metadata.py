@@ -17,8 +17,8 @@ import pyarrow as pa
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.lerobot import groot_modality, layout, old_layouts
-from ideomotor.datasets.lerobot.file_index_repair import places_by_rows
-from ideomotor.datasets.lerobot.info_file import PLACE, check_info, formatted, height_first, is_camera
+from ideomotor.datasets.lerobot.file_index_repair import file_indices_by_rows
+from ideomotor.datasets.lerobot.info_file import FILE_INDICES, check_info, formatted, height_first, is_camera
 from ideomotor.datasets.lerobot.lost_tasks import lost_tasks
 from ideomotor.datasets.lerobot.parquet_files import read_parquet
 from ideomotor.datasets.lerobot.views import View
@@ -72,19 +72,19 @@ class Metadata:
         return np.concatenate([[0], ends]).astype(np.int64)
 
     def data_path(self, episode: int) -> Path:
-        return self._path("data_path", "", self.place(episode, "data"))
+        return self._path("data_path", "", self.file_indices(episode, "data"))
 
     def video_path(self, episode: int, camera: str) -> Path:
         """Returns the file with a camera's frames: a video, or the data file that has the images."""
         if self.is_inline(camera):
             return self.data_path(episode)
         key = self.disk_key(camera)
-        place = self.place(episode, f"videos/{key}")
-        return self._path("video_path", key, place)
+        file_indices = self.file_indices(episode, f"videos/{key}")
+        return self._path("video_path", key, file_indices)
 
-    def place(self, episode: int, prefix: str) -> dict[str, int]:
+    def file_indices(self, episode: int, prefix: str) -> dict[str, int]:
         """Returns chunk_index and file_index of an episode's "data" or "videos/KEY"."""
-        return {name: int(self.numbers(f"{prefix}/{name}")[episode]) for name in PLACE}
+        return {name: int(self.numbers(f"{prefix}/{name}")[episode]) for name in FILE_INDICES}
 
     def numbers(self, name: str) -> np.ndarray:
         """Returns a column of the episode table as numbers (E,); the same array every time."""
@@ -117,10 +117,10 @@ class Metadata:
         start = self.numbers(f"videos/{self.disk_key(camera)}/from_timestamp")[episode]
         return round(float(start) * self.fps)  # an integer: sums of 1/fps drift
 
-    def _path(self, name: str, key: str, place: dict[str, int]) -> Path:
-        known = (name, key, *place.values())
+    def _path(self, name: str, key: str, file_indices: dict[str, int]) -> Path:
+        known = (name, key, *file_indices.values())
         if known not in self._paths:
-            self._paths[known] = self.root / formatted(self.info, name, place | {"video_key": key})
+            self._paths[known] = self.root / formatted(self.info, name, file_indices | {"video_key": key})
         return self._paths[known]
 
     @cached_property
@@ -131,14 +131,14 @@ class Metadata:
     def _numbers(self) -> dict[str, np.ndarray]:
         if self.old or self.identity is not None or not len(self.episodes):
             return {}
-        chunks, files = (self.episodes[f"data/{name}"].to_numpy() for name in PLACE)
-        places = places_by_rows(self.root, chunks, files, self.starts)
-        return {} if places is None else {f"data/{name}": places[i] for i, name in enumerate(PLACE)}
+        chunks, files = (self.episodes[f"data/{name}"].to_numpy() for name in FILE_INDICES)
+        indices = file_indices_by_rows(self.root, chunks, files, self.starts)
+        return {} if indices is None else {f"data/{name}": indices[i] for i, name in enumerate(FILE_INDICES)}
 
     @cached_property
     def _file_firsts(self) -> np.ndarray:
         """(E,): of each run of episodes in one data file the first."""
-        chunk, file = (self.numbers(f"data/{name}") for name in PLACE)
+        chunk, file = (self.numbers(f"data/{name}") for name in FILE_INDICES)
         changed = np.concatenate([[True], (np.diff(chunk) != 0) | (np.diff(file) != 0)])
         return np.maximum.accumulate(np.where(changed, np.arange(len(chunk)), 0))
 
@@ -238,7 +238,7 @@ def _episode_table(root: Path, info: dict[str, Any]) -> pa.Table:
     where = f"{root}/meta/episodes"
     keys = [f"videos/{name}" for name, feature in info["features"].items() if feature["dtype"] == "video"]
     whole = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
-    whole += [f"{key}/{name}" for key in ("data", *keys) for name in PLACE]
+    whole += [f"{key}/{name}" for key in ("data", *keys) for name in FILE_INDICES]
     for name in [*whole, *(f"{key}/from_timestamp" for key in keys)]:
         if name not in table.column_names or table[name].null_count:
             raise UserError(f"{where}: column {name!r} is missing or has gaps")

@@ -57,13 +57,13 @@ def episode_table(rows: list[dict[str, Any]], info: dict[str, Any]) -> pa.Table:
     chunk = info.get("chunks_size", EPISODES_PER_CHUNK)
     if not isinstance(chunk, int) or chunk < 1:
         raise UserError(f"{layout.INFO}: chunks_size: got {chunk!r}, expected a number of episodes")
-    place = {"chunk_index": [number // chunk for number in numbers], "file_index": numbers}
+    file_indices = {"chunk_index": [number // chunk for number in numbers], "file_index": numbers}
     keys = [f"videos/{name}" for name, feature in info["features"].items() if feature["dtype"] == "video"]
     tasks = pa.array([row["tasks"] for row in rows], pa.list_(pa.string()))
     table: dict[str, Any] = {"episode_index": numbers, "tasks": tasks}
     table |= {"length": lengths, "dataset_from_index": ends - lengths, "dataset_to_index": ends}
     for key in ("data", *keys):
-        table |= {f"{key}/{name}": values for name, values in place.items()}
+        table |= {f"{key}/{name}": values for name, values in file_indices.items()}
     for key in keys:
         table[f"{key}/from_timestamp"] = [0.0] * len(rows)
     return pa.table(table)

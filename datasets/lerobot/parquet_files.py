@@ -73,7 +73,7 @@ class DataFile:
 
     def why_not(self, name: str) -> str:
         """Returns why a column cannot be an array, by its type; "" where it can, or is not there."""
-        places = [i for i, other in enumerate(self.schema.names) if other == name]
-        if len(places) > 1:
-            return f"{len(places)} columns of this name"
-        return why_no_array(self.schema.field(places[0]).type) if places else ""
+        found = [i for i, other in enumerate(self.schema.names) if other == name]
+        if len(found) > 1:
+            return f"{len(found)} columns of this name"
+        return why_no_array(self.schema.field(found[0]).type) if found else ""

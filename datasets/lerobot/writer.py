@@ -1,6 +1,6 @@
 """Writes demonstrations as a LeRobot v3.0 dataset that is valid after every episode.
 
-Each episode is added to the newest volume: a data file and its videos, of up to 25 episodes. A file is
+Each episode is added to the newest file group: a data file and its videos, of up to 25 episodes. A file is
 rewritten whole (a few MB), beside the old one; when all files of the commit are on the disk they are
 renamed into place, `info.json` last. So a kill at any point loses the episode in hand only, and what is
 on the disk depends on the episodes alone: not on the number of workers, nor on interruptions.
@@ -23,9 +23,9 @@ from ideomotor.datasets import files
 from ideomotor.datasets.lerobot import layout, stats
 from ideomotor.datasets.lerobot.episode import Episode
 from ideomotor.datasets.lerobot.file_group import (
-    FIRST_PLACE,
-    Volume,
-    last_volume,
+    FIRST_INDICES,
+    FileGroup,
+    last_group,
     parquet_bytes,
     remove_unfinished,
 )
@@ -70,7 +70,7 @@ class DatasetWriter:
         self._recorded = identity is None
         self._tasks: list[str] = []
         self._stats: stats.Stats = {}
-        self._volume = Volume(self.root, FIRST_PLACE, [])
+        self._group = FileGroup(self.root, FIRST_INDICES, [])
         self._waiting: dict[int, PreparedEpisode] = {}
         self._lock: int | None = None
         if self.root.exists() and not self.root.is_dir():
@@ -166,9 +166,9 @@ class DatasetWriter:
         found = episode.stats | {name: stats.vector_stats(values) for name, values in counters.items()}
         stats.check_finite(found, f"episode {self.episodes}")
         total = stats.aggregate([self._stats, found])
-        volume = self._volume if self._volume.accepts(episode.videos) else self._volume.following()
-        row = volume.row(episode, found, self.episodes, self.frames, self.fps)
-        contents = volume.appended(episode, rows(episode, self._schema, counters), row, self.fps)
+        group = self._group if self._group.accepts(episode.videos) else self._group.following()
+        row = group.row(episode, found, self.episodes, self.frames, self.fps)
+        contents = group.appended(episode, rows(episode, self._schema, counters), row, self.fps)
         if len(tasks) > len(self._tasks):
             contents[layout.TASKS] = parquet_bytes([layout.tasks_table(tasks)])
         contents[layout.STATS] = layout.to_json(stats.to_lists(total))
@@ -181,7 +181,7 @@ class DatasetWriter:
         contents[layout.INFO] = layout.to_json(info)
         self._write(contents)
         self._tasks, self._stats, self._info = tasks, total, info
-        self._volume = Volume(self.root, volume.place, [*volume.rows, row])
+        self._group = FileGroup(self.root, group.file_indices, [*group.rows, row])
 
     def _write(self, contents: dict[str, bytes]) -> None:
         files.replace_files({self.root / name: data for name, data in contents.items()})
@@ -207,10 +207,10 @@ class DatasetWriter:
         if meta.features != self._info["features"]:
             raise UserError(f"{self.root}: features: recorded with other columns, choose another folder")
         self._info, self._tasks = meta.info, meta.tasks[: meta.info["total_tasks"]]
-        self._volume, self._stats = last_volume(self.root, self.episodes)
-        remove_unfinished(self._volume)
+        self._group, self._stats = last_group(self.root, self.episodes)
+        remove_unfinished(self._group)
         videos = [name for name in self._info["features"] if name.startswith(layout.IMAGE_PREFIX)]
-        contents = self._volume.trimmed(videos, self.fps)
+        contents = self._group.trimmed(videos, self.fps)
         if self.episodes:  # these two are renamed before info.json: they may know one episode more
             contents |= self._ahead(len(meta.tasks))
         if contents:

@@ -53,11 +53,11 @@ class FrameFile:
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         output = np.empty((len(rows), *self.shape[1:]), np.uint8)
         frame = int(np.prod(self.shape[1:]))
-        places = output.data.cast("B") if output.size else memoryview(b"")
+        buffer = output.data.cast("B") if output.size else memoryview(b"")
         for slot, row in enumerate(rows.tolist()):
             if not 0 <= row < self.shape[0]:
                 raise IndexError(f"row {row} of {self.shape[0]}")
-            into = places[slot * frame : (slot + 1) * frame]
+            into = buffer[slot * frame : (slot + 1) * frame]
             if os.preadv(self._descriptor, [into], self._header + row * frame) != frame:
                 raise UserError(f"{self.path}: ends before row {row}; delete its folder to build it again")
         return output

@@ -19,12 +19,12 @@ def shuffled(positions: np.ndarray, size: int, seed: int) -> np.ndarray:
 
     Positions k * size to (k + 1) * size - 1 hold every row once.
     """
-    epochs, places = np.divmod(np.asarray(positions, np.int64), size)
-    rows = np.empty_like(places)
+    epochs, offsets = np.divmod(np.asarray(positions, np.int64), size)
+    rows = np.empty_like(offsets)
     for epoch in np.unique(epochs):
         inside = epochs == epoch
         keys = np.random.SeedSequence([seed, int(epoch)]).generate_state(ROUNDS, np.uint64)
-        rows[inside] = _permute(places[inside].astype(np.uint64), size, keys)
+        rows[inside] = _permute(offsets[inside].astype(np.uint64), size, keys)
     return rows
 
 

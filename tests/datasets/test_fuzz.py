@@ -60,12 +60,12 @@ def flipped_or_cut(data, content: bytes) -> bytes:
     if data.draw(st.booleans()):
         return bytes(changed[: data.draw(st.integers(0, len(changed) - 1))])
     # headers and indices are at the ends of mp4 and parquet files
-    places = st.one_of(
+    spots = st.one_of(
         st.integers(0, len(changed) - 1),
         st.integers(0, min(400, len(changed) - 1)),
         st.integers(max(0, len(changed) - 3000), len(changed) - 1),
     )
-    for at in data.draw(st.lists(places, min_size=1, max_size=4)):
+    for at in data.draw(st.lists(spots, min_size=1, max_size=4)):
         changed[at] ^= 1 << data.draw(st.integers(0, 7))
     return bytes(changed)
 

@@ -86,7 +86,7 @@ def recorded(make_episode, so101, tmp_path_factory):
     """Five episodes as we write them, in three data files and three videos of each camera."""
     root = tmp_path_factory.mktemp("recorded") / "five"
     with pytest.MonkeyPatch.context() as patch, DatasetWriter(root, so101) as writer:
-        patch.setattr(file_group, "EPISODES_PER_VOLUME", 2)
+        patch.setattr(file_group, "EPISODES_PER_GROUP", 2)
         for seed in range(5):
             writer.add_episode(make_episode(seed, 10 + seed))
     assert len(list(root.glob("data/*/*.parquet"))) == 3

@@ -70,7 +70,7 @@ def test_bytes_depend_on_the_episodes_only(
 
 
 def test_a_volume_takes_a_limited_number_of_episodes(tmp_path, so101, make_episode, monkeypatch, hashes):
-    monkeypatch.setattr(file_group, "EPISODES_PER_VOLUME", 2)
+    monkeypatch.setattr(file_group, "EPISODES_PER_GROUP", 2)
     episodes = [make_episode(seed, 4) for seed in range(5)]
     write(tmp_path / "a", so101, episodes)
     dataset = Dataset(tmp_path / "a")
@@ -83,7 +83,7 @@ def test_a_volume_takes_a_limited_number_of_episodes(tmp_path, so101, make_episo
     write(tmp_path / "b", so101, episodes[:3])
     write(tmp_path / "b", so101, episodes[3:], resume=True)
     assert hashes(tmp_path / "a") == hashes(tmp_path / "b")
-    monkeypatch.setattr(file_group, "VOLUME_BYTES", 1)
+    monkeypatch.setattr(file_group, "GROUP_BYTES", 1)
     write(tmp_path / "c", so101, episodes[:2])
     assert Dataset(tmp_path / "c").episodes["data/file_index"].to_pylist() == [0, 1]
 

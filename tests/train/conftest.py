@@ -21,9 +21,9 @@ def picture(rng: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
     """One (96, 96, 3) uint8 picture of all colours, and a question about each."""
     image = np.full((96, 96, 3), rng.integers(60, 140), np.uint8)
     items = []
-    places = rng.permutation(16)[: len(COLOURS)]
-    for (colour, rgb), place in zip(COLOURS.items(), places, strict=True):
-        x, y = 24 * (place % 4) + rng.integers(4, 20), 24 * (place // 4) + rng.integers(4, 20)
+    cells = rng.permutation(16)[: len(COLOURS)]
+    for (colour, rgb), cell in zip(COLOURS.items(), cells, strict=True):
+        x, y = 24 * (cell % 4) + rng.integers(4, 20), 24 * (cell // 4) + rng.integers(4, 20)
         image[y - 4 : y + 4, x - 4 : x + 4] = rgb
         items.append(
             {
