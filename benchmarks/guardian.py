@@ -80,7 +80,7 @@ def drive(spec: SharedStateSpec, folder: Path, priority: int) -> None:
         body.write(Command(tick, bodies.ROBOT.home_position))
         record["tick"], record["time"] = tick, time.monotonic()
         shared.state.write(record)
-        shared.beat("control")
+        shared.heartbeat("control")
         tick += 1
         time.sleep(1 / 120)
 
@@ -105,7 +105,7 @@ def first_command(priority: int) -> float:
             guardian.start()
             control.start()
             for role in ("guardian", "control"):
-                while not shared.beats[shared_state.BEATS.index(role), 0]:
+                while not shared.heartbeats[shared_state.HEARTBEATS.index(role), 0]:
                     time.sleep(0.01)
             time.sleep(0.3)  # the guardian has found it
             assert control.pid is not None

@@ -17,13 +17,13 @@ from pathlib import Path
 from ideomotor.control.runtime.realtime import realtime
 from ideomotor.control.runtime.seqlock import Follower, Mailbox
 from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach, pack_frames
-from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
+from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.types import Command
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.sim_state_channel import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.world import World
 
-BEAT_S = 0.02  # at least so often the body says that it lives
+HEARTBEAT_S = 0.02  # at least so often the body says that it lives
 
 
 class SimulatedBody:
@@ -32,7 +32,7 @@ class SimulatedBody:
     Args:
         world: the world.
         shared: with the commands.
-        finish: order the run to finish when the task is solved.
+        finish: request that the run finish when the task is solved.
     """
 
     def __init__(self, world: World, shared: SharedState, finish: bool) -> None:
@@ -52,7 +52,7 @@ class SimulatedBody:
             self._show_state()
         if self._finish and self.world.success:
             self._finish = False
-            self._shared.order("finish")
+            self._shared.request("finish")
         return len(commands)
 
     def show(self) -> None:
@@ -73,7 +73,7 @@ def body_process(
     """Steps the world for ever.
 
     Args:
-        finish: order the run to finish when the task is solved.
+        finish: request that the run finish when the task is solved.
         wake: an eventfd that grows with each command, see `sim/robot.py`.
         priority: of SCHED_FIFO, below control's: it must not be preempted by what it has just commanded.
     """
@@ -84,8 +84,8 @@ def body_process(
     poll.register(wake.fileno(), select.POLLIN)
     with realtime(priority):
         while True:
-            shared.beat("body")
-            if poll.poll(1000 * BEAT_S):
+            shared.heartbeat("body")
+            if poll.poll(1000 * HEARTBEAT_S):
                 os.eventfd_read(wake.fileno())
                 body.follow()
             else:
@@ -115,7 +115,7 @@ def _draw(shared: SharedState, scene: SceneSpec, mailbox: Mailbox) -> None:
     seen, record = mailbox.new(), shared.frames.new()
     period_s = 1.0 / max((camera.hz for camera in cameras), default=30)
     world.observe()  # the first picture makes the renderer
-    keep_beating(shared, "cameras")
+    start_heartbeat(shared, "cameras")
     drawn, due = 0, time.monotonic()
     while True:
         due = max(due + period_s, time.monotonic())

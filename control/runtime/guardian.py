@@ -1,7 +1,7 @@
 """The process that brings a robot to rest when its control process dies.
 
 It does nothing else, so that there is nothing to wait for: it has opened no file, made every object and
-ordered its place before all ordinary processes beforehand, and sleeps until the kernel says that control is
+taken its place before all ordinary processes beforehand, and sleeps until the kernel says that control is
 gone. Then it opens a connection of its own to the robot and continues the last commands in shared memory with
 a deceleration. It hears no signal that could end it and does not need the supervisor, so that an arm is
 brought to rest even if both are killed.
@@ -29,13 +29,13 @@ from ideomotor.control.runtime.job import Job
 from ideomotor.control.runtime.loop import LoopRecord, run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime, schedule
 from ideomotor.control.runtime.safe_stop import STILL_RAD, Stage
-from ideomotor.control.runtime.shared_state import BEATS, SharedState, SharedStateSpec, attach, text_of
+from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState, SharedStateSpec, attach, text_of
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.types import Command, Robot
 
 CONTINUE_S = 0.15  # after a longer gap the arm stands at its last command already
 GUARD_S = 3.0  # longest deceleration
-BEAT_S = 0.1  # between signs of life
+HEARTBEAT_S = 0.1  # between signs of life
 
 MakeRobot = Callable[[SharedState], Robot]
 
@@ -61,7 +61,7 @@ def guardian_process(
         try:
             robot, safety = make_robot(shared), SafetyFilter(embodiment)
         except UserError:  # control will say the same
-            shared.beat("guardian")
+            shared.heartbeat("guardian")
             return
         safety.filter(0, None)  # the first one takes longer
         with realtime(priority):
@@ -79,12 +79,12 @@ def guardian_process(
 
 def _died(shared: SharedState, parent: int) -> bool:
     """Waits for the control process to end; whether it died, the robot being in its hands."""
-    row = shared.beats[BEATS.index("control")]
-    shared.beat("guardian")
+    row = shared.heartbeats[HEARTBEATS.index("control")]
+    shared.heartbeat("guardian")
     while not row[0]:
         if os.getppid() != parent:
             return False  # it will never come
-        time.sleep(BEAT_S / 10)
+        time.sleep(HEARTBEAT_S / 10)
     try:
         descriptor = os.pidfd_open(int(row[0]))
     except ProcessLookupError:
@@ -93,8 +93,8 @@ def _died(shared: SharedState, parent: int) -> bool:
         return False
     ends = select.poll()
     ends.register(descriptor, select.POLLIN)
-    while not ends.poll(1000 * BEAT_S):
-        shared.beat("guardian")
+    while not ends.poll(1000 * HEARTBEAT_S):
+        shared.heartbeat("guardian")
     return not shared.ended[0]
 
 

@@ -11,6 +11,6 @@ from typing import Any
 class Job:
     """What it runs."""
 
-    role: str  # one of `BEATS`
-    target: Callable[..., None]  # a module-level function that beats as its role
+    role: str  # one of `HEARTBEATS`
+    target: Callable[..., None]  # a module-level function that keeps the heartbeat of its role
     args: tuple[Any, ...] = ()

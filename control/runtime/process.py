@@ -21,7 +21,7 @@ from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.realtime import realtime
 from ideomotor.control.runtime.report import ControlConfig, ControlReport, Refusal
-from ideomotor.control.runtime.shared_state import ORDERS, SharedState, SharedStateSpec, attach
+from ideomotor.control.runtime.shared_state import REQUESTS, SharedState, SharedStateSpec, attach
 from ideomotor.control.runtime.tick import ControlTick
 from ideomotor.control.types import Robot
 
@@ -60,7 +60,7 @@ def control(
     with estop.on_signals():
         try:
             robot = make_robot(shared)
-            if estop.check() or shared.orders[ORDERS.index("estop")]:
+            if estop.check() or shared.requests[REQUESTS.index("estop")]:
                 return Refusal("stopped before the motors were on", motors_on=False)
             robot.connect()
         except UserError as error:

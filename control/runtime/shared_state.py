@@ -3,8 +3,8 @@
     cameras ──frames──► interpreter ──plan──► decoder ──chunk──► control ──state──► all of them
 
 Each mailbox has one writer. Beside them are plain 64-bit words that are written whole: who is alive
-(`BEATS`), what control is asked to do (`ORDERS`, and by whom) and whether it has ended by itself. Nothing
-here waits for anybody.
+(`HEARTBEATS`), what control is asked to do (`REQUESTS`, and by whom) and whether it has ended by itself.
+Nothing here waits for anybody.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ideomotor.control.interrupts import shielded
 from ideomotor.control.runtime import seqlock
 from ideomotor.control.runtime.seqlock import ALIGNMENT, Mailbox, size
 from ideomotor.control.runtime.shared_state_spec import (
-    BEATS,
+    HEARTBEATS,
     MAX_HORIZON,
     MAX_PLAN_FLOATS,
     NAME_BYTES,
-    ORDERS,
+    REQUESTS,
     SLOTS,
     TEXT_BYTES,
     WHO_BYTES,
@@ -43,11 +43,12 @@ class SharedState:
         self._memory, self._owner = memory, owner
         assert memory.buf is not None  # it is None only once closed
         words = np.frombuffer(memory.buf, dtype=np.int64, count=_WORDS)
-        self.beats = words[: 2 * len(BEATS)].reshape(len(BEATS), 2)  # (role, [process id, time in ns])
-        self.orders = words[2 * len(BEATS) : -1]  # (order,), how often each was given
+        flat = words[: 2 * len(HEARTBEATS)]
+        self.heartbeats = flat.reshape(len(HEARTBEATS), 2)  # (role, [process id, time in ns])
+        self.requests = words[2 * len(HEARTBEATS) : -1]  # (request,), how often each was made
         self.ended = words[-1:]  # (1,), not 0: control left by itself, nobody need take over
-        # who gave each order last
-        self._who = np.frombuffer(memory.buf, f"S{WHO_BYTES}", len(ORDERS), 8 * _WORDS)
+        # who made each request last
+        self._who = np.frombuffer(memory.buf, f"S{WHO_BYTES}", len(REQUESTS), 8 * _WORDS)
         offset = _words_size()
         self._mailboxes: dict[str, Mailbox] = {}
         for name, dtype in spec.dtypes.items():
@@ -92,24 +93,24 @@ class SharedState:
     def chunk(self) -> Mailbox:
         return self._mailboxes["chunk"]
 
-    def beat(self, role: str) -> None:
+    def heartbeat(self, role: str) -> None:
         """Says that this process, which is `role`, is alive now."""
-        row = self.beats[BEATS.index(role)]
+        row = self.heartbeats[HEARTBEATS.index(role)]
         row[1] = time.monotonic_ns()
         row[0] = os.getpid()
 
-    def order(self, name: str, by: str = "another process") -> None:
-        """Asks the control process for one of `ORDERS`, and says for people who wants it; any process may."""
-        self._who[ORDERS.index(name)] = _cut(by, WHO_BYTES)
-        self.orders[ORDERS.index(name)] += 1
+    def request(self, name: str, by: str = "another process") -> None:
+        """Asks control for one of `REQUESTS`, and says for people who wants it; any process may."""
+        self._who[REQUESTS.index(name)] = _cut(by, WHO_BYTES)
+        self.requests[REQUESTS.index(name)] += 1
 
-    def ordered_by(self, name: str) -> str:
-        """Who gave an order last."""
-        return text_of(self._who[ORDERS.index(name)])
+    def requested_by(self, name: str) -> str:
+        """Who made a request last."""
+        return text_of(self._who[REQUESTS.index(name)])
 
     def close(self) -> None:
         """Lets go of the memory; the process that created it also removes it."""
-        del self.beats, self.orders, self.ended, self._who
+        del self.heartbeats, self.requests, self.ended, self._who
         self._mailboxes.clear()
         try:
             self._memory.close()
@@ -229,8 +230,8 @@ def _cut(text: str, room: int) -> bytes:
     return text.encode("utf-8")[:room].decode("utf-8", errors="ignore").encode("utf-8")
 
 
-_WORDS = 2 * len(BEATS) + len(ORDERS) + 1
+_WORDS = 2 * len(HEARTBEATS) + len(REQUESTS) + 1
 
 
 def _words_size() -> int:
-    return -(-(8 * _WORDS + WHO_BYTES * len(ORDERS)) // ALIGNMENT) * ALIGNMENT
+    return -(-(8 * _WORDS + WHO_BYTES * len(REQUESTS)) // ALIGNMENT) * ALIGNMENT

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-BEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")  # body: simulated
-ORDERS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
+# "body": the simulated one
+HEARTBEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")
+REQUESTS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
 MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
 PAST_TICKS = 8  # commands before that it may be given
 MAX_HORIZON = 512  # [ticks]

@@ -30,7 +30,7 @@ from ideomotor.control.runtime.guardian import GUARD_S, MakeRobot, guard, guardi
 from ideomotor.control.runtime.job import Job
 from ideomotor.control.runtime.process import control_process, where
 from ideomotor.control.runtime.report import ControlConfig, ControlReport, Refusal
-from ideomotor.control.runtime.shared_state import BEATS, ORDERS, SharedState
+from ideomotor.control.runtime.shared_state import HEARTBEATS, REQUESTS, SharedState
 from ideomotor.control.safety.filter import SafetyFilter
 
 POLL_S = 0.01
@@ -46,7 +46,7 @@ class Outcome:
     report: ControlReport | None  # None if the control process died, or could not drive the robot
     faults: list[str] = field(default_factory=list)  # what went wrong besides, in words
     guarded: bool = False  # the arm was brought to rest although control had died
-    interrupted: str = ""  # by which signal, or "stopped" by an order before the motors were on
+    interrupted: str = ""  # by which signal, or "stopped" by a request before the motors were on
     motors_on: bool = False  # they may be, and then hold the arm
 
 
@@ -90,7 +90,7 @@ def supervise(
     arguments = (shared.spec, embodiment, make_robot, config, theirs)
     control = context.Process(target=control_process, args=arguments)
     started: dict[str, SpawnProcess] = {}
-    shared.beat("supervisor")
+    shared.heartbeat("supervisor")
     try:
         with estop.on_signals():
             for role, process in processes.items():
@@ -112,7 +112,7 @@ def supervise(
                 taken = said is None and may_guard
                 guarded = taken and _guarded(watch, from_guardian, embodiment, make_robot)
             except BaseException:
-                shared.order("finish", "a launch that failed")
+                shared.request("finish", "a launch that failed")
                 control.join(STOP_S)
                 raise
             on = may_guard and (said is None or said.motors_on)
@@ -133,15 +133,15 @@ def live_with_parent() -> None:
         os._exit(1)  # it died before we asked
 
 
-def keep_beating(shared: SharedState, role: str, every_s: float = 0.02) -> None:
+def start_heartbeat(shared: SharedState, role: str, every_s: float = 0.02) -> None:
     """Says that this process lives, many times a second, from a thread of its own."""
 
-    def beat() -> None:
+    def repeat() -> None:
         while True:
-            shared.beat(role)
+            shared.heartbeat(role)
             time.sleep(every_s)
 
-    threading.Thread(target=beat, daemon=True).start()
+    threading.Thread(target=repeat, daemon=True).start()
 
 
 class _Watch:
@@ -189,20 +189,20 @@ class _Watch:
     def poll(self, pipes: Sequence[connection.Connection] = ()) -> list[Any]:
         """Waits a moment for something to happen; which of `pipes` can be read."""
         ready = connection.wait([*self._alive, *pipes], POLL_S)
-        self.shared.beat("supervisor")
+        self.shared.heartbeat("supervisor")
         for sentinel in [s for s in self._alive if s in ready]:
             self._lose(sentinel)
         if self._estop.reason and not self._passed_on:  # the signal may have come to this process only
             self._passed_on = True
-            self.shared.order("estop", self._estop.reason.removeprefix("emergency stop: "))
-            self.shared.order("finish", "a signal")
+            self.shared.request("estop", self._estop.reason.removeprefix("emergency stop: "))
+            self.shared.request("finish", "a signal")
         if self._on_poll:
             try:
                 self._on_poll()
             except Exception as error:
                 self._on_poll = None
                 self.faults.append(f"launch: {where(error)}")
-                self.shared.order("finish", "a launch that failed")
+                self.shared.request("finish", "a launch that failed")
         return ready
 
     def _lose(self, sentinel: int) -> None:
@@ -211,7 +211,7 @@ class _Watch:
             self.faults.append(f"{role} died: {_how(self._processes[role])}")
 
     def _kill_if_hung(self, said: bool) -> None:
-        process, at = self.shared.beats[BEATS.index("control")]
+        process, at = self.shared.heartbeats[HEARTBEATS.index("control")]
         silent = process and not said and time.monotonic_ns() - int(at) > self._silence_ns
         if silent and not self._killed:
             self._killed = True
@@ -223,8 +223,8 @@ def _refused(said: Refusal, watch: _Watch, shared: SharedState, may_guard: bool)
     """The outcome of a run that control did not begin; `UserError` if that is nothing but a refusal."""
     if may_guard and said.motors_on:
         return Outcome(None, [*watch.faults, said.reason], interrupted=watch.interrupted, motors_on=True)
-    if watch.interrupted or shared.orders[ORDERS.index("estop")]:
-        return Outcome(None, interrupted=watch.interrupted or shared.ordered_by("estop"))
+    if watch.interrupted or shared.requests[REQUESTS.index("estop")]:
+        return Outcome(None, interrupted=watch.interrupted or shared.requested_by("estop"))
     raise UserError(said.reason)
 
 
@@ -232,7 +232,7 @@ def _guarded(
     watch: _Watch, pipe: connection.Connection, embodiment: Embodiment, make_robot: MakeRobot
 ) -> bool:
     """Waits until the guardian has brought the arm to rest, or does so here if there is none any more."""
-    if not watch.shared.beats[BEATS.index("control"), 0]:
+    if not watch.shared.heartbeats[HEARTBEATS.index("control"), 0]:
         return False  # nothing has moved
     until = time.monotonic() + GUARD_S + 2.0
     said = None
@@ -258,9 +258,9 @@ def _await_brains(shared: SharedState, processes: dict[str, SpawnProcess], estop
     until = time.monotonic() + START_S
     waiting = dict(processes)
     while waiting and not estop.reason:
-        shared.beat("supervisor")
+        shared.heartbeat("supervisor")
         for role, process in list(waiting.items()):
-            if shared.beats[BEATS.index(role), 0] == process.pid:
+            if shared.heartbeats[HEARTBEATS.index(role), 0] == process.pid:
                 del waiting[role]
             elif process.exitcode is not None:
                 raise UserError(f"{role}: its process ended while starting ({_how(process)})")
@@ -274,7 +274,7 @@ def _count_down(
 ) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not estop.reason:
-        shared.beat("supervisor")
+        shared.heartbeat("supervisor")
         if on_count:
             on_count(left)
         time.sleep(min(left, POLL_S))

@@ -1,6 +1,6 @@
 """What the control process does in each tick, and what it remembers from one to the next.
 
-    read the robot · take the newest chunk · obey orders · look after the others · decide · write · publish
+    read the robot · take the newest chunk · carry out requests · watch the others · decide · write · publish
 
 Everything that can go wrong around it ends on the stop ladder with a name (control/runtime/safe_stop.py).
 """
@@ -22,7 +22,7 @@ from ideomotor.control.runtime.playback import Playback
 from ideomotor.control.runtime.realtime import touched
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
 from ideomotor.control.runtime.safe_stop import Cause, Stage, StopLadder
-from ideomotor.control.runtime.shared_state import ORDERS, SharedState
+from ideomotor.control.runtime.shared_state import REQUESTS, SharedState
 from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.runtime.watchdog import Ages, Peers, stale
 from ideomotor.control.safety.effort import EffortWatch
@@ -53,7 +53,7 @@ class ControlTick:
         self._peers = Peers(shared, config.peers, config.patience)
         self._effort = EffortWatch(embodiment, config.effort)
         self._following = FollowingWatch(embodiment, config.following)
-        self._orders = np.zeros_like(shared.orders)  # asked while the robot was being connected: counts
+        self._requests = np.zeros_like(shared.requests)  # asked while the robot was being connected: counts
         self._state_out, self._tick_out = shared.state.new(), shared.ticks.new()
         self._state, unmeasured = start_state(robot)
         self._ages = Ages(0.0, None, None)
@@ -84,7 +84,7 @@ class ControlTick:
         profile.mark("read")
         self._playback.take()
         profile.mark("chunk")
-        self._obey(tick)
+        self._carry_out_requests(tick)
         profile.mark("orders")
         position = self._decide(tick, now, now_ns)
         profile.mark("filter")
@@ -94,7 +94,7 @@ class ControlTick:
         """A tick of the stop ladder and nothing else, for when `step` has failed; False when it has ended."""
         now = time.monotonic()
         self._read(now)
-        self._obey(tick)
+        self._carry_out_requests(tick)
         # One on: the tick that failed may have got a command already.
         command = self.controller.follow(tick + 1, self._state, self.ladder.target())
         self.ladder.advance(command.position, self._finishing)
@@ -122,7 +122,7 @@ class ControlTick:
                 self.faults.append((tick, "robot: not all motors say that they are off"))
         self._profile.mark("write")
         self._publish(tick, now, position)
-        self._shared.beat("control")
+        self._shared.heartbeat("control")
         self._profile.mark("publish")
         self._profile.end()
         return not self.ladder.ended
@@ -172,22 +172,22 @@ class ControlTick:
             self._fresh_at, self._is_new = now, True
         self._state = state
 
-    def _obey(self, tick: int) -> None:
+    def _carry_out_requests(self, tick: int) -> None:
         """Carries out what the emergency stop and other processes have asked for."""
-        asked = self._shared.orders > self._orders
-        self._orders = self._shared.orders.copy()
-        if asked[ORDERS.index("estop")]:
-            self._estop.trip(f"emergency stop: {self._shared.ordered_by('estop')}")
-        if asked[ORDERS.index("rearm")] and not self._failed and not self._estop.rearm():
+        asked = self._shared.requests > self._requests
+        self._requests = self._shared.requests.copy()
+        if asked[REQUESTS.index("estop")]:
+            self._estop.trip(f"emergency stop: {self._shared.requested_by('estop')}")
+        if asked[REQUESTS.index("rearm")] and not self._failed and not self._estop.rearm():
             self._rearm(tick)
         if self._estop.check():
             self._trip(tick, Cause.ESTOP, self._estop.reason)
-        if asked[ORDERS.index("again")]:
+        if asked[REQUESTS.index("again")]:
             self._trip(tick, Cause.AGAIN, "home, to begin again")
-        if asked[ORDERS.index("begin")]:
+        if asked[REQUESTS.index("begin")]:
             self.ladder.begin()
         over = self._config.max_ticks is not None and tick >= self._config.max_ticks
-        if asked[ORDERS.index("finish")] or over or self._estop.repeated:
+        if asked[REQUESTS.index("finish")] or over or self._estop.repeated:
             self._finishing = True
         if self._finishing:
             self._trip(tick, Cause.FINISH, "finished")

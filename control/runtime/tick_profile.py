@@ -15,7 +15,7 @@ import numpy as np
 
 from ideomotor.control.runtime.realtime import touched
 
-# In their order: the robot's state, the newest chunk, orders of other processes, the watch over peers, ages
+# In their order: the robot's state, the newest chunk, requests of other processes, the watch over peers, ages
 # and faults, the safety filter with the stop ladder, the command to the robot, and telling the others.
 PARTS = ("read", "chunk", "orders", "watch", "filter", "write", "publish")
 USAGE = ("cpu_us", "page_faults", "preemptions", "waits")

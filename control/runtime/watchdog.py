@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ideomotor.control.runtime.safe_stop import Cause
-from ideomotor.control.runtime.shared_state import BEATS, SharedState
+from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Peers:
     """The other processes, as far as they have said that they live."""
 
     def __init__(self, shared: SharedState, roles: Sequence[str], patience: Patience) -> None:
-        self._beats = shared.beats
-        self._rows = [BEATS.index(role) for role in roles]
+        self._heartbeats = shared.heartbeats
+        self._rows = [HEARTBEATS.index(role) for role in roles]
         self._silence_ns = round(patience.silence_s * 1e9)
         self._poll = select.poll()
         self._ids = dict.fromkeys(self._rows, 0)  # {row: process id}
@@ -69,16 +69,16 @@ class Peers:
     def check(self, now_ns: int) -> tuple[Cause, str] | None:
         """Returns what is wrong with one of them, a death before a silence; None if nothing is."""
         for row in self._rows:
-            if self._beats[row, 0] != self._ids[row]:
-                self._meet(row, int(self._beats[row, 0]))
+            if self._heartbeats[row, 0] != self._ids[row]:
+                self._meet(row, int(self._heartbeats[row, 0]))
         for descriptor, _ in self._poll.poll(0):
             self._lose(descriptor)
         if self._dead:
             return Cause.FAULT, next(iter(self._dead.values()))
         for row in self._rows:
-            silent_ns = now_ns - int(self._beats[row, 1])
+            silent_ns = now_ns - int(self._heartbeats[row, 1])
             if self._ids[row] and silent_ns > self._silence_ns:
-                return Cause.STALE, f"{BEATS[row]}: no sign of life for {silent_ns / 1e9:.2f} s"
+                return Cause.STALE, f"{HEARTBEATS[row]}: no sign of life for {silent_ns / 1e9:.2f} s"
         return None
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Peers:
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-        del self._beats
+        del self._heartbeats
 
     def _meet(self, row: int, process: int) -> None:
         """A process appeared, or took the place of one that died."""
@@ -114,4 +114,4 @@ class Peers:
 
 
 def _death(row: int, process: int) -> str:
-    return f"{BEATS[row]} died: process {process} is gone"
+    return f"{HEARTBEATS[row]} died: process {process} is gone"

@@ -23,7 +23,7 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.runtime.loop import LoopRecord, run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime, touched
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
-from ideomotor.control.runtime.shared_state import BEATS, SharedState
+from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.types import ActionChunk, RobotState
 from ideomotor.datasets.outputs import check_output
@@ -137,7 +137,7 @@ def beside_policy(
 
     def on_poll(shared: SharedState) -> None:
         nonlocal started
-        if not started and shared.beats[BEATS.index("control"), 0]:
+        if not started and shared.heartbeats[HEARTBEATS.index("control"), 0]:
             started = True
             start()
 

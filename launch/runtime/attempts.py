@@ -61,5 +61,5 @@ class Attempts:
             if self.solved is not None:
                 self.solved += solved
             self._began, self._epoch = None, epoch
-            self._shared.order("again", "the end of an attempt")
-            self._shared.order("begin", "the end of an attempt")  # nobody has to put anything back
+            self._shared.request("again", "the end of an attempt")
+            self._shared.request("begin", "the end of an attempt")  # nobody has to put anything back

@@ -23,7 +23,7 @@ from ideomotor.control.camera_spec import CameraSpec, Capture
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack_frames
-from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
+from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 
 FIRST_PICTURE_S = 5.0  # that a camera may take to give one
 REOPEN_S = 0.5  # how often a camera that was lost is looked for
@@ -276,7 +276,7 @@ def opencv_cameras_process(
     for camera in cameras.values():
         camera.wait()
     record, film = shared.frames.new(), shared.films.new()
-    keep_beating(shared, "cameras")
+    start_heartbeat(shared, "cameras")
     while True:
         with news:
             news.wait_for(lambda: any(c.read()[0] > record["times"].max() for c in cameras.values()))

@@ -1,6 +1,6 @@
 """The attempts of a launch as the person at the table marks them, good or bad, for whoever uses the log.
 
-An attempt goes from the first tick of running to the order to go home, or to the end. A stop between them
+An attempt goes from the first tick of running to the request to go home, or to the end. A stop between them
 does not end it. What is marked is the attempt under way, or, while the arm waits at home, the one that has
 ended.
 """

@@ -89,7 +89,7 @@ class View:
 
     def poll(self) -> None:
         """To be called many times a second: obeys keys, and shows what is new now and then."""
-        self._obey()
+        self._handle_keys()
         now = time.monotonic()
         if now - self._refreshed < REFRESH_S:
             return
@@ -180,7 +180,7 @@ class View:
             shown.add_row("keys", f"space: emergency stop, r: re-arm, {keys}")
         return shown
 
-    def _obey(self) -> None:
+    def _handle_keys(self) -> None:
         if self._keys is None:
             return
         while select.select([self._keys], [], [], 0)[0]:
@@ -196,7 +196,7 @@ class View:
                     self.marks.mark(MARKS[key])
                     self.say(f"this attempt: {MARKS[key]}")
                 if key in KEYS:
-                    self._shared.order(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
+                    self._shared.request(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
                         self.say(f"key: {KEYS[key][1]}")
 
@@ -204,8 +204,8 @@ class View:
         """The terminal is gone, and with it whoever could stop the robot."""
         if self._refreshed < math.inf:
             self._keys, self._refreshed = None, math.inf
-            for order in ("estop", "finish"):
-                self._shared.order(order, "the terminal is gone")
+            for request in ("estop", "finish"):
+                self._shared.request(request, "the terminal is gone")
 
 
 def _in_foreground(descriptor: int) -> bool:

@@ -28,7 +28,7 @@ from ideomotor.control.runtime.shared_state import (
     unpack_plan,
 )
 from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX
-from ideomotor.control.runtime.supervisor import keep_beating, live_with_parent
+from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.types import Observation, Policy
 
 IDLE_S = 0.002
@@ -59,7 +59,7 @@ def interpreter_process(spec: SharedStateSpec, config: BrainConfig) -> None:
     record = shared.plan.new()
     policy.plan(_nothing(spec, config))  # what is slow the first time
     policy.reset(config.seed)
-    keep_beating(shared, "interpreter")
+    start_heartbeat(shared, "interpreter")
     due, due_at = 0, 0.0
     while True:
         seen = eyes.look()
@@ -84,7 +84,7 @@ def decoder_process(spec: SharedStateSpec, config: BrainConfig) -> None:
     plan_in, record = shared.plan.new(), shared.chunk.new()
     nothing = _nothing(spec, config)
     policy.act(nothing, policy.plan(nothing), np.empty((0, spec.joints)))  # what is slow the first time
-    keep_beating(shared, "decoder")
+    start_heartbeat(shared, "decoder")
     epoch, due, due_at, chunks = -1, 0, 0.0, 0
     while True:
         seen = eyes.look()

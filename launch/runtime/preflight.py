@@ -20,7 +20,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import shielded
 from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.runtime.seqlock import Follower
-from ideomotor.control.runtime.shared_state import BEATS, SharedState
+from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import START_S, Job
 from ideomotor.launch.runtime.rig import Body
 from ideomotor.vla.checkpoint_info import PolicyFacts
@@ -178,7 +178,7 @@ def measure_cameras(
     process = multiprocessing.get_context("spawn").Process(target=job.target, args=job.args, daemon=True)
     with shielded():
         process.start()
-    row = shared.beats[BEATS.index(job.role)]
+    row = shared.heartbeats[HEARTBEATS.index(job.role)]
     times: dict[str, set[float]] = {camera.name: set() for camera in embodiment.cameras}
     try:
         until = time.monotonic() + START_S

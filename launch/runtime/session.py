@@ -17,7 +17,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.runtime.report import ControlConfig
-from ideomotor.control.runtime.shared_state import BEATS, SharedState
+from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
@@ -98,7 +98,7 @@ def fly(order: Order, shared: SharedState, log: FlightLog, console: Console) -> 
 
         def on_poll() -> None:
             nonlocal began
-            if not began and shared.beats[BEATS.index("control"), 0]:
+            if not began and shared.heartbeats[HEARTBEATS.index("control"), 0]:
                 began = True
                 if floor:
                     floor.send("go")

@@ -22,11 +22,11 @@ def write_for_ever(name: str, checked: bool) -> None:
 
 
 def answer_in_shared_state(spec: shared_state.SharedStateSpec) -> None:
-    """Publishes a state, says that control is alive, orders an emergency stop."""
+    """Publishes a state, says that control is alive, requests an emergency stop."""
     shared = shared_state.attach(spec)
     state = shared.state.new()
     state["position"], state["reason"] = np.arange(6), b"a reason"
     shared.state.write(state)
-    shared.beat("control")
-    shared.order("estop")
+    shared.heartbeat("control")
+    shared.request("estop")
     shared.close()

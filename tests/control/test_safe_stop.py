@@ -242,7 +242,7 @@ def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleep
     shared = shared_state.create(ROBOT)
     try:
         peers = Peers(shared, ["decoder", "interpreter"], Patience(silence_s=0.5))
-        row = shared.beats[shared_state.BEATS.index("decoder")]
+        row = shared.heartbeats[shared_state.HEARTBEATS.index("decoder")]
         assert peers.check(10**12) is None  # who never lived cannot have died
         row[:] = sleeper.pid, 10**12
         assert peers.check(10**12 + 4 * 10**8) is None

@@ -194,13 +194,13 @@ def test_a_latched_fault_needs_rearming_which_the_robot_may_refuse(bench):
     bench.servos.wrong = [Fault(Kind(stops=True, latched=True), "torque_lost (wrist)")]
     bench.run(10)
     bench.servos.refusal = "wrist: too hot"
-    bench.shared.order("rearm")
+    bench.shared.request("rearm")
     bench.run(10)
     assert bench.stage is Stage.HOLD
     assert bench.control.faults[-1][1] == "not re-armed: wrist: too hot"
     bench.servos.refusal = ""
     bench.servos.position = ROBOT.home_position + 0.05  # it sank a little meanwhile
-    bench.shared.order("rearm")
+    bench.shared.request("rearm")
     bench.run(1)
     assert bench.stage is Stage.RUN and "rearm" in bench.servos.calls
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position + 0.05, atol=1e-3)
@@ -227,7 +227,7 @@ def test_a_robot_that_cannot_be_written_to_is_a_fault(bench):
 
 def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_that(bench):
     bench.run(60)
-    bench.shared.order("again")
+    bench.shared.request("again")
     bench.feeding = False
     bench.run(1)
     assert bench.reason == "home, to begin again"
@@ -237,7 +237,7 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
         assert bench.tick < 10 * HZ
     bench.run(240)
     assert bench.stage is Stage.PARK  # it waits for somebody to put the things back
-    bench.shared.order("begin")
+    bench.shared.request("begin")
     bench.run(1)
     bench.run(30)
     assert bench.stage is Stage.RUN and bench.control.faults == []
@@ -255,7 +255,7 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
 
 def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
     bench.run(60)
-    bench.shared.order("finish")
+    bench.shared.request("finish")
     for _ in range(100):
         if not bench.run(10):
             break
@@ -277,7 +277,7 @@ def test_an_arm_that_pushes_too_hard_is_stopped_until_rearmed(bench):
     bench.servos.effort = np.zeros(6)
     bench.run(20)
     assert bench.stage is Stage.HOLD, "latched"
-    bench.shared.order("rearm")
+    bench.shared.request("rearm")
     bench.run(40)
     assert bench.stage is Stage.RUN
 
@@ -312,7 +312,7 @@ def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(im
     assert state["command"][0] == pytest.approx(stuck_at, abs=2e-3), "it no longer pushes"
     np.testing.assert_allclose(state["command"][1:], ROBOT.home_position[1:], atol=1e-6)
     bench.servos.frozen = False
-    bench.shared.order("rearm")
+    bench.shared.request("rearm")
     bench.run(60)
     assert bench.stage is Stage.RUN and bench.reason == ""
 
@@ -333,7 +333,7 @@ def test_a_run_that_ends_for_a_stuck_joint_leaves_the_motors_on(impatient):
 def test_a_joint_that_gets_stuck_on_its_way_home_stops_there_too(impatient):
     bench = impatient
     bench.run(60)  # 0.2 rad away
-    bench.shared.order("finish")
+    bench.shared.request("finish")
     while bench.stage is not Stage.PARK:
         bench.run(1)
     bench.servos.frozen = True
@@ -459,7 +459,7 @@ def test_a_tick_that_fails_in_a_way_that_nobody_foresaw_leaves_the_ladder(bench)
         bench.run(1)
     bench.servos.position = ROBOT.home_position.copy()
     bench.control.fail("control: ValueError: shapes")
-    bench.shared.order("rearm")  # does not help
+    bench.shared.request("rearm")  # does not help
     while bench.control.step_down(bench.tick):
         bench.tick += 1
         assert bench.tick < 20 * HZ

@@ -39,7 +39,7 @@ CONFIG = ControlConfig(
 )
 START = ROBOT.home_position + 0.1 * np.eye(6)[0]
 
-# What is ordered first, and the stage of the ladder at which the way out is taken.
+# What is requested first, and the stage of the ladder at which the way out is taken.
 STATES = {
     "connecting": ("", ""),
     "being measured": ("", "first"),
@@ -51,7 +51,7 @@ STATES = {
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGUSR1")
 # Where the ladder ends, and whether the motors are on then, once they had come on.
 WAYS = {
-    **dict.fromkeys(SIGNALS, ("hold", True)),  # with the order to finish, as the supervisor gives it
+    **dict.fromkeys(SIGNALS, ("hold", True)),  # with the request to finish, as the supervisor gives it
     "emergency stop": ("hold", True),
     "finish": ("off", False),
     "not written to": ("off", False),  # once; the last command is given again at the next tick
@@ -90,7 +90,7 @@ class Puppet:
         self.parked = self.parked + 1 if stage == "park" else 0
         reached = {"first": self.reads == 1, "home": self.parked > 200}.get(self.at, stage == self.at)
         if stage and self.at != "first" and self.ticks == 30 and self.first:
-            self.shared.order(self.first)
+            self.shared.request(self.first)
         if reached and (self.at != "run" or self.ticks > 30):
             self.leave()
         if self.breaks and self.way == "lasting defect":
@@ -125,12 +125,12 @@ class Puppet:
         self.done = self.breaks = True
         if self.way in SIGNALS:
             os.kill(os.getpid(), getattr(signal, self.way))
-            self.shared.order("finish")
+            self.shared.request("finish")
         elif self.way == "emergency stop":
-            self.shared.order("estop", "a test")
-            self.shared.order("finish")
+            self.shared.request("estop", "a test")
+            self.shared.request("finish")
         elif self.way in ("finish", "motors that stay on"):
-            self.shared.order("finish")
+            self.shared.request("finish")
         elif self.way == "defect":
             raise ZeroDivisionError("a defect")
         elif self.way.startswith("refusal"):

@@ -25,7 +25,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import StopConfig
-from ideomotor.control.runtime.supervisor import Job, keep_beating, live_with_parent, supervise
+from ideomotor.control.runtime.supervisor import Job, live_with_parent, start_heartbeat, supervise
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
 from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
 
@@ -148,7 +148,7 @@ def cameras_process(spec: shared_state.SharedStateSpec) -> None:
     """Black pictures, 30 a second."""
     live_with_parent()
     shared = shared_state.attach(spec)
-    keep_beating(shared, "cameras")
+    start_heartbeat(shared, "cameras")
     record = shared.frames.new()
     images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
     while True:
@@ -249,7 +249,7 @@ class Running:
         return np.abs(swing - expected).max(axis=1) > 1e-4
 
     def pid(self, role: str) -> int:
-        return int(self.shared.beats[shared_state.BEATS.index(role), 0])
+        return int(self.shared.heartbeats[shared_state.HEARTBEATS.index(role), 0])
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         until = time.monotonic() + PATIENCE_S
@@ -279,7 +279,7 @@ class Running:
         return json.loads((self.folder / "outcome.json").read_text())
 
     def close(self) -> None:
-        processes = [self.pid(role) for role in shared_state.BEATS]
+        processes = [self.pid(role) for role in shared_state.HEARTBEATS]
         self.button.close()
         self.supervisor.kill()
         self.supervisor.join()

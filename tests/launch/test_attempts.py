@@ -6,7 +6,7 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
-from ideomotor.control.runtime.shared_state import ORDERS
+from ideomotor.control.runtime.shared_state import REQUESTS
 from ideomotor.launch.runtime.attempts import Attempts, Table
 
 ROBOT = load_embodiment("so101")
@@ -26,13 +26,13 @@ class Room:
         self.solved = False
 
     def at(self, now: float, stage: str, epoch: int) -> tuple[int, int | None, int, int]:
-        """(ended, solved, times home was ordered, times tidied) after a poll at that moment."""
+        """(ended, solved, times home was requested, times tidied) after a poll at that moment."""
         record = self.shared.state.new()
         record["stage"], record["epoch"] = stage.encode(), epoch
         self.shared.state.write(record)
         self.attempts.poll(now)
-        ordered = int(self.shared.orders[ORDERS.index("again")])
-        return self.attempts.ended, self.attempts.solved, ordered, self.tidied
+        requested = int(self.shared.requests[REQUESTS.index("again")])
+        return self.attempts.ended, self.attempts.solved, requested, self.tidied
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_an_attempt_ends_when_it_is_solved_or_its_time_is_over_and_the_next_begi
     assert room.at(15.9, "run", 1) == (0, 0, 0, 0)
     room.solved = True
     assert room.at(16.0, "run", 1) == (1, 1, 1, 0)
-    assert room.at(16.1, "run", 1) == (1, 1, 1, 0)  # the order is not carried out yet
+    assert room.at(16.1, "run", 1) == (1, 1, 1, 0)  # the request is not carried out yet
     assert room.at(16.2, "hold", 2) == (1, 1, 1, 0)
     assert room.at(18.0, "park", 2) == (1, 1, 1, 0)
     assert room.at(20.0, "run", 3) == (1, 1, 1, 1)

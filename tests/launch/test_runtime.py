@@ -145,9 +145,9 @@ def test_a_button_stops_until_it_is_released_and_the_robot_rearmed(start):
     time.sleep(1.0)
     assert running.state() == {"stage": "hold", "reason": "emergency stop: red button"}
     assert_came_to_rest(running, pressed_at)
-    running.shared.order("rearm")
+    running.shared.request("rearm")
     running.wait_until_fast()
-    running.shared.order("finish")
+    running.shared.request("finish")
     outcome = running.outcome()
     assert outcome["stage"] == "off" and outcome["faults"] == []
 
@@ -188,7 +188,7 @@ def test_a_late_first_chunk_begins_where_the_arm_is_and_a_slow_policy_goes_the_s
     running.wait(swings_slowly, "the arm to swing at a share of the speed")
     swing = running.log()[:, 3] - ROBOT.home_position[0]
     assert np.flatnonzero(np.abs(swing) > 1e-3)[0] > 0.5 * bodies.LATE_S * ROBOT.control_hz
-    running.shared.order("finish")
+    running.shared.request("finish")
     outcome = running.outcome()
     assert outcome["faults"] == [] and outcome["stage"] == "off"
     assert not [reason for reason in outcome["reasons"] if reason.startswith("start")], outcome["reasons"]

@@ -144,15 +144,15 @@ def test_keys_are_obeyed_one_by_one_and_a_terminal_that_goes_away_is_an_emergenc
         before = termios.tcgetattr(theirs)
         view = View(shared, HZ, Console(file=io.StringIO()))
         with view.shown():
-            for typed, orders in ((b"q", [1, 0, 0, 0]), (b"x r", [1, 1, 1, 0]), (b" h", [1, 2, 1, 1])):
+            for typed, requests in ((b"q", [1, 0, 0, 0]), (b"x r", [1, 1, 1, 0]), (b" h", [1, 2, 1, 1])):
                 os.write(ours, typed)
                 view.poll()
-                assert shared.orders.tolist()[:4] == orders  # finish, estop, rearm, again
-        assert shared.ordered_by("estop") == "key space" and shared.ordered_by("again") == "key h"
+                assert shared.requests.tolist()[:4] == requests  # finish, estop, rearm, again
+        assert shared.requested_by("estop") == "key space" and shared.requested_by("again") == "key h"
         assert termios.tcgetattr(theirs) == before
         with view.shown():
             os.close(ours)
             view.poll()
             view.poll()
-        assert shared.orders.tolist()[:4] == [2, 3, 1, 1]
-        assert shared.ordered_by("estop") == "the terminal is gone"
+        assert shared.requests.tolist()[:4] == [2, 3, 1, 1]
+        assert shared.requested_by("estop") == "the terminal is gone"

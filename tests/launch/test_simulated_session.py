@@ -10,7 +10,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.report import ControlConfig
-from ideomotor.control.runtime.shared_state import BEATS, SharedState
+from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.launch.runtime.simulated_session import drive
 from ideomotor.sim.sim_state_channel import SceneSpec
 
@@ -50,7 +50,7 @@ def killer(role: str) -> Callable[[SharedState], None]:
             return
         left[0] -= 1
         if left[0] == 0:
-            os.kill(int(shared.beats[BEATS.index(role), 0]), signal.SIGKILL)
+            os.kill(int(shared.heartbeats[HEARTBEATS.index(role), 0]), signal.SIGKILL)
 
     return on_poll
 

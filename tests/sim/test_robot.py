@@ -9,7 +9,7 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
-from ideomotor.control.runtime.shared_state import ORDERS
+from ideomotor.control.runtime.shared_state import REQUESTS
 from ideomotor.control.types import Command
 from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
@@ -60,7 +60,7 @@ def test_the_run_is_ordered_to_finish_once_when_the_task_is_solved(shared):
         expert_world.step(Command(tick, position))
         body.follow()
     assert expert_world.success and succeeded(shared.scene)
-    assert shared.orders[ORDERS.index("finish")] == 1
+    assert shared.requests[REQUESTS.index("finish")] == 1
     for opened in (body.world, expert_world, wake):
         opened.close()
 
