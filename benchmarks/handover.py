@@ -91,7 +91,7 @@ def plot(results: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def panel(results: Any, key: str, top: float, title: str, shown: Any, left: int) -> str:
-    """One panel; methods stand a little beside each other so that intervals can be told apart."""
+    """One panel; methods stand a little beside each other so that intervals do not overlap."""
 
     def x(delay_ms: float, nudge: float = 0.0) -> float:
         return left + MARGIN + (WIDTH - 2 * MARGIN) * delay_ms / max(DELAYS_MS) + nudge

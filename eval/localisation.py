@@ -60,7 +60,7 @@ def evaluate_localisation(
     videos: int,
     seed: int,
     level: str = "light",
-    told: Callable[[], None] = lambda: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """How often the interpreter finds the interval, a pure function of the arguments.
 
@@ -69,7 +69,7 @@ def evaluate_localisation(
         videos: how many, of the tasks in turn.
         seed: of the first.
         level: of randomisation.
-        told: called after each video.
+        progress: called after each video.
 
     Returns:
         {"videos", "seconds" (between pictures), "kinds": {kind: figures}}; see `scored`.
@@ -80,7 +80,7 @@ def evaluate_localisation(
         rows += zip(
             video.asked, answered(interpreter, video), answered(interpreter, video, blind=True), strict=True
         )
-        told()
+        progress()
     kinds = {kind: scored([row for row in rows if row[0].kind == kind]) for kind in KINDS}
     return {
         "videos": videos,
@@ -104,7 +104,7 @@ def film(task: str, seed: int, level: str = "light") -> Video:
                 break
         name = world.scene.describe(world.goal.target)
         asked = [("held", _phrasing("held/this", seed).format(a=name), "yes", held)]
-        about = _phrasing("subtask/now", seed).format(told=world.instruction)
+        about = _phrasing("subtask/now", seed).format(instruction=world.instruction)
         asked += [("subtask", about, step, [now == step for now in steps]) for step in dict.fromkeys(steps)]
     finally:
         world.close()

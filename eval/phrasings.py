@@ -1,7 +1,7 @@
 """Suite `phrasings`: a hundred instructions as people say them, none of them a template (`phrasings.yaml`).
 
 Each is one episode in a held-out scene. The same goal in the same scene is then asked for in a held-out
-template too, so that it can be told what is lost by the words alone.
+template too, which shows what is lost by the words alone.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def specs_of(tasks: Sequence[str], episodes: int | None, like: EpisodeSpec) -> l
     return found
 
 
-def told_in(spec: EpisodeSpec) -> str | None:
+def instruction_in(spec: EpisodeSpec) -> str | None:
     """What is said in an episode of this suite; None in one of another."""
     if spec.phrasing not in (FREE, PLAIN):
         return None
@@ -87,7 +87,7 @@ def figures(rows: Sequence[EpisodeRow]) -> dict[str, Any]:
     """How the free words compare with templates: the key `phrasings` of the `eval` JSON object.
 
     Returns:
-        Of the episodes told in templates the fields of a `measures.Rate`, `tasks` ({name: Rate}), and of the
+        Of the episodes with templates the fields of a `measures.Rate`, `tasks` ({name: Rate}), and of the
         pairs `lost` and `gained` by free words and `p` (McNemar's exact test). Empty without such rows.
     """
     plain = {row.spec: row.success for row in rows if row.spec.phrasing == PLAIN}

@@ -47,7 +47,7 @@ def evaluate_questions(
     scenes: int,
     seed: int,
     level: str = "light",
-    told: Callable[[], None] = lambda: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """The suite's results but for its name, a pure function of its arguments; keys as in the report.
 
@@ -56,7 +56,7 @@ def evaluate_questions(
         scenes: how many.
         seed: of the stream of scenes; training's are below a million.
         level: of randomisation: none, light, full or mixed.
-        told: called after each scene.
+        progress: called after each scene.
     """
     answered, pictures, descriptions, plans = list[Answered](), [], [], PlanScore()
     for index, scene in enumerate(synthetic_scenes(seed, scenes, level, split="heldout")):
@@ -69,7 +69,7 @@ def evaluate_questions(
         if vector is not None and index % PER_LAYOUT == 0:  # the others show the same things
             pictures.append(vector)
             descriptions += [row.question.text for row in rows if row.question.kind == "description"]
-        told()
+        progress()
     constant = best_answers(synthetic_scenes(0, FITTED_ON, level))
     kinds = {kind: _kind([row for row in answered if row.question.kind == kind], constant) for kind in KINDS}
     questions = [row for row in answered if row.question.kind in KINDS]
@@ -89,7 +89,7 @@ def evaluate_questions(
 def ask(interpreter: Interpreter, scene: SyntheticScene) -> tuple[list[Answered], torch.Tensor | None]:
     """All questions about a scene and its first instruction, and the picture's vector (align_dim,).
 
-    Whoever is blind is not told the joint state either.
+    Whoever is blind does not get the joint state either.
     """
     config = interpreter.config
     views = [resized(scene.images[camera], config.image_size) for camera in config.cameras]

@@ -127,7 +127,7 @@ def episode(
         plan_every: ticks between plans, a multiple of a frame's; by default three frames.
         act_every: ticks between chunks, a multiple of a frame's; by default four frames, or what the file of
             somebody else's environment says.
-        instruction: what the policy is told, where that differs from what success is judged by.
+        instruction: what the policy is given, where that differs from what success is judged by.
         expert_noise: disturbance of the expert, passed to `World.expert`.
         expert_from: tick, a multiple of a frame's, from which the expert takes over from the policy; the time
             limit then counts from there.
@@ -146,7 +146,7 @@ def episode(
         raise ValueError(f"plan_every and act_every must be multiples of {frame_ticks} ticks")
     ahead = 1 if world.embodiment.environment else frame_ticks  # targets that an expert gives at a time
     hz = float(world.embodiment.control_hz)
-    told = world.instruction if instruction is None else instruction
+    policy_instruction = world.instruction if instruction is None else instruction
     method = HANDOVERS[handover]
     controller = Controller(world.embodiment, method)
     controller.reset(world.state())
@@ -179,7 +179,7 @@ def episode(
             if on_frame or driver.looks_at(tick):
                 seen = sensors.observe(world) if sensors else world.observe()
                 sent = controller.past_commands.copy()
-                observation = dataclasses.replace(seen, instruction=told, past_commands=sent)
+                observation = dataclasses.replace(seen, instruction=policy_instruction, past_commands=sent)
             seam = yield from driver.drive(tick, observation, controller)
             if seam is not None:
                 boundaries.append(seam)

@@ -16,6 +16,7 @@ from ideomotor.eval.rollout import EpisodeResult
 from ideomotor.eval.stats.measures import Smoothness, smoothness
 from ideomotor.eval.suites import EpisodeSpec
 
+_KEYS = {"policy_instruction": "told"}  # fields whose name in files is another
 UNKNOWN = Smoothness(math.nan, math.nan, math.nan)
 
 
@@ -25,7 +26,7 @@ class EpisodeRow:
 
     spec: EpisodeSpec
     instruction: str  # what success was judged by
-    told: str  # what the policy was told; differs from `instruction` in a swapped episode
+    policy_instruction: str  # what the policy was given; differs from `instruction` in a swapped episode
     success: bool
     seconds: float
     progress: float
@@ -36,13 +37,13 @@ class EpisodeRow:
     boundary_jerk: float | None
     interior_jerk: float | None
     largest_step: float | None
-    plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if told something else
+    plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if given something else
     confidences: list[tuple[float, float]] = field(default_factory=list)  # (time [s], confidence) of chunks
     film: bytes = field(default=b"", repr=False, compare=False)  # JPEG of a failure, see `film.Filmed`
 
     def to_json(self) -> dict[str, Any]:
         """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
-        fields = dataclasses.asdict(self)
+        fields = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         del fields["film"]
         if not self.confidences:
             del fields["confidences"]
@@ -57,14 +58,14 @@ def row_of(
     result: EpisodeResult,
     embodiment: Embodiment,
     instruction: str,
-    told: str,
+    policy_instruction: str,
     subtask: str,
 ) -> EpisodeRow:
     """The row of an episode.
 
     Args:
         instruction: what success was judged by.
-        told: what the policy was told.
+        policy_instruction: what the policy was given.
         subtask: the one under way at the end.
     """
     smooth = smoothness(result.commands, result.boundaries, embodiment.control_hz)
@@ -73,7 +74,7 @@ def row_of(
     return EpisodeRow(
         spec=spec,
         instruction=instruction,
-        told=told,
+        policy_instruction=policy_instruction,
         success=bool(result.success),
         seconds=result.seconds,
         progress=result.progress,
@@ -122,7 +123,7 @@ def append_row(path: Path, row: EpisodeRow) -> None:
 def _row_from_json(fields: dict[str, Any]) -> EpisodeRow:
     names = [field.name for field in dataclasses.fields(EpisodeSpec) if field.name in fields]
     spec = EpisodeSpec(**{name: fields.pop(name) for name in names})
-    return EpisodeRow(spec=spec, **fields)
+    return EpisodeRow(spec=spec, **{name: fields.pop(key) for name, key in _KEYS.items()}, **fields)
 
 
 def _finite(value: float) -> float | None:

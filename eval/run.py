@@ -22,7 +22,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.batched_rollout import GROUP, play_batched
-from ideomotor.eval.phrasings import told_in
+from ideomotor.eval.phrasings import instruction_in
 from ideomotor.eval.rollout import Requests, answered, episode
 from ideomotor.eval.rows import EpisodeRow, append_row, open_rows, row_of
 from ideomotor.eval.sensors import sensors_for
@@ -44,7 +44,7 @@ class PolicySpec:
     steps: int = 0  # of the sampler; 0: as the checkpoint says
     sampler: str = ""  # as the checkpoint says if empty
     noise: float | None = None  # that chunks begin with; None: as the checkpoint says
-    confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: not told
+    confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: without
 
     def load(self) -> IdeomotorPolicy | None:
         """The policy in this process, None for the expert. UserError if it cannot be had so."""
@@ -192,32 +192,32 @@ def _play(spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: b
         axis=spec.axis,
         strength=spec.strength,
     )
-    said = told_in(spec)
-    world = make_world(instruction=said)
+    free_instruction = instruction_in(spec)
+    world = make_world(instruction=free_instruction)
     try:
-        told = world.instruction
+        policy_instruction = world.instruction
         if spec.phrasing in ("swapped", "named"):
             other = world.alternative_instruction()
             assert other is not None, f"{spec}: nothing else in this scene can be named"
-            told = other
+            policy_instruction = other
         if spec.phrasing == "named":
             world.close()
-            world = make_world(instruction=told)
-        assert world.judging.judged, f"{told!r} is {world.judging.sentence()}"
+            world = make_world(instruction=policy_instruction)
+        assert world.judging.judged, f"{policy_instruction!r} is {world.judging.sentence()}"
         delay_ticks = round(spec.delay_ms * embodiment.control_hz / 1000)
         requests = episode(
             world,
             policy,
             delay_ticks=delay_ticks,
             handover=spec.handover,
-            instruction=told,
+            instruction=policy_instruction,
             sensors=sensors_for(spec),
         )
         result = yield from filmed.watch(requests) if filmed else requests
-        row = row_of(spec, result, embodiment, world.instruction, told, world.subtask())
+        row = row_of(spec, result, embodiment, world.instruction, policy_instruction, world.subtask())
         return dataclasses.replace(
             row,
-            plan=result.plan_score.counts() if policy and told == world.instruction else {},
+            plan=result.plan_score.counts() if policy and policy_instruction == world.instruction else {},
             film=filmed.strip() if filmed and not result.success else b"",
         )
     finally:

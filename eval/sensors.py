@@ -25,7 +25,7 @@ class Sensors:
 
     A lost frame leaves the one before it in place, as a driver that keeps the newest frame does; the first
     frame of each camera always arrives, since nobody starts without. Times are the present's: the policy
-    is not told that a picture is old.
+    does not know that a picture is old.
 
     Args:
         lost: probability of each frame to be lost.

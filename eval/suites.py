@@ -18,10 +18,10 @@ Phrasing = Literal["train", "heldout", "swapped", "named", "free", "plain"]
 SUITES: dict[str, Phrasing] = {
     "builtin": "heldout",  # scenes and phrasings of the instruction that no demonstration had
     "familiar": "train",  # the same scenes, in phrasings of the demonstrations
-    # As builtin, but the policy is told to use another object that is present. Success is judged by the
+    # As builtin, but the policy has to use another object that is present. Success is judged by the
     # original instruction, so a policy that listens fails. Scenes without another object are left out.
     "swap": "swapped",
-    # The same instructions in the same scenes, and success is judged by what the policy is told.
+    # The same instructions in the same scenes, and success is judged by what the policy is given.
     "named": "named",
     # In words that nobody wrote as a template, then the same goals in those of builtin (`phrasings.py`).
     "phrasings": "free",

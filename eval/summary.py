@@ -102,8 +102,8 @@ def _counts(row: EpisodeRow) -> bool:
 
 def judged_episode(row: EpisodeRow) -> confidence.Judged:
     """What a row says about confidence."""
-    told = np.array(row.confidences, float).reshape(-1, 2)
-    return confidence.Judged(told[:, 0], told[:, 1], row.success)
+    pairs = np.array(row.confidences, float).reshape(-1, 2)
+    return confidence.Judged(pairs[:, 0], pairs[:, 1], row.success)
 
 
 def _without(rows: Sequence[EpisodeRow], every: Sequence[EpisodeRow]) -> dict[str, Any]:

@@ -252,8 +252,8 @@ def _beginning(embodiment: Embodiment, task: str, seed: int) -> bytes:
     """All that the environment tells at its start, or its first picture where that is all."""
     world = ExternalWorld(task, seed, embodiment)
     try:
-        told = b"".join(_arrays(world._seen))
-        return told or world.render(embodiment.cameras[0].name).tobytes()
+        start = b"".join(_arrays(world._seen))
+        return start or world.render(embodiment.cameras[0].name).tobytes()
     finally:
         world.close()
 

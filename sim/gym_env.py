@@ -63,7 +63,7 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        instruction = _told(options)
+        instruction = _instruction(options)
         super().reset(seed=seed)
         self.close()
         episode = int(self.np_random.integers(2**31))
@@ -107,16 +107,16 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         }
 
 
-def _told(options: dict[str, Any] | None) -> str | None:
+def _instruction(options: dict[str, Any] | None) -> str | None:
     """The instruction among reset's options. UserError if the observation space has no room for it."""
-    told = (options or {}).get("instruction")
-    if told is None:
+    instruction = (options or {}).get("instruction")
+    if instruction is None:
         return None
-    if not isinstance(told, str):
-        raise UserError(f"options.instruction: got {type(told).__name__}, expected a string")
-    strange = sorted({character for character in told if character not in CHARACTERS})
+    if not isinstance(instruction, str):
+        raise UserError(f"options.instruction: got {type(instruction).__name__}, expected a string")
+    strange = sorted({character for character in instruction if character not in CHARACTERS})
     if strange:
         raise UserError(f"options.instruction: got {strange[0]!r}, expected Latin letters and punctuation")
-    if len(told) > INSTRUCTION_LENGTH:
-        raise UserError(f"options.instruction: {len(told)} characters, expected at most {INSTRUCTION_LENGTH}")
-    return told
+    if (length := len(instruction)) > INSTRUCTION_LENGTH:
+        raise UserError(f"options.instruction: {length} characters, expected at most {INSTRUCTION_LENGTH}")
+    return instruction

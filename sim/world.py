@@ -1,4 +1,4 @@
-"""One episode of one task: the scene in motion, what the robot senses, and whether it did as it was told.
+"""One episode of one task: the scene in motion, what the robot senses, and whether it did what was asked.
 
 A `World` is deterministic to the bit: the same arguments and the same commands give the same states and
 images (on one rendering backend). It knows the truth; a policy only ever sees `observe()`.

@@ -51,7 +51,7 @@ def rates_section(results: dict[str, Any]) -> str:
             paragraph(sequential.sentence(results) if stopping else ""),
             paragraph(plans.sentence(plan) if (plan := results.get("plan")) else ""),
             paragraph(phrasings.sentence(found) if (found := results.get("phrasings")) else ""),
-            paragraph(confidence.sentence(told) if (told := results.get("confidence")) else ""),
+            paragraph(confidence.sentence(judged) if (judged := results.get("confidence")) else ""),
             table(
                 "rates",
                 ["task", "solved", "rate", "95 % interval", "0 to 100 %"],
@@ -172,7 +172,7 @@ def episodes_section(results: dict[str, Any]) -> str:
         [
             episode["task"],
             str(episode["seed"]),
-            _told(episode),
+            _instruction(episode),
             "solved" if episode["success"] else f"not solved (at: {episode.get('failed_at') or 'unknown'})",
             f"{episode['seconds']:.1f}",
             f"{episode['progress']:.2f}",
@@ -214,10 +214,10 @@ def _conditions(results: dict[str, Any]) -> str:
     return f"Conditions: {'; '.join(said)}." if said else ""
 
 
-def _told(episode: dict[str, Any]) -> str:
-    told = episode.get("told", episode["instruction"])
+def _instruction(episode: dict[str, Any]) -> str:
+    instruction = episode.get("told", episode["instruction"])
     if episode.get("without"):
-        told += f" (without {episode['without']})"
+        instruction += f" (without {episode['without']})"
     if episode.get("axis"):
-        told += f" ({episode['axis']} {episode['strength']})"
-    return told
+        instruction += f" ({episode['axis']} {episode['strength']})"
+    return instruction

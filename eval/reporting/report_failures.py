@@ -53,9 +53,9 @@ def _films(task: str, kind: str, failed: list[dict[str, Any]], strips: Mapping[E
 
 
 def _figure(episode: dict[str, Any], strip: bytes) -> str:
-    told = episode.get("told", episode["instruction"])
+    instruction = episode.get("told", episode["instruction"])
     caption = html.escape(
-        f"seed {episode['seed']}, {episode['seconds']:.1f} s, “{told}”, at: {episode['failed_at']}"
+        f"seed {episode['seed']}, {episode['seconds']:.1f} s, “{instruction}”, at: {episode['failed_at']}"
     )
     data = base64.b64encode(strip).decode()
     return (

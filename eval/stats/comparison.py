@@ -1,4 +1,4 @@
-"""Two evaluations of the same episodes: is one better, and if that cannot be told, how many would tell.
+"""Two evaluations of the same episodes: is one better, and if that is open, how many would tell.
 
 Everything is in pairs: both drove in the same scenes, so only the episodes that ended differently speak.
 """
@@ -40,7 +40,7 @@ class Comparison:
     low: float  # 95 % interval of the difference
     high: float
     verdict: str  # "better", "worse" or "cannot tell", of B
-    needed: int | None  # episodes that would tell a difference of this size; None where it was told
+    needed: int | None  # episodes that would tell a difference of this size; None where these do
 
 
 def compare(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def sentence(found: Comparison) -> str:
             f"B is {found.verdict} than A: it solves {100 * found.rate_b:.1f} % instead of "
             f"{100 * found.rate_a:.1f} % of {found.episodes} episodes ({figures})."
         )
-    told = max(abs(found.difference), LEAST_DIFFERENCE)
+    detectable = max(abs(found.difference), LEAST_DIFFERENCE)
     return (
         f"Cannot tell with {found.episodes} episodes ({figures}); you would need about {found.needed} to "
-        f"tell a difference of {100 * told:.1f} points."
+        f"tell a difference of {100 * detectable:.1f} points."
     )
 
 
@@ -148,9 +148,9 @@ def _compared(
     verdict = "cannot tell" if p >= ALPHA else "better" if difference > 0 else "worse"
     needed = None
     if verdict == "cannot tell":
-        told = max(abs(difference), LEAST_DIFFERENCE)
-        discordant = max(told, (test.lost + test.gained + 1) / (n + 2))
-        needed = episodes_needed(told, discordant, comparisons)
+        detectable = max(abs(difference), LEAST_DIFFERENCE)
+        discordant = max(detectable, (test.lost + test.gained + 1) / (n + 2))
+        needed = episodes_needed(detectable, discordant, comparisons)
     low, high = difference_interval(test.lost, test.gained, n)
     rate_a, rate_b = (sum(pair[side] for pair in outcomes) / n for side in (0, 1))
     return Comparison(

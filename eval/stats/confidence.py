@@ -114,19 +114,19 @@ def not_descending(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.concatenate([np.full(int(length), value) for value, _, length in pools])
 
 
-def sentence(told: dict[str, Any]) -> str:
+def sentence(found: dict[str, Any]) -> str:
     """`figures` in words."""
 
-    def area(name: str) -> str:
-        found = told[name]
-        if found is None:
+    def in_words(name: str) -> str:
+        area = found[name]
+        if area is None:
             return "not to be told, as all episodes end alike"
-        return f"{found['auc']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
+        return f"{area['auc']:.2f} ({area['low']:.2f} to {area['high']:.2f})"
 
     return (
-        f"Confidence {told['mean']:.2f} on average; area under its ROC curve against failure: "
-        f"{area('failure_auc')}, of the first {EARLY_S:g} s {area('early_failure_auc')}; Brier score "
-        f"{told['brier']:.3f}, {told['brier_of_rate']:.3f} when always saying the same."
+        f"Confidence {found['mean']:.2f} on average; area under its ROC curve against failure: "
+        f"{in_words('failure_auc')}, of the first {EARLY_S:g} s {in_words('early_failure_auc')}; Brier score "
+        f"{found['brier']:.3f}, {found['brier_of_rate']:.3f} when always saying the same."
     )
 
 

@@ -42,11 +42,11 @@ def evaluate_questions(options: EvalOptions) -> int:
     with output.progress() as progress:
         bar = progress.add_task("asking", total=count + options.count)
 
-        def told() -> None:
+        def advance() -> None:
             progress.update(bar, advance=1)
 
-        found = questions.evaluate_questions(interpreter, count, seed, options.randomize, told)
-        when = localisation.evaluate_localisation(interpreter, options.count, seed, told=told)
+        found = questions.evaluate_questions(interpreter, count, seed, options.randomize, advance)
+        when = localisation.evaluate_localisation(interpreter, options.count, seed, progress=advance)
     results = {
         "suite": questions.SUITE,
         "policy": policy_name(options.policy),

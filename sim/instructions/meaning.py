@@ -32,11 +32,11 @@ Roles = Sequence[tuple[Reference, Reference | str]]  # the same as they are spok
 
 @dataclass(frozen=True)
 class Meaning:
-    """What is meant: `goal`; or, where that cannot be told, None, and the goals that it could have been."""
+    """What is meant: `goal`; or, where that is unclear, None, and the goals that it could have been."""
 
     goal: Goal | None
     possible: tuple[Goal, ...] = ()
-    why: str = ""  # it cannot be told
+    why: str = ""  # it is unclear
 
 
 def understand(task: Task, scene: Scene, instruction: str) -> Meaning:

@@ -99,7 +99,7 @@ def simplified(text: str) -> str:
 
 
 def is_question(text: str) -> bool:
-    """Whether a `plain` text wants something to be told, not done."""
+    """Whether a `plain` text asks for an answer, not for an action."""
     text = re.sub(r"^((please|hey|hi|hello|ok|okay|so|robot|now)\b[ ,]*)+", "", text)
     words = re.sub(r"[ ,.!?;]+$", "", text)
     if re.search(r"[.!?;:]|\bsee (to|if|whether)\b", words):

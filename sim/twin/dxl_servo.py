@@ -162,7 +162,7 @@ class DxlServo:
 
     @property
     def target(self) -> float:
-        """Where the joint is told to go [rad or m]."""
+        """Where the joint is to go [rad or m]."""
         return self._position + (self.get(reg.GOAL_POSITION) - self._reported) / self.servo.counts_per_unit
 
     @property

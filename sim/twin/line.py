@@ -46,7 +46,7 @@ class TwinServo(Protocol):
     @property
     def on(self) -> bool: ...  # whether its motor is
     @property
-    def target(self) -> float: ...  # where the joint is told to go [rad or m]
+    def target(self) -> float: ...  # where the joint is to go [rad or m]
     @property
     def torque_limit(self) -> float: ...  # of the servo's shaft [N m]
 

@@ -121,7 +121,7 @@ class StsServo:
 
     @property
     def target(self) -> float:
-        """Where the joint is told to go [rad or m]."""
+        """Where the joint is to go [rad or m]."""
         lower, upper = self.get(reg.MIN_POSITION), self.get(reg.MAX_POSITION)
         goal = self.get(reg.GOAL_POSITION)
         goal = min(max(goal, lower), upper) if upper else goal

@@ -73,19 +73,21 @@ PHRASINGS: dict[str, tuple[str, ...]] = {
         "tell me: do you hold the {a}", "the {a}: is it in the hand",
     ),
     "subtask/now": (
-        "{told}: what is to be done now", "{told}: which step is it now", "{told}: what do you do now",
-        "{told}: name the step now", "which step is it now: {told}",
-        "{told}: tell me what is to be done now", "what do you do now: {told}",
+        "{instruction}: what is to be done now", "{instruction}: which step is it now",
+        "{instruction}: what do you do now", "{instruction}: name the step now",
+        "which step is it now: {instruction}",
+        "{instruction}: tell me what is to be done now", "what do you do now: {instruction}",
     ),
     "done/all": (
-        "{told}: is it done", "{told}: are you done", "{told}: is that all done", "is it done: {told}",
-        "are you done now: {told}", "{told}: tell me, is it done", "is that all done: {told}",
+        "{instruction}: is it done", "{instruction}: are you done", "{instruction}: is that all done",
+        "is it done: {instruction}", "are you done now: {instruction}",
+        "{instruction}: tell me, is it done", "is that all done: {instruction}",
     ),
     "done/step": (
-        "{told}: is this done: {step}", "{told}: are you done with this step: {step}",
-        "{told}: is the step to {step} done", "is the step to {step} done: {told}",
-        "{told}: is it done: {step}",
-        "{told}: is that step done: {step}", "is this done: {step}: {told}",
+        "{instruction}: is this done: {step}", "{instruction}: are you done with this step: {step}",
+        "{instruction}: is the step to {step} done", "is the step to {step} done: {instruction}",
+        "{instruction}: is it done: {step}",
+        "{instruction}: is that step done: {step}", "is this done: {step}: {instruction}",
     ),
 }  # fmt: skip
 # Of two spots (2,) [m]: by how much the first is so, more than the second.
@@ -136,13 +138,13 @@ def plan_question(
     form: str,
     generator: np.random.Generator,
     split: str,
-    told: str,
+    instruction: str,
     answer: str,
     points: Mapping[str, tuple[float, float]],
     step: str = "",
 ) -> Grounding:
-    """A question about how far the robot is with what it was `told`."""
-    return _grounding(form, generator, split, answer, points, told=told, step=step)
+    """A question about how far the robot is with its `instruction`."""
+    return _grounding(form, generator, split, answer, points, instruction=instruction, step=step)
 
 
 def questions(truth: Truth, generator: np.random.Generator, split: str) -> list[Grounding]:
@@ -176,7 +178,7 @@ def refer_to(truth: Truth, name: str, generator: np.random.Generator, hide: str 
         truth: of the moment.
         name: of the thing; it stands on the table.
         generator: draws among all that would do.
-        hide: attribute that must not be told: colour, kind or size.
+        hide: attribute that must not be named: colour, kind or size.
 
     Returns:
         ("the small red cube left of the blue bowl", "thing2"); ("", "") if there is no such phrase.
@@ -262,7 +264,7 @@ def _count(truth: Truth, generator: np.random.Generator) -> Drawn:
 
 
 def _attribute(key: str) -> Callable[[Truth, np.random.Generator], Drawn | None]:
-    """Asks for an attribute of a thing that is told by other means."""
+    """Asks for an attribute of a thing that is named by other means."""
 
     def ask(truth: Truth, generator: np.random.Generator) -> Drawn | None:
         fit = [t for t in truth.standing if key != "size" or t.kind in GRASPABLE]

@@ -137,7 +137,7 @@ def _seen(world: World, done: int, generator: np.random.Generator, most: int, sp
     phrasings = task.phrasings(split)
     items, own = list[Grounding](), list[Grounding]()
     for goal in goals[:most]:
-        told = phrase(goal, phrasings[generator.integers(len(phrasings))])
+        instruction = phrase(goal, phrasings[generator.integers(len(phrasings))])
         subtask_index = _subtask_index(world, goal, done if goal == world.goal else 0)
         steps = task.subtasks(scene, goal)
         now, following = ([*(step.text for step in steps), "hold still", "hold still"])[
@@ -145,9 +145,9 @@ def _seen(world: World, done: int, generator: np.random.Generator, most: int, sp
         ]
         where = refer(steps[min(subtask_index, len(steps) - 1)].goal, positions)
         pointed = {name: project(world.model, data, "front", spot) for name, spot in where.items()}
-        items.append(Grounding(told, plan_text(scene, now, following), pointed))
+        items.append(Grounding(instruction, plan_text(scene, now, following), pointed))
         if not own:
-            about = (generator, split, told)
+            about = (generator, split, instruction)
             finished = subtask_index == len(steps)
             step = min(
                 max(subtask_index - int(generator.integers(2)), 0), len(steps) - 1

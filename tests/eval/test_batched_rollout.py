@@ -44,10 +44,12 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 def asking(number: int, *wanted: bool, prefix: int = 0) -> Requests[tuple[int, list[str]]]:
     """An episode that wants plans (True) and chunks."""
     seen = Observation(0.0, 0, {}, np.zeros(6, np.float32), "do")
-    told = []
+    answers = []
     for plan in wanted:
-        told.append((yield PolicyRequest(seen) if plan else PolicyRequest(seen, PLAN, np.zeros((prefix, 6)))))
-    return number, told
+        answers.append(
+            (yield PolicyRequest(seen) if plan else PolicyRequest(seen, PLAN, np.zeros((prefix, 6))))
+        )
+    return number, answers
 
 
 def test_each_gets_its_own_answers_and_the_most_alike_are_answered_first(answered) -> None:

@@ -1,4 +1,4 @@
-"""Comparisons of evaluations: equals are told apart as seldom, and unlike ones as often, as promised."""
+"""Comparisons of evaluations: equals differ as seldom, and unlike ones as often, as promised."""
 
 import math
 from typing import Any

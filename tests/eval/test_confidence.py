@@ -17,8 +17,8 @@ def episodes(count: int, seed: int = 0, failures_last: bool = False) -> list[Jud
     for x in rng.uniform(0.2, 1.0, count):
         success = bool(rng.random() < x**2)
         chunks = 60 if failures_last and not success else 20
-        told = np.clip(x + rng.normal(0, 0.01, chunks), 0, 1)
-        made.append(Judged(np.arange(chunks) / 7.5, told, success))
+        confidences = np.clip(x + rng.normal(0, 0.01, chunks), 0, 1)
+        made.append(Judged(np.arange(chunks) / 7.5, confidences, success))
     return made
 
 
@@ -32,10 +32,10 @@ def test_areas_under_the_curve_worked_out_by_hand() -> None:
 def test_the_early_area_is_of_the_first_two_seconds_only() -> None:
     times = np.arange(0, 4, 0.5)
     late = [Judged(times, np.where(times < 2, 0.5, 0.1 if fails else 0.9), not fails) for fails in (0, 1) * 6]
-    told = figures(late)
-    assert told is not None
-    assert told["failure_auc"]["auc"] == 1.0
-    assert told["early_failure_auc"]["auc"] == 0.5
+    found = figures(late)
+    assert found is not None
+    assert found["failure_auc"]["auc"] == 1.0
+    assert found["early_failure_auc"]["auc"] == 0.5
     assert figures([]) is None
     alike = figures([Judged(times, times, True)] * 3)
     assert alike is not None and alike["failure_auc"] is None
@@ -46,11 +46,11 @@ def test_the_interval_holds_the_true_area_and_shrinks() -> None:
     assert few is not None and many is not None
     true = figures(episodes(1500, seed=9))
     assert true is not None
-    for told in (few, many):
-        found = told["failure_auc"]
-        assert found["low"] < found["auc"] < found["high"]
-        assert found["low"] < true["failure_auc"]["auc"] < found["high"]
-    width = [told["failure_auc"]["high"] - told["failure_auc"]["low"] for told in (few, many)]
+    for found in (few, many):
+        auc = found["failure_auc"]
+        assert auc["low"] < auc["auc"] < auc["high"]
+        assert auc["low"] < true["failure_auc"]["auc"] < auc["high"]
+    width = [found["failure_auc"]["high"] - found["failure_auc"]["low"] for found in (few, many)]
     assert width[1] < 0.6 * width[0]
 
 

@@ -101,7 +101,7 @@ class Looking:
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
         self.seen.append(observation)
-        # Swings the shoulder, whatever it is shown, so that old pictures can be told from new ones.
+        # Swings the shoulder, whatever it is shown, so that old pictures differ from new ones.
         tick = observation.tick
         actions = np.tile(HOME, (40, 1)).astype(np.float32)
         actions[:, 0] += 0.3 * np.sin((tick + np.arange(40)) / 60)

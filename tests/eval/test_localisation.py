@@ -56,7 +56,7 @@ FORMS = {"held": "held/this", "subtask": "subtask/now"}
 
 
 class Knowing:
-    """An interpreter that has been told the answers, and is asked picture by picture."""
+    """An interpreter that knows the answers, and is asked picture by picture."""
 
     def __init__(self, interpreter: Interpreter, video: suite.Video):
         self.config, self._video, self._at = interpreter.config, video, -1

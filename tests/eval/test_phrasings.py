@@ -1,11 +1,11 @@
-"""Suite `phrasings`: its list, what is told in its episodes, and how free words compare with templates."""
+"""Suite `phrasings`: its list, its instructions, and how free words compare with templates."""
 
 import dataclasses
 
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.phrasings import figures, phrasings, sentence, told_in
+from ideomotor.eval.phrasings import figures, instruction_in, phrasings, sentence
 from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rows import EpisodeRow
 from ideomotor.eval.run import PolicySpec, evaluate
@@ -54,12 +54,14 @@ def test_what_it_has_not_is_refused(episodes: int | None, level: str, words: str
 def test_both_of_a_pair_ask_for_one_goal_in_a_scene(name: str) -> None:
     spec = suite("phrasings", [name], 1, 1_000_000)[0]
     free, plain = spec, dataclasses.replace(spec, phrasing="plain")
-    worlds = [World(name, one.seed, instruction=told_in(one), split="heldout") for one in (free, plain)]
+    worlds = [
+        World(name, one.seed, instruction=instruction_in(one), split="heldout") for one in (free, plain)
+    ]
     assert worlds[0].goal == worlds[1].goal and worlds[0].scene == worlds[1].scene
     assert worlds[0].instruction == phrasings()[name, spec.seed].said
     templates = TASKS[name].phrasings("heldout")
     assert worlds[1].instruction in [template.format(**worlds[1].goal.words) for template in templates]
-    assert told_in(dataclasses.replace(spec, phrasing="heldout")) is None
+    assert instruction_in(dataclasses.replace(spec, phrasing="heldout")) is None
 
 
 def row(seed: int, phrasing: Phrasing, success: bool) -> EpisodeRow:
@@ -89,4 +91,4 @@ def test_the_expert_does_what_is_said() -> None:
     specs = suite("phrasings", ["press"], 1, 1_000_000)
     free, plain = evaluate(specs, PolicySpec(None))
     assert free.success and plain.success and free.seconds == plain.seconds
-    assert free.told == free.instruction == "give the green switch a quick tap"
+    assert free.policy_instruction == free.instruction == "give the green switch a quick tap"

@@ -31,7 +31,7 @@ def rows_of(episodes=12, tasks=("reach", "push", "sort", "drawer")):
             EpisodeRow(
                 spec=spec,
                 instruction=HOSTILE,
-                told=HOSTILE,
+                policy_instruction=HOSTILE,
                 success=solved,
                 seconds=rng.uniform(1, 5) if solved else 12.0,
                 progress=1.0 if solved else done,

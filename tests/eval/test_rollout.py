@@ -80,14 +80,14 @@ class HoldPolicy:
         self.seeds: list[int] = []
         self.planned_at: list[int] = []
         self.acted: list[tuple[int, float, int]] = []  # (tick, time of the plan's observation, prefix length)
-        self.told: set[str] = set()
+        self.instructions: set[str] = set()
 
     def reset(self, seed: int) -> None:
         self.seeds.append(seed)
 
     def plan(self, observation: Observation) -> LatentPlan:
         self.planned_at.append(observation.tick)
-        self.told.add(observation.instruction)
+        self.instructions.add(observation.instruction)
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time, text=f"plan {len(self.planned_at)}")
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
@@ -197,7 +197,7 @@ def test_the_expert_goes_on_from_where_a_policy_left_the_robot():
 def test_what_the_policy_is_told_can_differ_from_what_is_judged():
     policy = HoldPolicy()
     rollout(FakeWorld(max_ticks=8), policy, instruction="do the other thing")
-    assert policy.told == {"do the other thing"}
+    assert policy.instructions == {"do the other thing"}
 
 
 def test_an_environment_error_is_not_a_failed_task():

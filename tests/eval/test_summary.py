@@ -42,10 +42,10 @@ def test_missing_senses_are_compared_in_pairs() -> None:
     assert results["mean"]["rate"] == rate(whole).rate
 
 
-def test_confidence_is_there_only_where_it_was_told() -> None:
+def test_confidence_is_there_only_where_it_was_asked_for() -> None:
     specs = suite("builtin", ["reach"], 2, 0)
-    told = [row(specs[0], True, ((0.0, 0.9), (2.5, 0.8))), row(specs[1], False, ((0.0, 0.2),))]
-    results = summary("builtin", "x", told)
+    rows = [row(specs[0], True, ((0.0, 0.9), (2.5, 0.8))), row(specs[1], False, ((0.0, 0.2),))]
+    results = summary("builtin", "x", rows)
     assert results["confidence"]["failure_auc"]["auc"] == 1.0
     assert json.loads(json.dumps(results))["episodes"][0]["confidences"] == [[0.0, 0.9], [2.5, 0.8]]
     silent = summary("builtin", "x", [row(specs[0], True)])
@@ -54,8 +54,8 @@ def test_confidence_is_there_only_where_it_was_told() -> None:
 
 def test_the_page_shows_what_is_missing_and_what_confidence_is_worth() -> None:
     specs = suite("builtin", ["reach"], 2, 0, without=["front+<wrist>"])
-    told = [[(0.0, 0.9)], [(0.0, 0.2)], [], []]
-    rows = [row(spec, not number, tuple(told[number])) for number, spec in enumerate(specs)]
+    confidences = [[(0.0, 0.9)], [(0.0, 0.2)], [], []]
+    rows = [row(spec, not number, tuple(confidences[number])) for number, spec in enumerate(specs)]
     page = render_html(summary("builtin", "x", rows))
     assert "front+&lt;wrist&gt;" in page and "<wrist>" not in page
     assert "ROC curve against failure: 1.00" in page

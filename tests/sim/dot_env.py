@@ -61,7 +61,7 @@ class TableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def __init__(self) -> None:
         self.action_space = gymnasium.spaces.Box(0.0, 512.0, (2,), np.float32)
         self.observation_space = gymnasium.spaces.Dict()
-        self.told: list[np.ndarray] = []
+        self.commands: list[np.ndarray] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, Any]:
         super().reset(seed=seed)
@@ -69,7 +69,7 @@ class TableEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         return self._seen(), {}
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        self.told.append(np.array(action))
+        self.commands.append(np.array(action))
         self.place = self.place + 0.6 * (action - self.place)
         return self._seen(), 0.0, False, False, {"done": np.abs(self.place - self.goal).max() < 5}
 

@@ -47,7 +47,7 @@ environment:
 
 TABLE = """\
 name: table
-description: an agent on a table, told where to go ten times a second
+description: an agent on a table, commanded where to go ten times a second
 control_hz: 10
 commands: absolute
 joints: [{name: x, lower: 0, upper: 512}, {name: y, lower: 0, upper: 512}]
@@ -232,8 +232,8 @@ def test_absolute_commands_arrive_as_they_were_meant_at_ten_a_second(dot):
     env: Any = world.env.unwrapped
     assert result.success and result.interventions == {}
     corners = [[0, 512], [512, 512], [512, 0], [0, 0]]
-    np.testing.assert_array_equal(env.told[:4], corners)  # from one side to the other in a step
-    assert np.allclose(env.told[4:], env.goal) and len(env.told) < 12
+    np.testing.assert_array_equal(env.commands[:4], corners)  # from one side to the other in a step
+    assert np.allclose(env.commands[4:], env.goal) and len(env.commands) < 12
 
 
 class Beyond(Pusher):

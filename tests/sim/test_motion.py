@@ -1,4 +1,4 @@
-"""Motions keep within the experts' limits and end where they were told to."""
+"""Motions keep within the experts' limits and end where they should."""
 
 from __future__ import annotations
 

@@ -48,12 +48,12 @@ def laid() -> dict[str, dict[str, str]]:
 
 
 def test_relations_are_the_robots(laid) -> None:
-    told = laid["relation/holds"]
-    assert told["is the small red cube left of the blue bowl"] == "yes"
-    assert told["is the large red cube left of the blue bowl"] == "no"
-    assert told["is the blue bowl behind the blue ball"] == "yes"
-    assert told["is the blue ball nearer than the blue bowl"] == "yes"
-    assert not any("blue ball left of the blue bowl" in line for line in told)  # too close to call
+    answers = laid["relation/holds"]
+    assert answers["is the small red cube left of the blue bowl"] == "yes"
+    assert answers["is the large red cube left of the blue bowl"] == "no"
+    assert answers["is the blue bowl behind the blue ball"] == "yes"
+    assert answers["is the blue ball nearer than the blue bowl"] == "yes"
+    assert not any("blue ball left of the blue bowl" in line for line in answers)  # too close to call
 
 
 def test_neighbours_counts_and_attributes(laid) -> None:
@@ -71,11 +71,11 @@ def test_neighbours_counts_and_attributes(laid) -> None:
 
 
 def test_what_is_held_is_told_and_not_compared_with_what_stands(laid) -> None:
-    told = asked(truth_of(*LAID.scene.things, held="d"), 150)
-    assert set(told["held/what"].values()) == {"blue ball"}
-    assert told["held/this"]["is the blue ball in the hand"] == "yes"
-    assert told["held/this"]["do you hold the small red cube"] == "no"
-    assert not any("blue ball" in line for line in told["relation/holds"])
+    answers = asked(truth_of(*LAID.scene.things, held="d"), 150)
+    assert set(answers["held/what"].values()) == {"blue ball"}
+    assert answers["held/this"]["is the blue ball in the hand"] == "yes"
+    assert answers["held/this"]["do you hold the small red cube"] == "no"
+    assert not any("blue ball" in line for line in answers["relation/holds"])
     assert set(laid["held/what"].values()) == {"nothing"}
 
 

@@ -26,9 +26,9 @@ def test_every_scene_asks_about_several_things() -> None:
     assert any("place" in item.keypoints for scene in scenes for item in scene.items)
     for scene in scenes:
         assert scene.images["front"].shape == scene.images["wrist"].shape == (96, 96, 3)
-        told = [item for item in scene.items if item.kind == "instruction"]
-        assert len({item.instruction for item in told}) == len(told) > 0
-        for item in told:
+        instructions = [item for item in scene.items if item.kind == "instruction"]
+        assert len({item.instruction for item in instructions}) == len(instructions) > 0
+        for item in instructions:
             assert item.text.startswith("scene: ") and ". now: " in item.text and ". next: " in item.text
 
 
