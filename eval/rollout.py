@@ -296,9 +296,11 @@ class PolicyDriver:
         chunk: ActionChunk = yield PolicyRequest(observation, plan, controller.committed(tick, 0))
         self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
-        body = controller.embodiment
+        embodiment = controller.embodiment
         stand = (
-            executed[-1:] if body.commands != "deltas" else body.home_position[None].astype(executed.dtype)
+            executed[-1:]
+            if embodiment.commands != "deltas"
+            else embodiment.home_position[None].astype(executed.dtype)
         )
         actions = np.concatenate([executed, np.repeat(stand, self._delay, axis=0)])
         controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))

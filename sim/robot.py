@@ -1,7 +1,7 @@
 """The simulated robot by the wall clock, as control sees it: commands and states in shared memory.
 
-Its physics are in a process of their own (`sim/wallclock.py`, `body_process`), so that a control tick costs
-no more than writing a command to servos does. MuJoCo is not imported here.
+Its physics are in a process of their own (`sim/wallclock.py`, `physics_process`), so that a control tick
+costs no more than writing a command to servos does. MuJoCo is not imported here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class SimulatedRobot:
     """A `control.types.Robot`: each command moves the simulated world on by one tick.
 
     Args:
-        wake: an eventfd that the body waits for, from `waker`.
-        shared: where the body shows its state.
+        wake: an eventfd that the simulation waits for, from `waker`.
+        shared: where the simulation shows its state.
     """
 
     def __init__(self, wake: Connection, shared: SharedState) -> None:
@@ -27,10 +27,10 @@ class SimulatedRobot:
         self._state: RobotState | None = None
 
     def connect(self) -> None:
-        """Nothing to connect to: the body said that it lives before control was started."""
+        """Nothing to connect to: the simulation gave a heartbeat before control was started."""
 
     def read(self) -> RobotState:
-        """The body's newest state, or the one before it if no whole one is met.
+        """The simulation's newest state, or the one before it if no whole one is met.
 
         Raises:
             OSError: there has been none yet.

@@ -1,9 +1,9 @@
 """A simulated robot under the wall clock: physics in one process, pictures in another.
 
-Whoever steps the world shares where everything is (`sim/sim_state_channel.py`): `body_process`, which steps
-it for each command that the control process writes (`sim/robot.py`), or the hardware twin. A process that
-stands for the cameras draws the same scene from that, 30 times a second. Both take milliseconds at times, and
-must not be in the way of a command.
+Whoever steps the world shares where everything is (`sim/sim_state_channel.py`): `physics_process`, which
+steps it for each command that the control process writes (`sim/robot.py`), or the hardware twin. A process
+that stands for the cameras draws the same scene from that, 30 times a second. Both take milliseconds at
+times, and must not be in the way of a command.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.sim_state_channel import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.world import World
 
-HEARTBEAT_S = 0.02  # at least so often the body says that it lives
+HEARTBEAT_S = 0.02  # heartbeat period at most
 
 
-class SimulatedBody:
+class RobotSimulation:
     """A world that moves on by a tick for each command in the shared state, and shows where it then is.
 
     Args:
@@ -67,7 +67,7 @@ class SimulatedBody:
         self._writer.show()
 
 
-def body_process(
+def physics_process(
     spec: SharedStateSpec, scene: SceneSpec, finish: bool, wake: Connection, priority: int
 ) -> None:
     """Steps the world for ever.
@@ -79,7 +79,7 @@ def body_process(
     """
     live_with_parent()
     shared = attach(spec)
-    body = SimulatedBody(scene.world(), shared, finish)
+    simulation = RobotSimulation(scene.world(), shared, finish)
     poll = select.poll()
     poll.register(wake.fileno(), select.POLLIN)
     with realtime(priority):
@@ -87,9 +87,9 @@ def body_process(
             shared.heartbeat("body")
             if poll.poll(1000 * HEARTBEAT_S):
                 os.eventfd_read(wake.fileno())
-                body.follow()
+                simulation.follow()
             else:
-                body.show()
+                simulation.show()
 
 
 def cameras_process(spec: SharedStateSpec, scene: SceneSpec) -> None:

@@ -211,7 +211,7 @@ def _axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
         name for name, axis in AXES.items() if any(axis.concerns(t, k) for t in tasks for k in axis.strengths)
     ]
     if options.axes is None:
-        return [name for name in fit if AXES[name].bodily or not options.expert]
+        return [name for name in fit if AXES[name].physical or not options.expert]
     names = list(dict.fromkeys(name.strip() for name in options.axes.split(",")))
     for name in names:
         if name not in AXES:

@@ -21,7 +21,7 @@ from ideomotor.control.types import Policy
 from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
 from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
-from ideomotor.sim.wallclock import body_process, cameras_process
+from ideomotor.sim.wallclock import cameras_process, physics_process
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def drive(
     body = (shared.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
     try:
         jobs = [
-            Job("body", body_process, body),
+            Job("body", physics_process, body),
             Job("cameras", cameras_process, (shared.spec, scene)),
             Job("interpreter", interpreter_process, (shared.spec, brain)),
             Job("decoder", decoder_process, (shared.spec, brain)),

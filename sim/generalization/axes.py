@@ -31,7 +31,7 @@ class Axis:
         label: of a strength, a format string over its values.
         values: of each strength, from 1 on; 0 is the episode as it was drawn.
         vary: (episode, task, generator, *values) -> episode. None: it happens outside of the world.
-        bodily: whether it changes what the body has to do, and so concerns an expert that knows the truth.
+        physical: whether it changes what the arm has to do, and so concerns an expert that knows the truth.
         tasks: of each strength, where not all can have it.
     """
 
@@ -39,7 +39,7 @@ class Axis:
     label: str
     values: tuple[tuple, ...]
     vary: Callable[..., Episode] | None
-    bodily: bool = False
+    physical: bool = False
     tasks: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -101,7 +101,7 @@ AXES: dict[str, Axis] = {
     ),
     "distractors": Axis(
         "objects that nobody speaks of [more than usual]", "+{}",
-        ((2,), (4,), (6,)), change.distractors, bodily=True,
+        ((2,), (4,), (6,)), change.distractors, physical=True,
     ),
     "colours": Axis(
         "colours that training lacks, with their names [of which things]", "{}",
@@ -110,12 +110,12 @@ AXES: dict[str, Axis] = {
     ),
     "sizes": Axis(
         "small objects smaller, large ones larger [factor]", "÷×{}",
-        ((1.2,), (1.3,), (1.4,)), change.sizes, bodily=True,
+        ((1.2,), (1.3,), (1.4,)), change.sizes, physical=True,
         tasks=(_SOLID, _SOLID, (*_ROUND, "push")),  # nothing large stays on a cube so small
     ),
     "shapes": Axis(
         "shape of the object that is handled first", "{}",
-        tuple((kind,) for kind in HELD_OUT_SHAPES), change.shapes, bodily=True,
+        tuple((kind,) for kind in HELD_OUT_SHAPES), change.shapes, physical=True,
         tasks=(_SOLID, _ROUND, _ROUND),
     ),
     "phrasing": Axis(
@@ -124,15 +124,16 @@ AXES: dict[str, Axis] = {
     ),
     "combination": Axis(
         "object and place that training never brings together [things that are new in their role]", "{}",
-        ((1,), (2,)), change.combination, bodily=True, tasks=(("place", "sort", "stack"), ("sort", "stack")),
+        ((1,), (2,)), change.combination, physical=True,
+        tasks=(("place", "sort", "stack"), ("sort", "stack")),
     ),
     "friction": Axis(
         "friction of all contacts, mass of objects [factors]", "×÷{}, mass ×÷{}",
-        ((1.5, 2), (2, 4), (3, 6)), change.friction, bodily=True,
+        ((1.5, 2), (2, 4), (3, 6)), change.friction, physical=True,
     ),
     "gain": Axis(
         "stiffness and damping of the servos [factor]", "÷{}",
-        ((4,), (16,), (64,)), change.gain, bodily=True,
+        ((4,), (16,), (64,)), change.gain, physical=True,
     ),
     "delay": Axis("inference time [ms]", "{} ms", ((50,), (100,), (200,)), None),
     "frames": Axis("camera frames lost [share]", "{:.0%}", ((0.5,), (0.8,), (0.9,)), None),

@@ -33,37 +33,37 @@ class HeldOutShape:
     add: Callable[..., None]  # (body, half [m], density [kg/m³], rgba, friction)
 
 
-def _add_prism(body: mujoco.MjsBody, half: float, **feel) -> None:
+def _add_prism(body: mujoco.MjsBody, half: float, **surface) -> None:
     """Upright, six sides: exactly the union of three boxes, which rest on others better than a mesh does."""
     apothem, side = half * np.cos(np.pi / 6), half / 2
     for turn in np.pi / 3 * np.arange(3):
         quaternion = (np.cos(turn / 2), 0, 0, np.sin(turn / 2))
         size = (apothem, side, half)
-        _add(body, mujoco.mjtGeom.mjGEOM_BOX, size, quaternion, share=0.5, condim=4, **feel)
+        _add(body, mujoco.mjtGeom.mjGEOM_BOX, size, quaternion, share=0.5, condim=4, **surface)
 
 
-def _add_egg(body: mujoco.MjsBody, half: float, **feel) -> None:
+def _add_egg(body: mujoco.MjsBody, half: float, **surface) -> None:
     """An ellipsoid lying on its side."""
-    _add(body, mujoco.mjtGeom.mjGEOM_ELLIPSOID, (1.5 * half, 0.9 * half, half), **_rolling(feel))
+    _add(body, mujoco.mjtGeom.mjGEOM_ELLIPSOID, (1.5 * half, 0.9 * half, half), **_rolling(surface))
 
 
-def _add_capsule(body: mujoco.MjsBody, half: float, **feel) -> None:
+def _add_capsule(body: mujoco.MjsBody, half: float, **surface) -> None:
     """Lying along its own x axis."""
     along_x = (np.sqrt(0.5), 0, np.sqrt(0.5), 0)
-    _add(body, mujoco.mjtGeom.mjGEOM_CAPSULE, (half, 0.8 * half, 0), along_x, **_rolling(feel))
+    _add(body, mujoco.mjtGeom.mjGEOM_CAPSULE, (half, 0.8 * half, 0), along_x, **_rolling(surface))
 
 
-def _rolling(feel: dict) -> dict:
+def _rolling(surface: dict) -> dict:
     """With a friction against rolling, as a ball of training has."""
-    sliding, turning, _ = feel["friction"]
-    return {**feel, "friction": (sliding, turning, 0.002), "condim": 6}
+    sliding, turning, _ = surface["friction"]
+    return {**surface, "friction": (sliding, turning, 0.002), "condim": 6}
 
 
 def _add(
     body: mujoco.MjsBody, kind: int, size: tuple, quaternion: tuple = (1, 0, 0, 0), *, density: float,
-    share: float = 1.0, **feel,
+    share: float = 1.0, **surface,
 ) -> None:  # fmt: skip
-    body.add_geom(type=kind, size=size, quat=quaternion, density=density * share, **feel)
+    body.add_geom(type=kind, size=size, quat=quaternion, density=density * share, **surface)
 
 
 # Rising difference from cube, cylinder and ball, by length over width.

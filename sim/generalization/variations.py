@@ -153,7 +153,7 @@ def combination(episode: Episode, task: Task, generator: np.random.Generator, co
     return changed._replace(goal=_onto_zones(changed.goal))
 
 
-# ---- what it feels like
+# ---- physics
 
 
 def friction(

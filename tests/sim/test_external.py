@@ -88,9 +88,9 @@ def demonstrated(world: ExternalWorld) -> tuple[list[Frame], np.ndarray]:
 
 
 def test_the_same_seed_gives_the_same_episode_and_another_one_another(dot):
-    body = dot()
+    embodiment = dot()
     (first, commands), (again, same), (other, _) = (
-        demonstrated(ExternalWorld("ring", seed, body)) for seed in (3, 3, 4)
+        demonstrated(ExternalWorld("ring", seed, embodiment)) for seed in (3, 3, 4)
     )
     assert commands.tobytes() == same.tobytes()
     for frame, twin in zip(first, again, strict=True):
@@ -136,9 +136,9 @@ class Pusher:
 
 
 def test_a_disturbed_expert_shows_the_way_back_and_not_the_disturbance(dot):
-    body, driven = dot(), {}
+    embodiment, driven = dot(), {}
     for noise in (0.0, 0.5, 0.5):
-        world, frames = ExternalWorld("ring", 3, body), []
+        world, frames = ExternalWorld("ring", 3, embodiment), []
         result = rollout(world, None, expert_noise=noise, on_frame=frames.append)
         states = np.array([frame.observation.state for frame in frames])
         env: Any = world.env.unwrapped
@@ -155,9 +155,9 @@ def test_a_disturbed_expert_shows_the_way_back_and_not_the_disturbance(dot):
 
 
 def test_grippers_are_not_disturbed():
-    body = load_embodiment("metaworld")
+    embodiment = load_embodiment("metaworld")
     space = gymnasium.spaces.Box(-1.0, 1.0, (4,))
-    drawn = np.stack(list(itertools.islice(disturbance(body, space, 0.4, 1), 4000)))
+    drawn = np.stack(list(itertools.islice(disturbance(embodiment, space, 0.4, 1), 4000)))
     assert np.all(drawn[:, 3] == 0.0) and np.ptp(drawn[:, :3], axis=0).min() > 0.05
     assert np.abs(drawn.mean(axis=0)).max() < 0.1 and drawn.std() < 0.4
     pushed = drawn[:, 0] / drawn[:, 0].std()
@@ -246,8 +246,8 @@ class Beyond(Pusher):
 
 
 def test_absolute_commands_are_clipped_to_their_range_and_repeated_where_chunks_run_out(dot):
-    body = dot(file=TABLE, max_steps=12)
-    world = ExternalWorld("go", 3, body)
+    embodiment = dot(file=TABLE, max_steps=12)
+    world = ExternalWorld("go", 3, embodiment)
     start = world.state().position
     result = rollout(world, Beyond(), act_every=4, delay_ticks=1)
     first, later = result.commands[:1], result.commands[4:].reshape(2, 4, 2)
@@ -304,9 +304,9 @@ def test_every_environment_file_says_what_is_done(name):
 
 
 def test_the_expert_of_reacher_reaches_by_torques():
-    body = load_embodiment("reacher")
+    embodiment = load_embodiment("reacher")
     for seed in range(3):
-        world = ExternalWorld("reach", seed, body)
+        world = ExternalWorld("reach", seed, embodiment)
         while not world.success and world.tick < world.max_ticks:
             world.step(Command(world.tick, next(world.expert())))
         world.close()

@@ -13,7 +13,7 @@ from ideomotor.control.runtime.shared_state import REQUESTS
 from ideomotor.control.types import Command
 from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
-from ideomotor.sim.wallclock import SimulatedBody
+from ideomotor.sim.wallclock import RobotSimulation
 
 ROBOT = load_embodiment("so101")
 SCENE = SceneSpec("press", seed=1)
@@ -31,8 +31,8 @@ def test_commands_in_the_shared_state_move_the_world_as_lockstep_does_however_la
     robot = SimulatedRobot(wake, shared)
     with pytest.raises(OSError, match="no state yet"):
         robot.read()
-    body = SimulatedBody(SCENE.world(), shared, finish=False)
-    assert body.follow() == 0
+    simulation = RobotSimulation(SCENE.world(), shared, finish=False)
+    assert simulation.follow() == 0
     position = world.state().position
     for tick, waiting in enumerate((1, 1, 3, 2, 5)):
         for _ in range(waiting):
@@ -40,7 +40,7 @@ def test_commands_in_the_shared_state_move_the_world_as_lockstep_does_however_la
             robot.write(Command(tick, position))
             world.step(Command(tick, position))
         assert os.eventfd_read(wake.fileno()) == waiting
-        assert body.follow() == waiting
+        assert simulation.follow() == waiting
         state, same = robot.read(), world.state()
         assert state.time == same.time
         for name in ("position", "velocity", "effort"):
@@ -48,20 +48,20 @@ def test_commands_in_the_shared_state_move_the_world_as_lockstep_does_however_la
     seen = shared.scene.new()
     assert shared.scene.read(seen)
     np.testing.assert_array_equal(seen["positions"][: int(seen["n"])], world.data.qpos)
-    for opened in (body.world, world, wake):
+    for opened in (simulation.world, world, wake):
         opened.close()
 
 
 def test_the_run_is_ordered_to_finish_once_when_the_task_is_solved(shared):
     wake, expert_world = waker(), SCENE.world()
-    robot, body = SimulatedRobot(wake, shared), SimulatedBody(SCENE.world(), shared, finish=True)
+    robot, simulation = SimulatedRobot(wake, shared), RobotSimulation(SCENE.world(), shared, finish=True)
     for tick, position in enumerate(expert_world.expert()):
         robot.write(Command(tick, position))
         expert_world.step(Command(tick, position))
-        body.follow()
+        simulation.follow()
     assert expert_world.success and succeeded(shared.scene)
     assert shared.requests[REQUESTS.index("finish")] == 1
-    for opened in (body.world, expert_world, wake):
+    for opened in (simulation.world, expert_world, wake):
         opened.close()
 
 
