@@ -2,9 +2,10 @@
 
     .venv/bin/python -P benchmarks/guardian.py [--repeats 50] [--load 8] [--priority 40]
 
-A process that commands an arm (tests/launch/bodies.py) 120 times a second is killed by SIGKILL while N others
-keep every core busy; the time to the guardian's first command is the figure. With --priority 0 the guardian
-has no place before them, as on a computer that permits no real-time scheduling. The last line is JSON.
+A process that commands an arm (tests/launch/runtime_fakes.py) 120 times a second is killed by SIGKILL while N
+others keep every core busy; the time to the guardian's first command is the figure. With --priority 0 the
+guardian has no place before them, as on a computer that permits no real-time scheduling. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def work() -> None:
 
 def drive(spec: SharedStateSpec, folder: Path, priority: int) -> None:
     """What stands for control: sends the same command for ever, with the place that control has."""
-    import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
+    import runtime_fakes  # pyright: ignore[reportMissingImports] (found by the path above)
 
     from ideomotor.control.runtime.realtime import schedule
     from ideomotor.control.runtime.shared_state import attach
@@ -73,11 +74,11 @@ def drive(spec: SharedStateSpec, folder: Path, priority: int) -> None:
 
     if priority:
         schedule(priority)
-    shared, body = attach(spec), bodies.LoggedBody(folder)
+    shared, robot = attach(spec), runtime_fakes.LoggedRobot(folder)
     record, tick = shared.state.new(), 0
-    record["stage"], record["sent"] = b"run", bodies.ROBOT.home_position
+    record["stage"], record["sent"] = b"run", runtime_fakes.ROBOT.home_position
     while True:
-        body.write(Command(tick, bodies.ROBOT.home_position))
+        robot.write(Command(tick, runtime_fakes.ROBOT.home_position))
         record["tick"], record["time"] = tick, time.monotonic()
         shared.state.write(record)
         shared.heartbeat("control")
@@ -87,18 +88,20 @@ def drive(spec: SharedStateSpec, folder: Path, priority: int) -> None:
 
 def first_command(priority: int) -> float:
     """Time from SIGKILL to the guardian's first command [s]."""
-    import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
+    import runtime_fakes  # pyright: ignore[reportMissingImports] (found by the path above)
 
     from ideomotor.control.runtime import shared_state
     from ideomotor.control.runtime.guardian import guardian_job
 
     context = multiprocessing.get_context("spawn")
-    shared = shared_state.create(bodies.ROBOT)
+    shared = shared_state.create(runtime_fakes.ROBOT)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        body = bodies.new_body(folder)
+        robot = runtime_fakes.new_robot(folder)
         ours, theirs = context.Pipe(duplex=False)
-        job = guardian_job(shared, bodies.ROBOT, partial(bodies.open_body, folder), priority, theirs)
+        job = guardian_job(
+            shared, runtime_fakes.ROBOT, partial(runtime_fakes.open_robot, folder), priority, theirs
+        )
         guardian = context.Process(target=job.target, args=job.args)
         control = context.Process(target=drive, args=(shared.spec, folder, priority))
         try:
@@ -112,7 +115,7 @@ def first_command(priority: int) -> float:
             at = time.monotonic()
             os.kill(control.pid, signal.SIGKILL)
             assert ours.poll(60) and ours.recv() is True
-            log = np.array(body.rows[: int(body.words[0])])
+            log = np.array(robot.rows[: int(robot.words[0])])
             return float(log[log[:, 1] == guardian.pid][0, 0] - at)
         finally:
             for process in (control, guardian):

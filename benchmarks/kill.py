@@ -2,9 +2,9 @@
 
     .venv/bin/python -P benchmarks/kill.py [--repeats 5]
 
-The arm (tests/launch/bodies.py) moves at 1.2 to 1.9 rad/s when SIGKILL is sent. "reacts" is the time to the
-first command that is no longer the policy's, "rests" to the first that moves less than 0.1 mrad in a tick;
-the deceleration between them is what the joint's limits permit. The last line is JSON.
+The arm (tests/launch/runtime_fakes.py) moves at 1.2 to 1.9 rad/s when SIGKILL is sent. "reacts" is the time
+to the first command that is no longer the policy's, "rests" to the first that moves less than 0.1 mrad in a
+tick; the deceleration between them is what the joint's limits permit. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def main() -> None:
 
 def kill(role: str) -> tuple[float, float]:
     """(time to react, time to rest) [s] of one run."""
-    import bodies  # pyright: ignore[reportMissingImports] (found by the path above)
+    import runtime_fakes  # pyright: ignore[reportMissingImports] (found by the path above)
 
     with tempfile.TemporaryDirectory() as folder:
-        running = bodies.Running(Path(folder))
+        running = runtime_fakes.Running(Path(folder))
         try:
             running.wait_until_fast()
             process = running.supervisor.pid if role == "supervisor" else running.pid(role)

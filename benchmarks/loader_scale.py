@@ -96,14 +96,14 @@ def draw(folder: Path) -> dict[str, float]:
 
 
 def loader(folder: Path) -> WindowLoader:
-    body = load_embodiment("so101")
-    return WindowLoader([folder / "data"], body, HORIZON, BATCH, cache_root=folder / "cache")
+    embodiment = load_embodiment("so101")
+    return WindowLoader([folder / "data"], embodiment, HORIZON, BATCH, cache_root=folder / "cache")
 
 
 def write_dataset(root: Path, frames: int) -> None:
     """Writes so many frames; the last episode may be shorter. Files differ in their counters only."""
-    body = load_embodiment("so101")
-    info = layout.new_info(body, 30)
+    embodiment = load_embodiment("so101")
+    info = layout.new_info(embodiment, 30)
     schema = layout.data_schema(info["features"])
     rng = np.random.default_rng(0)
     size = min(frames, EPISODE * VOLUME)
@@ -134,7 +134,7 @@ def write_dataset(root: Path, frames: int) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.link(root / "videos" / key / "one.mp4", path)
     _put(root / layout.TASKS, parquet_bytes([layout.tasks_table(TASKS)]))
-    identity = layout.identity_of(body)
+    identity = layout.identity_of(embodiment)
     info |= {"total_episodes": episodes, "total_frames": frames, "total_tasks": len(TASKS)}
     _put(root / layout.IDENTITY, layout.to_json(identity))
     _put(root / layout.INFO, layout.to_json(info))

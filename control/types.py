@@ -70,7 +70,7 @@ class Command:
 
 
 class Robot(Protocol):
-    """A body: simulated, or servos on a bus. `write` takes one command a tick."""
+    """A robot: simulated, or servos on a bus. `write` takes one command a tick."""
 
     def connect(self) -> None: ...
     def read(self) -> RobotState: ...
@@ -86,7 +86,7 @@ class Camera(Protocol):
 
 
 class Policy(Protocol):
-    """A brain. `plan` is the slow half (about 10 Hz), `act` the fast one (20 to 30 Hz)."""
+    """A policy. `plan` is the slow half (about 10 Hz), `act` the fast one (20 to 30 Hz)."""
 
     def reset(self, seed: int) -> None:
         """Starts an episode: all of the policy's randomness follows from `seed`."""

@@ -1,6 +1,6 @@
 """The stop ladder: decelerate and hold, then park, then torque off last.
 
-A robot that loses its brain must neither run on nor drop. Each rung is tried before the next:
+A robot that loses its policy must neither run on nor drop. Each rung is tried before the next:
 
 1. *hold*: decelerate within the limits and stay. Where the reason passes (a chunk that was late), the run
    goes on from here by itself.

@@ -1,6 +1,6 @@
 """Starts a robot's processes, watches over them, and tells how it ended and what the motors do then.
 
-The brains and the guardian (control/runtime/guardian.py, which takes over the robot should control die) are
+The policy processes and the guardian, which takes over the robot should control die (guardian.py), are
 started first and the control process when all of them live, so that no motor has torque before there is
 something to drive it. From then on the control process looks after itself.
 
@@ -34,7 +34,7 @@ from ideomotor.control.runtime.shared_state import HEARTBEATS, REQUESTS, SharedS
 from ideomotor.control.safety.filter import SafetyFilter
 
 POLL_S = 0.01
-START_S = 180.0  # until every brain lives: loading torch on a busy machine takes its time
+START_S = 180.0  # until every job lives: loading torch on a busy machine takes its time
 STOP_S = 60.0  # for the stop ladder, where this process has failed and only waits for its end
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
@@ -97,7 +97,7 @@ def supervise(
                 _start_shielded(process)
                 started[role] = process
             to_us.close()
-            _await_brains(shared, processes, estop)
+            _await_jobs(shared, processes, estop)
             _count_down(shared, countdown_s, on_count, estop)
             if estop.reason:
                 return Outcome(None, interrupted=estop.reason)
@@ -254,7 +254,7 @@ def _guarded(
     return bool(said)
 
 
-def _await_brains(shared: SharedState, processes: dict[str, SpawnProcess], estop: EStop) -> None:
+def _await_jobs(shared: SharedState, processes: dict[str, SpawnProcess], estop: EStop) -> None:
     until = time.monotonic() + START_S
     waiting = dict(processes)
     while waiting and not estop.reason:

@@ -136,9 +136,9 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
         history=torch.zeros(1, shape.history, joints),
         has_history=torch.ones(1),
     )
-    body = policy.processor.embodiment
+    embodiment = policy.processor.embodiment
     with torch.inference_mode():
-        context, vision = decoder.context(body, inputs), interpreter.see(seen)
+        context, vision = decoder.context(embodiment, inputs), interpreter.see(seen)
     noise = torch.randn(1, shape.horizon, joints)
     committed, half = torch.zeros(1, shape.horizon), torch.tensor([0.5])
     chunk = policy.act(observation, plan, nothing).actions.astype(float)
@@ -150,8 +150,8 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
         "plan: readable text": lambda: interpreter.describe(vision, observation.instruction, state=felt),
         "plan without its text": lambda: policy.plan(observation, describe=False),
         "chunk: picture preparation": lambda: pixels(shape.cameras, shape.image_size),
-        "chunk: context": lambda: decoder.context(body, inputs),
-        "chunk: one flow step": lambda: decoder(body, noise, committed, half, context),
+        "chunk: context": lambda: decoder.context(embodiment, inputs),
+        "chunk: one flow step": lambda: decoder(embodiment, noise, committed, half, context),
         "chunk: smoothing": lambda: smooth(chunk, chunk[:ORDER], policy.sampling.smoothing or 1.0),
         "chunk": lambda: policy.act(observation, plan, nothing),
     }

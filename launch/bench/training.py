@@ -147,14 +147,14 @@ def _second_stage(
     recipe: Recipe, stage: PolicyRecipe, interpreter: Interpreter, folder: Path
 ) -> tuple[Run, IdeomotorPolicy]:
     """Training a decoder on generated episodes, whose frames the interpreter has read before."""
-    body = load_embodiment(recipe.robot)
+    embodiment = load_embodiment(recipe.robot)
     if not (folder / "episodes").is_dir():
-        with DatasetWriter(folder / "episodes", body, fps=FPS) as writer:
+        with DatasetWriter(folder / "episodes", embodiment, fps=FPS) as writer:
             for index in range(EPISODES):
-                writer.add_episode(generated(body, index, FRAMES))
+                writer.add_episode(generated(embodiment, index, FRAMES))
     loader = WindowLoader(
         [folder / "episodes"],
-        body,
+        embodiment,
         stage.horizon,
         stage.batch,
         plan_images=False,
@@ -173,7 +173,7 @@ def _second_stage(
 
     def run(steps: int) -> list[float]:
         interpreter.plan_head.requires_grad_(True)
-        objective = ActionObjective(decoder, interpreter.plan_head, body.name, stage.objective)
+        objective = ActionObjective(decoder, interpreter.plan_head, embodiment.name, stage.objective)
         return _steps("policy", objective, batch_at, steps, stage.train, folder)
 
     return run, IdeomotorPolicy(interpreter, decoder, processor, SamplingConfig())

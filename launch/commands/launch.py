@@ -32,8 +32,8 @@ from ideomotor.launch.runtime.left_on import remove_note, state_folder, write_no
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.launch.runtime import session
-    from ideomotor.launch.runtime.rig import Body
-    from ideomotor.launch.runtime.session_log import FlightLog
+    from ideomotor.launch.runtime.rig import Rig
+    from ideomotor.launch.runtime.session_log import SessionLog
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
-    from ideomotor.launch.runtime.session_log import FlightLog
+    from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
     from ideomotor.vla.checkpoint_info import glance
 
@@ -125,20 +125,20 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     facts.check(embodiment)
     folder = options.log or _usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
-        body = stack.enter_context(_body(options, embodiment))
+        rig = stack.enter_context(_rig(options, embodiment))
         for fault in options.fault:
-            if body.inject and not _comes_later(fault):
-                body.inject(fault)
-        arm = embodiment, body.port, body.calibration
+            if rig.inject and not _comes_later(fault):
+                rig.inject(fault)
+        arm = embodiment, rig.port, rig.calibration
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
         servos = driver.look(*arm)
         unlike += unlike_a_launch(servos) if options.dry_run else []
-        shared = shared_state.create(embodiment, film_sizes(body.modes, embodiment))
+        shared = shared_state.create(embodiment, film_sizes(rig.modes, embodiment))
         stack.callback(shared.close)
-        cameras = measure_cameras(shared, body.cameras(shared), embodiment, body.sources)
+        cameras = measure_cameras(shared, rig.cameras(shared), embodiment, rig.sources)
         found = preflight(
             session.slowed(embodiment, options.speed),
-            body,
+            rig,
             servos,
             cameras,
             policy_name(options.policy),
@@ -146,19 +146,19 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             unlike,
         )
         output.text.print(tables(found))
-        if body.judging and not body.judging.judged:
-            output.text.print(body.judging.sentence(), markup=False)
-        log = FlightLog(shared, embodiment, folder, body.instruction)
+        if rig.judging and not rig.judging.judged:
+            output.text.print(rig.judging.sentence(), markup=False)
+        log = SessionLog(shared, embodiment, folder, rig.instruction)
         stack.callback(log.close)
         about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": _as_json(options)}
         about["preflight"] = dataclasses.asdict(found)
         write_whole(folder / REPORT, _text(about | {"outcome": None}))
         dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""
         output.text.print(f"log: {folder}\nstarting the policy{dry}", markup=False)
-        order = session.Order(
+        config = session.SessionConfig(
             embodiment=embodiment,
             robot=options.robot,
-            body=body,
+            rig=rig,
             policy=policy,
             handover=options.handover,
             seed=options.seed,
@@ -169,19 +169,22 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             floor=options.floor,
             late_faults=tuple(filter(_comes_later, options.fault)),
         )
-        flown = session.fly(order, shared, log, _live_console())
-        result = session.result_of(order, flown) | {"policy": policy_name(options.policy), "log": str(folder)}
-        result["unlike_a_launch"] = unlike
-        return _end(options, output, order, flown, log, result, about)
+        result = session.run_session(config, shared, log, _live_console())
+        outcome = session.as_json(config, result) | {
+            "policy": policy_name(options.policy),
+            "log": str(folder),
+        }
+        outcome["unlike_a_launch"] = unlike
+        return _end(options, output, config, result, log, outcome, about)
 
 
 def _end(
     options: LaunchOptions,
     output: Output,
-    order: session.Order,
-    flown: session.Flown,
-    log: FlightLog,
-    result: dict[str, Any],
+    config: session.SessionConfig,
+    result: session.SessionResult,
+    log: SessionLog,
+    outcome: dict[str, Any],
     about: dict[str, Any],
 ) -> int:
     """The motors have been seen to: now the person, then the files, then what there is to read."""
@@ -189,36 +192,36 @@ def _end(
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.session_recorder import PICTURE, REPORT
 
-    voice, files, port = Voice(output.text), Files(), order.body.port
-    if result["motors_on"]:
-        voice.say(ended(result))
+    voice, files, port = Voice(output.text), Files(), config.rig.port
+    if outcome["motors_on"]:
+        voice.say(ended(outcome))
         if sys.stdin and sys.stdin.isatty():
-            driver = driver_of(order.embodiment)
-            result["motors_on"] = not let_go(voice.say, lambda: driver.let_go(order.embodiment, port))
-        if result["motors_on"] and not options.twin:
-            write_note(options.robot, port, result["stop_reason"])
+            driver = driver_of(config.embodiment)
+            outcome["motors_on"] = not let_go(voice.say, lambda: driver.let_go(config.embodiment, port))
+        if outcome["motors_on"] and not options.twin:
+            write_note(options.robot, port, outcome["stop_reason"])
             voice.say(f"To let go: ideomotor release {options.robot} --port {port}")
-    if not result["motors_on"] and not options.dry_run:
+    if not outcome["motors_on"] and not options.dry_run:
         remove_note(port)
     with patiently(voice):
-        facts = _facts(options, order.body, flown)
-        result["logged"] = files.write("log", lambda: log.finish(facts))
-        if log.failed and result["logged"]:
+        facts = _facts(options, config.rig, result)
+        outcome["logged"] = files.write("log", lambda: log.finish(facts))
+        if log.failed and outcome["logged"]:
             files.problems.append(f"log: {log.failed}")
-        if picture := session.picture(order, flown):
+        if picture := session.picture(config, result):
             files.write("log", lambda: write_whole(log.folder / PICTURE, picture))
-        result["faults"] = [*result["faults"], *files.problems]
-        files.write("log", lambda: write_whole(log.folder / REPORT, _text(about | {"outcome": result})))
-        result["faults"] = list(dict.fromkeys([*result["faults"], *files.problems]))
-        files.write("json", lambda: output.result(result))
-    result["faults"] = list(dict.fromkeys([*result["faults"], *files.problems]))
-    tell(result, voice)
-    if result["interrupted"] or result["stop_reason"].startswith("emergency stop"):
+        outcome["faults"] = [*outcome["faults"], *files.problems]
+        files.write("log", lambda: write_whole(log.folder / REPORT, _text(about | {"outcome": outcome})))
+        outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
+        files.write("json", lambda: output.result(outcome))
+    outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
+    tell(outcome, voice)
+    if outcome["interrupted"] or outcome["stop_reason"].startswith("emergency stop"):
         return 130
-    return 0 if result["stop_reason"] == session.FINISHED and not result["faults"] else 1
+    return 0 if outcome["stop_reason"] == session.FINISHED and not outcome["faults"] else 1
 
 
-def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.AbstractContextManager[Body]:
+def _rig(options: LaunchOptions, embodiment: Embodiment) -> contextlib.AbstractContextManager[Rig]:
     from ideomotor.launch.runtime.rig import real_arm, simulated_arm
 
     if options.twin:
@@ -229,12 +232,12 @@ def _body(options: LaunchOptions, embodiment: Embodiment) -> contextlib.Abstract
     return contextlib.nullcontext(arm)
 
 
-def _facts(options: LaunchOptions, body: Body, flown: session.Flown) -> dict[str, Any]:
+def _facts(options: LaunchOptions, rig: Rig, result: session.SessionResult) -> dict[str, Any]:
     """What the log's episode says of itself; its success where judged, or its only attempt is marked."""
-    task = {"task_name": options.task} if body.table else {}
-    if flown.solved is not None:
-        return {**task, "success": flown.solved > 0}
-    marked = [attempt["mark"] for attempt in flown.marks]
+    task = {"task_name": options.task} if rig.table else {}
+    if result.solved is not None:
+        return {**task, "success": result.solved > 0}
+    marked = [attempt["mark"] for attempt in result.marks]
     return {**task, "success": marked == ["good"]} if marked in (["good"], ["bad"]) else task
 
 

@@ -187,15 +187,17 @@ def _film(path: Path, world: World | ExternalWorld, quality: str) -> Generator[C
     from ideomotor.sim.rendering.render import make_renderer
     from ideomotor.sim.world import World
 
-    body = world.embodiment
+    embodiment = world.embodiment
     ours = make_renderer(world.model, FILM_HEIGHT, FILM_HEIGHT, quality) if isinstance(world, World) else None
     try:
-        with film(path, body.control_hz // body.frame_ticks) as write:
+        with film(path, embodiment.control_hz // embodiment.frame_ticks) as write:
 
             def on_frame(frame: Frame) -> None:
                 images = dict(frame.observation.images)
                 if ours is not None and isinstance(world, World):
-                    images = {camera.name: ours.render(world.data, camera.name) for camera in body.cameras}
+                    images = {
+                        camera.name: ours.render(world.data, camera.name) for camera in embodiment.cameras
+                    }
                 write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
 
             yield on_frame

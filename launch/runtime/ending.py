@@ -67,33 +67,33 @@ def patiently(voice: Voice) -> Generator[None]:
         yield
 
 
-def tell(result: dict[str, Any], voice: Voice) -> None:
+def tell(outcome: dict[str, Any], voice: Voice) -> None:
     """The outcome for people."""
     from ideomotor.launch.runtime.loop_figures import table
 
-    if result["warning"]:
-        voice.say(f"warning: {result['warning']}")
-    if result["ticks"]:
-        voice.say(table(result, result["control_hz"]))
-        counts = result["interventions_by_reason"]
+    if outcome["warning"]:
+        voice.say(f"warning: {outcome['warning']}")
+    if outcome["ticks"]:
+        voice.say(table(outcome, outcome["control_hz"]))
+        counts = outcome["interventions_by_reason"]
         changes = ", ".join(f"{reason} {ticks}" for reason, ticks in counts.items()) or "none"
         voice.say(f"safety       ticks with a changed command: {changes}")
-    for fault in result["faults"]:
+    for fault in outcome["faults"]:
         voice.say(f"fault        {fault}")
-    voice.say(ended(result))
-    if result["attempts"] is not None and not result["judged"]:
-        why = result["not_judged_because"]
-        voice.say(f"task         not judged: {why}; {result['attempts']} attempts ended")
-    elif result["attempts"]:
-        voice.say(f"task         solved in {result['solved']} of {result['attempts']} attempts")
-    elif result["attempts"] == 0:
+    voice.say(ended(outcome))
+    if outcome["attempts"] is not None and not outcome["judged"]:
+        why = outcome["not_judged_because"]
+        voice.say(f"task         not judged: {why}; {outcome['attempts']} attempts ended")
+    elif outcome["attempts"]:
+        voice.say(f"task         solved in {outcome['solved']} of {outcome['attempts']} attempts")
+    elif outcome["attempts"] == 0:
         voice.say("task         NOT solved")
-    if logged := result["logged"]:
+    if logged := outcome["logged"]:
         lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
-        voice.say(f"log          {result['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
+        voice.say(f"log          {outcome['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
 
 
-def ended(result: dict[str, Any]) -> str:
+def ended(outcome: dict[str, Any]) -> str:
     """Why, in one line."""
-    stage = f", at stage {result['stage']}" if result["stage"] else ""
-    return f"ended        {result['stop_reason']}{stage}"
+    stage = f", at stage {outcome['stage']}" if outcome["stage"] else ""
+    return f"ended        {outcome['stop_reason']}{stage}"

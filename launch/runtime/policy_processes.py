@@ -36,7 +36,7 @@ LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy'
 
 
 @dataclass(frozen=True)
-class BrainConfig:
+class PolicyProcessConfig:
     """What both halves are told."""
 
     make_policy: Callable[[], Policy]  # picklable; called in each process
@@ -50,35 +50,35 @@ class BrainConfig:
     longest_prefix: int = 30  # what the decoder was trained with [ticks]
 
 
-def interpreter_process(spec: SharedStateSpec, config: BrainConfig) -> None:
+def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     """Publishes plans for ever."""
     live_with_parent()
     shared = attach(spec)
     policy = _policy(config)
-    eyes = _Eyes(shared, config)
+    reader = ObservationReader(shared, config)
     record = shared.plan.new()
     policy.plan(_nothing(spec, config))  # what is slow the first time
     policy.reset(config.seed)
     start_heartbeat(shared, "interpreter")
     due, due_at = 0, 0.0
     while True:
-        seen = eyes.look()
+        seen = reader.read()
         now = time.monotonic()
-        if seen is None or (eyes.tick < due and now < due_at):
+        if seen is None or (reader.tick < due and now < due_at):
             time.sleep(IDLE_S)
             continue
-        due, due_at = eyes.tick + config.plan_ticks, now + LONGEST_S
+        due, due_at = reader.tick + config.plan_ticks, now + LONGEST_S
         plan = policy.plan(seen)
-        pack_plan(record, replace(plan, observed_at=eyes.frames_at))
+        pack_plan(record, replace(plan, observed_at=reader.frames_at))
         shared.plan.write(record)
 
 
-def decoder_process(spec: SharedStateSpec, config: BrainConfig) -> None:
+def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     """Publishes chunks for ever."""
     live_with_parent()
     shared = attach(spec)
     policy = _policy(config)
-    eyes = _Eyes(shared, config)
+    reader = ObservationReader(shared, config)
     method = handover(config.handover)
     delay = DelayEstimate(config.speed * config.hz, min(config.longest_prefix, MAX_PREFIX))
     plan_in, record = shared.plan.new(), shared.chunk.new()
@@ -87,40 +87,42 @@ def decoder_process(spec: SharedStateSpec, config: BrainConfig) -> None:
     start_heartbeat(shared, "decoder")
     epoch, due, due_at, chunks = -1, 0, 0.0, 0
     while True:
-        seen = eyes.look()
+        seen = reader.read()
         now = time.monotonic()
-        waiting = eyes.epoch == epoch and eyes.tick < due and now < due_at
+        waiting = reader.epoch == epoch and reader.tick < due and now < due_at
         if seen is None or waiting or not shared.plan.read(plan_in):
             time.sleep(IDLE_S)
             continue
-        if eyes.epoch != epoch or method.waits or not eyes.playing:
-            epoch = eyes.epoch
+        if reader.epoch != epoch or method.waits or not reader.playing:
+            epoch = reader.epoch
             policy.reset(config.seed + chunks)  # it was stopped: what was sent before does not lead to here
-        playing = eyes.playing
+        playing = reader.playing
         plan = unpack_plan(plan_in)
-        began_at, plan_at = eyes.state_at, plan.observed_at
-        observed_at = min(began_at, eyes.frames_at)  # a camera that gives nothing new makes the chunk old
+        began_at, plan_at = reader.state_at, plan.observed_at
+        observed_at = min(began_at, reader.frames_at)  # a camera that gives nothing new makes the chunk old
         age = config.speed * max(began_at - plan_at, 0.0)
-        prefix = eyes.committed[: delay.ticks() if method.prefix and playing else 0]
+        prefix = reader.committed[: delay.ticks() if method.prefix and playing else 0]
         chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), prefix)
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
-            eyes.look()
+            reader.read()
             executed = chunk.actions[:SYNC_TICKS]
             actions = np.concatenate([executed, np.repeat(executed[-1:], round(config.hz), axis=0)])
-            chunk = replace(chunk, starts_at=eyes.tick + eyes.playing, actions=actions)
+            chunk = replace(chunk, starts_at=reader.tick + reader.playing, actions=actions)
         due = chunk.starts_at + (SYNC_TICKS if method.waits else config.act_ticks)
         pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
         shared.chunk.write(record)
         # One made at a standstill is entered once it is there, however long it took: not before is it old.
         due_at = (
-            math.inf if method.waits and eyes.playing else (now if playing else time.monotonic()) + LONGEST_S
+            math.inf
+            if method.waits and reader.playing
+            else (now if playing else time.monotonic()) + LONGEST_S
         )
         chunks += 1
         if playing:  # one made at a standstill is waited for
             delay.add(time.monotonic() - began_at)
 
 
-def _policy(config: BrainConfig) -> Policy:
+def _policy(config: PolicyProcessConfig) -> Policy:
     """The policy; one that cannot be loaded ends the process with a line that says why."""
     try:
         return config.make_policy()
@@ -128,16 +130,16 @@ def _policy(config: BrainConfig) -> Policy:
         sys.exit(f"policy: {error}")
 
 
-def _nothing(spec: SharedStateSpec, config: BrainConfig) -> Observation:
+def _nothing(spec: SharedStateSpec, config: PolicyProcessConfig) -> Observation:
     """What an observation looks like, with nothing to be seen."""
     images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
     return Observation(0.0, 0, images, np.zeros(spec.joints, np.float32), config.instruction)
 
 
-class _Eyes:
+class ObservationReader:
     """The newest state and pictures, as an observation."""
 
-    def __init__(self, shared: SharedState, config: BrainConfig) -> None:
+    def __init__(self, shared: SharedState, config: PolicyProcessConfig) -> None:
         self._shared, self._config = shared, config
         self._state, self._frames = shared.state.new(), shared.frames.new()
         self.tick = self.epoch = -1  # of the policy's time; of what chunks are valid in
@@ -145,7 +147,7 @@ class _Eyes:
         self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
         self.committed = np.empty((0, shared.spec.joints))
 
-    def look(self) -> Observation | None:
+    def read(self) -> Observation | None:
         """What is to be seen now; None as long as there is no picture, or not every joint's position."""
         if not self._shared.state.read(self._state) or not self._shared.frames.read(self._frames):
             return None

@@ -22,7 +22,7 @@ from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import START_S, Job
-from ideomotor.launch.runtime.rig import Body
+from ideomotor.launch.runtime.rig import Rig
 from ideomotor.vla.checkpoint_info import PolicyFacts
 
 MEASURE_S = 1.0  # that frame rates are measured for
@@ -61,7 +61,7 @@ class Preflight:
 
 def preflight(
     embodiment: Embodiment,
-    body: Body,
+    rig: Rig,
     servos: list[ServoStatus],
     cameras: list[CameraReport],
     policy: str,
@@ -81,7 +81,7 @@ def preflight(
         for camera in cameras
         if camera.hz < LEAST_SHARE * camera.expected_hz
     ]
-    warnings += [f"camera {name}: {mode.difference}" for name, mode in body.modes.items() if mode.difference]
+    warnings += [f"camera {name}: {mode.difference}" for name, mode in rig.modes.items() if mode.difference]
     if away[furthest] > FAR_RAD:
         joint = embodiment.joints[furthest]
         warnings.append(
@@ -106,14 +106,14 @@ def preflight(
     return Preflight(
         robot=embodiment.name,
         protocol=embodiment.bus.protocol,
-        port=body.port,
-        calibration=str(body.calibration_file),
-        calibrated_at=body.calibration.made_at,
+        port=rig.port,
+        calibration=str(rig.calibration_file),
+        calibrated_at=rig.calibration.made_at,
         servos=servos,
         cameras=cameras,
         policy=policy,
         trained_on=facts.processor.dataset,
-        instruction=body.instruction,
+        instruction=rig.instruction,
         limits=limits,
         far_from_home=float(away[furthest]),
         warnings=warnings,

@@ -37,7 +37,7 @@ TWIN_PRIORITY = PRIORITY + 1  # an arm answers whatever else the computer does
 
 
 @dataclass(frozen=True)
-class Body:
+class Rig:
     """An arm, real or simulated, that can be launched."""
 
     port: str
@@ -54,7 +54,7 @@ class Body:
 
 def real_arm(
     embodiment: Embodiment, port: str | None, arm: str, instruction: str | None, cameras: Sequence[str]
-) -> Body:
+) -> Rig:
     """An arm that is there.
 
     Raises:
@@ -65,7 +65,7 @@ def real_arm(
             "port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0, or --twin"
         )
     sources, modes = _opened(embodiment, cameras)
-    return Body(
+    return Rig(
         port=port,
         calibration=load_calibration(embodiment, arm),
         calibration_file=calibration_path(embodiment.name, arm),
@@ -79,7 +79,7 @@ def real_arm(
 @contextlib.contextmanager
 def simulated_arm(
     embodiment: Embodiment, robot: str, task: str, seed: int, instruction: str | None, cameras: Sequence[str]
-) -> Generator[Body]:
+) -> Generator[Rig]:
     """The twin, with a calibration of its own, in the world of a task if there are worlds for the robot.
 
     Args:
@@ -106,7 +106,7 @@ def simulated_arm(
         drawn = scene if not sources else None
         if drawn is not None:
             found = {camera.name: f"the twin's world, {task}, seed {seed}" for camera in embodiment.cameras}
-        yield Body(
+        yield Rig(
             port=twin.port,
             calibration=load_calibration(embodiment, "twin", path),
             calibration_file=path,

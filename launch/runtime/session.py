@@ -25,9 +25,13 @@ from ideomotor.launch.runtime.lateness_histogram import lateness_svg
 from ideomotor.launch.runtime.left_on import put_back, read_note, remove_note, write_note
 from ideomotor.launch.runtime.loop_figures import figures
 from ideomotor.launch.runtime.monitor import View
-from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
-from ideomotor.launch.runtime.rig import Body
-from ideomotor.launch.runtime.session_log import FlightLog
+from ideomotor.launch.runtime.policy_processes import (
+    PolicyProcessConfig,
+    decoder_process,
+    interpreter_process,
+)
+from ideomotor.launch.runtime.rig import Rig
+from ideomotor.launch.runtime.session_log import SessionLog
 from ideomotor.launch.runtime.simulated_session import checkpoint
 from ideomotor.sim.instructions.judging import Judging
 
@@ -36,12 +40,12 @@ NOBODY = Judging("", why="nobody judges what an arm does on a table that is not 
 
 
 @dataclass(frozen=True)
-class Order:
+class SessionConfig:
     """What is to be run."""
 
     embodiment: Embodiment
     robot: str  # its name, or the path of its file
-    body: Body
+    rig: Rig
     policy: Path
     handover: str
     seed: int
@@ -54,7 +58,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Flown:
+class SessionResult:
     """How it went."""
 
     outcome: Outcome
@@ -75,7 +79,9 @@ class Flown:
         return f"{self.outcome.interrupted or 'stopped'}, before the motors were on"
 
 
-def fly(order: Order, shared: SharedState, log: FlightLog, console: Console) -> Flown:
+def run_session(
+    config: SessionConfig, shared: SharedState, log: SessionLog, console: Console
+) -> SessionResult:
     """Runs until it is finished or stopped. Main thread only.
 
     From before torque comes on there is a note (launch/runtime/left_on.py) for an arm that nobody looks after
@@ -84,14 +90,14 @@ def fly(order: Order, shared: SharedState, log: FlightLog, console: Console) -> 
     Raises:
         UserError: a process did not start, or the robot refused; no motor is on then.
     """
-    embodiment, body = order.embodiment, order.body
+    embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    make_policy = checkpoint(order.policy, order.robot)
-    brain = BrainConfig(make_policy, body.instruction, hz, order.handover, order.seed, order.speed)
+    make_policy = checkpoint(config.policy, config.robot)
+    policy = PolicyProcessConfig(make_policy, rig.instruction, hz, config.handover, config.seed, config.speed)
     view = View(shared, hz, console)
-    attempts = Attempts(shared, body.table, order.speed) if body.table else None
+    attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (
-        floor_beside(hz, order.max_ticks) if order.floor and order.max_ticks else contextlib.nullcontext()
+        floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
     )
     with beside as floor, view.shown():
         began = False
@@ -102,104 +108,104 @@ def fly(order: Order, shared: SharedState, log: FlightLog, console: Console) -> 
                 began = True
                 if floor:
                     floor.send("go")
-                for fault in order.late_faults:
-                    assert body.inject is not None  # only a twin's launch has faults
-                    body.inject(fault)
+                for fault in config.late_faults:
+                    assert rig.inject is not None  # only a twin's launch has faults
+                    rig.inject(fault)
             if attempts and began:
                 attempts.poll(time.monotonic())
             if why := log.failure():
                 view.say(f"log: {why}; nothing more is recorded, the arm goes on")
             view.poll()
 
-        with _noted(order):
+        with _noted(config):
             outcome = supervise(
                 shared,
-                slowed(embodiment, order.speed),
-                functools.partial(open_robot, embodiment, body.port, body.calibration, order.dry_run),
+                slowed(embodiment, config.speed),
+                functools.partial(open_robot, embodiment, rig.port, rig.calibration, config.dry_run),
                 [
-                    body.cameras(shared),
-                    Job("interpreter", interpreter_process, (shared.spec, brain)),
-                    Job("decoder", decoder_process, (shared.spec, brain)),
+                    rig.cameras(shared),
+                    Job("interpreter", interpreter_process, (shared.spec, policy)),
+                    Job("decoder", decoder_process, (shared.spec, policy)),
                 ],
                 ControlConfig(
-                    handover=order.handover,
-                    speed=order.speed,
-                    following=not order.dry_run,
-                    max_ticks=order.max_ticks,
+                    handover=config.handover,
+                    speed=config.speed,
+                    following=not config.dry_run,
+                    max_ticks=config.max_ticks,
                 ),
-                may_guard=not order.dry_run,
-                countdown_s=0.0 if order.dry_run else order.countdown_s,
+                may_guard=not config.dry_run,
+                countdown_s=0.0 if config.dry_run else config.countdown_s,
                 on_count=view.count,
                 on_poll=on_poll,
             )
-        if _is_noted(order) and not outcome.motors_on:
-            remove_note(body.port)
+        if _is_noted(config) and not outcome.motors_on:
+            remove_note(rig.port)
         began = began or outcome.report is not None
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
         view.take(time.monotonic())
         found = measured(floor) if floor and began else None
-        return Flown(outcome, began, found, ended, solved, view.marks.as_json())
+        return SessionResult(outcome, began, found, ended, solved, view.marks.as_json())
 
 
-def _is_noted(order: Order) -> bool:
-    return not order.dry_run and order.body.inject is None  # a twin's motors end with it
+def _is_noted(config: SessionConfig) -> bool:
+    return not config.dry_run and config.rig.inject is None  # a twin's motors end with it
 
 
 @contextlib.contextmanager
-def _noted(order: Order) -> Generator[None]:
+def _noted(config: SessionConfig) -> Generator[None]:
     """While the block runs there is a note of this arm; after a refusal that of an earlier launch, if any."""
-    if not _is_noted(order):
+    if not _is_noted(config):
         yield
         return
-    before = read_note(order.body.port)
-    write_note(order.robot, order.body.port)
+    before = read_note(config.rig.port)
+    write_note(config.robot, config.rig.port)
     try:
         yield
     except UserError:
-        put_back(order.body.port, before)
+        put_back(config.rig.port, before)
         raise
 
 
-def result_of(order: Order, flown: Flown) -> dict[str, Any]:
+def as_json(config: SessionConfig, result: SessionResult) -> dict[str, Any]:
     """The outcome as JSON has it: the keys of `bench loop`, null where nothing ran, and some more."""
-    outcome, report = flown.outcome, flown.outcome.report
+    outcome, report = result.outcome, result.outcome.report
     names = ("ticks", "achieved_hz", "late_share", "missed_ticks", "no_fresh_command_ticks", "lateness_us")
-    result: dict[str, Any] = dict.fromkeys(names)
+    loop: dict[str, Any] = dict.fromkeys(names)
     if report is not None:
-        result = figures(report, float(order.embodiment.control_hz), flown.floor)
+        loop = figures(report, float(config.embodiment.control_hz), result.floor)
     return {
-        "robot": order.embodiment.name,
-        "port": order.body.port,
-        "instruction": order.body.instruction,
-        "dry_run": order.dry_run,
-        "control_hz": order.embodiment.control_hz,
+        "robot": config.embodiment.name,
+        "port": config.rig.port,
+        "instruction": config.rig.instruction,
+        "dry_run": config.dry_run,
+        "control_hz": config.embodiment.control_hz,
         "seconds": report.ticks / report.achieved_hz if report and report.achieved_hz else 0.0,
-        **result,
-        "stop_reason": flown.stop_reason,
+        **loop,
+        "stop_reason": result.stop_reason,
         "stage": report.stage if report else None,
         "faults": outcome.faults,
         "guarded": outcome.guarded,
         "interrupted": bool(outcome.interrupted),
         "motors_on": outcome.motors_on,
-        **(order.body.judging or NOBODY).to_json(),
-        "attempts": flown.attempts,
-        "solved": flown.solved,
-        "marks": flown.marks,
+        **(config.rig.judging or NOBODY).to_json(),
+        "attempts": result.attempts,
+        "solved": result.solved,
+        "marks": result.marks,
         "warning": report.warning if report else "",
     }
 
 
-def picture(order: Order, flown: Flown) -> str | None:
+def picture(config: SessionConfig, result: SessionResult) -> str | None:
     """Histograms of the lateness as an SVG document, as `bench loop` has them; None if nothing ran."""
-    report = flown.outcome.report
+    report = result.outcome.report
     if report is None or not report.ticks:
         return None
-    hz = float(order.embodiment.control_hz)
+    hz = float(config.embodiment.control_hz)
     series = {"control loop": report.lateness_us}
-    if flown.floor:
-        series["floor (empty loop beside it)"] = flown.floor.lateness_us
+    if result.floor:
+        series["floor (empty loop beside it)"] = result.floor.lateness_us
     return lateness_svg(
-        f"{order.embodiment.name} launched, {hz:g} Hz, {report.ticks} ticks", series, 0.5e6 / hz
+        f"{config.embodiment.name} launched, {hz:g} Hz, {report.ticks} ticks", series, 0.5e6 / hz
     )
 
 

@@ -33,7 +33,7 @@ START_S, FINISH_S = 60.0, 300.0
 ROOM_AT_START, ROOM_TO_FINISH = 64_000_000, 16_000_000  # [bytes] free on the disk, at least
 
 
-class FlightLog:
+class SessionLog:
     """The log process, seen from the one that launches.
 
     Attributes:

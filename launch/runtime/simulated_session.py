@@ -18,7 +18,11 @@ from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.control.types import Policy
-from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
+from ideomotor.launch.runtime.policy_processes import (
+    PolicyProcessConfig,
+    decoder_process,
+    interpreter_process,
+)
 from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
 from ideomotor.sim.wallclock import cameras_process, physics_process
@@ -46,7 +50,7 @@ def drive(
 
     Args:
         scene: the world.
-        make_policy: picklable; called once in each of the two brain processes.
+        make_policy: picklable; called once in each of the two policy processes.
         config: of the control process, the hand-over method included.
         finish_when_solved: otherwise the run lasts for `config.max_ticks`.
         on_poll: called many times a second with the shared state, for a display.
@@ -58,15 +62,17 @@ def drive(
     world = scene.world()  # a mistake is found here, before any process starts
     instruction = world.instruction
     world.close()
-    brain = BrainConfig(make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed)
+    policy = PolicyProcessConfig(
+        make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed
+    )
     shared, wake = shared_state.create(embodiment), waker()
     body = (shared.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
     try:
         jobs = [
             Job("body", physics_process, body),
             Job("cameras", cameras_process, (shared.spec, scene)),
-            Job("interpreter", interpreter_process, (shared.spec, brain)),
-            Job("decoder", decoder_process, (shared.spec, brain)),
+            Job("interpreter", interpreter_process, (shared.spec, policy)),
+            Job("decoder", decoder_process, (shared.spec, policy)),
         ]
         outcome = supervise(
             shared,

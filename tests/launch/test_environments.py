@@ -36,9 +36,9 @@ def test_record_train_and_eval(in_process, ideomotor, tmp_path):
     assert info["fps"] == 25 and info["tasks"] == ["reach the red ball with the fingertip"]
     assert in_process("data", "validate", folders[0], "--json", "-").json["ok"]
 
-    body = load_embodiment("reacher")
+    embodiment = load_embodiment("reacher")
     columns = Dataset(folders[0]).columns(0)
-    loader = WindowLoader([folders[0]], body, 96, 4)
+    loader = WindowLoader([folders[0]], embodiment, 96, 4)
     window = loader.windows(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
     commands = columns["action.high_rate"].reshape(-1, 2)
     assert window["state"].shape == (1, 6) and (window["previous"] == 0).all()

@@ -22,19 +22,19 @@ REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
 
 
 @pytest.fixture
-def bodies(monkeypatch):
+def runtime_fakes(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    import bodies
+    import runtime_fakes
 
-    return bodies
+    return runtime_fakes
 
 
 @pytest.fixture
-def start(bodies, tmp_path):
+def start(runtime_fakes, tmp_path):
     running = []
 
     def start(**options):
-        running.append(bodies.Running(tmp_path, **options))
+        running.append(runtime_fakes.Running(tmp_path, **options))
         return running[-1]
 
     yield start
@@ -78,7 +78,7 @@ def test_killing_a_brain_parks_the_arm_and_names_it(start, role):
     assert outcome["faults"] == [f"{role} died: killed by SIGKILL"]
     assert outcome["reasons"][-1] == f"{role} died: process {running.pid(role)} is gone"
     assert outcome["stage"] == "off" and not outcome["guarded"]
-    assert running.body.words[2] == 1  # torque off once, at the very end
+    assert running.robot.words[2] == 1  # torque off once, at the very end
     np.testing.assert_allclose(running.log()[-1, 3:], ROBOT.home_position, atol=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_killing_control_hands_the_arm_to_the_supervisor(start):
     assert outcome["guarded"]
     log = running.log()
     assert set(log[log[:, 1] != control][:, 1]) == {running.pid("guardian")}
-    assert running.body.words[2] == 0 and running.body.words[1] == 1  # held, never let go
+    assert running.robot.words[2] == 0 and running.robot.words[1] == 1  # held, never let go
     told = np.stack(Follower(running.shared.ticks).new())  # the guardian's commands are there too
     np.testing.assert_array_equal(told["command"][-60:], log[-60:, 3:])
     assert (np.diff(told["tick"]) == 1).all() and told["stage"][-1] == b"hold"
@@ -133,7 +133,7 @@ def test_sigterm_stops_where_it_is_and_ends(start):
     assert_came_to_rest(running, at)
     assert outcome["interrupted"] and outcome["faults"] == []
     assert outcome["reasons"] == ["emergency stop: SIGTERM"]
-    assert outcome["stage"] == "hold" and running.body.words[2] == 0
+    assert outcome["stage"] == "hold" and running.robot.words[2] == 0
 
 
 def test_a_button_stops_until_it_is_released_and_the_robot_rearmed(start):
@@ -158,7 +158,7 @@ def test_a_hung_control_process_is_killed_and_the_arm_taken_over(start):
     os.kill(running.pid("control"), signal.SIGSTOP)
     outcome = running.outcome()
     assert outcome["faults"] == ["control: no sign of life", "control died: killed by SIGKILL"]
-    assert outcome["guarded"] and running.body.words[2] == 0
+    assert outcome["guarded"] and running.robot.words[2] == 0
     log = running.log()
     np.testing.assert_allclose(log[-1, 3:], log[-2, 3:], atol=1e-4)
 
@@ -174,41 +174,43 @@ def test_every_hand_over_runs_by_the_wall_clock_and_finishes(start, handover):
     np.testing.assert_array_equal(commands, outcome["commands"])
 
 
-def test_a_late_first_chunk_begins_where_the_arm_is_and_a_slow_policy_goes_the_same_way(bodies, start):
+def test_a_late_first_chunk_begins_where_the_arm_is_and_a_slow_policy_goes_the_same_way(runtime_fakes, start):
     speed = 0.3
-    running = start(make_policy=bodies.LateSwinger, speed=speed)
+    running = start(make_policy=runtime_fakes.LateSwinger, speed=speed)
 
     def swings_slowly() -> bool:
         swing = running.log()[-60:, 3] - ROBOT.home_position[0]
         if len(swing) < 60 or np.abs(swing).min() < 0.05:  # [rad]
             return False
-        step = 2 * np.pi * bodies.SWING_HZ * speed / ROBOT.control_hz
+        step = 2 * np.pi * runtime_fakes.SWING_HZ * speed / ROBOT.control_hz
         return bool(np.abs(swing[2:] - 2 * np.cos(step) * swing[1:-1] + swing[:-2]).max() < 1e-5)
 
     running.wait(swings_slowly, "the arm to swing at a share of the speed")
     swing = running.log()[:, 3] - ROBOT.home_position[0]
-    assert np.flatnonzero(np.abs(swing) > 1e-3)[0] > 0.5 * bodies.LATE_S * ROBOT.control_hz
+    assert np.flatnonzero(np.abs(swing) > 1e-3)[0] > 0.5 * runtime_fakes.LATE_S * ROBOT.control_hz
     running.shared.request("finish")
     outcome = running.outcome()
     assert outcome["faults"] == [] and outcome["stage"] == "off"
     assert not [reason for reason in outcome["reasons"] if reason.startswith("start")], outcome["reasons"]
 
 
-def test_a_robot_that_cannot_be_opened_is_a_refusal_and_no_traceback(bodies, capfd):
+def test_a_robot_that_cannot_be_opened_is_a_refusal_and_no_traceback(runtime_fakes, capfd):
     shared = shared_state.create(ROBOT)
     try:
         with pytest.raises(UserError, match="servo: id 3 does not answer"):
-            supervise(shared, ROBOT, bodies.refuse_body, [], ControlConfig())
+            supervise(shared, ROBOT, runtime_fakes.refuse_robot, [], ControlConfig())
     finally:
         shared.close()
     assert capfd.readouterr().err == ""
 
 
-def test_a_process_that_cannot_start_is_named(bodies, capfd):
+def test_a_process_that_cannot_start_is_named(runtime_fakes, capfd):
     shared = shared_state.create(ROBOT)
     try:
         with pytest.raises(UserError, match="cameras: its process ended while starting"):
-            supervise(shared, ROBOT, bodies.refuse_body, [Job("cameras", time.sleep, (0,))], ControlConfig())
+            supervise(
+                shared, ROBOT, runtime_fakes.refuse_robot, [Job("cameras", time.sleep, (0,))], ControlConfig()
+            )
     finally:
         shared.close()
 
@@ -236,11 +238,11 @@ def test_killing_control_and_the_supervisor_together_leaves_the_arm_to_the_guard
     control, guardian, killed_at = running.pid("control"), running.pid("guardian"), time.monotonic()
     os.kill(running.supervisor.pid, signal.SIGKILL)
     os.kill(control, signal.SIGKILL)
-    running.wait(lambda: running.body.words[1] == 1, "the arm to be held")
+    running.wait(lambda: running.robot.words[1] == 1, "the arm to be held")
     assert_came_to_rest(running, killed_at)
     log = running.log()
     assert set(log[log[:, 0] > killed_at + 0.5][:, 1]) <= {guardian} and log[-1, 1] == guardian
-    assert running.body.words[2] == 0
+    assert running.robot.words[2] == 0
     for role in ("guardian", "decoder", "interpreter", "cameras"):
         running.wait(lambda role=role: not is_alive(running.pid(role)), f"{role} to end")
 

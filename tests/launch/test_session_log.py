@@ -21,7 +21,7 @@ from ideomotor.control.types import LatentPlan
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.launch.runtime.monitor import View
-from ideomotor.launch.runtime.session_log import FlightLog
+from ideomotor.launch.runtime.session_log import SessionLog
 from ideomotor.launch.runtime.session_recorder import PLANS, TICKS, Recorder
 
 pytestmark = pytest.mark.realtime
@@ -106,13 +106,13 @@ def test_ticks_that_were_overwritten_are_counted_and_filled(shared, tmp_path: Pa
 
 
 def test_the_log_is_written_although_its_launch_has_died(shared, tmp_path: Path) -> None:
-    log = FlightLog(shared, ROBOT, tmp_path / "log", "reach the red cube")
+    log = SessionLog(shared, ROBOT, tmp_path / "log", "reach the red cube")
     for number in range(60):
         tick(shared, number)
     log.close()  # its end of the pipe, as when it is killed
     assert len(Dataset(tmp_path / "log").columns(0)["action"]) == 15
     with pytest.raises(UserError, match="log: .*not empty"):
-        FlightLog(shared, ROBOT, tmp_path / "log", "reach the red cube")
+        SessionLog(shared, ROBOT, tmp_path / "log", "reach the red cube")
 
 
 def test_the_view_shows_rates_ages_and_interventions(shared) -> None:

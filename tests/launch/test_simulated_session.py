@@ -18,17 +18,17 @@ pytestmark = pytest.mark.realtime
 
 
 @pytest.fixture
-def bodies(monkeypatch):
+def runtime_fakes(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    import bodies
+    import runtime_fakes
 
-    return bodies
+    return runtime_fakes
 
 
-def test_a_policy_sees_the_world_that_control_moves(bodies):
+def test_a_policy_sees_the_world_that_control_moves(runtime_fakes):
     scene = SceneSpec("reach", seed=3)
-    config = ControlConfig(stop=bodies.STOP, max_ticks=180)
-    run = drive(scene, bodies.Looker, config, finish_when_solved=False)
+    config = ControlConfig(stop=runtime_fakes.STOP, max_ticks=180)
+    run = drive(scene, runtime_fakes.Looker, config, finish_when_solved=False)
     report = run.outcome.report
     assert report is not None and run.outcome.faults == [] and not run.success
     assert report.faults[-1][1] == "finished" and report.ticks >= 180
@@ -55,23 +55,23 @@ def killer(role: str) -> Callable[[SharedState], None]:
     return on_poll
 
 
-def test_the_body_outlives_control_and_is_brought_to_rest_by_the_supervisor(bodies):
-    config = ControlConfig(stop=bodies.STOP, max_ticks=1200)
+def test_the_body_outlives_control_and_is_brought_to_rest_by_the_supervisor(runtime_fakes):
+    config = ControlConfig(stop=runtime_fakes.STOP, max_ticks=1200)
     scene = SceneSpec("reach", seed=3)
-    run = drive(scene, bodies.Looker, config, finish_when_solved=False, on_poll=killer("control"))
+    run = drive(scene, runtime_fakes.Looker, config, finish_when_solved=False, on_poll=killer("control"))
     assert run.outcome.guarded and run.outcome.report is None
     assert run.outcome.faults == ["control died: killed by SIGKILL"]
 
 
-def test_a_body_that_dies_is_named(bodies):
-    config = ControlConfig(stop=bodies.STOP, max_ticks=1200)
+def test_a_body_that_dies_is_named(runtime_fakes):
+    config = ControlConfig(stop=runtime_fakes.STOP, max_ticks=1200)
     scene = SceneSpec("reach", seed=3)
-    run = drive(scene, bodies.Looker, config, finish_when_solved=False, on_poll=killer("body"))
+    run = drive(scene, runtime_fakes.Looker, config, finish_when_solved=False, on_poll=killer("body"))
     assert run.outcome.faults == ["body died: killed by SIGKILL"]
     assert run.outcome.report is not None and run.outcome.report.ticks < 1200
     assert "body died" in run.outcome.report.faults[0][1]
 
 
-def test_a_mistake_in_the_scene_is_refused_before_any_process_starts(bodies):
+def test_a_mistake_in_the_scene_is_refused_before_any_process_starts(runtime_fakes):
     with pytest.raises(UserError, match="did you mean 'reach'"):
-        drive(SceneSpec("raech", seed=0), bodies.Looker, ControlConfig())
+        drive(SceneSpec("raech", seed=0), runtime_fakes.Looker, ControlConfig())

@@ -1,6 +1,6 @@
-"""A body that outlives its processes, and brains small enough to reason about, for tests of the runtime.
+"""A robot that outlives its processes, and policies small enough to reason about, for tests of the runtime.
 
-The body is a file that every process maps: each command is a row (time, process, tick, position). Whoever
+The robot is a file that every process maps: each command is a row (time, process, tick, position). Whoever
 opens it next, the guardian say, finds it where it was left.
 """
 
@@ -27,7 +27,11 @@ from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.supervisor import Job, live_with_parent, start_heartbeat, supervise
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
-from ideomotor.launch.runtime.policy_processes import BrainConfig, decoder_process, interpreter_process
+from ideomotor.launch.runtime.policy_processes import (
+    PolicyProcessConfig,
+    decoder_process,
+    interpreter_process,
+)
 
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz
@@ -46,7 +50,7 @@ def motion(ticks: np.ndarray) -> np.ndarray:
     return ROBOT.home_position + swing
 
 
-class LoggedBody:
+class LoggedRobot:
     """A `Robot` and a `CanRelax`."""
 
     def __init__(self, folder: Path) -> None:
@@ -78,20 +82,20 @@ class LoggedBody:
         pass
 
 
-def new_body(folder: Path) -> LoggedBody:
+def new_robot(folder: Path) -> LoggedRobot:
     for name, size in (("rows", ROWS * (3 + len(ROBOT.joints)) * 8), ("words", 24)):
         with (folder / name).open("wb") as file:
             file.truncate(size)
-    return LoggedBody(folder)
+    return LoggedRobot(folder)
 
 
-def open_body(folder: Path, shared: shared_state.SharedState) -> LoggedBody:
+def open_robot(folder: Path, shared: shared_state.SharedState) -> LoggedRobot:
     heavy = {"torch", "mujoco", "transformers", "diffusers", "gymnasium"} & set(sys.modules)
     assert not heavy, f"imported by the control process or its guardian: {heavy}"
-    return LoggedBody(folder)
+    return LoggedRobot(folder)
 
 
-def refuse_body(shared: shared_state.SharedState) -> LoggedBody:
+def refuse_robot(shared: shared_state.SharedState) -> LoggedRobot:
     raise UserError("servo: id 3 does not answer, expected 6 servos")
 
 
@@ -172,11 +176,11 @@ def run_supervised(
     if session:
         os.setsid()  # and with it all of its processes, as in a terminal
     shared = shared_state.attach(spec)
-    brain = BrainConfig(make_policy, "swing", float(HZ), handover, speed=speed)
+    policy = PolicyProcessConfig(make_policy, "swing", float(HZ), handover, speed=speed)
     jobs = [
         Job("cameras", cameras_process, (spec,)),
-        Job("interpreter", interpreter_process, (spec, brain)),
-        Job("decoder", decoder_process, (spec, brain)),
+        Job("interpreter", interpreter_process, (spec, policy)),
+        Job("decoder", decoder_process, (spec, policy)),
     ]
     config = ControlConfig(
         handover=handover, speed=speed, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
@@ -187,7 +191,7 @@ def run_supervised(
             raise OSError("x")
 
     joints = tuple(replace(joint, max_velocity=speed * joint.max_velocity) for joint in ROBOT.joints)
-    robot, make = replace(ROBOT, joints=joints), partial(open_body, folder)
+    robot, make = replace(ROBOT, joints=joints), partial(open_robot, folder)
     outcome = supervise(shared, robot, make, jobs, config, on_poll=display)
     report = outcome.report
     (folder / "outcome.tmp").write_text(
@@ -225,7 +229,7 @@ class Running:
         session: bool = False,
     ) -> None:
         self.folder = folder
-        self.body = new_body(folder)
+        self.robot = new_robot(folder)
         self.shared = shared_state.create(ROBOT)
         context = multiprocessing.get_context("spawn")
         watched, self.button = context.Pipe(duplex=False)
@@ -237,7 +241,7 @@ class Running:
 
     def log(self) -> np.ndarray:
         """(n, 3 + A): time, process, tick, position of every command so far."""
-        return np.array(self.body.rows[: int(self.body.words[0])])
+        return np.array(self.robot.rows[: int(self.robot.words[0])])
 
     @staticmethod
     def off_stream(log: np.ndarray) -> np.ndarray:
