@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ideomotor.datasets.loading.loader import WindowLoader
-from ideomotor.train.action_objective import ActionBatch, ReadPlan
+from ideomotor.train.action_objective import ActionBatch, PlanFeatures
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.recipe import PolicyRecipe
 from ideomotor.vla.images import augmented, sample_seeds
@@ -17,7 +17,7 @@ from ideomotor.vla.processor import Processor
 
 def action_batch(
     batch: dict[str, Any],
-    read: ReadPlan | None,
+    plan_features: PlanFeatures | None,
     cameras: tuple[str, ...],
     processor: Processor,
     recipe: PolicyRecipe,
@@ -28,7 +28,7 @@ def action_batch(
     """Normalised, augmented tensors from a loader's batch and what was read of its plans' frames.
 
     Args:
-        moving: (A,) bool, the joints that `astray` may displace.
+        moving: (A,) bool, the joints that `off_path_augmentation` may displace.
         rng: of the displacement; the same in all processes.
         step: with the row and the recipe's seed it decides how a picture is augmented.
     """
@@ -43,63 +43,70 @@ def action_batch(
         )
         for number, camera in enumerate(cameras)
     ]
-    state, past, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
-    now = past.shape[1]
+    state, past_commands, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
+    past_ticks = past_commands.shape[1]
     whole = len(state) * processes()[1]
-    delay = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
+    prefix_length = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
     horizon, joints = actions.shape[1:]
     noise = recipe.state_noise * rng.random((whole, 1))[own_rows(whole)] ** 2
     noise = noise * rng.standard_normal((whole, state.shape[1]))[own_rows(whole)]
     if processor.targets:
-        offset = moving * astray(rng, delay, now, horizon, joints, recipe.astray)
-        state = state + offset[:, now]
-        past, actions = past + offset[:, :now], actions + offset[:, now:]
+        spread = recipe.off_path_augmentation
+        offset = moving * off_path_augmentation(rng, prefix_length, past_ticks, horizon, joints, spread)
+        state = state + offset[:, past_ticks]
+        past_commands, actions = past_commands + offset[:, :past_ticks], actions + offset[:, past_ticks:]
         # After its end an episode goes on with its last command: a policy that is done holds still.
         counted = torch.ones(actions.shape[:2])
     else:  # beside its demonstration a robot would have to be moved otherwise, and nobody knows how
         counted = torch.from_numpy(batch["action_mask"].astype(np.float32))
-    origin = processor.origin_of(state, past)
+    origin = processor.origin_of(state, past_commands)
     return ActionBatch(
-        read=read,
+        plan_features=plan_features,
         pixels=torch.stack(pixels, dim=1),
         state=torch.from_numpy(processor.state(state + noise, origin)),
-        history=torch.from_numpy(processor.history(past, origin)),
+        past_commands=torch.from_numpy(processor.history(past_commands, origin)),
         actions=torch.from_numpy(processor.relative(actions, origin)),
         counted=counted,
-        delay=torch.from_numpy(delay),
+        prefix_length=torch.from_numpy(prefix_length),
         progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
     )
 
 
 def displaceable(loader: WindowLoader) -> np.ndarray:
-    """(A,) bool: the joints that `astray` may displace, which are not the grippers'."""
-    body = loader.embodiment
-    return np.array([joint not in body.grippers for joint in body.joint_names])
+    """(A,) bool: the joints that `off_path_augmentation` may displace, which are not the grippers'."""
+    embodiment = loader.embodiment
+    return np.array([joint not in embodiment.grippers for joint in embodiment.joint_names])
 
 
-def astray(
-    rng: np.random.Generator, delay: np.ndarray, past: int, horizon: int, joints: int, spread: float
+def off_path_augmentation(
+    rng: np.random.Generator,
+    prefix_length: np.ndarray,
+    past_ticks: int,
+    horizon: int,
+    joints: int,
+    spread: float,
 ) -> np.ndarray:
-    """Offsets (B, past + horizon, A) that put a robot beside its demonstration and bring it back [rad].
+    """Offsets (B, P + H, A) that put a robot beside its demonstration and bring it back [rad].
 
-    A demonstrated motion can be told from its first milliseconds, so a decoder that is given committed
-    commands would learn to continue them and not to look at the plan; driving itself, it then carries
-    on with its own errors. Half of the samples are therefore displaced, drifting while commands are
-    committed, and led back to the demonstration over 0.2 to 0.6 s: what was committed no longer tells
-    where to go, the plan and the pictures do.
+    A demonstrated motion can be recognised from its first milliseconds, so a decoder that gets a committed
+    prefix would learn to continue it and not to look at the plan; driving itself, it then carries on with its
+    own errors. Half of the samples are therefore displaced, drifting during the committed prefix, and led
+    back to the demonstration over 0.2 to 0.6 s: the prefix no longer says where to go, the plan and the
+    pictures do.
 
     Args:
         rng: draws for the windows of all processes.
-        delay: (B,) committed ticks; the way back starts after them.
-        past, horizon: ticks before, and from the window's start on.
+        prefix_length: (B,) ticks of the committed prefix; the way back starts after them.
+        past_ticks: P, past commands before the window's start.
+        horizon: H.
         joints: A.
         spread: standard deviation of the displacement, and of its drift over 0.2 s [rad].
     """
-    whole = len(delay) * processes()[1]
+    whole = len(prefix_length) * processes()[1]
     mine = own_rows(whole)
-    ticks, committed = np.arange(-past, horizon)[None, :, None], delay[:, None, None]
+    ticks, turn = np.arange(-past_ticks, horizon)[None, :, None], prefix_length[:, None, None]
     start, drift = rng.normal(0.0, spread, (2, whole, 1, joints))[:, mine]
-    away = rng.random((whole, 1, 1))[mine] < 0.5
-    back = np.clip((ticks - committed) / rng.uniform(24, 72, (whole, 1, 1))[mine], 0.0, 1.0)
+    displaced = rng.random((whole, 1, 1))[mine] < 0.5
+    back = np.clip((ticks - turn) / rng.uniform(24, 72, (whole, 1, 1))[mine], 0.0, 1.0)
     faded = 1.0 - back**3 * (10 - 15 * back + 6 * back**2)  # minimum jerk
-    return away * (start + drift * np.minimum(ticks, committed + 12) / 24) * faded
+    return displaced * (start + drift * np.minimum(ticks, turn + 12) / 24) * faded

@@ -1,4 +1,4 @@
-"""What the decoder is trained for: chunks from noise, with committed prefixes and dropped-out senses.
+"""What the decoder is trained for: chunks from noise, with committed prefixes and dropped-out inputs.
 
 Either where the flow from noise to the chunk ends, or the noise itself (see vla/sampler.py).
 """
@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ideomotor.train.parallel import drawn, shared
+from ideomotor.train.parallel import global_count, shard_of_random
 from ideomotor.vla.decoder import Decoder, DecoderInputs
 from ideomotor.vla.interpreter import PlanHead
 from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, source_noise
 
 
 @dataclass(frozen=True)
-class ReadPlan:
+class PlanFeatures:
     """What an interpreter made of the frames that plans are made from."""
 
     hidden: torch.Tensor  # (B, K, hidden) plan hidden states
@@ -32,13 +32,13 @@ class ReadPlan:
 class ActionBatch:
     """B windows of recorded data, normalised."""
 
-    read: ReadPlan | None  # by a frozen interpreter; None where it learns too and reads as they come
+    plan_features: PlanFeatures | None  # of a frozen interpreter; None where it learns too
     pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
     state: torch.Tensor  # (B, D)
-    history: torch.Tensor  # (B, history, A)
+    past_commands: torch.Tensor  # (B, P, A)
     actions: torch.Tensor  # (B, H, A)
     counted: torch.Tensor  # (B, H) 1 where a command counts
-    delay: torch.Tensor  # (B,) committed ticks
+    prefix_length: torch.Tensor  # (B,) int64, ticks of the committed prefix
     progress: torch.Tensor  # (B,) in [0, 1], NaN where nobody knows
 
 
@@ -56,10 +56,10 @@ class ActionSettings:
     drop_hidden: float = 0.4
     drop_camera: float = 0.1
     drop_state: float = 0.05
-    drop_history: float = 0.3
-    # Past commands are given blurred: how fast the arm moves must be known, but from their exact course a
+    drop_past_commands: float = 0.3
+    # Past commands are blurred: how fast the arm moves must be known, but from their exact course a
     # decoder would tell where the demonstrator was going and copy itself (docs/lab_notes.md).
-    history_jitter: float = 0.5  # of each past command, normalised; about 5 mrad
+    past_command_jitter: float = 0.5  # of each past command, normalised; about 5 mrad
     point_jitter: float = 0.004  # of the plan's points, in image widths
     state_jitter: float = 0.02  # of the normalised state
     progress: float = 0.1  # weight of the progress loss
@@ -73,13 +73,15 @@ class ActionObjective(nn.Module):
         self.decoder, self.plan_head = decoder, plan_head
         self.embodiment, self.settings = embodiment, settings
 
-    def forward(self, batch: ActionBatch, read: ReadPlan | None = None) -> dict[str, torch.Tensor]:
-        """`loss` and its parts; `read` where the batch has none."""
-        knobs, size, read = self.settings, len(batch.actions), read or batch.read
-        assert read is not None, "nobody has read the frames that plans are made from"
-        points = read.points + knobs.point_jitter * _normal_like(read.points)
-        felt = _kept(batch.state, (size,), knobs.drop_hidden)
-        plan, progress = self.plan_head(read.hidden, read.meaning, points, read.presence, felt)
+    def forward(self, batch: ActionBatch, features: PlanFeatures | None = None) -> dict[str, torch.Tensor]:
+        """`loss` and its parts; `features` where the batch has none."""
+        knobs, size, features = self.settings, len(batch.actions), features or batch.plan_features
+        assert features is not None, "nobody has read the frames that plans are made from"
+        points = features.points + knobs.point_jitter * _normal_like(features.points)
+        has_hidden = _kept(batch.state, (size,), knobs.drop_hidden)
+        plan, progress = self.plan_head(
+            features.hidden, features.meaning, points, features.presence, has_hidden
+        )
         inputs = DecoderInputs(
             plan=plan,
             has_plan=_kept(batch.state, (size,), knobs.drop_plan),
@@ -87,73 +89,81 @@ class ActionObjective(nn.Module):
             has_camera=_kept(batch.state, batch.pixels.shape[:2], knobs.drop_camera),
             state=batch.state + knobs.state_jitter * _normal_like(batch.state),
             has_state=_kept(batch.state, (size,), knobs.drop_state),
-            history=batch.history + knobs.history_jitter * _normal_like(batch.history),
-            has_history=_kept(batch.state, (size,), knobs.drop_history),
+            history=batch.past_commands + knobs.past_command_jitter * _normal_like(batch.past_commands),
+            has_history=_kept(batch.state, (size,), knobs.drop_past_commands),
         )
         context = self.decoder.context(self.embodiment, inputs).repeated(knobs.draws)
         actions = batch.actions.repeat_interleave(knobs.draws, 0)
         counted = batch.counted.repeat_interleave(knobs.draws, 0)
-        delay = batch.delay.repeat_interleave(knobs.draws, 0)
+        prefix_length = batch.prefix_length.repeat_interleave(knobs.draws, 0)
         if knobs.predict == "flow":
-            noisy, committed, time = flow_sample(actions, delay, knobs.noise_knots, knobs.pure_noise)
-            end = self.decoder(self.embodiment, noisy, committed, time, context)
+            noisy, committed_prefix, time = flow_sample(
+                actions, prefix_length, knobs.noise_knots, knobs.pure_noise
+            )
+            end = self.decoder(self.embodiment, noisy, committed_prefix, time, context)
             error = (end.float() - actions).square().mean(-1) / (1.1 - time[:, None])
         else:
-            noisy, committed, time, noise = epsilon_sample(actions, delay, knobs.noise_knots)
-            guess = self.decoder(self.embodiment, noisy, committed, time, context)
+            noisy, committed_prefix, time, noise = epsilon_sample(actions, prefix_length, knobs.noise_knots)
+            guess = self.decoder(self.embodiment, noisy, committed_prefix, time, context)
             error = (guess.float() - noise).square().mean(-1)
-        free = counted * (1 - committed)
-        flow = (error * free).sum() / shared(free.sum())
+        free = counted * (1 - committed_prefix)
+        flow = (error * free).sum() / global_count(free.sum())
         known = batch.progress.isfinite()
         truth = batch.progress.nan_to_num().clamp(0, 1)
-        told = F.binary_cross_entropy_with_logits(progress.float(), truth, reduction="none")
-        told = (told * known).sum() / shared(known.float().sum())
-        return {"loss": flow + knobs.progress * told, "flow": flow.detach(), "progress": told.detach()}
+        progress_loss = F.binary_cross_entropy_with_logits(progress.float(), truth, reduction="none")
+        progress_loss = (progress_loss * known).sum() / global_count(known.float().sum())
+        return {
+            "loss": flow + knobs.progress * progress_loss,
+            "flow": flow.detach(),
+            "progress": progress_loss.detach(),
+        }
 
 
 def flow_sample(
-    actions: torch.Tensor, delay: torch.Tensor, noise_knots: int, pure_noise: float = 0.0
+    actions: torch.Tensor, prefix_length: torch.Tensor, noise_knots: int, pure_noise: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A random point of each sample's flow: (noisy actions, committed (B, H), time (B,)).
+    """A random point of each sample's flow: (noisy actions, committed prefix (B, H), time (B,)).
 
     Flow time is 1 - u with u from Beta(1.5, 1), which favours noise (pi0, arXiv 2410.24164): near the
     data the answer can be read off the noisy commands, and nothing is learned about plans and pictures.
     """
-    noise = drawn(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
-    time = 1 - drawn(torch.distributions.Beta(1.5, 1.0).sample, (len(actions),)).to(actions)
+    noise = shard_of_random(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
+    time = 1 - shard_of_random(torch.distributions.Beta(1.5, 1.0).sample, (len(actions),)).to(actions)
     if pure_noise:
         time = time * _kept(actions, (len(actions),), pure_noise)
-    committed = _committed(actions, delay)
+    committed_prefix = _prefix_mask(actions, prefix_length)
     blend = time[:, None, None]
     noisy = blend * actions + (1 - blend) * noise
-    return torch.where(committed.unsqueeze(-1) > 0, actions, noisy), committed, time
+    return torch.where(committed_prefix.unsqueeze(-1) > 0, actions, noisy), committed_prefix, time
 
 
 def epsilon_sample(
-    actions: torch.Tensor, delay: torch.Tensor, noise_knots: int
+    actions: torch.Tensor, prefix_length: torch.Tensor, noise_knots: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Each sample at a random noise level: (noisy actions, committed (B, H), time (B,), noise).
+    """Each sample at a random noise level: (noisy actions, committed prefix (B, H), time (B,), noise).
 
     Levels are uniform and all weigh the same: the simple objective of DDPM (arXiv 2006.11239, equation 14).
     """
     batch, device = actions.shape[0], actions.device
-    noise = drawn(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
-    level = drawn(lambda whole: torch.randint(NOISE_LEVELS, whole), (batch,))
+    noise = shard_of_random(lambda whole: source_noise(*whole, knots=noise_knots), actions.shape).to(actions)
+    level = shard_of_random(lambda whole: torch.randint(NOISE_LEVELS, whole), (batch,))
     alpha, sigma = (part[level].to(actions)[:, None, None] for part in noise_levels())
-    committed = _committed(actions, delay)
-    noisy = torch.where(committed.unsqueeze(-1) > 0, actions, alpha * actions + sigma * noise)
-    return noisy, committed, (1 - (level + 1) / NOISE_LEVELS).to(device), noise
+    committed_prefix = _prefix_mask(actions, prefix_length)
+    noisy = torch.where(committed_prefix.unsqueeze(-1) > 0, actions, alpha * actions + sigma * noise)
+    return noisy, committed_prefix, (1 - (level + 1) / NOISE_LEVELS).to(device), noise
 
 
-def _committed(actions: torch.Tensor, delay: torch.Tensor) -> torch.Tensor:
-    """(B, H) 1 for the first `delay` (B,) ticks."""
-    return (torch.arange(actions.shape[1], device=actions.device) < delay[:, None]).to(actions)
+def _prefix_mask(actions: torch.Tensor, prefix_length: torch.Tensor) -> torch.Tensor:
+    """(B, H) 1 for the first `prefix_length` (B,) ticks."""
+    return (torch.arange(actions.shape[1], device=actions.device) < prefix_length[:, None]).to(actions)
 
 
 def _kept(like: torch.Tensor, shape: Sequence[int], drop: float) -> torch.Tensor:
     """1 with probability 1 - drop, on the device of `like`."""
-    return (drawn(lambda whole: torch.rand(whole, device=like.device), shape) >= drop).float()
+    return (shard_of_random(lambda whole: torch.rand(whole, device=like.device), shape) >= drop).float()
 
 
 def _normal_like(values: torch.Tensor) -> torch.Tensor:
-    return drawn(lambda whole: torch.randn(whole, device=values.device, dtype=values.dtype), values.shape)
+    return shard_of_random(
+        lambda whole: torch.randn(whole, device=values.device, dtype=values.dtype), values.shape
+    )

@@ -51,12 +51,12 @@ def chart(title: str, unit: str, lines: Sequence[Line], marks: Sequence[Mark] = 
     for number, line in enumerate(lines):
         colour = f"var(--c{number % COLOURS})"
         inside = [point for point in line.points if point[0] <= right]
-        parts += _drawn(axes, inside, colour, "line mark" if line.reference else "line")
+        parts += _polyline(axes, inside, colour, "line mark" if line.reference else "line")
         last = _short(line.points[-1][1])
         legend.append(_key(colour, f"{'┄' if line.reference else '—'} {line.name}: {last}"))
     for number, mark in enumerate(marks, start=len(lines)):
         colour, ends = f"var(--c{number % COLOURS})", [(0.0, mark.y), (axes.right, mark.y)]
-        parts += _drawn(axes, ends, colour, "line mark")
+        parts += _polyline(axes, ends, colour, "line mark")
         legend.append(_key(colour, f"┄ {mark.name}: {_short(mark.y)}"))
     head = f"{html.escape(title)} <small>{html.escape(unit)}</small>"
     return (
@@ -96,7 +96,7 @@ class _Axes:
             yield f'<text {place} text-anchor="{anchor}">{_short(x)}</text>'
 
 
-def _drawn(axes: _Axes, points: Sequence[tuple[float, float]], colour: str, kind: str) -> Iterator[str]:
+def _polyline(axes: _Axes, points: Sequence[tuple[float, float]], colour: str, kind: str) -> Iterator[str]:
     """A curve; of a single point, a dot."""
     pixels = [(f"{axes.across(x):.1f}", f"{axes.up(y):.1f}") for x, y in points]
     if len(pixels) == 1:

@@ -34,11 +34,11 @@ def examine(
         units: of the joints: the figures are of milliradians or millimetres where all have one of these
             units, and are called so; of pixels, deltas and different units they are as the commands are.
     """
-    decoder, read = objective.decoder, batch.read
-    assert read is not None
+    decoder, plan_features = objective.decoder, batch.plan_features
+    assert plan_features is not None
     device = next(decoder.parameters()).device
     ones = torch.ones(len(batch.state), device=device)
-    plan, _ = objective.plan_head(*(part.to(device) for part in vars(read).values()))
+    plan, _ = objective.plan_head(*(part.to(device) for part in vars(plan_features).values()))
     inputs = DecoderInputs(
         plan=plan,
         has_plan=ones,
@@ -46,7 +46,7 @@ def examine(
         has_camera=ones[:, None].expand(-1, batch.pixels.shape[1]),
         state=batch.state.to(device),
         has_state=ones,
-        history=batch.history.to(device),
+        history=batch.past_commands.to(device),
         has_history=ones,
     )
     actions = batch.actions

@@ -34,7 +34,7 @@ from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.processor import Processor, fit_processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig, sampler_of
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far
 
 
@@ -44,7 +44,7 @@ def train_policy(
     interpreter: Interpreter,
     out: Path,
     resume: bool = False,
-    told: Told = lambda line: None,
+    log: Log = lambda line: None,
     before: IdeomotorPolicy | None = None,
     compiled: bool = False,
     drive: Drive | None = None,
@@ -58,12 +58,12 @@ def train_policy(
         interpreter: stays as it is, but for its plan head, which learns with the decoder.
         out: where state and metrics go.
         resume: continue from the state in `out`.
-        told: called with lines about what is going on.
+        log: called with lines about what is going on.
         before: a policy with this interpreter, whose decoder and plan head are trained further.
         compiled: whether to train through torch.compile.
         drive: has checkpoints drive, if the recipe selects by that.
     """
-    body, moving = loader.embodiment, displaceable(loader)
+    embodiment, moving = loader.embodiment, displaceable(loader)
     torch.manual_seed(recipe.train.seed)
     if before is None:
         processor = _processor(recipe, loader, out / "state" / PROCESSOR, resume)
@@ -72,19 +72,19 @@ def train_policy(
         _check_further(recipe, loader, before)
     config = decoder_config(recipe, loader, interpreter, processor)
     decoder = Decoder(config)
-    plans = read_plans(interpreter, loader, told, recipe.unknown_words, recipe.drop_instruction)
+    plans = read_plans(interpreter, loader, log, recipe.unknown_words, recipe.drop_instruction)
     if before is not None:
         _carry_over(before.decoder, decoder)
         _carry_over(before.interpreter.plan_head, interpreter.plan_head)
-    objective = ActionObjective(decoder, interpreter.plan_head, body.name, recipe.objective)
+    objective = ActionObjective(decoder, interpreter.plan_head, embodiment.name, recipe.objective)
     if compiled:
         objective.compile()
 
     def batch_at(step: int) -> ActionBatch:
         rng = np.random.default_rng([recipe.train.seed, step, 0, 1])
         batch = loader.batch(step)
-        read = plans.read(batch["plan_index"])
-        return action_batch(batch, read, config.cameras, processor, recipe, moving, rng, step)
+        plan_features = plans.read(batch["plan_index"])
+        return action_batch(batch, plan_features, config.cameras, processor, recipe, moving, rng, step)
 
     drops = recipe.objective
     shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
@@ -95,8 +95,8 @@ def train_policy(
         sampler=sampler_of(recipe.objective.predict, recipe.sampler),
         noise_knots=recipe.objective.noise_knots,
         noise=recipe.noise,
-        smoothing=recipe.smoothing if body.targets else 0.0,
-        history=recipe.objective.drop_history < 1.0,
+        smoothing=recipe.smoothing if embodiment.targets else 0.0,
+        history=recipe.objective.drop_past_commands < 1.0,
     )
     policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
     selection = None
@@ -138,12 +138,12 @@ def decoder_config(
     recipe: PolicyRecipe, loader: WindowLoader, interpreter: Interpreter, processor: Processor
 ) -> DecoderConfig:
     """The recipe's decoder for this data, behind this interpreter."""
-    body = loader.embodiment
+    embodiment = loader.embodiment
     return DecoderConfig(
-        embodiments=((body.name, len(body.joints)),),
+        embodiments=((embodiment.name, len(embodiment.joints)),),
         states=(processor.state_numbers,),
-        cameras=tuple(camera.name for camera in body.cameras),
-        image_size=body.cameras[0].height,
+        cameras=tuple(camera.name for camera in embodiment.cameras),
+        image_size=embodiment.cameras[0].height,
         horizon=loader.horizon,
         plan_dim=interpreter.config.plan_dim,
         width=recipe.width,
@@ -209,5 +209,5 @@ def _carry_over(trained: nn.Module, new: nn.Module) -> None:
 
 
 def _random_rows(rows: int, count: int) -> list[np.ndarray]:
-    drawn = np.random.default_rng(0).integers(0, rows, count)
-    return np.array_split(drawn, max(1, count // 128))
+    positions = np.random.default_rng(0).integers(0, rows, count)
+    return np.array_split(positions, max(1, count // 128))

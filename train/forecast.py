@@ -21,7 +21,7 @@ from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.sim.vqa.synthetic_scenes import synthetic_scenes
 from ideomotor.train.action_batch import action_batch, displaceable
-from ideomotor.train.action_objective import ActionObjective, ReadPlan
+from ideomotor.train.action_objective import ActionObjective, PlanFeatures
 from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
 from ideomotor.train.interpreter_stage import annotated, checked_cameras, new_interpreter, recorded_questions
@@ -171,16 +171,18 @@ def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) ->
     count, processor = len(batch["index"]), measure(loader, stage.origin, MEASURED)
     config = decoder_config(stage, loader, interpreter, processor)
     hidden = interpreter.hidden_dim
-    read = ReadPlan(
+    plan_features = PlanFeatures(
         torch.randn(count, PLAN_QUERIES, hidden),
         torch.randn(count, hidden),
         torch.rand(count, len(NAMES), 2),
         torch.rand(count, len(NAMES)),
     )
     rng = np.random.default_rng(0)
-    windows = action_batch(batch, read, config.cameras, processor, stage, displaceable(loader), rng, 0)
-    body = loader.embodiment.name
-    objective = ActionObjective(Decoder(config), interpreter.plan_head, body, stage.objective)
+    windows = action_batch(
+        batch, plan_features, config.cameras, processor, stage, displaceable(loader), rng, 0
+    )
+    embodiment = loader.embodiment.name
+    objective = ActionObjective(Decoder(config), interpreter.plan_head, embodiment, stage.objective)
     return _seconds(objective, windows, stage.train)
 
 

@@ -1,5 +1,5 @@
-"""Instructions as they may be heard: with words that nobody trained on, so that a model learns to read past
-them, or not at all."""
+"""Instructions with words that nobody trained on thrown in, so that a model learns to read past them, or left
+out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ MOST = 3  # words thrown into one instruction
 LONGEST = 7  # letters of a word
 
 
-def heard(instruction: str, rng: np.random.Generator, unknown_words: float, dropped: float) -> str:
+def augmented_instruction(
+    instruction: str, rng: np.random.Generator, unknown_words: float, dropped: float
+) -> str:
     """The instruction, in share `dropped` of cases none, and of the others see `with_unknown_words`."""
     if dropped and rng.random() < dropped:
         return ""

@@ -23,7 +23,7 @@ from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.examination import examine
-from ideomotor.train.instruction_augmentation import heard
+from ideomotor.train.instruction_augmentation import augmented_instruction
 from ideomotor.train.page import samples_of
 from ideomotor.train.parallel import own_rows
 from ideomotor.train.progress import Countdown
@@ -33,10 +33,10 @@ from ideomotor.train.scene_pool import (
     Question,
     ScenePool,
     ahead,
+    camera_mask,
     make_pool,
+    proprio_of,
     scene_batch,
-    sensed,
-    sighted,
     visible,
 )
 from ideomotor.train.trainer import fit
@@ -53,7 +53,7 @@ def train_interpreter(
     out: Path,
     recorded: WindowLoader | None,
     resume: bool = False,
-    told: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> tuple[Interpreter, dict[str, float]]:
     """A trained interpreter and its figures on held-out scenes.
 
@@ -62,13 +62,13 @@ def train_interpreter(
         out: where state and metrics go.
         recorded: frames to mix in; None for scenes only.
         resume: continue from the state in `out`.
-        told: called with lines about what is going on.
+        log: called with lines about what is going on.
     """
     stage, state = recipe.scenes, PartialState()
     cameras = checked_cameras(stage, recipe.robot)
     state_size = len(load_embodiment(recipe.robot).state_names) if stage.feels else 0
     rows = annotated(recorded)
-    pool, held_out, countdown = None, None, Countdown("rendering scenes", told)
+    pool, held_out, countdown = None, None, Countdown("rendering scenes", log)
     if stage.pool.scenes:
         with state.main_process_first():
             pool, held_out = make_pool(
@@ -111,8 +111,8 @@ def train_interpreter(
                 questions = [replace(question, state=None) for question in questions]
         seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
         questions = [rephrased(question, rng, stage) for question in questions]
-        seen = sighted(rng, len(questions), len(cameras), there, stage.drop_image, stage.drop_camera)
-        felt = sensed(questions, state_size, rng, stage.drop_state, stage.state_jitter)
+        seen = camera_mask(rng, len(questions), len(cameras), there, stage.drop_image, stage.drop_camera)
+        proprio = proprio_of(questions, state_size, rng, stage.drop_state, stage.state_jitter)
         mine, group = own_rows(len(images)), len(questions) // len(images)
         asked = slice(mine.start * group, mine.stop * group)
         return scene_batch(
@@ -122,7 +122,7 @@ def train_interpreter(
             write=write,
             seeds=seeds[mine],
             seen=seen[asked],
-            felt=felt[asked],
+            proprio=proprio[asked],
         )
 
     metrics = fit(
@@ -229,14 +229,14 @@ def recorded_questions(
         (another one stands in for a front camera that it lacks); and a question each.
     """
     ends = np.cumsum([len(rows) for rows in rows_of])
-    drawn = rng.integers(0, ends[-1], count)
-    which = np.searchsorted(ends, drawn, side="right")
-    rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, drawn, strict=True)])
+    picks = rng.integers(0, ends[-1], count)
+    which = np.searchsorted(ends, picks, side="right")
+    rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, picks, strict=True)])
     zeros = np.zeros(count, np.int64)
     batch = loader.windows(rows, zeros, zeros)
     points = batch["keypoints"].reshape(count, 2, 3)
-    told = zip(batch["instruction"], batch["text"], points, batch["state"], strict=True)
-    questions = [question_of(*one) for one in told]
+    log = zip(batch["instruction"], batch["text"], points, batch["state"], strict=True)
+    questions = [question_of(*one) for one in log]
     images = batch["images"]
     first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
     views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
@@ -251,6 +251,8 @@ def question_of(instruction: str, text: str, spots: np.ndarray, state: np.ndarra
 
 
 def rephrased(question: Question, rng: np.random.Generator, stage: InterpreterRecipe) -> Question:
-    """The same question as it may be heard; an instruction may be missed, what is asked is not."""
+    """The same question with its instruction varied; an instruction may be left out, a question is not."""
     dropped = stage.drop_instruction if question.kind == "instruction" else 0.0
-    return replace(question, instruction=heard(question.instruction, rng, stage.unknown_words, dropped))
+    return replace(
+        question, instruction=augmented_instruction(question.instruction, rng, stage.unknown_words, dropped)
+    )

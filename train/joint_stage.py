@@ -19,7 +19,7 @@ from torch import nn
 
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_batch import action_batch, displaceable
-from ideomotor.train.action_objective import ActionBatch, ActionObjective, ReadPlan
+from ideomotor.train.action_objective import ActionBatch, ActionObjective, PlanFeatures
 from ideomotor.train.chunk_errors import examine, units_of
 from ideomotor.train.decoder_stage import EXAMINED
 from ideomotor.train.device import to_device
@@ -28,7 +28,7 @@ from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.plan_cache import views
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scene_pool import blur, scene_batch, sighted
+from ideomotor.train.scene_pool import camera_mask, proprio_noise, scene_batch
 from ideomotor.train.trainer import fit
 from ideomotor.vla.images import sample_seeds
 from ideomotor.vla.interpreter import Interpreter, Reading
@@ -64,7 +64,7 @@ class JointObjective(nn.Module):
         """`loss` and the parts of both."""
         reading = self.scene.interpreter(batch.frames.pixels, batch.frames.prompts)
         seen = self.scene.losses(batch.frames, reading)
-        acted = self.action(batch.windows, read_of(reading, batch.pictured, self.insulated))
+        acted = self.action(batch.windows, plan_features_of(reading, batch.pictured, self.insulated))
         loss = acted.pop("loss") + self.scene_weight * seen.pop("loss")
         return {"loss": loss, **acted, **seen}
 
@@ -87,8 +87,8 @@ def train_joint(
     moving, cameras = displaceable(loader), interpreter.config.cameras
     torch.manual_seed(seed)
     scene = SceneObjective(interpreter, recipe.scenes.weights)
-    body = loader.embodiment.name
-    action = ActionObjective(decoder, interpreter.plan_head, body, recipe.policy.objective)
+    embodiment = loader.embodiment.name
+    action = ActionObjective(decoder, interpreter.plan_head, embodiment, recipe.policy.objective)
     if recipe.compile:
         action.compile()
     objective = JointObjective(scene, action, stage.scene_weight, stage.insulated)
@@ -99,7 +99,7 @@ def train_joint(
         windows = loader.batch(step)
         whole = len(windows["index"]) * processes()[1]
         mine = own_rows(whole)
-        shown = sighted(
+        shown = camera_mask(
             chance,
             whole,
             len(cameras),
@@ -107,8 +107,10 @@ def train_joint(
             drop_camera=recipe.scenes.drop_camera,
         )
         shown = shown[mine]
-        felt = windows["plan_state"]
-        felt += blur(chance, whole, felt.shape[1], recipe.scenes.drop_state, recipe.scenes.state_jitter)[mine]
+        proprio = windows["plan_state"]
+        proprio += proprio_noise(
+            chance, whole, proprio.shape[1], recipe.scenes.drop_state, recipe.scenes.state_jitter
+        )[mine]
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
             plan_frames(interpreter, windows, (seed, step), write, recipe.scenes, shown),
@@ -120,19 +122,19 @@ def train_joint(
         batch = to_device(batch_at(EXAMINED), next(decoder.parameters()).device)
         with torch.inference_mode():
             reading = interpreter(batch.frames.pixels, batch.frames.prompts)
-        windows = replace(batch.windows, read=read_of(reading, batch.pictured))
+        windows = replace(batch.windows, plan_features=plan_features_of(reading, batch.pictured))
         windows = to_device(windows, torch.device("cpu"))
         return examine(action, windows, processor, policy.sampling, units_of(loader))
 
     return fit("joint", objective, batch_at, loader.batch_size, stage.train, out, resume, examined)
 
 
-def read_of(reading: Reading, pictured: torch.Tensor, insulated: bool = True) -> ReadPlan:
+def plan_features_of(reading: Reading, pictured: torch.Tensor, insulated: bool = True) -> PlanFeatures:
     """What the decoder is given of a reading; without a picture (B,) there are no points."""
     pointing = reading.pointing
     presence = pointing.presence.sigmoid() * pictured.unsqueeze(-1)
     parts = (reading.hidden, reading.meaning, pointing.points, presence)
-    return ReadPlan(*(part.detach() if insulated else part for part in parts))
+    return PlanFeatures(*(part.detach() if insulated else part for part in parts))
 
 
 def plan_frames(
@@ -148,7 +150,7 @@ def plan_frames(
     Args:
         draw: (seed, step) of all that is random here; with the row it decides, in whatever process.
         write: whether plans are written.
-        stage: says what is heard of the instructions.
+        stage: says how instructions are varied.
         shown: (B, cameras) bool, which pictures are given.
 
     Frames of which nobody has written down what they show (other people's data) teach the interpreter
@@ -158,8 +160,8 @@ def plan_frames(
     spots = windows["plan_keypoints"].reshape(count, 2, 3)
     frames = (windows["instruction"], windows["plan_text"], spots, windows["plan_state"])
     questions = [
-        rephrased(question_of(*told), np.random.default_rng([*draw, row]), stage)
-        for row, *told in zip(rows.tolist(), *frames, strict=True)
+        rephrased(question_of(*frame), np.random.default_rng([*draw, row]), stage)
+        for row, *frame in zip(rows.tolist(), *frames, strict=True)
     ]
     seeds = [sample_seeds(*draw, rows, PLAN_STREAM + number) for number in range(len(cameras))]
     batch = scene_batch(
@@ -172,4 +174,4 @@ def plan_frames(
     )
     said = torch.tensor([float(text != "") for text in windows["plan_text"]])
     marked = torch.from_numpy(np.isfinite(spots).all((1, 2)).astype(np.float32))
-    return replace(batch, known=batch.known * marked, told=batch.told * said)
+    return replace(batch, known=batch.known * marked, is_instruction=batch.is_instruction * said)

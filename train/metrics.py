@@ -25,7 +25,7 @@ class Metrics:
         out: folder of the training.
         name: of the stage: its lines are in `<name>.jsonl`.
         step: from which training goes on.
-        tensorboard, trackio: which trackers are told too, see `trackers`.
+        tensorboard, trackio: which trackers get them too, see `trackers`.
         silent: write nothing at all, as all processes but the first do.
     """
 

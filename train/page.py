@@ -82,7 +82,7 @@ def write_page(out: Path, under_way: bool = False, notes: Sequence[str] = ()) ->
     title = f"Training {out.absolute().name}"
     when = "under way; the page reloads itself" if under_way else "ended"
     marks = yardsticks(recipe.get("robot", ""))
-    body = [
+    content = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="note">{when}. The command that made it and every value of its recipe: recipe.json.</p>',
         *(_note(line) for line in notes),
@@ -93,7 +93,7 @@ def write_page(out: Path, under_way: bool = False, notes: Sequence[str] = ()) ->
     parts = {
         "{{title}}": html.escape(title),
         "{{refresh}}": f'<meta http-equiv="refresh" content="{RELOAD_S}">\n' if under_way else "",
-        "{{body}}": "\n".join(filter(None, body)),
+        "{{content}}": "\n".join(filter(None, content)),
     }
     page = re.sub("|".join(parts), lambda part: parts[part[0]], TEMPLATE.read_text(encoding="utf-8"))
     replace_files({out / PAGE: page.encode()})
@@ -151,7 +151,7 @@ def _overview(found: dict[str, list[dict[str, float]]], sizes: dict[str, int], r
 
 def _stage(name: str, figures: list[dict[str, float]], size: int, marks: Sequence[Yardstick]) -> str:
     """One stage's charts."""
-    reference, drawn = curves().get(name, {}), []
+    reference, figures_html = curves().get(name, {}), []
     names = {key for each in figures for key in each}
     for title, unit, keys, log, marked in (*CHARTS.get(name, CHARTS["policy"]), *COMMON):
         keys = [key for each in keys for key in sorted(fnmatch.filter(names, each))]
@@ -164,12 +164,12 @@ def _stage(name: str, figures: list[dict[str, float]], size: int, marks: Sequenc
         levels = [
             Mark(one.label, one.figures[marked]) for one in marks if {marked} <= {*keys} & {*one.figures}
         ]
-        drawn.append(chart(title, unit, lines, levels, log))
+        figures_html.append(chart(title, unit, lines, levels, log))
     what = "questions" if name == "interpreter" else "windows"
     return (
         f"<h2>{html.escape(STAGES[name])}</h2>\n"
         f'<p class="note">Over the {what} seen. Dashed: trainings of ours, see below.</p>\n'
-        f'<div class="charts">{"".join(drawn)}</div>'
+        f'<div class="charts">{"".join(figures_html)}</div>'
     )
 
 
@@ -188,11 +188,11 @@ def _measured(marks: Sequence[Yardstick]) -> str:
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{html.escape(text)}</th>" for text in headings)
-    body = "\n".join(
+    cells = "\n".join(
         "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows
     )
     return (
-        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{cells}\n</tbody></table></div>'
     )
 
 

@@ -32,7 +32,7 @@ def own_rows(whole: int) -> slice:
     return slice(rank * each, (rank + 1) * each)
 
 
-def drawn(draw: Callable[[tuple[int, ...]], torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
+def shard_of_random(draw: Callable[[tuple[int, ...]], torch.Tensor], shape: Sequence[int]) -> torch.Tensor:
     """This process's part of what `draw` gives for a whole batch.
 
     Args:
@@ -44,7 +44,7 @@ def drawn(draw: Callable[[tuple[int, ...]], torch.Tensor], shape: Sequence[int])
     return draw((world * rows, *rest))[rank * rows : (rank + 1) * rows]
 
 
-def shared(count: torch.Tensor) -> torch.Tensor:
+def global_count(count: torch.Tensor) -> torch.Tensor:
     """What to divide this process's sum by: the count of all processes together over their number, at least
     one in all. Takes no gradient."""
     _, world = processes()
@@ -75,10 +75,10 @@ def mean_of_all(metrics: dict[str, float]) -> dict[str, float]:
     _, world = processes()
     if world == 1:
         return metrics
-    told: list[Any] = [None] * world
-    dist.all_gather_object(told, metrics)
-    names = dict.fromkeys(name for one in told for name in one)
-    return {name: float(np.mean([one[name] for one in told if name in one])) for name in names}
+    all_metrics: list[Any] = [None] * world
+    dist.all_gather_object(all_metrics, metrics)
+    names = dict.fromkeys(name for one in all_metrics for name in one)
+    return {name: float(np.mean([one[name] for one in all_metrics if name in one])) for name in names}
 
 
 class OwnWindows(WindowLoader):

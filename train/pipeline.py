@@ -35,8 +35,8 @@ from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
-LONGEST_DELAY = 4  # committed commands are those of up to a quarter of a second
-Told = Callable[[str], None]
+LONGEST_PREFIX = 4  # committed prefixes are up to a quarter of a second long
+Log = Callable[[str], None]
 
 
 def train(
@@ -91,7 +91,7 @@ def train(
                 embodiment,
                 horizon=recipe.policy.horizon,
                 batch_size=max(1, batch // state.num_processes) * state.num_processes,
-                delay_max_ticks=embodiment.control_hz // LONGEST_DELAY,
+                delay_max_ticks=embodiment.control_hz // LONGEST_PREFIX,
                 seed=recipe.policy.train.seed,
                 weights=recipe.policy.weights,
                 every=recipe.policy.every,
@@ -99,21 +99,21 @@ def train(
             )
 
     loader = windows(recipe.policy.batch, plan_images=False) if data else None
-    told = _say if state.is_main_process else _silent
+    log = _say if state.is_main_process else _silent
     for note in loader.notes if loader else ():
-        told(note)
+        log(note)
     if loader:
         for line in before(forecast(recipe, loader, out, resume), recipe):
-            told(line)
+            log(line)
     figures: dict[str, Any] = {}
     policy, chosen = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None, None
     if policy and recipe.policy.train.left_out:
         interpreter = policy.interpreter
     else:
-        interpreter = _first_stage(recipe, out, loader, resume, told, figures)
+        interpreter = _first_stage(recipe, out, loader, resume, log, figures)
         if loader:
             policy, figures["policy"], chosen = train_policy(
-                recipe.policy, loader, interpreter, out, resume, told, policy, recipe.compile, drive
+                recipe.policy, loader, interpreter, out, resume, log, policy, recipe.compile, drive
             )
     if policy and not recipe.joint.train.left_out:
         pairs = windows(recipe.joint.batch, plan_images=True)
@@ -128,15 +128,15 @@ def train(
         else:
             save_interpreter(interpreter, out, text)
         for line in (lines := after(figures, recipe)):
-            told(line)
-        told(f"curves: {write_page(out, notes=lines)}")
+            log(line)
+        log(f"curves: {write_page(out, notes=lines)}")
     parameters = sum(p.numel() for part in parts for p in part.parameters())
     result = {"out": str(out), "config": config, "parameters": parameters, **figures}
     return {**result, "selection": chosen} if chosen else result
 
 
 def _first_stage(
-    recipe: Recipe, out: Path, loader: OwnWindows | None, resume: bool, told: Told, figures: dict[str, Any]
+    recipe: Recipe, out: Path, loader: OwnWindows | None, resume: bool, log: Log, figures: dict[str, Any]
 ) -> Interpreter:
     """The interpreter that stage 2 is given: the recipe's, the one that was finished before, or a new one,
     whose figures are added to `figures`."""
@@ -145,7 +145,7 @@ def _first_stage(
         return load_interpreter(Path(recipe.interpreter))
     if resume and (kept / CONFIG).is_file():
         return load_interpreter(kept)
-    interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, told)
+    interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, log)
     state = PartialState()
     if state.is_main_process:
         save_interpreter(interpreter, kept)
@@ -156,10 +156,10 @@ def _first_stage(
 def _check(recipe: Recipe, data: Sequence[Path], control_hz: int) -> None:
     """Raises UserError for stages that lack what they need, and for chunks of an impossible length."""
     horizon, per = recipe.policy.horizon, recipe.policy.commands_per_token
-    if horizon % per or horizon <= control_hz // LONGEST_DELAY:
+    if horizon % per or horizon <= control_hz // LONGEST_PREFIX:
         raise UserError(
             f"set: policy.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "
-            f"{control_hz // LONGEST_DELAY} commands"
+            f"{control_hz // LONGEST_PREFIX} commands"
         )
     if recipe.policy.train.left_out and not recipe.decoder:
         raise UserError("set: policy.train.steps=0 leaves out stage 2, which needs decoder=DIR, its policy")

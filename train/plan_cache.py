@@ -2,7 +2,7 @@
 
 A frozen interpreter says the same about the same frame every time. In a share of the frames unknown words
 are thrown into the instruction, so that a decoder gets to know plans made from words nobody expected, and
-in a few the instruction is not heard at all.
+in a few the instruction is left out.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import torch
 from accelerate import PartialState
 
 from ideomotor.datasets.loading.loader import WindowLoader
-from ideomotor.train.action_objective import ReadPlan
+from ideomotor.train.action_objective import PlanFeatures
 from ideomotor.train.device import computes_in_bf16, tune_process
-from ideomotor.train.instruction_augmentation import heard
+from ideomotor.train.instruction_augmentation import augmented_instruction
 from ideomotor.train.progress import Countdown
 from ideomotor.train.scene_pool import NAMES
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import PLAN_QUERIES
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 READ_AT_ONCE = 64  # frames
 
 
-class FramePlans:
+class PlanCache:
     """What a frozen interpreter said about the used frames of datasets; rows count through all frames."""
 
     def __init__(self, parts: list[np.ndarray]):
@@ -45,13 +45,13 @@ class FramePlans:
             found[inside] = self._parts[number][rows[inside] - self._offsets[number]]
         return found
 
-    def read(self, rows: np.ndarray) -> ReadPlan:
+    def read(self, rows: np.ndarray) -> PlanFeatures:
         """What was made of the frames at these rows (B,)."""
         values, names = torch.from_numpy(self[rows].astype(np.float32)), len(NAMES)
         width = (values.shape[1] - 3 * names) // (PLAN_QUERIES + 1)
         widths = [PLAN_QUERIES * width, width, 2 * names, names]
         hidden, meaning, points, presence = values.split(widths, dim=1)
-        return ReadPlan(
+        return PlanFeatures(
             hidden.unflatten(1, (PLAN_QUERIES, -1)), meaning, points.unflatten(1, (names, 2)), presence
         )
 
@@ -59,10 +59,10 @@ class FramePlans:
 def read_plans(
     interpreter: Interpreter,
     loader: WindowLoader,
-    told: Told,
+    log: Log,
     unknown_words: float = 0.0,
     dropped: float = 0.0,
-) -> FramePlans:
+) -> PlanCache:
     """What the interpreter makes of each frame that the loader uses.
 
     Kept beside the decoded frames in the datasets' caches, under a name made from the interpreter's
@@ -71,7 +71,7 @@ def read_plans(
     Args:
         interpreter: frozen.
         loader: whose rows are read.
-        told: called with the progress.
+        log: called with the progress.
         unknown_words: share of the frames whose instruction is read with unknown words in it.
         dropped: share of the frames that are read without their instruction.
     """
@@ -81,10 +81,10 @@ def read_plans(
     for cache in loader.caches:
         path, count = cache.folder / name, int(cache.starts[-1])
         if not path.is_file():
-            _read_dataset(interpreter, loader, first, count, path, told, unknown_words, dropped)
+            _read_dataset(interpreter, loader, first, count, path, log, unknown_words, dropped)
         parts.append(np.load(path, mmap_mode="r"))
         first += count
-    return FramePlans(parts)
+    return PlanCache(parts)
 
 
 def views(images: dict[str, np.ndarray], interpreter: Interpreter) -> np.ndarray:
@@ -114,7 +114,7 @@ def _read_dataset(
     first: int,
     count: int,
     path: Path,
-    told: Told,
+    log: Log,
     unknown_words: float,
     dropped: float,
 ) -> None:
@@ -130,12 +130,12 @@ def _read_dataset(
     cameras = interpreter.config.cameras
     used = np.unique(loader.used(np.arange(first, first + count)))
     start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
-    countdown = Countdown("reading frames", told)
+    countdown = Countdown("reading frames", log)
     for begin in range(start, len(used), stride):
         rows = used[begin : begin + READ_AT_ONCE]
         pixels, instructions = views(loader.row_images(rows), interpreter), loader.row_instructions(rows)
         rng = np.random.default_rng([begin, count])
-        instructions = [heard(line, rng, unknown_words, dropped) for line in instructions]
+        instructions = [augmented_instruction(line, rng, unknown_words, dropped) for line in instructions]
         states = loader.row_states(rows)
         prompts = interpreter.prompts(instructions, [[True] * len(cameras)] * len(rows), state=states)
         prompts = type(prompts)(*(tensor.to(device) for tensor in vars(prompts).values()))

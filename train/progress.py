@@ -89,8 +89,8 @@ class StageProgress:
     def line(self, step: int, elapsed: float) -> str:
         """Where it is, in words."""
         of = f" of {self._steps:,}" if not self._seconds else ""
-        told = "" if self._loss is None else f", loss {float(self._loss):.3f}"
-        return f"step {step:,}{of}{told}, {in_words(self.left(step, elapsed))} left"
+        log = "" if self._loss is None else f", loss {float(self._loss):.3f}"
+        return f"step {step:,}{of}{log}, {in_words(self.left(step, elapsed))} left"
 
     def left(self, step: int, elapsed: float) -> float:
         """Seconds that the stage will yet take: by its clock, or by the pace of the latest steps."""
@@ -107,8 +107,8 @@ class StageProgress:
 class Countdown:
     """Tells how far a long preparation is, with the time left, every ten seconds."""
 
-    def __init__(self, what: str, told: Callable[[str], None]):
-        self._what, self._told = what, told
+    def __init__(self, what: str, log: Callable[[str], None]):
+        self._what, self._log = what, log
         self._begun = self._last = time.monotonic()
 
     def at(self, done: int, total: int) -> None:
@@ -117,4 +117,4 @@ class Countdown:
         if done and (now - self._last >= COUNT_S or done == total):
             self._last = now
             left = in_words((now - self._begun) / done * (total - done))
-            self._told(f"{self._what}: {done:,} of {total:,}" + (f", {left} left" if done < total else ""))
+            self._log(f"{self._what}: {done:,} of {total:,}" + (f", {left} left" if done < total else ""))

@@ -48,11 +48,11 @@ class InterpreterRecipe:
     recorded_share: float = 0.3  # of batches that come from the recorded data instead of the pool
     drop_image: float = 0.02  # share of questions asked without any picture
     drop_camera: float = 0.1  # share of questions from which each of several cameras is missing
-    feels: bool = False  # whether the interpreter is told the joint state
+    feels: bool = False  # whether the interpreter gets the joint state
     drop_state: float = 0.1  # share of questions without it
     state_jitter: float = 0.01  # added to it [rad or m]
     unknown_words: float = 0.4  # share of the instructions with unknown words thrown in
-    drop_instruction: float = 0.03  # share of the instructions that are not heard; questions always are
+    drop_instruction: float = 0.03  # share of the instructions that are left out; questions never are
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class PolicyRecipe:
     state_noise: float = 0.035  # white, at most so large in a window, mostly far smaller [rad or m]
     horizon: int = 96  # commands of a chunk, at the control rate
     batch: int = 128  # windows, of all processes together
-    delayed: float = 0.3  # share of windows whose first commands are given as committed
-    astray: float = 0.01  # see `train.action_batch.astray` [rad]
+    delayed: float = 0.3  # share of windows that begin with a committed prefix
+    off_path_augmentation: float = 0.01  # see `train.action_batch.off_path_augmentation` [rad]
     unknown_words: float = 0.3  # share of the frames whose instruction has unknown words thrown in
-    drop_instruction: float = 0.03  # share of the frames whose instruction is not heard
+    drop_instruction: float = 0.03  # share of the frames whose instruction is left out
     sampler: str = ""  # a sampler of `vla.sampler.SAMPLERS`; empty: the objective's first
     steps: int = 0  # of the sampler; 0: one for the flow, five for the noise
     noise: float = 1.0  # that it begins with, see `vla.sampler.SamplingConfig`
@@ -161,7 +161,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         policy=replace(
             GRID,
-            objective=replace(GRID.objective, drop_history=1.0, noise_knots=6),
+            objective=replace(GRID.objective, drop_past_commands=1.0, noise_knots=6),
             horizon=32,
             batch=64,
         ),

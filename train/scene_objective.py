@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ideomotor.train.parallel import gathered, shared
+from ideomotor.train.parallel import gathered, global_count
 from ideomotor.vla.grounding import pointing_target
 from ideomotor.vla.interpreter import Interpreter, Reading
 from ideomotor.vla.language import Prompts
@@ -30,7 +30,7 @@ class SceneBatch:
     presence: torch.Tensor  # (N, M) 1 where the thing exists and is in the picture
     known: torch.Tensor  # (N,) 0 where the picture is missing: nothing can be pointed at
     words: torch.Tensor  # (N, words) 1 for the words of the subtasks ahead
-    told: torch.Tensor  # (N,) 1 for instructions: only they have subtasks ahead
+    is_instruction: torch.Tensor  # (N,) 1 for instructions: only they have subtasks ahead
     short: torch.Tensor  # (N,) bool: the text is an answer of a few words
     described: torch.Tensor | None  # (B, L) token ids of the pictures' descriptions, to be aligned
     described_ends: torch.Tensor | None  # (B,) where they end
@@ -67,7 +67,7 @@ class SceneObjective(nn.Module):
         pointing, size = reading.pointing, self.interpreter.config.image_size
         known = batch.known.unsqueeze(-1)
         there = batch.presence * known  # (N, M)
-        count = shared(there.sum())
+        count = global_count(there.sum())
         target = pointing_target(batch.points, self.interpreter.point.cells)
         heat = -(target * pointing.logits.log_softmax(-1)).sum(-1)
         off = (pointing.points - batch.points) * size  # [pixels]
@@ -77,8 +77,8 @@ class SceneObjective(nn.Module):
         parts = {
             "heat": (heat * there).sum() / count,
             "pixel": (near.clamp_max(20.0) * there).sum() / count,
-            "presence": (presence * known).sum() / shared(known.expand_as(presence).sum()),
-            "words": (words * batch.told).sum() / shared(batch.told.sum()),
+            "presence": (presence * known).sum() / global_count(known.expand_as(presence).sum()),
+            "words": (words * batch.is_instruction).sum() / global_count(batch.is_instruction.sum()),
             "text": heat.sum() * 0.0,
             "answer": heat.sum() * 0.0,
             "align": self._alignment(batch, reading),
@@ -87,8 +87,8 @@ class SceneObjective(nn.Module):
             spelled = F.cross_entropy(reading.logits.float(), reading.text_labels, reduction="none")
             rows = (batch.prompts.labels[:, 1:] >= 0).nonzero()[:, 0]  # whose each token is
             short = batch.short[rows].float()
-            parts["text"] = (spelled * (1 - short)).sum() / shared((1 - short).sum())
-            parts["answer"] = (spelled * short).sum() / shared(short.sum())
+            parts["text"] = (spelled * (1 - short)).sum() / global_count((1 - short).sum())
+            parts["answer"] = (spelled * short).sum() / global_count(short.sum())
         loss = sum((getattr(self.weights, name) * part for name, part in parts.items()), heat.sum() * 0.0)
         one = self.interpreter
         if one.config.pretrained or one.layer != one.depth:  # parallelism wants gradients of all that learns

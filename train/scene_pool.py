@@ -18,7 +18,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.sim.vqa.questions import KINDS
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.scene_objective import SceneBatch
-from ideomotor.train.scene_shards import PoolSettings, Told, render_shards
+from ideomotor.train.scene_shards import PoolSettings, Progress, render_shards
 from ideomotor.vla.images import augmented, to_pixels
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.language import plain
@@ -84,8 +84,8 @@ class ScenePool:
         except (OSError, ValueError) as error:
             raise UserError(f"scene pool: cannot read {shards[0].parent}: {error}; remove it") from None
         self.starts = np.cumsum([0, *(len(images) for images in self.images)])
-        told = zip(chain(*listed), chain(*states), strict=True)
-        self.questions = [_questions(scene, state) for scene, state in told]
+        scenes = zip(chain(*listed), chain(*states), strict=True)
+        self.questions = [_questions(scene, state) for scene, state in scenes]
         self.usable = np.flatnonzero([len(scene) > 0 for scene in self.questions])
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ def make_pool(
     root: Path,
     settings: PoolSettings,
     workers: int = 1,
-    told: Told | None = None,
+    progress: Progress | None = None,
     cameras: Sequence[str] = ("front",),
 ) -> tuple[ScenePool, ScenePool]:
     """Returns (scenes to train on, scenes to examine with), rendering what is not there yet.
@@ -126,10 +126,10 @@ def make_pool(
         root: where pools are kept.
         settings: shards are shared between pools that differ in `scenes` only.
         workers: processes that render.
-        told: called with the progress.
+        progress: called with the progress.
         cameras: whose pictures are wanted; shards have those of all.
     """
-    shards = render_shards(root, settings, workers, told)
+    shards = render_shards(root, settings, workers, progress)
     return ScenePool(shards[1:], cameras), ScenePool(shards[:1], cameras)
 
 
@@ -141,7 +141,7 @@ def scene_batch(
     write: bool = True,
     seeds: np.ndarray | None = None,
     seen: np.ndarray | None = None,
-    felt: np.ndarray | None = None,
+    proprio: np.ndarray | None = None,
 ) -> SceneBatch:
     """Puts a batch together: (B, cameras, H, W, 3) pictures with G questions each.
 
@@ -150,17 +150,17 @@ def scene_batch(
             pictures by an interpreter that can.
         seeds: (B, cameras) uint64, of random colours; None leaves the pictures as they are. Never shifts:
             points are absolute.
-        seen: (N, cameras) bool, which cameras' pictures each question is asked with, see `sighted`;
+        seen: (N, cameras) bool, which cameras' pictures each question is asked with, see `camera_mask`;
             None: all.
-        felt: (N, D) the joint states that each question is asked with, see `sensed`; None: as they are.
+        proprio: (N, D) the joint states that questions are asked with, see `proprio_of`; None: as they are.
     """
     count, cameras = images.shape[:2]
-    felt = sensed(questions, interpreter.config.state) if felt is None else felt
+    proprio = proprio_of(questions, interpreter.config.state) if proprio is None else proprio
     flat = images.reshape(count * cameras, *images.shape[2:])
     pixels = to_pixels(flat) if seeds is None else augmented(flat, seeds.reshape(-1), shift=0)
     seen = np.ones((len(questions), cameras), bool) if seen is None else seen
     texts = [item.text or None if write or item.kind not in LONG else None for item in questions]
-    prompts = interpreter.prompts([item.instruction for item in questions], seen.tolist(), texts, felt)
+    prompts = interpreter.prompts([item.instruction for item in questions], seen.tolist(), texts, proprio)
     described = [item.scene for item in questions[:: len(questions) // count]]
     aligned = interpreter.align is not None and not write and all(described)
     ids, ends = interpreter.encoded(described) if aligned else (None, None)
@@ -172,7 +172,7 @@ def scene_batch(
         presence=torch.from_numpy(np.stack([item.presence for item in questions])),
         known=torch.tensor(seen[:, 0], dtype=torch.float32),
         words=words_ahead(interpreter, [item.text for item in questions]),
-        told=torch.tensor([float(item.kind == "instruction") for item in questions]),
+        is_instruction=torch.tensor([float(item.kind == "instruction") for item in questions]),
         short=torch.tensor([item.kind not in LONG for item in questions]),
         described=ids,
         described_ends=ends,
@@ -180,7 +180,7 @@ def scene_batch(
     )
 
 
-def sighted(
+def camera_mask(
     rng: np.random.Generator,
     count: int,
     cameras: int,
@@ -200,17 +200,17 @@ def sighted(
     return seen & ((rng.random((count, cameras)) >= drop_camera) | (cameras == 1))
 
 
-def sensed(
+def proprio_of(
     questions: Sequence[Question],
     size: int,
     rng: np.random.Generator | None = None,
     drop: float = 0.0,
     jitter: float = 0.0,
 ) -> np.ndarray:
-    """(N, size) float32 joint states of questions, NaN where they are not told.
+    """(N, size) float32 joint states of questions, NaN where they are not given.
 
     Args:
-        size: numbers of a state; of another robot's it is not told.
+        size: numbers of a state; of another robot's it is not given.
         rng: of what follows; None: none of it happens.
         drop: share of the questions that are asked without it.
         jitter: standard deviation of what is added [rad or m].
@@ -220,12 +220,12 @@ def sensed(
         if question.state is not None and len(question.state) == size:
             row[:] = question.state
     if rng is not None:
-        states += blur(rng, *states.shape, drop, jitter)
+        states += proprio_noise(rng, *states.shape, drop, jitter)
     return states
 
 
-def blur(rng: np.random.Generator, count: int, size: int, drop: float, jitter: float) -> np.ndarray:
-    """(count, size) float32, to be added to joint states: noise, and NaN for those not told; see `sensed`."""
+def proprio_noise(rng: np.random.Generator, count: int, size: int, drop: float, jitter: float) -> np.ndarray:
+    """(count, size) float32, to be added to joint states: noise, and NaN to leave out; see `proprio_of`."""
     noise = rng.normal(0.0, jitter, (count, size)).astype(np.float32)
     noise[rng.random(count) < drop] = np.nan
     return noise
@@ -235,8 +235,8 @@ def words_ahead(interpreter: Interpreter, texts: list[str]) -> torch.Tensor:
     """(B, words) 1 for those of what readable plans say after the facts, of the subtasks ahead."""
     columns = {word: column for column, word in enumerate(interpreter.words)}
     bags = torch.zeros(len(texts), len(columns))
-    told = interpreter.tokenizer([ahead(text) for text in texts], add_special_tokens=False)["input_ids"]
-    for bag, ids in zip(bags, told, strict=True):
+    tokens = interpreter.tokenizer([ahead(text) for text in texts], add_special_tokens=False)["input_ids"]
+    for bag, ids in zip(bags, tokens, strict=True):
         bag[[columns[word] for word in ids if word in columns]] = 1.0
     return bags
 

@@ -25,7 +25,7 @@ from ideomotor.sim.vqa.synthetic_scenes import CAMERAS, SyntheticScene, syntheti
 
 VERSION = 3  # of what shards hold; 2: both cameras, questions beside instructions; 3: the joint states
 ABANDONED_S = 3600.0  # age of what a process that is gone has left half rendered
-Told = Callable[[int, int], None]  # (shards done, shards in all)
+Progress = Callable[[int, int], None]  # (shards done, shards in all)
 _UNFINISHED = re.compile(r"shard-\d+\.(\d+)")  # the process that renders it
 
 
@@ -40,12 +40,12 @@ class PoolSettings:
 
 
 def render_shards(
-    root: Path, settings: PoolSettings, workers: int = 1, told: Told | None = None
+    root: Path, settings: PoolSettings, workers: int = 1, progress: Progress | None = None
 ) -> list[Path]:
     """Returns the shards of a pool, the one to examine with first, after rendering those that are missing.
 
     Args:
-        root, settings, workers, told: as in `scenes.make_pool`.
+        root, settings, workers, progress: as in `scene_pool.make_pool`.
 
     Raises:
         KeyboardInterrupt: at once; whole shards stay.
@@ -61,8 +61,8 @@ def render_shards(
     try:
         with closing(in_processes(render, missing, max(1, workers))) as rendered:
             for done, _ in enumerate(rendered, start=1):
-                if told:
-                    told(done, len(missing))
+                if progress:
+                    progress(done, len(missing))
     finally:
         for unfinished in folder.glob(f"shard-*.{os.getpid()}"):
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -48,7 +48,7 @@ class Training:
     bad_since: torch.Tensor = field(default_factory=lambda: torch.tensor(NEVER))  # () step of the weights
 
     def lost(self, loss: torch.Tensor) -> None:
-        """To be told the loss of the weights that the latest step began with, after that step."""
+        """Notes the loss of the weights that the latest step began with; to be called after that step."""
         loss = loss.detach().float()
         if self.at.first_loss is None:
             self.at.first_loss = float(loss)

@@ -51,7 +51,7 @@ class Trackio:
 
     Args:
         kept: figures of the steps before the one that a training goes on from: the run is made anew from
-            them, since one cannot take back what it was told about steps that are made again.
+            them, since one cannot take back what it has of steps that are made again.
     """
 
     def __init__(self, out: Path, stage: str, kept: Sequence[dict[str, float]]):
@@ -73,8 +73,8 @@ class Trackio:
             self.write(figures)
 
     def write(self, figures: dict[str, float]) -> None:
-        told = {key: value for key, value in figures.items() if key != "step"}
-        self._run.log(told, step=int(figures["step"]))
+        values = {key: value for key, value in figures.items() if key != "step"}
+        self._run.log(values, step=int(figures["step"]))
 
     def close(self) -> None:
         with _aside():

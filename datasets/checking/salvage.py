@@ -128,7 +128,7 @@ def _table_rows(root: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
 
 
 def _tasks(root: Path, info: dict[str, Any], rows: list[dict[str, Any]], said: list[Problem]) -> list[str]:
-    """Returns tasks.parquet, or the texts that the episode table names as far as their numbers are told."""
+    """Returns tasks.parquet, or the texts that the episode table names as far as their numbers are known."""
     path = root / layout.TASKS
     try:
         if (tasks := read_tasks(path)) is not None:
@@ -191,7 +191,7 @@ def _counted_rows(row: dict[str, Any], rows: list[dict[str, Any]], length: int) 
     same = [r for r in rows if all(r.get(f"data/{name}") == value for name, value in file_indices.items())]
     first = row["dataset_from_index"] - min(r["dataset_from_index"] for r in same)
     if not is_count(first) or not is_count(row["length"]) or first + row["length"] > length:
-        raise UserError("its rows cannot be told: no column episode_index, and no usable counts")
+        raise UserError("its rows cannot be found: no column episode_index, and no usable counts")
     return np.arange(first, first + row["length"])
 
 

@@ -61,8 +61,8 @@ def open_robomimic(
 
         def read(name: str) -> Demonstration:
             with _hdf5_errors(path):
-                told = task or _instruction(data[name], problem, environment)
-                return _demonstration(data[name], plan, told, path)
+                instruction = task or _instruction(data[name], problem, environment)
+                return _demonstration(data[name], plan, instruction, path)
 
         robots = environment.get("env_kwargs", {}).get("robots") if environment else None
         robot = "+".join(map(str, robots)) if isinstance(robots, list) else robots
@@ -137,10 +137,10 @@ def _rate(environment: dict[str, Any], fps: float | None, path: Path) -> float:
 def _instruction(demo: Any, problem: dict[str, Any], environment: dict[str, Any]) -> str:
     """Returns what the robot was asked for: of the episode (robocasa), of the file (LIBERO), or a name."""
     episode = _json(demo.attrs.get("ep_meta"), f"{demo.name}: ep_meta").get("lang")
-    told = episode or problem.get("language_instruction") or environment.get("env_name")
-    if isinstance(told, list):
-        told = " ".join(map(str, told))
-    return str(told or "do the task").strip().strip('"')
+    text = episode or problem.get("language_instruction") or environment.get("env_name")
+    if isinstance(text, list):
+        text = " ".join(map(str, text))
+    return str(text or "do the task").strip().strip('"')
 
 
 def _number(name: str) -> tuple[int, str]:

@@ -26,7 +26,7 @@ def lost_tasks(lost: Path, texts: Sequence[Sequence[str]], files: Sequence[Path]
         column: the one that numbers the instruction.
 
     Raises:
-        UserError: the texts are not there either, or which number is which cannot be told.
+        UserError: the texts are not there either, or nothing says which number is which.
     """
     if not all(len(names) for names in texts):
         raise UserError(f"{lost}: no such file, and the episodes do not name their tasks")

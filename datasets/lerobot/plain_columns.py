@@ -1,7 +1,7 @@
 """Columns of parquet files as numpy arrays, and why some cannot be: lists of records, gaps, ragged rows.
 
 A dataset may have columns that nobody here asks for, in forms that are no arrays: LeRobot's annotations
-(`language_persistent`, `language_events`) are lists of records. They are told apart here and left alone.
+(`language_persistent`, `language_events`) are lists of records. They are recognised here and left alone.
 """
 
 from __future__ import annotations

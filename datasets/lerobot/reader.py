@@ -151,7 +151,7 @@ class Dataset:
                 except UserError as error:
                     left_out[name] = str(error).removeprefix(f"{name}: ")
         made_up = self._counters(episode)
-        if view.task in left_out:  # which instruction it is cannot be told
+        if view.task in left_out:  # nothing says which instruction it is
             left_out.setdefault("task_index", left_out[view.task])
             made_up.pop("task_index")
         shown, lost = view.columns(found, names)
@@ -185,7 +185,7 @@ class Dataset:
         return first, length
 
     def _counters(self, episode: int) -> dict[str, np.ndarray]:
-        """Returns the columns that can be told from the metadata."""
+        """Returns the columns that follow from the metadata."""
         start, end = (int(self.starts[episode + i]) for i in (0, 1))
         frames = np.arange(end - start)
         tasks = self.episodes["tasks"][episode].as_py() if "tasks" in self.episodes.column_names else None

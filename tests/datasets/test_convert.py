@@ -76,10 +76,10 @@ def test_it_becomes_a_dataset_of_the_robot_when_that_is_wanted(old, made, so101,
 
 def test_an_interrupted_conversion_goes_on_and_comes_out_the_same(old, tmp_path, hashes):
     convert(old, tmp_path / "whole")
-    told = []
+    reports = []
 
     def interrupt(done, total):
-        told.append((done, total))
+        reports.append((done, total))
         if done == 2:
             raise KeyboardInterrupt
 
@@ -87,8 +87,8 @@ def test_an_interrupted_conversion_goes_on_and_comes_out_the_same(old, tmp_path,
         convert(old, tmp_path / "out", progress=interrupt)
     assert len(Dataset(tmp_path / "out")) == 2
     assert validate(tmp_path / "out") == []
-    convert(old, tmp_path / "out", progress=lambda *step: told.append(step))
-    assert told == [(0, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
+    convert(old, tmp_path / "out", progress=lambda *step: reports.append(step))
+    assert reports == [(0, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
     names = [name for name in hashes(tmp_path / "whole") if not name.endswith(".mp4")]
     assert {n: hashes(tmp_path / "out")[n] for n in names} == {
         n: hashes(tmp_path / "whole")[n] for n in names

@@ -39,12 +39,12 @@ def picture(rng: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
 def squares(tmp_path_factory: pytest.TempPathFactory) -> ScenePool:
     """A pool of 300 such pictures."""
     rng = np.random.default_rng(0)
-    drawn = [picture(rng) for _ in range(300)]
+    pictures = [picture(rng) for _ in range(300)]
     shard = Path(tmp_path_factory.mktemp("pool")) / "shard-00000"
     shard.mkdir()
-    np.save(shard / "images.npy", np.stack([image for image, _ in drawn])[:, None])
-    np.save(shard / "states.npy", np.zeros((len(drawn), 6), np.float32))
-    (shard / "items.json").write_text(json.dumps([items for _, items in drawn]))
+    np.save(shard / "images.npy", np.stack([image for image, _ in pictures])[:, None])
+    np.save(shard / "states.npy", np.zeros((len(pictures), 6), np.float32))
+    (shard / "items.json").write_text(json.dumps([items for _, items in pictures]))
     return ScenePool([shard])
 
 

@@ -26,8 +26,8 @@ LONGER = ["scenes.train.steps=30", "policy.train.steps=1000"]
 @pytest.fixture(scope="module")
 def loader(data: Path, tmp_path_factory: pytest.TempPathFactory) -> OwnWindows:
     cache = tmp_path_factory.mktemp("cache")
-    body = load_embodiment("so101")
-    return OwnWindows([data], body, 96, 4, delay_max_ticks=30, plan_images=False, cache_root=cache)
+    embodiment = load_embodiment("so101")
+    return OwnWindows([data], embodiment, 96, 4, delay_max_ticks=30, plan_images=False, cache_root=cache)
 
 
 @pytest.fixture
@@ -139,8 +139,8 @@ def test_the_command_says_it_all_and_leaves_a_page(data: Path, tmp_path: Path) -
 
 
 def test_minutes_are_shared_out_among_the_stages_that_there_are() -> None:
-    shared = ["scenes.train.minutes=4.0", "policy.train.minutes=8.0"]
-    assert train._lasting(12, ["policy.batch=64"]) == shared
+    halves = ["scenes.train.minutes=4.0", "policy.train.minutes=8.0"]
+    assert train._lasting(12, ["policy.batch=64"]) == halves
     assert train._lasting(12, ["interpreter=runs/mine"])[1] == "policy.train.minutes=12.0"
     assert train._lasting(None, []) == []
     for wrong in (0.0, -1.0, float("inf"), float("nan")):

@@ -1,4 +1,4 @@
-"""Unknown words are thrown in beside an instruction's own, never instead of them; or it is not heard."""
+"""Unknown words are thrown in beside an instruction's own, never instead of them; or it is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.train.instruction_augmentation import MOST, heard, with_unknown_words
+from ideomotor.train.instruction_augmentation import MOST, augmented_instruction, with_unknown_words
 
 
 @given(st.lists(st.text("abcdefg", min_size=1, max_size=6), min_size=1, max_size=8), st.integers(0, 2**32))
@@ -25,9 +25,9 @@ def test_a_share_of_instructions_is_left_alone() -> None:
     assert with_unknown_words("", rng, 1.0) == ""
 
 
-def test_a_share_of_instructions_is_not_heard() -> None:
+def test_a_share_of_instructions_is_left_out() -> None:
     rng = np.random.default_rng(0)
-    lines = [heard("push it", rng, 0.0, 0.1) for _ in range(1000)]
+    lines = [augmented_instruction("push it", rng, 0.0, 0.1) for _ in range(1000)]
     assert set(lines) == {"push it", ""}
     assert 70 < lines.count("") < 130
-    assert {heard("push it", rng, 0.0, 0.0) for _ in range(100)} == {"push it"}
+    assert {augmented_instruction("push it", rng, 0.0, 0.0) for _ in range(100)} == {"push it"}

@@ -84,7 +84,9 @@ def test_only_a_decoder_that_is_not_insulated_teaches_the_interpreter(
 def test_frames_that_nobody_described_teach_the_interpreter_nothing(
     policy: IdeomotorPolicy, batch: JointBatch
 ) -> None:
-    frames = replace(batch.frames, known=0 * batch.frames.known, told=0 * batch.frames.told)
+    frames = replace(
+        batch.frames, known=0 * batch.frames.known, is_instruction=0 * batch.frames.is_instruction
+    )
     silent = replace(
         frames, prompts=replace(frames.prompts, labels=torch.full_like(frames.prompts.labels, -100))
     )

@@ -33,10 +33,10 @@ def test_event_files_hold_what_the_lines_hold_and_nothing_twice(tmp_path: Path) 
     events = EventAccumulator(str(tmp_path / "tensorboard" / "stage"))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {"loss", "rate"}
-    told = [(event.step, event.value) for event in events.Scalars("loss")]
-    assert told == [(10, 10.0), (20, 20.0), (30, 130.0), (40, 140.0)]
+    values = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert values == [(10, 10.0), (20, 20.0), (30, 130.0), (40, 140.0)]
     lines = [json.loads(line) for line in (tmp_path / "stage.jsonl").read_text().splitlines()]
-    assert [(line["step"], line["loss"]) for line in lines] == told
+    assert [(line["step"], line["loss"]) for line in lines] == values
 
 
 def test_a_new_training_starts_with_no_lines_and_a_silent_one_has_none(tmp_path: Path) -> None:
@@ -64,11 +64,11 @@ for start, steps, loss in ((0, (10, 20, 30), 0.0), (20, (30, 40), 100.0)):  # go
     out = tmp_path / "mine"
     out.mkdir()
     place = {"TRACKIO_DIR": str(tmp_path / "kept"), "HF_HUB_OFFLINE": "1"}
-    told = subprocess.run(  # Trackio decides where it keeps things when it is imported
+    values = subprocess.run(  # Trackio decides where it keeps things when it is imported
         [sys.executable, "-P", "-c", script, str(out)], env=os.environ | place, capture_output=True, text=True
     )
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == ""  # which may be carrying JSON
+    assert values.returncode == 0, values.stderr
+    assert values.stdout == ""  # which may be carrying JSON
     with closing(sqlite3.connect(tmp_path / "kept" / "ideomotor.db")) as database:
         kept = database.execute("select run_name, step, metrics from metrics order by step").fetchall()
     assert [(name, step, json.loads(figures)["loss"]) for name, step, figures in kept] == [

@@ -14,13 +14,13 @@ from ideomotor.train.action_objective import (
     ActionBatch,
     ActionObjective,
     ActionSettings,
-    ReadPlan,
+    PlanFeatures,
     epsilon_sample,
     flow_sample,
 )
 from ideomotor.train.interpreter_stage import examine
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import ScenePool, scene_batch, sighted
+from ideomotor.train.scene_pool import ScenePool, camera_mask, scene_batch
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
 from ideomotor.vla.language import train_tokenizer
@@ -36,7 +36,7 @@ def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: Sc
     rng = np.random.default_rng(0)
     for step in range(70):
         images, questions = squares.draw(rng, 6, 4)
-        seen = sighted(rng, len(questions), 1, drop_image=0.02)
+        seen = camera_mask(rng, len(questions), 1, drop_image=0.02)
         losses = objective(scene_batch(interpreter, images, questions, write=step % 8 == 0, seen=seen))
         losses["loss"].backward()
         optimizer.step()
@@ -69,13 +69,15 @@ def actions_towards(points: torch.Tensor, ticks: int = 96) -> torch.Tensor:
 def window(count: int) -> ActionBatch:
     points = torch.rand(count, 2, 2)
     return ActionBatch(
-        read=ReadPlan(torch.zeros(count, 8, 16), torch.zeros(count, 16), points, torch.ones(count, 2)),
+        plan_features=PlanFeatures(
+            torch.zeros(count, 8, 16), torch.zeros(count, 16), points, torch.ones(count, 2)
+        ),
         pixels=torch.zeros(count, 0, 3, 96, 96),
         state=torch.zeros(count, 6),
-        history=torch.zeros(count, 8, 6),
+        past_commands=torch.zeros(count, 8, 6),
         actions=actions_towards(points[:, 0]),
         counted=torch.ones(count, 96),
-        delay=torch.randint(0, 31, (count,)),
+        prefix_length=torch.randint(0, 31, (count,)),
         progress=points[:, 0, 0],
     )
 
@@ -94,10 +96,10 @@ def test_the_decoder_learns_to_move_to_where_the_plan_points(predict: str, sampl
         optimizer.step()
         optimizer.zero_grad()
     batch, ones = window(64), torch.ones(64)
-    assert batch.read is not None
-    plan, _ = head(*vars(batch.read).values())
+    assert batch.plan_features is not None
+    plan, _ = head(*vars(batch.plan_features).values())
     inputs = DecoderInputs(
-        plan, ones, batch.pixels, torch.ones(64, 0), batch.state, ones, batch.history, 0 * ones
+        plan, ones, batch.pixels, torch.ones(64, 0), batch.state, ones, batch.past_commands, 0 * ones
     )
     noise = source_noise(64, 96, 6, objective.settings.noise_knots)
     reached = sample_chunk(decoder, "so101", inputs, noise[:, :0], noise, 5, sampler)
@@ -109,13 +111,13 @@ def test_the_decoder_learns_to_move_to_where_the_plan_points(predict: str, sampl
 @pytest.mark.parametrize("knots", [0, 16])
 def test_noise_of_the_epsilon_objective_is_what_its_levels_say(knots: int) -> None:
     actions = torch.randn(64, 96, 6)
-    noisy, committed, time, noise = epsilon_sample(actions, torch.arange(64) % 31, knots)
-    given = committed > 0
-    assert torch.equal(noisy[given], actions[given])
-    assert committed.sum(1).tolist() == [delay % 31 for delay in range(64)]
+    noisy, committed_prefix, time, noise = epsilon_sample(actions, torch.arange(64) % 31, knots)
+    inside = committed_prefix > 0
+    assert torch.equal(noisy[inside], actions[inside])
+    assert committed_prefix.sum(1).tolist() == [prefix_length % 31 for prefix_length in range(64)]
     level = ((1 - time) * NOISE_LEVELS).round().long() - 1
     alpha, sigma = (part[level].view(-1, 1, 1) for part in noise_levels())
-    torch.testing.assert_close(noisy[~given], (alpha * actions + sigma * noise)[~given])
+    torch.testing.assert_close(noisy[~inside], (alpha * actions + sigma * noise)[~inside])
     assert abs(noise.std() - 1) < 0.1
     assert time.min() >= 0 and time.max() < 1 and 0.4 < time.mean() < 0.6
 
@@ -123,12 +125,12 @@ def test_noise_of_the_epsilon_objective_is_what_its_levels_say(knots: int) -> No
 @pytest.mark.parametrize("knots", [0, 16])
 def test_committed_commands_are_clean_and_the_rest_lies_on_the_flow(knots: int) -> None:
     actions = torch.randn(64, 96, 6)
-    noisy, committed, time = flow_sample(actions, torch.arange(64) % 31, knots)
-    given = committed > 0
-    assert torch.equal(noisy[given], actions[given])
-    assert committed.sum(1).tolist() == [delay % 31 for delay in range(64)]
+    noisy, committed_prefix, time = flow_sample(actions, torch.arange(64) % 31, knots)
+    inside = committed_prefix > 0
+    assert torch.equal(noisy[inside], actions[inside])
+    assert committed_prefix.sum(1).tolist() == [prefix_length % 31 for prefix_length in range(64)]
     blend = time.view(-1, 1, 1)
-    noise = ((noisy - blend * actions) / (1 - blend))[~given]
+    noise = ((noisy - blend * actions) / (1 - blend))[~inside]
     assert abs(noise.std() - 1) < 0.1 and abs(noise.mean()) < 0.1
     assert 0.3 < time.mean() < 0.5
 

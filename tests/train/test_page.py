@@ -83,8 +83,8 @@ def test_half_a_line_is_not_a_figure(tmp_path: Path) -> None:
 
 def points_of(figure: str) -> list[list[tuple[float, float]]]:
     (svg,) = svgs(figure)
-    drawn = [line.get("points", "") for line in svg.iter("polyline")]
-    return [[(float(x), float(y)) for x, y in (pair.split(",") for pair in each.split())] for each in drawn]
+    lines = [line.get("points", "") for line in svg.iter("polyline")]
+    return [[(float(x), float(y)) for x, y in (pair.split(",") for pair in each.split())] for each in lines]
 
 
 def test_a_chart_is_to_scale() -> None:

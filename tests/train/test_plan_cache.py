@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ideomotor.train.interpreter_stage import continued
-from ideomotor.train.plan_cache import FramePlans, read_plans
+from ideomotor.train.plan_cache import PlanCache, read_plans
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 
@@ -60,8 +60,8 @@ def test_each_frame_is_read_once_with_its_own_words(interpreter: Interpreter, tm
     assert sorted(loader.asked) == list(range(75))
     rows = np.array([74, 3, 4, 5])
     pixels = torch.from_numpy(loader.row_images(rows)["front"]).movedim(-1, 1).float() / 127.5 - 1
-    told = [f"reach the {colour} cube" for colour in ("blue", "red", "red", "blue")]
-    prompts = interpreter.prompts(told, [True] * 4)
+    instructions = [f"reach the {colour} cube" for colour in ("blue", "red", "red", "blue")]
+    prompts = interpreter.prompts(instructions, [True] * 4)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         hidden = interpreter(pixels.unsqueeze(1), prompts).hidden.float().flatten(1)
     np.testing.assert_allclose(plans[rows][:, : hidden.shape[1]], hidden, atol=0.1)
@@ -78,13 +78,13 @@ def test_what_it_feels_is_read_too(interpreter: Interpreter, tmp_path) -> None:
     assert feeling.feel is not None
     torch.nn.init.normal_(feeling.feel.layers[2].weight, std=3.0)
     rows, plain = np.array([74]), read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
-    felt = read_plans(feeling, loader := FakeLoader(tmp_path), lambda line: None)
+    moved = read_plans(feeling, loader := FakeLoader(tmp_path), lambda line: None)
     pixels = torch.from_numpy(loader.row_images(rows)["front"]).movedim(-1, 1).float() / 127.5 - 1
     prompts = feeling.prompts(loader.row_instructions(rows), [True], state=loader.row_states(rows))
     with torch.inference_mode():
         hidden = feeling(pixels.unsqueeze(1), prompts).hidden.flatten(1)
-    np.testing.assert_allclose(felt[rows][:, : hidden.shape[1]], hidden, atol=0.1)
-    assert abs(felt[rows] - plain[rows]).max() > 0.3
+    np.testing.assert_allclose(moved[rows][:, : hidden.shape[1]], hidden, atol=0.1)
+    assert abs(moved[rows] - plain[rows]).max() > 0.3
 
 
 def test_unknown_words_are_thrown_into_a_share_of_the_instructions(interpreter, tmp_path) -> None:
@@ -109,7 +109,7 @@ def test_a_share_of_the_frames_is_read_without_its_instruction(interpreter, tmp_
 
 def test_rows_count_through_all_datasets() -> None:
     parts = [np.arange(4.0).reshape(2, 2), 10 + np.arange(6.0).reshape(3, 2)]
-    plans = FramePlans([part.astype(np.float16) for part in parts])
+    plans = PlanCache([part.astype(np.float16) for part in parts])
     assert plans[np.array([4, 0, 2])].tolist() == [[14, 15], [0, 1], [10, 11]]
 
 

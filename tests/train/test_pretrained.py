@@ -112,9 +112,9 @@ def test_words_are_those_that_subtasks_are_told_in(bases, squares) -> None:
     batch = scene_batch(interpreter, images, questions)
     assert batch.words.shape == (2, len(interpreter.words)) and len(interpreter.words) < 40
     for bag, question in zip(batch.words, questions, strict=True):
-        told = [interpreter.words[column] for column in bag.nonzero().flatten().tolist()]
+        named = [interpreter.words[column] for column in bag.nonzero().flatten().tolist()]
         spelled = interpreter.tokenizer(question.text.removeprefix("now: "), add_special_tokens=False)
-        assert set(told) == set(spelled["input_ids"])
+        assert set(named) == set(spelled["input_ids"])
 
 
 def test_a_frozen_base_has_no_dropout_in_training(bases, squares) -> None:

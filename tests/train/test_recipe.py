@@ -1,4 +1,4 @@
-"""Recipes change only where they are told to, and say what was wrong with a change."""
+"""Recipes change only where they are asked to, and say what was wrong with a change."""
 
 import json
 

@@ -20,9 +20,9 @@ from ideomotor.train.scene_pool import (
     Mixture,
     PoolSettings,
     ScenePool,
+    camera_mask,
     make_pool,
     scene_batch,
-    sighted,
 )
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import decode_text, train_tokenizer
@@ -65,11 +65,11 @@ def test_kinds_are_drawn_as_the_mixture_says(pools) -> None:
     counting = replace(INSTRUCTIONS, counting=1.0)
     kinds = Counter(q.kind for q in pool.draw(rng, 300, 1, counting)[1])
     assert set(kinds) == {"instruction", "counting"} and 120 < kinds["counting"] < 180
-    drawn = pool.draw(rng, 100, 4, Mixture())[1]
-    assert len({q.kind for q in drawn}) == 12
-    for k in range(0, len(drawn), 4):
-        assert len({q.instruction for q in drawn[k : k + 4]}) == 4  # nothing is asked twice
-        assert len({q.scene for q in drawn[k : k + 4]}) == 1
+    questions = pool.draw(rng, 100, 4, Mixture())[1]
+    assert len({q.kind for q in questions}) == 12
+    for k in range(0, len(questions), 4):
+        assert len({q.instruction for q in questions[k : k + 4]}) == 4  # nothing is asked twice
+        assert len({q.scene for q in questions[k : k + 4]}) == 1
 
 
 def test_held_out_scenes_and_phrasings_are_others(pools) -> None:
@@ -79,7 +79,7 @@ def test_held_out_scenes_and_phrasings_are_others(pools) -> None:
 
 def test_what_is_dropped_is_not_pointed_at_and_short_answers_are_always_written(pools, interpreter) -> None:
     images, questions = pools[0].draw(np.random.default_rng(1), 8, 4, Mixture())
-    seen = sighted(np.random.default_rng(2), len(questions), 2, drop_camera=0.5)
+    seen = camera_mask(np.random.default_rng(2), len(questions), 2, drop_camera=0.5)
     batch = scene_batch(interpreter, images, questions, write=False, seen=seen)
     image, none = (interpreter.tokenizer.convert_tokens_to_ids(t) for t in ("<image>", "<no_image>"))
     half = interpreter.image_tokens // 2

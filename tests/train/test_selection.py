@@ -107,12 +107,12 @@ def test_a_training_killed_while_it_is_judged_and_later_goes_on_to_the_same(tmp_
     for name, weight in whole.state_dict().items():
         torch.testing.assert_close(killed.state_dict()[name], weight, rtol=0, atol=0)
 
-    def told(folder: str) -> list[dict]:
+    def judgements(folder: str) -> list[dict]:
         kept = [json.loads(text) for text in (tmp_path / folder / "line.jsonl").read_text().splitlines()]
         measured = {"seconds", "samples_per_s", "loader_share", "driven_s"}
         return [{key: value for key, value in line.items() if key not in measured} for line in kept]
 
-    assert told("killed") == told("whole")
+    assert judgements("killed") == judgements("whole")
     assert resumed.best.step == chosen.best.step == 30
     assert (resumed.best_checkpoint / "weight").read_text() == (chosen.best_checkpoint / "weight").read_text()
 

@@ -7,7 +7,7 @@ import torch
 
 from ideomotor.train.interpreter_stage import continued
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import Question, scene_batch, sensed
+from ideomotor.train.scene_pool import Question, proprio_of, scene_batch
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
@@ -41,8 +41,8 @@ def test_what_no_picture_shows_is_learned_from_the_state() -> None:
     black = np.zeros((1, 1, 96, 96, 3), np.uint8)
     for _ in range(150):
         questions = [question(opening) for opening in rng.uniform(0, 1, 32)]
-        felt = sensed(questions, 2, rng, drop=0.2)
-        objective(scene_batch(interpreter, black, questions, felt=felt))["loss"].backward()
+        felt = proprio_of(questions, 2, rng, drop=0.2)
+        objective(scene_batch(interpreter, black, questions, proprio=felt))["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
     interpreter.eval()
@@ -83,10 +83,10 @@ def test_states_are_dropped_and_blurred_by_question() -> None:
     questions = [question(0.5) for _ in range(1000)]
     questions[0] = dataclasses.replace(questions[0], state=None)
     questions[1] = dataclasses.replace(questions[1], state=np.zeros(6, np.float32))  # another robot's
-    exact = sensed(questions, 2)
+    exact = proprio_of(questions, 2)
     assert np.isnan(exact[:2]).all() and (exact[2:] == [0.5, 0.5]).all()
-    felt = sensed(questions, 2, np.random.default_rng(0), drop=0.25, jitter=0.01)
+    felt = proprio_of(questions, 2, np.random.default_rng(0), drop=0.25, jitter=0.01)
     known = np.isfinite(felt).all(axis=1)
     assert 0.2 < 1 - known.mean() < 0.3 and not np.isfinite(felt[~known]).any()
     assert 0.008 < felt[known].std(axis=0).min() and felt[known].std(axis=0).max() < 0.012
-    assert sensed(questions, 0).shape == (1000, 0)
+    assert proprio_of(questions, 0).shape == (1000, 0)
