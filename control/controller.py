@@ -12,9 +12,9 @@ import numpy as np
 from ideomotor.control.chunk_buffer import ChunkBuffer
 from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS, Handover
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.runtime.shared_state_spec import PAST_TICKS
 from ideomotor.control.safety.range_filter import command_filter, resting_command
 from ideomotor.control.safety.start_pose import check_start
+from ideomotor.control.timing import PAST_COMMAND_TICKS
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
 
@@ -26,7 +26,7 @@ class Controller:
             before the first target are not counted: there was nothing to change.
         reasons: why the safety filter changed or replaced the last tick's target; empty if it did not.
         holds: how many times a moving arm had to hold because there was no target to trust.
-        past_commands: (PAST_TICKS, A) float64, the last commands, oldest first; to rest, before the start.
+        past_commands: (PAST_COMMAND_TICKS, A) float64, the last, oldest first; to rest, before the start.
 
     Args:
         embodiment: the robot.
@@ -114,7 +114,7 @@ class Controller:
         self._filter.reset(position)
         self._chunks.clear()
         self._last_command = np.array(position, dtype=np.float64)
-        self.past_commands = np.repeat(self._last_command[None], PAST_TICKS, axis=0)
+        self.past_commands = np.repeat(self._last_command[None], PAST_COMMAND_TICKS, axis=0)
         self._has_target = False  # at the last tick
         self._started = False  # a target has been seen
         self.interventions: dict[str, int] = {}

@@ -17,7 +17,6 @@ from ideomotor.control.fields import Field
 
 RENDER = "render"  # the picture is not in the observation: it is what `render()` returns
 FUNCTION = re.compile(r"[\w.]+:\w+")
-ACT_FRAMES = 4  # camera frames between a policy's chunks, unless the file says otherwise
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Environment:
     options: Mapping[str, Any] = field(default_factory=dict)  # further keywords
     expert: str = ""  # "MODULE:FUNCTION", see `sim.external.Expert`; empty: nobody shows how it is done
     points: str = ""  # "MODULE:FUNCTION", see `sim.external.Points`; empty: nobody tells where things are
-    act_frames: int = ACT_FRAMES  # camera frames between a policy's chunks
+    act_frames: int = 0  # camera frames between the chunks of policies that are trained; 0: as usual
     needs: str = ""  # what to do when its module is not installed
     tasks: tuple[EnvironmentTask, ...] = ()
 
@@ -87,7 +86,7 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
         success=fields["success"].text(),
         at_least=fields["at_least"].number() if "at_least" in fields else 1.0,
         images={name: where.text() for name, where in images.items()},
-        act_frames=fields["act_frames"].integer(0, 1000) if "act_frames" in fields else ACT_FRAMES,
+        act_frames=fields["act_frames"].integer(0, 1000) if "act_frames" in fields else 0,
         columns=tuple(item.integer(-1, 100_000) for item in columns),
         options=dict(fields["options"].value) if "options" in fields else {},
         tasks=tasks,

@@ -19,7 +19,7 @@ import numpy as np
 
 from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.controller import Controller
-from ideomotor.control.environment import ACT_FRAMES
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
 from ideomotor.eval.sensors import Sensors
@@ -27,8 +27,6 @@ from ideomotor.eval.sensors import Sensors
 if TYPE_CHECKING:
     from ideomotor.sim.external import ExternalWorld
     from ideomotor.sim.world import World
-
-PLAN_FRAMES = 3  # camera frames between plans: 10 Hz where cameras have 30
 
 
 @dataclass(frozen=True)
@@ -139,9 +137,9 @@ def episode(
         Whatever the world or the policy raises: an error is never counted as a failed task.
     """
     frame_ticks = world.embodiment.frame_ticks
-    plan_every = PLAN_FRAMES * frame_ticks if plan_every is None else plan_every
-    where = world.embodiment.environment
-    act_every = (where.act_frames if where else ACT_FRAMES) * frame_ticks if act_every is None else act_every
+    timing = usual_timing(world.embodiment)
+    plan_every = timing.plan_every_ticks if plan_every is None else plan_every
+    act_every = timing.act_every_ticks if act_every is None else act_every
     if plan_every % frame_ticks or act_every % frame_ticks:
         raise ValueError(f"plan_every and act_every must be multiples of {frame_ticks} ticks")
     ahead = 1 if world.embodiment.environment else frame_ticks  # targets that an expert gives at a time

@@ -16,6 +16,7 @@ from torch import nn
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.datasets.loading.loader import open_datasets_cache
 from ideomotor.datasets.mapping.mapping import open_mapped
 from ideomotor.datasets.outputs import check_apart
@@ -35,7 +36,6 @@ from ideomotor.vla.policy import IdeomotorPolicy
 from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
-LONGEST_PREFIX = 4  # committed prefixes are up to a quarter of a second long
 Log = Callable[[str], None]
 
 
@@ -71,7 +71,8 @@ def train(
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
     embodiment = load_embodiment(recipe.robot)
-    _check(recipe, data, embodiment.control_hz)
+    timing = usual_timing(embodiment)
+    _check(recipe, data, timing)
     stages = (recipe.scenes.train, recipe.policy.train, recipe.joint.train)
     if any(stage.tensorboard for stage in stages):
         summary_writer()
@@ -91,7 +92,7 @@ def train(
                 embodiment,
                 horizon=recipe.policy.horizon,
                 batch_size=max(1, batch // state.num_processes) * state.num_processes,
-                delay_max_ticks=embodiment.control_hz // LONGEST_PREFIX,
+                timing=timing,
                 seed=recipe.policy.train.seed,
                 weights=recipe.policy.weights,
                 every=recipe.policy.every,
@@ -153,13 +154,13 @@ def _first_stage(
     return interpreter
 
 
-def _check(recipe: Recipe, data: Sequence[Path], control_hz: int) -> None:
+def _check(recipe: Recipe, data: Sequence[Path], timing: Timing) -> None:
     """Raises UserError for stages that lack what they need, and for chunks of an impossible length."""
     horizon, per = recipe.policy.horizon, recipe.policy.commands_per_token
-    if horizon % per or horizon <= control_hz // LONGEST_PREFIX:
+    if horizon % per or horizon <= timing.max_prefix_ticks:
         raise UserError(
             f"set: policy.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "
-            f"{control_hz // LONGEST_PREFIX} commands"
+            f"{timing.max_prefix_ticks} commands"
         )
     if recipe.policy.train.left_out and not recipe.decoder:
         raise UserError("set: policy.train.steps=0 leaves out stage 2, which needs decoder=DIR, its policy")

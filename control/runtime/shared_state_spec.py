@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ideomotor.control.timing import PAST_COMMAND_TICKS
+
 # "body": the simulated one
 HEARTBEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")
 REQUESTS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
 MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
-PAST_TICKS = 8  # commands before that it may be given
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536
 MAX_SCENE_FLOATS = 256
@@ -59,7 +60,11 @@ class SharedStateSpec:
                     ("command", real, (joints,)),  # what was sent at this tick
                     ("sent", real, (3, joints)),  # the last three commands, oldest first
                     ("committed", real, (MAX_PREFIX, joints)),  # targets from this policy_tick on
-                    ("past_commands", real, (PAST_TICKS, joints)),  # sent in the policy_ticks before it
+                    (
+                        "past_commands",
+                        real,
+                        (PAST_COMMAND_TICKS, joints),
+                    ),  # sent in the policy_ticks before it
                     ("stage", name),  # of the stop ladder
                     ("reason", text),  # why it is there
                 ]

@@ -16,6 +16,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.lerobot.metadata import Metadata, check_embodiment
 from ideomotor.datasets.lerobot.reader import Dataset
@@ -34,8 +35,8 @@ class WindowLoader:
         datasets: folders or open datasets, of the same embodiment; rows are numbered through all. They may
             differ in frames per second.
         horizon: H, commands in a window [120 Hz ticks].
-        plan_age_max_s: the plan's image is drawn from the last so many seconds.
-        delay_max_ticks: `delay` is drawn from 0 to this.
+        timing: of the policy that is trained: how old plans are, how many commands are committed at most
+            and how many past ones are given; by default `control.timing.usual_timing`.
         rank, world: which share of each global batch of `world * batch_size` windows.
         step: number of the next batch; with `seed` all the state there is.
         weights: relative number of windows from each dataset; by their rows where none are given.
@@ -56,8 +57,7 @@ class WindowLoader:
         batch_size: int,
         seed: int = 0,
         *,
-        plan_age_max_s: float = 0.3,
-        delay_max_ticks: int = 30,
+        timing: Timing | None = None,
         rank: int = 0,
         world: int = 1,
         step: int = 0,
@@ -73,7 +73,8 @@ class WindowLoader:
         if every < 1:
             raise UserError(f"every: got {every}, expected at least 1 frame")
         self.embodiment, self.horizon, self.batch_size, self.seed = embodiment, horizon, batch_size, seed
-        self.delay_max_ticks, self.rank, self.world, self.step = delay_max_ticks, rank, world, step
+        self.timing = usual_timing(embodiment) if timing is None else timing
+        self.rank, self.world, self.step = rank, world, step
         self.every, self.plan_images = every, plan_images
         self.shares = _shares(weights, len(datasets))
         self.caches = [
@@ -81,9 +82,12 @@ class WindowLoader:
         ]
         self.notes = [note for cache in self.caches for note in cache.notes]
         self.sizes = [int(cache.starts[-1]) for cache in self.caches]
-        self._sources = [WindowCommands(cache, embodiment, horizon) for cache in self.caches]
+        self._sources = [
+            WindowCommands(cache, embodiment, horizon, self.timing.past_command_ticks)
+            for cache in self.caches
+        ]
         self._offsets = np.cumsum([0, *self.sizes])
-        ages = [int(plan_age_max_s * source.fps) for source in self._sources]  # [frames]
+        ages = [int(self.timing.max_plan_age_s * source.fps) for source in self._sources]  # [frames]
         self._oldest = ages[0] if len(set(ages)) == 1 else np.array(ages)
         self._unreleased = 0
 
@@ -99,7 +103,7 @@ class WindowLoader:
             yield batch
 
     def batch(self, step: int) -> Batch:
-        """Returns batch number `step`, of this rank. B windows, H ticks, P = 8, A joints:
+        """Returns batch number `step`, of this rank. B windows, H ticks, P past, A joints:
 
         index, plan_index: (B,) int64 rows, now and of the older frame that the plan is made from
         images, plan_images: {camera: (B, H, W, 3) uint8 RGB} at those rows
@@ -123,7 +127,7 @@ class WindowLoader:
         rng = np.random.default_rng([self.seed, step, self.rank])
         oldest = self._oldest if isinstance(self._oldest, int) else self._oldest[self._which(rows)]
         ages = rng.integers(0, oldest + 1, self.batch_size)
-        delays = rng.integers(0, self.delay_max_ticks + 1, self.batch_size)
+        delays = rng.integers(0, self.timing.max_prefix_ticks + 1, self.batch_size)
         return self.windows(rows, ages, delays)
 
     def windows(self, rows: np.ndarray, ages: np.ndarray, delays: np.ndarray) -> Batch:

@@ -9,38 +9,36 @@ from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.loading.cache import Cache
 from ideomotor.datasets.loading.resample import Resampler, resampled, resampler
 
-PREVIOUS_TICKS = 8
-
 
 class WindowCommands:
     """One dataset's commands at the embodiment's rate."""
 
-    def __init__(self, cache: Cache, embodiment: Embodiment, horizon: int):
+    def __init__(self, cache: Cache, embodiment: Embodiment, horizon: int, past_ticks: int):
         self.cache, self.horizon, self.fps, self._targets = cache, horizon, cache.meta.fps, embodiment.targets
-        joints = len(embodiment.joints)
+        self._past_ticks, joints = past_ticks, len(embodiment.joints)
         self._ticks = int(embodiment.control_hz / self.fps)  # a frame, where it is a whole number
         self._how: Resampler | None = None
         if layout.HIGH_RATE in cache.columns:
             self._commands = cache.columns[layout.HIGH_RATE].reshape(-1, joints)
         else:
             self._commands = cache.columns[layout.ACTION]
-            count = PREVIOUS_TICKS + horizon
-            self._how = resampler(self.fps, embodiment.control_hz, -PREVIOUS_TICKS, count)
+            self._how = resampler(self.fps, embodiment.control_hz, -past_ticks, past_ticks + horizon)
 
     def commands(self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
         """Returns actions, action_mask and previous of the windows at rows of these episodes."""
+        past = self._past_ticks
         if self._how is None:
             ticks = rows[:, None] * self._ticks + np.arange(self.horizon)  # (B, H)
-            before = rows[:, None] * self._ticks - np.arange(PREVIOUS_TICKS, 0, -1)  # (B, P)
+            before = rows[:, None] * self._ticks - np.arange(past, 0, -1)  # (B, P)
             first, last = starts[:, None] * self._ticks, ends[:, None] * self._ticks - 1
             actions, mask = self._commands[np.minimum(ticks, last)], ticks <= last
             previous, early = self._commands[np.maximum(before, first)], before < first
         else:
             times = rows[:, None] + self._how.times  # (B, P + H) [frames]
             values = resampled(self._how, self._commands, rows, starts, ends)
-            previous, actions = values[:, :PREVIOUS_TICKS], values[:, PREVIOUS_TICKS:]
-            mask = times[:, PREVIOUS_TICKS:] < ends[:, None] - 1 + 1e-6
-            early = times[:, :PREVIOUS_TICKS] < starts[:, None] - 1e-6
+            previous, actions = values[:, :past], values[:, past:]
+            mask = times[:, past:] < ends[:, None] - 1 + 1e-6
+            early = times[:, :past] < starts[:, None] - 1e-6
         if self._targets:
             state = self.cache.columns[layout.STATE][starts][:, None]
             previous[early] = np.broadcast_to(state, previous.shape)[early]

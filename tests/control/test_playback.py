@@ -11,7 +11,7 @@ from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.playback import Playback
-from ideomotor.control.runtime.shared_state_spec import PAST_TICKS
+from ideomotor.control.timing import PAST_COMMAND_TICKS
 from ideomotor.control.types import ActionChunk, RobotState
 
 ROBOT = load_embodiment("so101")
@@ -38,15 +38,15 @@ def test_past_commands_are_those_sent_before_each_tick_of_the_policys_time(
     playback, record = Playback(shared, controller, speed), shared.state.new()
     swing = START + 0.05 * (1 - np.cos(np.linspace(0, np.pi, 64)))[:, None] * np.ones(6)
     controller.submit(ActionChunk(swing, 120.0, 0, 0.0, 0.0))
-    sent: list[np.ndarray] = [START] * PAST_TICKS  # the last of each policy's tick
+    sent: list[np.ndarray] = [START] * PAST_COMMAND_TICKS  # the last of each policy's tick
     for tick in range(48):
         position = controller.follow(tick, state(START), swing[playback.tick]).position
         playback.publish(record, executed=True)
-        expected = sent[-PAST_TICKS:]
+        expected = sent[-PAST_COMMAND_TICKS:]
         assert np.array_equal(record["past_commands"], expected), tick
         if playback.tick > record["policy_tick"]:
             sent.append(position)
-    assert len(sent) - PAST_TICKS == 48 * speed
+    assert len(sent) - PAST_COMMAND_TICKS == 48 * speed
     assert not np.array_equal(sent[-1], START)
 
 

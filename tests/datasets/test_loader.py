@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import PAST_COMMAND_TICKS
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 from ideomotor.datasets.loading import cache, cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.sampling import shuffled
-from ideomotor.datasets.loading.window_commands import PREVIOUS_TICKS
 
 HORIZON = 17
 
@@ -73,7 +73,7 @@ def test_windows_are_what_the_datasets_hold(load, recorded, second):
         assert np.isclose(batch["plan_age"][i], (frame - old) / 30)
         assert np.array_equal(batch["actions"][i], commands[np.minimum(ahead, len(commands) - 1)])
         assert np.array_equal(batch["action_mask"][i], ahead < len(commands))
-        for j, tick in enumerate(range(frame * 4 - PREVIOUS_TICKS, frame * 4)):
+        for j, tick in enumerate(range(frame * 4 - PAST_COMMAND_TICKS, frame * 4)):
             expected = commands[tick] if tick >= 0 else columns["observation.state"][0]
             assert np.array_equal(batch["previous"][i, j], expected)
         for name, at in (("", frame), ("plan_", old)):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import PAST_COMMAND_TICKS
 from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.lerobot.file_group import parquet_bytes
 from ideomotor.datasets.lerobot.reader import Dataset
@@ -17,7 +18,6 @@ from ideomotor.datasets.lerobot.writer import DatasetWriter
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.resample import resampled, resampler
 from ideomotor.datasets.loading.sampling import mixed
-from ideomotor.datasets.loading.window_commands import PREVIOUS_TICKS
 
 HORIZON = 50
 
@@ -75,8 +75,8 @@ def test_windows_go_smoothly_through_the_recorded_targets(by_rate, fps, so101, t
                 assert (got[ahead] >= np.minimum(low, high) - 1e-6).all()
                 assert (got[ahead] <= np.maximum(low, high) + 1e-6).all()
             before = batch["previous"][row]
-            for i in range(PREVIOUS_TICKS):
-                tick = frame * ticks - PREVIOUS_TICKS + i
+            for i in range(PAST_COMMAND_TICKS):
+                tick = frame * ticks - PAST_COMMAND_TICKS + i
                 if tick < 0:
                     assert np.array_equal(before[i], columns["observation.state"][0])
                 elif tick % ticks == 0:

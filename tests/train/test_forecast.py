@@ -27,7 +27,7 @@ LONGER = ["scenes.train.steps=30", "policy.train.steps=1000"]
 def loader(data: Path, tmp_path_factory: pytest.TempPathFactory) -> OwnWindows:
     cache = tmp_path_factory.mktemp("cache")
     embodiment = load_embodiment("so101")
-    return OwnWindows([data], embodiment, 96, 4, delay_max_ticks=30, plan_images=False, cache_root=cache)
+    return OwnWindows([data], embodiment, 96, 4, plan_images=False, cache_root=cache)
 
 
 @pytest.fixture
