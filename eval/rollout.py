@@ -19,7 +19,8 @@ import numpy as np
 
 from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
 from ideomotor.control.controller import Controller
-from ideomotor.control.timing import usual_timing
+from ideomotor.control.errors import UserError
+from ideomotor.control.timing import Timing, timing_of
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
 from ideomotor.eval.plans import PlanScore
 from ideomotor.eval.sensors import Sensors
@@ -103,8 +104,6 @@ def episode(
     *,
     delay_ticks: int = 0,
     handover: str = DEFAULT,
-    plan_every: int | None = None,
-    act_every: int | None = None,
     instruction: str | None = None,
     expert_noise: float = 0.0,
     expert_from: int | None = None,
@@ -122,9 +121,6 @@ def episode(
         delay_ticks: simulated inference time. A plan or chunk made from the observation of tick t is
             used from tick t + delay_ticks on, and the next one is not begun before.
         handover: how a chunk takes over from the one before, a key of `control.chunk_handover.HANDOVERS`.
-        plan_every: ticks between plans, a multiple of a frame's; by default three frames.
-        act_every: ticks between chunks, a multiple of a frame's; by default four frames, or what the file of
-            somebody else's environment says.
         instruction: what the policy is given, where that differs from what success is judged by.
         expert_noise: disturbance of the expert, passed to `World.expert`.
         expert_from: tick, a multiple of a frame's, from which the expert takes over from the policy; the time
@@ -134,14 +130,10 @@ def episode(
         sensors: between the world and the policy, where something is wrong with them.
 
     Raises:
+        UserError: a delay that the policy cannot be given.
         Whatever the world or the policy raises: an error is never counted as a failed task.
     """
     frame_ticks = world.embodiment.frame_ticks
-    timing = usual_timing(world.embodiment)
-    plan_every = timing.plan_every_ticks if plan_every is None else plan_every
-    act_every = timing.act_every_ticks if act_every is None else act_every
-    if plan_every % frame_ticks or act_every % frame_ticks:
-        raise ValueError(f"plan_every and act_every must be multiples of {frame_ticks} ticks")
     ahead = 1 if world.embodiment.environment else frame_ticks  # targets that an expert gives at a time
     hz = float(world.embodiment.control_hz)
     policy_instruction = world.instruction if instruction is None else instruction
@@ -152,9 +144,8 @@ def episode(
         driver: _Driver = ExpertDriver(world.expert(expert_noise), hz, world.plan_text, ahead)
     else:
         policy.reset(world.seed)
-        busy = -(-delay_ticks // frame_ticks) * frame_ticks  # a half of the policy does one thing at a time
-        act_every = max(act_every, SYNC_TICKS) + busy if method.waits and busy else max(act_every, busy)
-        driver = PolicyDriver(policy, method, world.seed, delay_ticks, max(plan_every, busy), act_every)
+        paces = _paces(timing_of(policy, world.embodiment), frame_ticks, delay_ticks, method)
+        driver = PolicyDriver(policy, method, world.seed, delay_ticks, *paces)
 
     commands: list[np.ndarray] = []
     boundaries: list[int] = []
@@ -210,6 +201,22 @@ def episode(
         plan_score=score,
         confidences=confidences,
     )
+
+
+def _paces(timing: Timing, frame_ticks: int, delay_ticks: int, method: Handover) -> tuple[int, int]:
+    """Ticks between plans and between chunks. UserError for a delay that the policy cannot be given."""
+    if delay_ticks > timing.max_prefix_ticks:
+        raise UserError(
+            f"delay: got {delay_ticks} ticks, expected at most the policy's {timing.max_prefix_ticks}"
+        )
+    plan_every, act_every = timing.plan_every_ticks, timing.act_every_ticks
+    if plan_every % frame_ticks or act_every % frame_ticks:
+        raise UserError(
+            f"timing: got {plan_every} and {act_every} ticks, expected multiples of {frame_ticks}"
+        )
+    busy = -(-delay_ticks // frame_ticks) * frame_ticks  # a half of the policy does one thing at a time
+    act_every = max(act_every, SYNC_TICKS) + busy if method.waits and busy else max(act_every, busy)
+    return max(plan_every, busy), act_every
 
 
 class ExpertDriver:

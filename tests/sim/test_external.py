@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation
 from ideomotor.eval.rollout import Frame, rollout
 from ideomotor.launch.environments import robot_of
@@ -124,6 +126,9 @@ def test_experts_answer_to_what_they_see_at_every_step(dot):
 class Pusher:
     """A policy that always pushes as hard as the range allows, and harder."""
 
+    def __init__(self, body: Embodiment, act_every_ticks: int) -> None:
+        self.timing = replace(usual_timing(body), act_every_ticks=act_every_ticks)
+
     def reset(self, seed: int) -> None: ...
 
     def plan(self, observation: Observation) -> LatentPlan:
@@ -174,7 +179,7 @@ def test_where_things_are_is_told_by_the_function_that_the_file_names(dot):
 
 def test_commands_are_limited_to_their_range_and_stop_where_chunks_run_out(dot):
     world = ExternalWorld("ring", 0, dot(at_least=2.0))  # never
-    result = rollout(world, Pusher(), act_every=8)
+    result = rollout(world, Pusher(world.embodiment, 8))
     commands = result.commands[:56, 0].reshape(7, 8)
     assert (commands[:, :4] == 1.0).all() and (commands[:, 4:] == 0.0).all()
     assert result.interventions["position"] > 0 and not result.success and len(result.commands) == 60
@@ -249,7 +254,7 @@ def test_absolute_commands_are_clipped_to_their_range_and_repeated_where_chunks_
     embodiment = dot(file=TABLE, max_steps=12)
     world = ExternalWorld("go", 3, embodiment)
     start = world.state().position
-    result = rollout(world, Beyond(), act_every=4, delay_ticks=1)
+    result = rollout(world, Beyond(body, 4), delay_ticks=1)
     first, later = result.commands[:1], result.commands[4:].reshape(2, 4, 2)
     np.testing.assert_array_equal(first[0], start)  # nothing is known yet: it stays where it is
     np.testing.assert_array_equal(later, np.broadcast_to([512, 0], (2, 4, 2)))
@@ -260,7 +265,7 @@ def test_absolute_commands_without_a_state_of_their_names_begin_at_home(dot):
     nameless = {"state": ["left", "down"], "home": [100, 200]}
     for top, home in ((nameless, [100, 200]), (nameless | {"home": [256, 256]}, [256, 256])):
         world = ExternalWorld("go", 3, dot(top, file=TABLE, max_steps=2))
-        result = rollout(world, Beyond(), act_every=2, delay_ticks=1)
+        result = rollout(world, Beyond(world.embodiment, 2), delay_ticks=1)
         np.testing.assert_array_equal(result.commands[0], home)
     assert dot({"state": ["left", "down"]}, file=TABLE).home == (256.0, 256.0)
 
