@@ -126,8 +126,8 @@ def test_experts_answer_to_what_they_see_at_every_step(dot):
 class Pusher:
     """A policy that always pushes as hard as the range allows, and harder."""
 
-    def __init__(self, body: Embodiment, act_every_ticks: int) -> None:
-        self.timing = replace(usual_timing(body), act_every_ticks=act_every_ticks)
+    def __init__(self, embodiment: Embodiment, act_every_ticks: int) -> None:
+        self.timing = replace(usual_timing(embodiment), act_every_ticks=act_every_ticks)
 
     def reset(self, seed: int) -> None: ...
 
@@ -254,7 +254,7 @@ def test_absolute_commands_are_clipped_to_their_range_and_repeated_where_chunks_
     embodiment = dot(file=TABLE, max_steps=12)
     world = ExternalWorld("go", 3, embodiment)
     start = world.state().position
-    result = rollout(world, Beyond(body, 4), delay_ticks=1)
+    result = rollout(world, Beyond(embodiment, 4), delay_ticks=1)
     first, later = result.commands[:1], result.commands[4:].reshape(2, 4, 2)
     np.testing.assert_array_equal(first[0], start)  # nothing is known yet: it stays where it is
     np.testing.assert_array_equal(later, np.broadcast_to([512, 0], (2, 4, 2)))
