@@ -24,13 +24,14 @@ from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, PlanFeatures
 from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
-from ideomotor.train.interpreter_stage import annotated, checked_cameras, new_interpreter, recorded_questions
+from ideomotor.train.interpreter_stage import annotated, checked_cameras, new_interpreter
 from ideomotor.train.page import figures_of, samples_of
 from ideomotor.train.parallel import processes
 from ideomotor.train.plan_cache import READ_AT_ONCE, views
 from ideomotor.train.recipe import Recipe, as_dict
+from ideomotor.train.scene_batch import recorded_questions, scene_batch
 from ideomotor.train.scene_objective import SceneObjective
-from ideomotor.train.scene_pool import NAMES, scene_batch
+from ideomotor.train.scene_pool import NAMES
 from ideomotor.train.scene_shards import shards_of
 from ideomotor.train.trainer import Settings
 from ideomotor.vla.decoder import Decoder
@@ -128,7 +129,7 @@ def _untrained(recipe: Recipe, loader: WindowLoader) -> Interpreter:
 
 
 def _rendering(recipe: Recipe) -> list[Part]:
-    """Still scenes that are not there yet."""
+    """Synthetic scenes that are not there yet."""
     settings = recipe.scenes.pool
     if not settings.scenes:
         return []

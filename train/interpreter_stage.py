@@ -1,7 +1,7 @@
-"""Stage 1: the interpreter, on rendered still scenes mixed with frames of recorded data.
+"""Stage 1: the interpreter, on synthetic scenes mixed with frames of recorded data.
 
-Of an environment that is not ours there are no still scenes (`scenes.pool.scenes=0`). The interpreter then
-learns from recorded frames alone to tell what is to be done, which is how the decoder hears of the
+Of an environment that is not ours there are no synthetic scenes (`scenes.pool.scenes=0`). The interpreter
+then learns from recorded frames alone to tell what is to be done, which is how the decoder hears of the
 instruction; where things are it is not shown, and the decoder finds them with its own eyes.
 """
 
@@ -22,30 +22,28 @@ from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
-from ideomotor.train.examination import examine
-from ideomotor.train.instruction_augmentation import augmented_instruction
+from ideomotor.train.interpreter_metrics import examine
 from ideomotor.train.page import samples_of
 from ideomotor.train.parallel import own_rows
 from ideomotor.train.progress import Countdown
 from ideomotor.train.recipe import InterpreterRecipe, Recipe, as_dict
-from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scene_pool import (
-    Question,
-    ScenePool,
+from ideomotor.train.scene_batch import (
     ahead,
     camera_mask,
-    make_pool,
     proprio_of,
+    recorded_questions,
+    rephrased,
     scene_batch,
-    visible,
 )
+from ideomotor.train.scene_objective import SceneBatch, SceneObjective
+from ideomotor.train.scene_pool import ScenePool, make_pool
 from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 from ideomotor.vla.pretrained import adopt
 
-STILL_ROBOT = "so101"  # whose states still scenes have
+SCENE_ROBOT = "so101"  # whose states synthetic scenes have
 
 
 def train_interpreter(
@@ -107,7 +105,7 @@ def train_interpreter(
         else:
             assert pool is not None
             images, questions = pool.draw(rng, pictures, stage.group, stage.mixture if write else answered)
-            if recipe.robot != STILL_ROBOT:
+            if recipe.robot != SCENE_ROBOT:
                 questions = [replace(question, state=None) for question in questions]
         seeds = rng.integers(0, 2**64, images.shape[:2], dtype=np.uint64)
         questions = [rephrased(question, rng, stage) for question in questions]
@@ -213,46 +211,3 @@ def annotated(loader: WindowLoader | None) -> list[range]:
     starts = np.cumsum([0, *loader.sizes]).tolist()
     known = [{layout.KEYPOINTS, "plan_text"} <= set(cache.columns) for cache in loader.caches]
     return [range(*span) for span, knows in zip(pairwise(starts), known, strict=True) if knows]
-
-
-def recorded_questions(
-    loader: WindowLoader,
-    rows_of: list[range],
-    rng: np.random.Generator,
-    count: int,
-    cameras: tuple[str, ...] = ("front",),
-) -> tuple[np.ndarray, list[bool], list[Question]]:
-    """Random recorded frames of these rows, each with its own instruction.
-
-    Returns:
-        Pictures (count, cameras, H, W, 3) uint8, black where the data lacks a camera; which cameras it has
-        (another one stands in for a front camera that it lacks); and a question each.
-    """
-    ends = np.cumsum([len(rows) for rows in rows_of])
-    picks = rng.integers(0, ends[-1], count)
-    which = np.searchsorted(ends, picks, side="right")
-    rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, picks, strict=True)])
-    zeros = np.zeros(count, np.int64)
-    batch = loader.windows(rows, zeros, zeros)
-    points = batch["keypoints"].reshape(count, 2, 3)
-    log = zip(batch["instruction"], batch["text"], points, batch["state"], strict=True)
-    questions = [question_of(*one) for one in log]
-    images = batch["images"]
-    first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
-    views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
-    return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions
-
-
-def question_of(instruction: str, text: str, spots: np.ndarray, state: np.ndarray) -> Question:
-    """A recorded frame as a question, with spots (M, 3) u, v and whether it is known; NaN is not."""
-    presence = np.array([s[2] > 0.5 and visible(s[0], s[1]) for s in spots], np.float32)
-    points = np.where(presence[:, None] > 0, spots[:, :2], 0.0).astype(np.float32)
-    return Question(instruction, text, points, presence, state=state)
-
-
-def rephrased(question: Question, rng: np.random.Generator, stage: InterpreterRecipe) -> Question:
-    """The same question with its instruction varied; an instruction may be left out, a question is not."""
-    dropped = stage.drop_instruction if question.kind == "instruction" else 0.0
-    return replace(
-        question, instruction=augmented_instruction(question.instruction, rng, stage.unknown_words, dropped)
-    )

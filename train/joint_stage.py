@@ -23,12 +23,11 @@ from ideomotor.train.action_objective import ActionBatch, ActionObjective, PlanF
 from ideomotor.train.chunk_errors import examine, units_of
 from ideomotor.train.decoder_stage import EXAMINED
 from ideomotor.train.device import to_device
-from ideomotor.train.interpreter_stage import question_of, rephrased
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.plan_cache import views
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
+from ideomotor.train.scene_batch import camera_mask, proprio_noise, question_of, rephrased, scene_batch
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scene_pool import camera_mask, proprio_noise, scene_batch
 from ideomotor.train.trainer import fit
 from ideomotor.vla.images import sample_seeds
 from ideomotor.vla.interpreter import Interpreter, Reading

@@ -63,10 +63,10 @@ def gathered(rows: torch.Tensor) -> torch.Tensor:
     rank, world = processes()
     if world == 1:
         return rows
-    still = rows.detach().contiguous()
-    parts = [torch.empty_like(still) for _ in range(world)]
-    dist.all_gather(parts, still)
-    parts[rank] = still + world * (rows - still)
+    constant = rows.detach().contiguous()
+    parts = [torch.empty_like(constant) for _ in range(world)]
+    dist.all_gather(parts, constant)
+    parts[rank] = constant + world * (rows - constant)
     return torch.cat(parts)
 
 

@@ -51,7 +51,7 @@ def train(
     """Trains a policy and writes its checkpoint folder.
 
     Args:
-        data: dataset folders; with none, only the interpreter is trained, from still scenes.
+        data: dataset folders; with none, only the interpreter is trained, from synthetic scenes.
         out: becomes the checkpoint; keeps metrics (`*.jsonl`), `recipe.json` and, for resuming, `state/`.
         config: a recipe of `train.recipe.RECIPES`.
         resume: continue what is in `out` from where it stopped.

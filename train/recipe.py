@@ -23,7 +23,7 @@ from ideomotor.vla.sampler import sampler_of
 
 @dataclass(frozen=True)
 class InterpreterRecipe:
-    """Stage 1: the interpreter learns to see and to read, from still scenes and recorded frames."""
+    """Stage 1: the interpreter learns to see and to read, from synthetic scenes and recorded frames."""
 
     pool: PoolSettings = field(default_factory=PoolSettings)
     mixture: Mixture = field(default_factory=Mixture)

@@ -1,4 +1,4 @@
-"""Renders still scenes into a folder of shards, made once by worker processes.
+"""Renders synthetic scenes into a folder of shards, made once by worker processes.
 
 A shard is made whole or not at all, so an interrupted run is taken up again. Shard 0 is never trained on: it
 is what the interpreter is examined with, in phrasings that are never trained on either.

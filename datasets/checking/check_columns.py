@@ -126,6 +126,6 @@ class Alike:
             lower = np.stack([self._spans[episode][0] for episode in episodes])  # (E, A + D)
             upper = np.stack([self._spans[episode][1] for episode in episodes])
             least = STATIC_SHARE * (upper.max(axis=0) - lower.min(axis=0))
-            still = (upper - lower <= least).all(axis=1)
-            found += [episode for episode, is_still in zip(episodes, still, strict=True) if is_still]
+            resting = (upper - lower <= least).all(axis=1)
+            found += [episode for episode, rests in zip(episodes, resting, strict=True) if rests]
         return sorted(found)

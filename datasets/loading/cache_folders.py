@@ -51,7 +51,7 @@ def default_root() -> Path:
 
 
 def scenes_root() -> Path:
-    """Returns where rendered still scenes live: in $IDEOMOTOR_CACHE, or beside the caches in the user's."""
+    """Returns where synthetic scenes live: in $IDEOMOTOR_CACHE, or beside the caches in the user's."""
     root = default_root()
     return (root if os.environ.get("IDEOMOTOR_CACHE") else root.parent) / "scenes"
 

@@ -34,8 +34,9 @@ from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.interpreter_stage import new_interpreter
 from ideomotor.train.plan_cache import read_plans
 from ideomotor.train.recipe import GRID, PolicyRecipe, Recipe, resolve
+from ideomotor.train.scene_batch import scene_batch
 from ideomotor.train.scene_objective import SceneObjective
-from ideomotor.train.scene_pool import PoolSettings, make_pool, scene_batch
+from ideomotor.train.scene_pool import PoolSettings, make_pool
 from ideomotor.train.trainer import Settings, fit
 from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.interpreter import Interpreter

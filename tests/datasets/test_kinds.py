@@ -258,13 +258,13 @@ def check_kept(out, kept, make_episode):
 
 
 def test_static_and_duplicate_episodes_are_named_and_dropped(tmp_path, so101, make_episode):
-    def still(episode):
+    def resting(episode):
         return {
             "state": np.repeat(episode.state[:1], FRAMES, 0),
             "action": np.repeat(episode.action[:1], FRAMES, 0),
         }
 
-    write_rows(tmp_path / "still", so101, make_episode, still)
+    write_rows(tmp_path / "still", so101, make_episode, resting)
     assert validate(tmp_path / "still") == [{"where": "episode 1", "what": "nothing moves in it"}]
     repair(tmp_path / "still", tmp_path / "moving")
     check_kept(tmp_path / "moving", [0, 2], make_episode)

@@ -18,9 +18,10 @@ from ideomotor.train.action_objective import (
     epsilon_sample,
     flow_sample,
 )
-from ideomotor.train.interpreter_stage import examine
+from ideomotor.train.interpreter_metrics import examine
+from ideomotor.train.scene_batch import camera_mask, scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import ScenePool, camera_mask, scene_batch
+from ideomotor.train.scene_pool import ScenePool
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
 from ideomotor.vla.language import train_tokenizer

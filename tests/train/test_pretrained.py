@@ -17,10 +17,12 @@ from safetensors.torch import load_file
 
 from ideomotor.control.types import Observation
 from ideomotor.launch import cli
-from ideomotor.train.interpreter_stage import examine, new_interpreter
+from ideomotor.train.interpreter_metrics import examine
+from ideomotor.train.interpreter_stage import new_interpreter
 from ideomotor.train.recipe import InterpreterRecipe
+from ideomotor.train.scene_batch import scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import ScenePool, scene_batch
+from ideomotor.train.scene_pool import ScenePool
 from ideomotor.vla.families import FAMILIES
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy

@@ -14,16 +14,9 @@ from ideomotor.control.errors import UserError
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.interpreter_stage import checked_cameras, continued
 from ideomotor.train.recipe import InterpreterRecipe
+from ideomotor.train.scene_batch import camera_mask, scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import (
-    INSTRUCTIONS,
-    Mixture,
-    PoolSettings,
-    ScenePool,
-    camera_mask,
-    make_pool,
-    scene_batch,
-)
+from ideomotor.train.scene_pool import INSTRUCTIONS, Mixture, PoolSettings, ScenePool, make_pool
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import decode_text, train_tokenizer
 

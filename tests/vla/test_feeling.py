@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from ideomotor.train.interpreter_stage import continued
+from ideomotor.train.scene_batch import proprio_of, scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import Question, proprio_of, scene_batch
+from ideomotor.train.scene_pool import Question
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from ideomotor.train.device import to_device
-from ideomotor.train.scene_pool import Mixture, ScenePool, scene_batch
+from ideomotor.train.scene_batch import scene_batch
+from ideomotor.train.scene_pool import Mixture, ScenePool
 from ideomotor.vla.interpreter import Interpreter
 
 EXAMINED = 256  # held-out pictures in an examination
