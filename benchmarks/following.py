@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.safety.following import FollowingWatch
 from ideomotor.control.types import Command, RobotState
+from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import rollout
-from ideomotor.eval.run import load_policy
 from ideomotor.launch.runtime.session_recorder import TICKS
 from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.world import World

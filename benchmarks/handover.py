@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ideomotor.control.chunk_handover import HANDOVERS
-from ideomotor.eval.run import PolicySpec, evaluate
-from ideomotor.eval.suites import HELD_OUT_SEEDS, EpisodeSpec, suite
+from ideomotor.eval.episode_spec import EpisodeSpec
+from ideomotor.eval.policy_spec import PolicySpec
+from ideomotor.eval.run import evaluate
+from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
 from ideomotor.eval.summary import summary
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ideomotor.control.errors import UserError
+from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.stats.measures import aggregate, paired
-from ideomotor.eval.suites import EpisodeSpec
 
 if TYPE_CHECKING:
     from ideomotor.eval.rows import EpisodeRow

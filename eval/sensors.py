@@ -15,7 +15,7 @@ import numpy as np
 from ideomotor.control.types import Observation
 
 if TYPE_CHECKING:
-    from ideomotor.eval.suites import EpisodeSpec
+    from ideomotor.eval.episode_spec import EpisodeSpec
     from ideomotor.sim.external import ExternalWorld
     from ideomotor.sim.world import World
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.eval.episode_spec import EpisodeSpec, Phrasing
+from ideomotor.eval.phrasings import specs_of
 
 HELD_OUT_SEEDS = 1_000_000  # first seed of every suite; demonstrations count up from 0
 MAX_SKIPPED = 1000  # scenes in a row in which nothing else can be named
-
-Phrasing = Literal["train", "heldout", "swapped", "named", "free", "plain"]
 
 SUITES: dict[str, Phrasing] = {
     "builtin": "heldout",  # scenes and phrasings of the instruction that no demonstration had
@@ -30,28 +29,6 @@ SUITES: dict[str, Phrasing] = {
     "generalization": "heldout",
     "mt50": "train",  # Meta-World's tasks from starts that no demonstration had; each has one phrasing
 }
-
-
-@dataclass(frozen=True)
-class EpisodeSpec:
-    """One episode of a suite; everything that happens in it follows from these."""
-
-    task: str
-    seed: int
-    phrasing: Phrasing
-    perturbation: str = "light"  # randomisation level of the world
-    delay_ms: int = 0  # simulated inference time [ms]
-    handover: str = DEFAULT  # a key of `control.chunk_handover.HANDOVERS`
-    without: str = ""  # senses that the policy is run without, joined by "+", see `vla.policy.SENSES`
-    axis: str = ""  # along which the episode differs from training, a key of `sim.generalization.axes.AXES`
-    strength: int = 0  # by how much; 0 without an axis
-
-
-def spec_of(episode: Mapping[str, Any]) -> EpisodeSpec:
-    """What an episode of an `eval` JSON object is keyed by; fields that came later have their defaults."""
-    return EpisodeSpec(
-        **{field.name: episode[field.name] for field in fields(EpisodeSpec) if field.name in episode}
-    )
 
 
 def suite(
@@ -90,8 +67,6 @@ def suite(
     like = EpisodeSpec("", seed_start, SUITES[name], level, delay_ms, handover)
     plain: list[EpisodeSpec] = []
     if like.phrasing == "free":
-        from ideomotor.eval.phrasings import specs_of
-
         specs = specs_of(tasks, episodes, like)
         plain = [replace(spec, phrasing="plain") for spec in specs]
     else:

@@ -140,7 +140,7 @@ def evaluate(
     Raises:
         UserError: an unknown policy, suite, task or robot, or a folder with rows of another policy.
     """
-    from ideomotor.eval.run import PolicySpec
+    from ideomotor.eval.policy_spec import PolicySpec
     from ideomotor.eval.run import evaluate as run_suite
     from ideomotor.eval.suites import HELD_OUT_SEEDS
     from ideomotor.eval.suites import suite as listed

@@ -23,7 +23,7 @@ class LoadedPolicy:
     """
 
     def __init__(self, folder: Path, robot: str) -> None:
-        from ideomotor.eval.run import load_policy
+        from ideomotor.eval.policy_spec import load_policy
 
         self.folder, self.embodiment = folder, load_embodiment(robot)
         self.policy = load_policy(folder, robot)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ideomotor.eval import phrasings, plans
+from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.reporting import generalization
 from ideomotor.eval.reporting.report_failures import failures_section
 from ideomotor.eval.reporting.report_parts import Bar, page, paragraph, table
 from ideomotor.eval.stats import confidence, sequential
-from ideomotor.eval.suites import EpisodeSpec
 
 LISTED = 1000  # episodes at most, so that the page stays small; results.json has them all
 

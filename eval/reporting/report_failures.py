@@ -7,9 +7,9 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from ideomotor.eval.episode_spec import EpisodeSpec, spec_of
 from ideomotor.eval.reporting.film import subtask_kind
 from ideomotor.eval.reporting.report_parts import Bar, paragraph, table
-from ideomotor.eval.suites import EpisodeSpec, spec_of
 
 
 def failures_section(results: dict[str, Any], strips: Mapping[EpisodeSpec, bytes]) -> str:

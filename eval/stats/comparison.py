@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ideomotor.control.errors import UserError
+from ideomotor.eval.episode_spec import EpisodeSpec, spec_of
 from ideomotor.eval.phrasings import PLAIN
 from ideomotor.eval.stats.measures import paired
-from ideomotor.eval.suites import EpisodeSpec, spec_of
 
 ALPHA = 0.05  # share of comparisons of equals that may be called different
 POWER = 0.8  # chance of telling a difference with the number of episodes that `episodes_needed` says

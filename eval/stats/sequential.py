@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.suites import EpisodeSpec
+from ideomotor.eval.episode_spec import EpisodeSpec
 
 if TYPE_CHECKING:
     from ideomotor.eval.rows import EpisodeRow

@@ -11,7 +11,8 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
-from ideomotor.eval.run import PolicySpec, evaluate
+from ideomotor.eval.policy_spec import PolicySpec
+from ideomotor.eval.run import evaluate
 from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
 from ideomotor.launch.environments import NO_LEVEL, task_names
 from ideomotor.train.selection import Drive, Driven, SelectionSettings

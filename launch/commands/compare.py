@@ -26,8 +26,8 @@ def compare_evaluations(options: EvalOptions, a: Path, b: Path) -> int:
     output = Output(options.json)
 
     with loading():
+        from ideomotor.eval.rows import load_results
         from ideomotor.eval.stats.comparison import compare
-        from ideomotor.eval.stored import load_results
 
     found = compare(load_results(a, "compare"), load_results(b, "compare"))
     found["a"]["path"], found["b"]["path"] = str(a), str(b)

@@ -31,8 +31,8 @@ from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.environments import NO_LEVEL, checked_tasks, levels_of, robot_of
 
 if TYPE_CHECKING:
+    from ideomotor.eval.episode_spec import EpisodeSpec
     from ideomotor.eval.rows import EpisodeRow
-    from ideomotor.eval.suites import EpisodeSpec
 
 
 def evaluate(options: EvalOptions) -> int:
@@ -47,12 +47,12 @@ def evaluate(options: EvalOptions) -> int:
     tasks = _check(options, embodiment)
 
     with loading():
+        from ideomotor.eval.policy_spec import PolicySpec
         from ideomotor.eval.reporting.film import Strips
         from ideomotor.eval.reporting.report import render_html
-        from ideomotor.eval.run import PolicySpec
+        from ideomotor.eval.rows import RESULTS_FILE
         from ideomotor.eval.run import evaluate as run_suite
         from ideomotor.eval.stats import sequential
-        from ideomotor.eval.stored import RESULTS_FILE
         from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
         from ideomotor.eval.summary import summary
         from ideomotor.launch.checkpoints import policy_folder, policy_name

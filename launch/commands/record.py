@@ -197,8 +197,8 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
     With a policy this is data aggregation (DAgger, Ross et al., AISTATS 2011): the states are those that
     the policy gets into, the commands are the expert's.
     """
+    from ideomotor.eval.policy_spec import load_policy
     from ideomotor.eval.rollout import answered
-    from ideomotor.eval.run import load_policy
 
     policy = load_policy(attempt.policy, attempt.robot) if attempt.policy else None
     return answered(_demonstration(attempt, policy), policy)
@@ -207,7 +207,7 @@ def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
 def demonstrate_batched(attempts: Sequence[Attempt], batch: int) -> list[PreparedEpisode | None]:
     """As `demonstrate`, with the one policy of several attempts, up to `batch` at once."""
     from ideomotor.eval.batched_rollout import play_batched
-    from ideomotor.eval.run import load_policy
+    from ideomotor.eval.policy_spec import load_policy
 
     first = attempts[0]
     assert first.policy is not None

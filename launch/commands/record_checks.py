@@ -33,7 +33,7 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
         if value < least:
             raise UserError(f"{name}: got {value}, expected at least {least}")
     if options.policy is not None:
-        from ideomotor.eval.run import load_policy
+        from ideomotor.eval.policy_spec import load_policy
 
         load_policy(options.policy, options.robot)  # a bad one is refused here, before any process starts
     if not 0 <= options.noise <= 1:

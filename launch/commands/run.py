@@ -84,8 +84,8 @@ def run(options: RunOptions) -> int:
 
     with loading():
         from ideomotor.control.embodiment import load_embodiment
+        from ideomotor.eval.policy_spec import load_policy
         from ideomotor.eval.rollout import rollout
-        from ideomotor.eval.run import load_policy
         from ideomotor.launch.checkpoints import policy_folder, policy_name
         from ideomotor.sim.external import open_world
         from ideomotor.sim.rendering.render import backend_report

@@ -92,6 +92,6 @@ def drive(
 
 def checkpoint(folder: Path, robot: str) -> Callable[[], Policy]:
     """A `make_policy` for a checkpoint folder."""
-    from ideomotor.eval.run import load_policy
+    from ideomotor.eval.policy_spec import load_policy
 
     return functools.partial(load_policy, folder, robot)

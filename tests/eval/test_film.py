@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
+from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.reporting import film
 from ideomotor.eval.reporting.film import Film, Strips, subtask_kind
 from ideomotor.eval.rollout import answered, episode, rollout
 from ideomotor.eval.run import EpisodeRow
-from ideomotor.eval.suites import EpisodeSpec, suite
+from ideomotor.eval.suites import suite
 from ideomotor.sim.world import World
 
 

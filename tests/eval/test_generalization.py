@@ -11,13 +11,15 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
+from ideomotor.eval.episode_spec import EpisodeSpec
+from ideomotor.eval.policy_spec import PolicySpec
 from ideomotor.eval.reporting.generalization import cells, section
 from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rollout import rollout
-from ideomotor.eval.run import EpisodeRow, PolicySpec, evaluate
+from ideomotor.eval.run import EpisodeRow, evaluate
 from ideomotor.eval.sensors import Sensors, sensors_for
 from ideomotor.eval.stats.measures import paired, wilson
-from ideomotor.eval.suites import EpisodeSpec, suite
+from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.sim.generalization.axes import AXES
 from ideomotor.sim.world import World

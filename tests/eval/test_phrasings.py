@@ -5,12 +5,14 @@ import dataclasses
 import pytest
 
 from ideomotor.control.errors import UserError
+from ideomotor.eval.episode_spec import EpisodeSpec, Phrasing
 from ideomotor.eval.phrasings import figures, instruction_in, phrasings, sentence
+from ideomotor.eval.policy_spec import PolicySpec
 from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.rows import EpisodeRow
-from ideomotor.eval.run import PolicySpec, evaluate
+from ideomotor.eval.run import evaluate
 from ideomotor.eval.stats.comparison import compare
-from ideomotor.eval.suites import EpisodeSpec, Phrasing, suite
+from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.world import World

@@ -6,9 +6,10 @@ import json
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.run import PolicySpec, evaluate
+from ideomotor.eval.policy_spec import PolicySpec
+from ideomotor.eval.rows import load_results, missing_episodes
+from ideomotor.eval.run import evaluate
 from ideomotor.eval.stats import sequential
-from ideomotor.eval.stored import load_results, missing
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.sim.world import World
@@ -56,7 +57,7 @@ def test_an_environment_error_is_an_error_that_names_the_episode(broken_at, tmp_
     assert "task='reach', seed=9" in raised.value.__notes__[0]
     listed = json.loads((tmp_path / "suite.json").read_text())
     assert listed == [dataclasses.asdict(spec) for spec in specs]
-    assert missing(tmp_path) == (2, 4)
+    assert missing_episodes(tmp_path) == (2, 4)
     with pytest.raises(UserError, match="compare: 2 of the 4 episodes"):
         load_results(tmp_path, "compare")
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
+from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.stats.measures import wilson
 from ideomotor.eval.stats.sequential import Stopping, bounds, check, verdict
-from ideomotor.eval.suites import EpisodeSpec, suite
+from ideomotor.eval.suites import suite
 
 EPISODES, RUNS = 300, 1000
 

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
+from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.reporting.report import render_html
 from ideomotor.eval.run import EpisodeRow
 from ideomotor.eval.stats.measures import rate
-from ideomotor.eval.suites import EpisodeSpec, suite
+from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.eval.run import PolicySpec, evaluate, run_episode
+from ideomotor.eval.policy_spec import PolicySpec
+from ideomotor.eval.run import evaluate, run_episode
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.eval.workers import in_order

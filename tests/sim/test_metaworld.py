@@ -9,8 +9,8 @@ pytest.importorskip("metaworld", reason="metaworld is not installed: make metawo
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.types import Command
+from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import rollout
-from ideomotor.eval.run import load_policy
 from ideomotor.sim.external import ExternalWorld, check_seeding
 from ideomotor.sim.metaworld import MetaWorldEnv, expert
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
