@@ -1,6 +1,6 @@
 """What some robots can do beyond the border `Robot`, and how the control process is told.
 
-A robot that has one of these methods has the ability; nothing is declared.
+A robot that has one of these methods has the capability; nothing is declared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.safe_stop import Cause
-from ideomotor.control.types import Command, Robot, RobotState
+from ideomotor.control.types import Robot, RobotState
 
 LEFT_ON = "torque_left_on"  # name of the fault that a motor does not say that it is off
 FIRST_STATE_S = 1.0  # for a robot to measure all its joints once
@@ -112,79 +112,6 @@ class Switchable(Robot, Protocol):
     def goal(self) -> np.ndarray: ...
 
     def faults(self) -> Sequence[RobotFault]: ...
-
-
-class Standing:
-    """Such a robot for the control process: leaving it does not drop the arm, only `torque_off` does."""
-
-    def __init__(self, robot: Switchable) -> None:
-        self.robot = robot
-
-    @property
-    def embodiment(self) -> Embodiment:
-        return self.robot.embodiment
-
-    def connect(self) -> None:
-        self.robot.connect()
-
-    def take_over(self) -> None:
-        self.robot.take_over()
-
-    def read(self) -> RobotState:
-        return self.robot.read()
-
-    def write(self, command: Command) -> None:
-        self.robot.write(command)
-
-    def hold(self) -> None:
-        self.robot.hold()
-
-    def torque_off(self) -> bool | None:
-        """For the last rung of the stop ladder, at the home pose."""
-        self.robot.disconnect(torque_off=True)
-        return not any(fault.name == LEFT_ON for fault in self.robot.faults())
-
-    def disconnect(self) -> None:
-        """Motors that are on stay on."""
-        self.robot.disconnect(torque_off=False)
-
-    def rearm(self) -> None:
-        self.robot.rearm()
-
-    def goal(self) -> np.ndarray:
-        return self.robot.goal()
-
-    def faults(self) -> Sequence[RobotFault]:
-        return self.robot.faults()
-
-
-class Watched:
-    """Such a robot for a rehearsal: it is read as ever, but nothing is written to it."""
-
-    def __init__(self, robot: Switchable) -> None:
-        self.robot = robot
-
-    @property
-    def embodiment(self) -> Embodiment:
-        return self.robot.embodiment
-
-    def connect(self) -> None:
-        self.robot.watch()
-
-    def read(self) -> RobotState:
-        return self.robot.read()
-
-    def write(self, command: Command) -> None:
-        """Says nothing to the motors."""
-
-    def hold(self) -> None:
-        """Says nothing to the motors."""
-
-    def disconnect(self) -> None:
-        self.robot.disconnect(torque_off=False)
-
-    def faults(self) -> Sequence[RobotFault]:
-        return self.robot.faults()
 
 
 def first_state(robot: Robot) -> RobotState:

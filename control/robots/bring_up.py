@@ -16,7 +16,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.pace import check_pace
-from ideomotor.control.robots.patience import PATIENCE, TRIES, read, read_piece, send, write
+from ideomotor.control.robots.register_retry import REPLY_S, TRIES, read, read_piece, send, write
 from ideomotor.control.robots.serial_port import BUS_ERRORS
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import (
@@ -224,7 +224,7 @@ def switch_off(
         line.sync_write(dict.fromkeys(ids, b"\0"), family.torque.address)
         for servo in ids:
             if servo not in off and line.is_open:
-                data = line.read(servo, family.torque.address, 1, PATIENCE).data.get(servo)
+                data = line.read(servo, family.torque.address, 1, REPLY_S).data.get(servo)
                 off |= {servo} if data == b"\0" else set()
         if len(off) == len(ids) or not line.is_open:
             break

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ideomotor.control.calibration import Calibration, JointCalibration
-from ideomotor.control.capabilities import Standing, Switchable, Watched
+from ideomotor.control.capabilities import Switchable
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.robots.adapters import KeepTorqueOn, ReadOnly
 from ideomotor.control.robots.bring_up import (
     check,
     check_servos,
@@ -26,7 +27,7 @@ from ideomotor.control.robots.bring_up import (
 )
 from ideomotor.control.robots.families import FAMILIES, family_of
 from ideomotor.control.robots.family import Family, ServoReport
-from ideomotor.control.robots.patience import PATIENCE
+from ideomotor.control.robots.register_retry import REPLY_S
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference
@@ -90,14 +91,14 @@ def open_robot(
         shared: that processes share; a robot on a bus does not need it (`supervise` gives it to every robot).
     """
     robot = driver_of(embodiment).make(embodiment, port, calibration)
-    return Watched(robot) if read_only else Standing(robot)
+    return ReadOnly(robot) if read_only else KeepTorqueOn(robot)
 
 
 @contextlib.contextmanager
 def opened(embodiment: Embodiment, port: str) -> Iterator[tuple[ServoLine, Family, ServoBus]]:
-    """A robot's line for as long as somebody is patient with it; `UserError` if it cannot be opened."""
+    """A robot's line, with time to answer; `UserError` if it cannot be opened."""
     family, layout = family_of(embodiment)
-    line = ServoLine(port, layout.baud, PATIENCE, family.packets())
+    line = ServoLine(port, layout.baud, REPLY_S, family.packets())
     open_line(line)
     try:
         yield line, family, layout

@@ -19,7 +19,7 @@ from ideomotor.control.robots import dxl_registers as reg
 from ideomotor.control.robots.dxl_packets import DxlPackets
 from ideomotor.control.robots.dxl_settings import SETTINGS
 from ideomotor.control.robots.family import Motion, ServoReport
-from ideomotor.control.robots.patience import PATIENCE, PAUSE, holds, read, read_piece, write
+from ideomotor.control.robots.register_retry import PAUSE, REPLY_S, holds, read, read_piece, write
 from ideomotor.control.robots.servo_health import Health
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference
@@ -139,7 +139,7 @@ class DxlFamily:
                 f"{servo.joint} (id {servo.id}): hardware error {error:#04x} while its motor is on, "
                 "expected none; support the arm and switch the motors off"
             )
-        line.reboot(servo.id, PATIENCE)
+        line.reboot(servo.id, REPLY_S)
         ends = time.monotonic() + REBOOT_S
         while time.monotonic() < ends:
             time.sleep(PAUSE)

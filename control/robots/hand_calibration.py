@@ -18,7 +18,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.robots.bring_up import left_otherwise, open_line, reset, survey, switch_off
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.family import Family, ServoReport
-from ideomotor.control.robots.patience import PATIENCE
+from ideomotor.control.robots.register_retry import REPLY_S
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference
 from ideomotor.control.servo_bus import Servo
@@ -40,7 +40,7 @@ class SweptArm:
         """
         self.embodiment = embodiment
         self._family, self.layout = family_of(embodiment)
-        self.bus = ServoLine(port, self.layout.baud, PATIENCE, self._family.packets())
+        self.bus = ServoLine(port, self.layout.baud, REPLY_S, self._family.packets())
         open_line(self.bus)
         self._turn = np.array([servo.model.counts_per_turn for servo in self.layout.servos])
         try:

@@ -12,7 +12,7 @@ import numpy as np
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.family import Family
 from ideomotor.control.robots.latency_timer import remedy
-from ideomotor.control.robots.patience import PATIENCE
+from ideomotor.control.robots.register_retry import REPLY_S
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.servo_bus import ServoBus
 
@@ -28,7 +28,7 @@ def rounds(line: ServoLine, family: Family, layout: ServoBus, enough: float = 0.
     """
     address, size = family.motion
     ids, usual, took = [servo.id for servo in layout.servos], line.timeout, []
-    line.timeout = PATIENCE
+    line.timeout = REPLY_S
     try:
         for turn in range(ROUNDS):
             began, teller = time.monotonic(), ids[turn % len(ids)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.family import Motion, ServoReport
-from ideomotor.control.robots.patience import holds, read, write
+from ideomotor.control.robots.register_retry import holds, read, write
 from ideomotor.control.robots.servo_health import Health
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference

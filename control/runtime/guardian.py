@@ -28,7 +28,7 @@ from ideomotor.control.interrupts import STOPPING
 from ideomotor.control.runtime.job import Job
 from ideomotor.control.runtime.loop import LoopRecord, run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime, schedule
-from ideomotor.control.runtime.safe_stop import STILL_RAD, Stage
+from ideomotor.control.runtime.safe_stop import STILL_RAD, StopState
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState, SharedStateSpec, attach, text_of
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.types import Command, Robot
@@ -115,7 +115,7 @@ def guard(
         UserError, OSError: the robot could not be opened, or written to.
     """
     state = shared.state.new()
-    if not shared.state.read(state) or text_of(state["stage"]) == Stage.OFF:
+    if not shared.state.read(state) or text_of(state["stage"]) == StopState.OFF:
         return False
     before = (os.sched_getscheduler(0), os.sched_getparam(0))
     hurried = bool(priority) and schedule(priority)[0]

@@ -4,7 +4,7 @@ It never waits for another process and imports neither torch nor a simulator. Wh
 control/runtime/tick.py. If this process itself is killed, the guardian takes over the robot
 (control/runtime/guardian.py).
 
-Once the motors are on, nothing but the end of the stop ladder leaves them: a robot that cannot be measured
+Once the motors are on, nothing but the end of the safe stop leaves them: a robot that cannot be measured
 goes down it from the first tick on, and so does one whose tick fails in a way that nobody has foreseen.
 """
 
@@ -33,7 +33,7 @@ def control_process(
     config: ControlConfig,
     report: Connection,
 ) -> None:
-    """The process's main function: connects, runs until the ladder has ended, holds, disconnects.
+    """The process's main function: connects, runs until the safe stop has ended, holds, disconnects.
 
     It sends a `ControlReport`, or the `Refusal` of a robot that could not be connected.
     """

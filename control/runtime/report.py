@@ -11,7 +11,7 @@ from ideomotor.control.chunk_handover import DEFAULT
 from ideomotor.control.runtime.realtime import PRIORITY
 from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.tick_profile import TickCosts
-from ideomotor.control.runtime.watchdog import Patience
+from ideomotor.control.runtime.watchdog import StalenessLimits
 from ideomotor.control.safety.effort import EffortLimit
 
 
@@ -22,7 +22,7 @@ class ControlConfig:
     handover: str = DEFAULT
     speed: float = 1.0  # of the policy's time, in which its chunks are played, as a share of the loop's
     priority: int = PRIORITY  # of SCHED_FIFO; 0 for none
-    patience: Patience = Patience()
+    staleness: StalenessLimits = StalenessLimits()
     stop: StopConfig = StopConfig()
     effort: EffortLimit = EffortLimit()
     following: bool = True  # a joint that does not follow is a fault; False where nothing is written to it
@@ -51,7 +51,7 @@ class ControlReport:
     no_fresh_command: int  # ticks without a target, from the first chunk to the end of running
     interventions: dict[str, int]
     faults: list[tuple[int, str]]  # (tick, reason) of each stop
-    stage: str  # of the stop ladder at the end
+    stop_state: str  # of the safe stop at the end
     motors_on: bool  # they are not all known to be off
     warning: str  # what real-time scheduling was refused
     fifo: bool

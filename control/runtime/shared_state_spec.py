@@ -60,12 +60,8 @@ class SharedStateSpec:
                     ("command", real, (joints,)),  # what was sent at this tick
                     ("sent", real, (3, joints)),  # the last three commands, oldest first
                     ("committed", real, (MAX_PREFIX, joints)),  # targets from this policy_tick on
-                    (
-                        "past_commands",
-                        real,
-                        (PAST_COMMAND_TICKS, joints),
-                    ),  # sent in the policy_ticks before it
-                    ("stage", name),  # of the stop ladder
+                    ("past_commands", real, (PAST_COMMAND_TICKS, joints)),  # of the policy_ticks before it
+                    ("stage", name),  # of the safe stop
                     ("reason", text),  # why it is there
                 ]
             ),

@@ -4,8 +4,8 @@ The policy processes and the guardian, which takes over the robot should control
 started first and the control process when all of them live, so that no motor has torque before there is
 something to drive it. From then on the control process looks after itself.
 
-Nothing that happens in this process, a signal or an exception, ends it before control has gone down the stop
-ladder: the others never hear what the terminal sends (control/interrupts.py), and this one only remembers it.
+Nothing that happens in this process, a signal or an exception, ends it before control has gone down the safe
+stop: the others never hear what the terminal sends (control/interrupts.py), and this one only remembers it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ideomotor.control.safety.filter import SafetyFilter
 
 POLL_S = 0.01
 START_S = 180.0  # until every job lives: loading torch on a busy machine takes its time
-STOP_S = 60.0  # for the stop ladder, where this process has failed and only waits for its end
+STOP_S = 60.0  # for the safe stop, where this process has failed and only waits for its end
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
@@ -163,7 +163,7 @@ class _Watch:
         self._estop, self._on_poll = estop, on_poll
         self._control, self._processes = processes["control"], processes
         self._alive = {process.sentinel: role for role, process in processes.items()}
-        self._silence_ns = 2 * config.patience.silence_s * 1e9
+        self._silence_ns = 2 * config.staleness.silence_s * 1e9
         self._passed_on = self._killed = False
         self.priority = config.priority
 

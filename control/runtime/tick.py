@@ -2,7 +2,7 @@
 
     read the robot · take the newest chunk · carry out requests · watch the others · decide · write · publish
 
-Everything that can go wrong around it ends on the stop ladder with a name (control/runtime/safe_stop.py).
+Everything that can go wrong around it ends in the safe stop with a name (control/runtime/safe_stop.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ideomotor.control.runtime.loop import RECORDED_TICKS, LoopRecord
 from ideomotor.control.runtime.playback import Playback
 from ideomotor.control.runtime.realtime import touched
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
-from ideomotor.control.runtime.safe_stop import Cause, Stage, StopLadder
+from ideomotor.control.runtime.safe_stop import Cause, SafeStop, StopState
 from ideomotor.control.runtime.shared_state import REQUESTS, SharedState
 from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.runtime.watchdog import Ages, Peers, stale
@@ -47,10 +47,10 @@ class ControlTick:
         self._can_relax = robot if isinstance(robot, CanRelax) else None
         self._can_rearm = robot if isinstance(robot, CanRearm) else None
         self._tells_faults = robot if isinstance(robot, TellsFaults) else None
-        self.ladder = StopLadder(embodiment, config.stop, self._can_relax is not None)
+        self.safe_stop = SafeStop(embodiment, config.stop, self._can_relax is not None)
         self.faults: list[tuple[int, str]] = []
         self._shared, self._robot, self._config, self._estop = shared, robot, config, estop
-        self._peers = Peers(shared, config.peers, config.patience)
+        self._peers = Peers(shared, config.peers, config.staleness)
         self._effort = EffortWatch(embodiment, config.effort)
         self._following = FollowingWatch(embodiment, config.following)
         self._requests = np.zeros_like(shared.requests)  # asked while the robot was being connected: counts
@@ -91,13 +91,13 @@ class ControlTick:
         return self._send(tick, now, position)
 
     def step_down(self, tick: int) -> bool:
-        """A tick of the stop ladder and nothing else, for when `step` has failed; False when it has ended."""
+        """A tick of the safe stop and nothing else, for when `step` has failed; False when it has ended."""
         now = time.monotonic()
         self._read(now)
         self._carry_out_requests(tick)
         # One on: the tick that failed may have got a command already.
-        command = self.controller.follow(tick + 1, self._state, self.ladder.target())
-        self.ladder.advance(command.position, self._finishing)
+        command = self.controller.follow(tick + 1, self._state, self.safe_stop.target())
+        self.safe_stop.advance(command.position, self._finishing)
         return self._send(tick, now, command.position)
 
     def fail(self, what: str) -> None:
@@ -115,7 +115,7 @@ class ControlTick:
                 self._robot.write(Command(tick, position))
             except OSError as error:
                 self._trip(tick, Cause.FAULT, f"robot: could not be written to ({error})")
-        if self.ladder.stage is Stage.OFF and not self._relaxed and self._can_relax:
+        if self.safe_stop.stop_state is StopState.OFF and not self._relaxed and self._can_relax:
             self._relaxed = True
             if self._can_relax.torque_off() is False:
                 self._left_on = True
@@ -125,7 +125,7 @@ class ControlTick:
         self._shared.heartbeat("control")
         self._profile.mark("publish")
         self._profile.end()
-        return not self.ladder.ended
+        return not self.safe_stop.ended
 
     def report(self, warning: str, fifo: bool) -> ControlReport:
         """What happened, after the loop."""
@@ -141,7 +141,7 @@ class ControlTick:
             no_fresh_command=self._no_fresh_command,
             interventions=dict(self.controller.interventions),
             faults=self.faults,
-            stage=str(self.ladder.stage),
+            stop_state=str(self.safe_stop.stop_state),
             motors_on=not self._relaxed or self._left_on,
             warning=warning,
             fifo=fifo,
@@ -185,7 +185,7 @@ class ControlTick:
         if asked[REQUESTS.index("again")]:
             self._trip(tick, Cause.AGAIN, "home, to begin again")
         if asked[REQUESTS.index("begin")]:
-            self.ladder.begin()
+            self.safe_stop.begin()
         over = self._config.max_ticks is not None and tick >= self._config.max_ticks
         if asked[REQUESTS.index("finish")] or over or self._estop.repeated:
             self._finishing = True
@@ -208,10 +208,10 @@ class ControlTick:
         self._effort.reset()
         self._following.reset(self._sent[2])
         self._begin_anew()
-        self.ladder.rearm()
+        self.safe_stop.rearm()
 
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
-        """The position (A,) to command: the chunks' while all is well, the ladder's otherwise."""
+        """The position (A,) to command: the chunks' while all is well, the safe stop's otherwise."""
         stuck, own = self._not_following(now), stopping_fault(self._tells_faults)
         strained = self._effort.check(self._state.effort, now)
         heavy = (Cause.FAULT, strained) if strained else None
@@ -219,8 +219,8 @@ class ControlTick:
         wrong = [each for each in (self._peers.check(now_ns), own, heavy, stuck) if each]
         for cause, reason in wrong:
             self._trip(tick, cause, reason)
-        running = self.ladder.stage is Stage.RUN
-        holding = self.ladder.cause is Cause.STALE and self.ladder.stage is Stage.HOLD
+        running = self.safe_stop.stop_state is StopState.RUN
+        holding = self.safe_stop.cause is Cause.STALE and self.safe_stop.stop_state is StopState.HOLD
         chunk = self._playback.next_chunk()
         if running and chunk and self._takes_over is None:
             first = self._playback.first_target()
@@ -234,19 +234,19 @@ class ControlTick:
             plan_s=now - chunk.plan_observed_at if chunk else None,
         )
         self._no_fresh_command += started and chunk is None and (running or holding)
-        late = stale(ages, self._config.patience, started)
+        late = stale(ages, self._config.staleness, started)
         if late:
             self._trip(tick, Cause.STALE, late)
         elif not wrong:
-            self.ladder.clear_stale()
+            self.safe_stop.clear_stale()
         slot = tick % RECORDED_TICKS
         self._ages_s[slot] = np.nan
         self._new_chunk[slot] = False
-        self._ran[slot] = self.ladder.stage is Stage.RUN
+        self._ran[slot] = self.safe_stop.stop_state is StopState.RUN
         self._profile.mark("watch")
-        self._executed = self.ladder.stage is Stage.RUN and chunk is not None
-        if self.ladder.stage is not Stage.RUN:
-            command = self.controller.follow(tick, self._state, self.ladder.target())
+        self._executed = self.safe_stop.stop_state is StopState.RUN and chunk is not None
+        if self.safe_stop.stop_state is not StopState.RUN:
+            command = self.controller.follow(tick, self._state, self.safe_stop.target())
         else:
             command = self.controller.step(tick, self._state, self._playback.at)
             if chunk:
@@ -254,17 +254,17 @@ class ControlTick:
                 self._new_chunk[slot] = self._takes_over is not None and source != self._takes_over
                 self._takes_over = source
                 self._ages_s[slot] = ages.chunk_s, ages.plan_s
-        stopped = self.ladder.stage is not Stage.RUN
-        self.ladder.advance(command.position, self._finishing)
-        if stopped and self.ladder.stage is Stage.RUN:
+        stopped = self.safe_stop.stop_state is not StopState.RUN
+        self.safe_stop.advance(command.position, self._finishing)
+        if stopped and self.safe_stop.stop_state is StopState.RUN:
             self._begin_anew()
         return command.position
 
     def _not_following(self, now: float) -> tuple[Cause, str] | None:
         """A joint that does not follow; once that is why the arm stands, it no longer pushes."""
         reason = self._following.check(self._sent[2], self._state, self._is_new, now)
-        if self.ladder.cause is Cause.NOT_FOLLOWING:
-            self.ladder.rest_at(self._following.within_reach(self._sent[2], self._state.position))
+        if self.safe_stop.cause is Cause.NOT_FOLLOWING:
+            self.safe_stop.rest_at(self._following.within_reach(self._sent[2], self._state.position))
         return (Cause.NOT_FOLLOWING, reason) if reason else None
 
     def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
@@ -275,7 +275,7 @@ class ControlTick:
         out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
         out["command"], out["sent"] = position, self._sent
         self._playback.publish(out, self._executed)
-        out["stage"], out["reason"] = self.ladder.stage.encode(), self.ladder.reason.encode()[:500]
+        out["stage"], out["reason"] = self.safe_stop.stop_state.encode(), self.safe_stop.reason.encode()[:500]
         self._shared.state.write(out)
         full, ages = self._tick_out, self._ages
         for name in ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason"):
@@ -289,9 +289,9 @@ class ControlTick:
 
     def _trip(self, tick: int, cause: Cause, reason: str) -> None:
         """Stops, if there is not a graver reason already. What was committed will not be executed."""
-        before, ran = self.ladder.cause, self.ladder.stage is Stage.RUN
-        self.ladder.trip(cause, reason)
-        if self.ladder.cause is not before and cause is not Cause.AGAIN:  # that is no news afterwards
+        before, ran = self.safe_stop.cause, self.safe_stop.stop_state is StopState.RUN
+        self.safe_stop.trip(cause, reason)
+        if self.safe_stop.cause is not before and cause is not Cause.AGAIN:  # that is no news afterwards
             self.faults.append((tick, reason))
         if ran:
             self._playback.stop()

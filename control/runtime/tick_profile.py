@@ -16,7 +16,7 @@ import numpy as np
 from ideomotor.control.runtime.realtime import touched
 
 # In their order: the robot's state, the newest chunk, requests of other processes, the watch over peers, ages
-# and faults, the safety filter with the stop ladder, the command to the robot, and telling the others.
+# and faults, the safety filter with the safe stop, the command to the robot, and telling the others.
 PARTS = ("read", "chunk", "orders", "watch", "filter", "write", "publish")
 USAGE = ("cpu_us", "page_faults", "preemptions", "waits")
 

@@ -17,7 +17,7 @@ from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 
 
 @dataclass(frozen=True)
-class Patience:
+class StalenessLimits:
     """How old things may be [s]."""
 
     state_s: float = 0.1  # since the robot last gave a new state
@@ -35,21 +35,21 @@ class Ages:
     plan_s: float | None
 
 
-def stale(ages: Ages, patience: Patience, started: bool) -> str:
+def stale(ages: Ages, limits: StalenessLimits, started: bool) -> str:
     """Names what is too old to act on, the one nearest to the motors first; empty if nothing is.
 
     Args:
         ages: now.
-        patience: what is too old.
+        limits: what is too old.
         started: a chunk has been executed already; before that its absence is no fault.
     """
-    if ages.state_s > patience.state_s:
+    if ages.state_s > limits.state_s:
         return f"stale state: the robot gave no new one for {ages.state_s:.2f} s"
     if ages.chunk_s is None:
         return "stale chunk: none covers this tick" if started else ""
-    if ages.chunk_s > patience.chunk_s:
+    if ages.chunk_s > limits.chunk_s:
         return f"stale chunk: its observation is {ages.chunk_s:.2f} s old"
-    if ages.plan_s is not None and ages.plan_s > patience.plan_s:
+    if ages.plan_s is not None and ages.plan_s > limits.plan_s:
         return f"stale plan: its observation is {ages.plan_s:.2f} s old"
     return ""
 
@@ -57,10 +57,10 @@ def stale(ages: Ages, patience: Patience, started: bool) -> str:
 class Peers:
     """The other processes, as far as they have said that they live."""
 
-    def __init__(self, shared: SharedState, roles: Sequence[str], patience: Patience) -> None:
+    def __init__(self, shared: SharedState, roles: Sequence[str], limits: StalenessLimits) -> None:
         self._heartbeats = shared.heartbeats
         self._rows = [HEARTBEATS.index(role) for role in roles]
-        self._silence_ns = round(patience.silence_s * 1e9)
+        self._silence_ns = round(limits.silence_s * 1e9)
         self._poll = select.poll()
         self._ids = dict.fromkeys(self._rows, 0)  # {row: process id}
         self._descriptors: dict[int, int] = {}  # {pidfd: row}

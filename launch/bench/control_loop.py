@@ -191,7 +191,7 @@ def alone(
         no_fresh_command=controller.interventions.get("no_command", 0),
         interventions=dict(controller.interventions),
         faults=[],
-        stage="run",
+        stop_state="run",
         motors_on=False,
         warning=granted.warning,
         fifo=granted.fifo,

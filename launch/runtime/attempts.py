@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ideomotor.control.runtime.safe_stop import Stage
+from ideomotor.control.runtime.safe_stop import StopState
 from ideomotor.control.runtime.shared_state import SharedState, text_of
 
 
@@ -48,7 +48,7 @@ class Attempts:
         """To be called many times a second, at time `now` [s], while the robot is under control."""
         if not self._shared.state.read(self._state):
             return
-        epoch, runs = int(self._state["epoch"]), text_of(self._state["stage"]) == Stage.RUN
+        epoch, runs = int(self._state["epoch"]), text_of(self._state["stage"]) == StopState.RUN
         if self._began is None:
             if runs and epoch > self._epoch:
                 if self.ended:

@@ -31,7 +31,7 @@ class Marks:
         self._tick = 0
 
     def see(self, tick: int, stage: str, reason: str) -> None:
-        """To be called for each tick, with the stop ladder's stage and the reason for it."""
+        """To be called for each tick, with the safe stop's state and the reason for it."""
         going = bool(self._attempts) and self._attempts[-1].to_tick is None
         if stage == "run" and not going:
             self._attempts.append(Attempt(tick))

@@ -42,7 +42,7 @@ KEY_NAMES = {" ": "space", "\n": "Enter"}
 class View:
     """What is shown while a robot runs.
 
-    Without a terminal there is no live picture: only what changes on the stop ladder is said, one line each.
+    Without a terminal there is no live picture: only what changes in the safe stop is said, one line each.
 
     Args:
         shared: of the running robot.

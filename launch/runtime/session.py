@@ -182,7 +182,7 @@ def as_json(config: SessionConfig, result: SessionResult) -> dict[str, Any]:
         "seconds": report.ticks / report.achieved_hz if report and report.achieved_hz else 0.0,
         **loop,
         "stop_reason": result.stop_reason,
-        "stage": report.stage if report else None,
+        "stage": report.stop_state if report else None,
         "faults": outcome.faults,
         "guarded": outcome.guarded,
         "interrupted": bool(outcome.interrupted),

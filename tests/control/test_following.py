@@ -105,8 +105,8 @@ def test_a_file_decides_on_error_and_time_and_each_unit_has_its_default() -> Non
     wide = tuple(replace(joint, max_following_error=1.0) for joint in ROBOT.joints)
     commands, positions = ramp(3.0, PAN, 2.0, 0.8), home(3.0)
     assert first_word(commands, positions, robot=replace(ROBOT, joints=wide)) == (3.0, "")
-    patient, _ = first_word(commands, positions, robot=replace(ROBOT, following_s=1.5))
-    assert patient == pytest.approx(first_word(commands, positions)[0] + 1.5 - ROBOT.following_s, abs=0.02)
+    longer, _ = first_word(commands, positions, robot=replace(ROBOT, following_s=1.5))
+    assert longer == pytest.approx(first_word(commands, positions)[0] + 1.5 - ROBOT.following_s, abs=0.02)
 
 
 def test_a_joint_where_it_is_stuck_is_within_reach() -> None:

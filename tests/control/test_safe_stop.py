@@ -1,4 +1,4 @@
-"""Stop ladder, emergency stop and watchdog, each by itself."""
+"""Safe stop, emergency stop and watchdog, each by itself."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.estop import EStop
-from ideomotor.control.runtime.safe_stop import Cause, Stage, StopConfig, StopLadder
-from ideomotor.control.runtime.watchdog import Ages, Patience, Peers, stale
+from ideomotor.control.runtime.safe_stop import Cause, SafeStop, StopConfig, StopState
+from ideomotor.control.runtime.watchdog import Ages, Peers, StalenessLimits, stale
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.types import RobotState
 
@@ -25,13 +25,13 @@ START = (ROBOT.lower + ROBOT.upper) / 2
 
 
 class Arm:
-    """A perfect arm under controller and ladder, moving as fast as joint 0 may when the stop comes."""
+    """A perfect arm under controller and safe stop, moving as fast as joint 0 may when the stop comes."""
 
     def __init__(self, can_relax: bool = True) -> None:
         self.controller = Controller(ROBOT)
-        self.ladder = StopLadder(ROBOT, CONFIG, can_relax)
+        self.safe_stop = SafeStop(ROBOT, CONFIG, can_relax)
         self.commands = [START] * 4
-        self.stages: list[Stage] = []
+        self.stop_states: list[StopState] = []
         self.controller.reset(self.state())
         for tick in range(60):
             self.step(
@@ -44,12 +44,16 @@ class Arm:
 
     def step(self, command: np.ndarray, finishing: bool = False) -> None:
         self.commands.append(command)
-        self.ladder.advance(command, finishing)
-        self.stages.append(self.ladder.stage)
+        self.safe_stop.advance(command, finishing)
+        self.stop_states.append(self.safe_stop.stop_state)
 
     def run(self, seconds: float, finishing: bool = False) -> None:
         for _ in range(round(seconds * HZ)):
-            target = self.ladder.target() if self.ladder.stage is not Stage.RUN else self.commands[-1]
+            target = (
+                self.safe_stop.target()
+                if self.safe_stop.stop_state is not StopState.RUN
+                else self.commands[-1]
+            )
             self.step(self.controller.follow(self.tick, self.state(), target).position, finishing)
             self.tick += 1
 
@@ -67,91 +71,95 @@ class Arm:
 def test_a_fault_goes_down_the_whole_ladder_within_the_limits():
     arm = Arm()
     assert arm.moving
-    arm.ladder.trip(Cause.FAULT, "decoder died")
+    arm.safe_stop.trip(Cause.FAULT, "decoder died")
     arm.run(0.4)
-    assert arm.ladder.stage is Stage.HOLD and not arm.moving
+    assert arm.safe_stop.stop_state is StopState.HOLD and not arm.moving
     arm.run(20)
-    assert arm.ladder.stage is Stage.OFF and arm.ladder.ended
-    assert arm.ladder.reason == "decoder died"
-    order = list(dict.fromkeys(arm.stages))
-    assert order == [Stage.RUN, Stage.HOLD, Stage.PARK, Stage.OFF]
+    assert arm.safe_stop.stop_state is StopState.OFF and arm.safe_stop.ended
+    assert arm.safe_stop.reason == "decoder died"
+    order = list(dict.fromkeys(arm.stop_states))
+    assert order == [StopState.RUN, StopState.HOLD, StopState.PARK, StopState.OFF]
     np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
-    parking = np.array(arm.commands)[-arm.stages.count(Stage.OFF) - 300 :]
+    parking = np.array(arm.commands)[-arm.stop_states.count(StopState.OFF) - 300 :]
     assert np.abs(np.diff(parking, axis=0)).max() * HZ <= CONFIG.park_speed * 1.01
     arm.assert_within_limits()
 
 
 def test_torque_stays_on_where_it_cannot_be_taken_off():
     arm = Arm(can_relax=False)
-    arm.ladder.trip(Cause.FINISH, "time is up")
+    arm.safe_stop.trip(Cause.FINISH, "time is up")
     arm.run(20)
-    assert arm.ladder.stage is Stage.PARK and arm.ladder.ended
+    assert arm.safe_stop.stop_state is StopState.PARK and arm.safe_stop.ended
 
 
 def test_what_was_stale_goes_on_by_itself_from_holding_only():
     arm = Arm()
-    arm.ladder.trip(Cause.STALE, "stale chunk")
+    arm.safe_stop.trip(Cause.STALE, "stale chunk")
     arm.run(0.3)
-    arm.ladder.clear_stale()
-    assert arm.ladder.stage is Stage.RUN and arm.ladder.reason == ""
-    arm.ladder.trip(Cause.STALE, "stale chunk")
+    arm.safe_stop.clear_stale()
+    assert arm.safe_stop.stop_state is StopState.RUN and arm.safe_stop.reason == ""
+    arm.safe_stop.trip(Cause.STALE, "stale chunk")
     arm.run(1.5)
-    assert arm.ladder.stage is Stage.PARK
-    arm.ladder.clear_stale()
-    assert arm.ladder.stage is Stage.PARK
-    arm.ladder.rearm()
-    assert arm.ladder.stage is Stage.RUN
+    assert arm.safe_stop.stop_state is StopState.PARK
+    arm.safe_stop.clear_stale()
+    assert arm.safe_stop.stop_state is StopState.PARK
+    arm.safe_stop.rearm()
+    assert arm.safe_stop.stop_state is StopState.RUN
     arm.assert_within_limits()
 
 
 def test_to_begin_again_the_arm_goes_home_and_runs_on_unless_something_graver_happens():
     arm = Arm()
-    arm.ladder.begin()  # of what has not been asked for
-    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
-    arm.ladder.clear_stale()
+    arm.safe_stop.begin()  # of what has not been asked for
+    arm.safe_stop.trip(Cause.AGAIN, "home, to begin again")
+    arm.safe_stop.clear_stale()
     arm.run(20)
-    assert arm.ladder.stage is Stage.PARK and not arm.ladder.ended  # waits for the things to be put back
+    assert (
+        arm.safe_stop.stop_state is StopState.PARK and not arm.safe_stop.ended
+    )  # waits for the things to be put back
     np.testing.assert_allclose(arm.commands[-1], ROBOT.home_position, atol=1e-6)
-    arm.ladder.begin()
+    arm.safe_stop.begin()
     arm.run(0.1)
-    assert list(dict.fromkeys(arm.stages)) == [Stage.RUN, Stage.HOLD, Stage.PARK]
-    assert arm.ladder.stage is Stage.RUN and arm.ladder.reason == "" and not arm.ladder.ended
-    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
-    arm.ladder.begin()  # before it is there: it goes on at once when it is
+    assert list(dict.fromkeys(arm.stop_states)) == [StopState.RUN, StopState.HOLD, StopState.PARK]
+    assert (
+        arm.safe_stop.stop_state is StopState.RUN and arm.safe_stop.reason == "" and not arm.safe_stop.ended
+    )
+    arm.safe_stop.trip(Cause.AGAIN, "home, to begin again")
+    arm.safe_stop.begin()  # before it is there: it goes on at once when it is
     arm.run(20)
-    assert arm.ladder.stage is Stage.RUN
-    arm.ladder.trip(Cause.AGAIN, "home, to begin again")
-    arm.ladder.trip(Cause.FAULT, "decoder died")
+    assert arm.safe_stop.stop_state is StopState.RUN
+    arm.safe_stop.trip(Cause.AGAIN, "home, to begin again")
+    arm.safe_stop.trip(Cause.FAULT, "decoder died")
     arm.run(20)
-    assert arm.ladder.stage is Stage.OFF and arm.ladder.reason == "decoder died"
+    assert arm.safe_stop.stop_state is StopState.OFF and arm.safe_stop.reason == "decoder died"
     arm.assert_within_limits()
 
 
 def test_an_emergency_stop_never_moves_the_arm_again_by_itself():
     arm = Arm()
-    arm.ladder.trip(Cause.ESTOP, "emergency stop: SIGINT")
+    arm.safe_stop.trip(Cause.ESTOP, "emergency stop: SIGINT")
     arm.run(0.5)
     held = arm.commands[-1]
     arm.run(10)
-    assert arm.ladder.stage is Stage.HOLD and not arm.ladder.ended
+    assert arm.safe_stop.stop_state is StopState.HOLD and not arm.safe_stop.ended
     np.testing.assert_allclose(arm.commands[-1], held, atol=1e-3)
-    arm.ladder.clear_stale()
-    arm.ladder.trip(Cause.FAULT, "decoder died")
-    assert arm.ladder.reason == "emergency stop: SIGINT"
+    arm.safe_stop.clear_stale()
+    arm.safe_stop.trip(Cause.FAULT, "decoder died")
+    assert arm.safe_stop.reason == "emergency stop: SIGINT"
     arm.run(1, finishing=True)
-    assert arm.ladder.ended and arm.ladder.stage is Stage.HOLD
+    assert arm.safe_stop.ended and arm.safe_stop.stop_state is StopState.HOLD
 
 
 def test_an_emergency_stop_interrupts_parking():
     arm = Arm()
-    arm.ladder.trip(Cause.FAULT, "decoder died")
-    while arm.ladder.stage is not Stage.PARK:
+    arm.safe_stop.trip(Cause.FAULT, "decoder died")
+    while arm.safe_stop.stop_state is not StopState.PARK:
         arm.run(0.1)
     arm.run(1)
     assert arm.moving
-    arm.ladder.trip(Cause.ESTOP, "button")
+    arm.safe_stop.trip(Cause.ESTOP, "button")
     arm.run(0.5)
-    assert arm.ladder.stage is Stage.HOLD and not arm.moving
+    assert arm.safe_stop.stop_state is StopState.HOLD and not arm.moving
     arm.assert_within_limits()
 
 
@@ -222,12 +230,12 @@ FRESH = Ages(0.0, 0.1, 0.3)
     ],
 )
 def test_the_watchdog_names_what_is_too_old(ages, word):
-    assert stale(ages, Patience(), started=True).startswith(word)
-    assert bool(stale(ages, Patience(), started=True)) == bool(word)
+    assert stale(ages, StalenessLimits(), started=True).startswith(word)
+    assert bool(stale(ages, StalenessLimits(), started=True)) == bool(word)
 
 
 def test_before_the_first_chunk_its_absence_is_no_fault():
-    assert stale(Ages(0.0, None, None), Patience(), started=False) == ""
+    assert stale(Ages(0.0, None, None), StalenessLimits(), started=False) == ""
 
 
 @pytest.fixture
@@ -241,7 +249,7 @@ def sleeper():
 def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleeper):
     shared = shared_state.create(ROBOT)
     try:
-        peers = Peers(shared, ["decoder", "interpreter"], Patience(silence_s=0.5))
+        peers = Peers(shared, ["decoder", "interpreter"], StalenessLimits(silence_s=0.5))
         row = shared.heartbeats[shared_state.HEARTBEATS.index("decoder")]
         assert peers.check(10**12) is None  # who never lived cannot have died
         row[:] = sleeper.pid, 10**12
@@ -264,26 +272,26 @@ def test_a_killed_peer_is_noticed_by_its_pidfd_a_silent_one_by_its_silence(sleep
 
 def test_a_stop_for_a_joint_that_does_not_follow_stays_where_it_is_and_ends():
     arm = Arm()
-    arm.ladder.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
+    arm.safe_stop.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
     arm.run(0.5)
-    assert not arm.moving and arm.ladder.target() is None
+    assert not arm.moving and arm.safe_stop.target() is None
     there = arm.commands[-1] - 0.2 * np.eye(6)[0]
-    arm.ladder.rest_at(there)
+    arm.safe_stop.rest_at(there)
     arm.run(0.5)
     np.testing.assert_allclose(arm.commands[-1], there, atol=1e-3)
     arm.run(2.0)
-    assert arm.ladder.ended and set(arm.stages[60:]) == {Stage.HOLD}
+    assert arm.safe_stop.ended and set(arm.stop_states[60:]) == {StopState.HOLD}
     arm.assert_within_limits()
 
 
 def test_a_way_home_on_which_a_joint_gets_stuck_ends_there():
     arm = Arm()
-    arm.ladder.trip(Cause.FINISH, "time is up")
-    while arm.ladder.stage is not Stage.PARK:
+    arm.safe_stop.trip(Cause.FINISH, "time is up")
+    while arm.safe_stop.stop_state is not StopState.PARK:
         arm.run(0.1)
     arm.run(0.1)
-    arm.ladder.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
+    arm.safe_stop.trip(Cause.NOT_FOLLOWING, "not following: shoulder_pan")
     arm.run(3.0)
-    assert arm.ladder.ended and arm.ladder.stage is Stage.HOLD
-    arm.ladder.trip(Cause.ESTOP, "button")  # graver, and holds as well
-    assert arm.ladder.cause is Cause.ESTOP and arm.ladder.stage is Stage.HOLD
+    assert arm.safe_stop.ended and arm.safe_stop.stop_state is StopState.HOLD
+    arm.safe_stop.trip(Cause.ESTOP, "button")  # graver, and holds as well
+    assert arm.safe_stop.cause is Cause.ESTOP and arm.safe_stop.stop_state is StopState.HOLD

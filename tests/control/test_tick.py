@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from ideomotor.control.capabilities import Standing
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.robots.adapters import KeepTorqueOn
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.report import ControlConfig
-from ideomotor.control.runtime.safe_stop import Cause, Stage, StopConfig
+from ideomotor.control.runtime.safe_stop import Cause, StopConfig, StopState
 from ideomotor.control.runtime.tick import ControlTick
-from ideomotor.control.runtime.watchdog import Patience
+from ideomotor.control.runtime.watchdog import StalenessLimits
 from ideomotor.control.safety.effort import EffortLimit
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.realtime
 
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
-PATIENCE = Patience(chunk_s=600.0, plan_s=600.0)  # the ticks of these tests are not a 120th of a second
+STALENESS = StalenessLimits(chunk_s=600.0, plan_s=600.0)  # ticks here are not a 120th of a second
 STOP = StopConfig(park_after_s=0.5, park_speed=2.0, off_after_s=0.1, end_after_s=0.1)
 
 
@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass
 class Servos:
-    """A line of servos as `Standing` expects it: `disconnect` lets the arm sink unless told otherwise."""
+    """A line of servos as `KeepTorqueOn` expects it: `disconnect` lets the arm sink unless told otherwise."""
 
     position: np.ndarray = field(default_factory=lambda: ROBOT.home_position.copy())
     time: float = 0.0
@@ -101,9 +101,9 @@ class Bench:
     ) -> None:
         self.servos, self.shared, self.tick = servos, shared, 0
         config = ControlConfig(
-            priority=0, stop=STOP, patience=PATIENCE, peers=(), effort=EffortLimit(for_s=0.02), speed=speed
+            priority=0, stop=STOP, staleness=STALENESS, peers=(), effort=EffortLimit(for_s=0.02), speed=speed
         )
-        self.control = ControlTick(shared, robot, Standing(servos), config, EStop())
+        self.control = ControlTick(shared, robot, KeepTorqueOn(servos), config, EStop())
         self._record = shared.chunk.new()
         self.feeding = True
 
@@ -145,8 +145,8 @@ class Bench:
         return shared_state.text_of(state["reason"])
 
     @property
-    def stage(self) -> Stage:
-        return self.control.ladder.stage
+    def stop_state(self) -> StopState:
+        return self.control.safe_stop.stop_state
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def impatient() -> Iterator[Bench]:
 
 def test_a_healthy_robot_follows_the_chunks(bench):
     bench.run(120)
-    assert bench.stage is Stage.RUN and bench.reason == ""
+    assert bench.stop_state is StopState.RUN and bench.reason == ""
     expected = ROBOT.home_position[0] + swing(np.array(119))
     assert bench.servos.position[0] == pytest.approx(expected, abs=1e-5)
 
@@ -183,10 +183,10 @@ def test_a_fault_that_passes_holds_and_lets_go_on(bench):
         Fault(Kind(stops=True), "over_temperature (wrist)"),
     ]
     bench.run(30)
-    assert bench.stage is Stage.HOLD and bench.reason == "robot: over_temperature (wrist)"
+    assert bench.stop_state is StopState.HOLD and bench.reason == "robot: over_temperature (wrist)"
     bench.servos.wrong = []
     bench.run(30)
-    assert bench.stage is Stage.RUN
+    assert bench.stop_state is StopState.RUN
 
 
 def test_a_latched_fault_needs_rearming_which_the_robot_may_refuse(bench):
@@ -196,16 +196,16 @@ def test_a_latched_fault_needs_rearming_which_the_robot_may_refuse(bench):
     bench.servos.refusal = "wrist: too hot"
     bench.shared.request("rearm")
     bench.run(10)
-    assert bench.stage is Stage.HOLD
+    assert bench.stop_state is StopState.HOLD
     assert bench.control.faults[-1][1] == "not re-armed: wrist: too hot"
     bench.servos.refusal = ""
     bench.servos.position = ROBOT.home_position + 0.05  # it sank a little meanwhile
     bench.shared.request("rearm")
     bench.run(1)
-    assert bench.stage is Stage.RUN and "rearm" in bench.servos.calls
+    assert bench.stop_state is StopState.RUN and "rearm" in bench.servos.calls
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position + 0.05, atol=1e-3)
     bench.run(60)
-    assert bench.stage is Stage.RUN and bench.reason == ""
+    assert bench.stop_state is StopState.RUN and bench.reason == ""
 
 
 def test_a_silent_robot_grows_stale(bench):
@@ -213,7 +213,7 @@ def test_a_silent_robot_grows_stale(bench):
     bench.servos.silent = True
     time.sleep(0.12)
     bench.run(2)
-    assert bench.stage is Stage.HOLD and bench.reason.startswith("stale state")
+    assert bench.stop_state is StopState.HOLD and bench.reason.startswith("stale state")
     assert np.isfinite(bench.servos.position).all()
 
 
@@ -221,7 +221,7 @@ def test_a_robot_that_cannot_be_written_to_is_a_fault(bench):
     bench.run(60)
     bench.servos.broken = True
     bench.run(3)
-    assert bench.stage is Stage.HOLD
+    assert bench.stop_state is StopState.HOLD
     assert bench.control.faults[-1][1] == "robot: could not be written to (no answer)"
 
 
@@ -236,11 +236,11 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
         bench.run(1)
         assert bench.tick < 10 * HZ
     bench.run(240)
-    assert bench.stage is Stage.PARK  # it waits for somebody to put the things back
+    assert bench.stop_state is StopState.PARK  # it waits for somebody to put the things back
     bench.shared.request("begin")
     bench.run(1)
     bench.run(30)
-    assert bench.stage is Stage.RUN and bench.control.faults == []
+    assert bench.stop_state is StopState.RUN and bench.control.faults == []
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position, atol=1e-6)
     on_the_way = bench.tick - 30
     bench.feeding = True
@@ -250,7 +250,7 @@ def test_a_robot_that_begins_again_goes_home_and_takes_only_chunks_made_after_th
     state = bench.shared.state.new()
     assert bench.shared.state.read(state)
     expected = ROBOT.home_position[0] + swing(state["policy_tick"])
-    assert bench.stage is Stage.RUN and bench.servos.position[0] == pytest.approx(expected, abs=1e-3)
+    assert bench.stop_state is StopState.RUN and bench.servos.position[0] == pytest.approx(expected, abs=1e-3)
 
 
 def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
@@ -259,10 +259,10 @@ def test_torque_goes_off_at_the_end_of_the_ladder_only(bench):
     for _ in range(100):
         if not bench.run(10):
             break
-    assert bench.stage is Stage.OFF
+    assert bench.stop_state is StopState.OFF
     np.testing.assert_allclose(bench.servos.position, ROBOT.home_position, atol=1e-6)
     assert bench.servos.calls == ["disconnect, torque off"]
-    Standing(bench.servos).disconnect()
+    KeepTorqueOn(bench.servos).disconnect()
     assert bench.servos.calls[-1] == "disconnect, torque on"
 
 
@@ -270,16 +270,18 @@ def test_an_arm_that_pushes_too_hard_is_stopped_until_rearmed(bench):
     bench.run(60)
     bench.servos.effort = np.eye(6)[1] * 2.9
     until = time.monotonic() + 5.0
-    while bench.stage is Stage.RUN and time.monotonic() < until:
+    while bench.stop_state is StopState.RUN and time.monotonic() < until:
         bench.run(1)
         time.sleep(0.005)
-    assert bench.stage is Stage.HOLD and bench.reason.startswith("effort: shoulder_lift: 2.90 N m, more than")
+    assert bench.stop_state is StopState.HOLD and bench.reason.startswith(
+        "effort: shoulder_lift: 2.90 N m, more than"
+    )
     bench.servos.effort = np.zeros(6)
     bench.run(20)
-    assert bench.stage is Stage.HOLD, "latched"
+    assert bench.stop_state is StopState.HOLD, "latched"
     bench.shared.request("rearm")
     bench.run(40)
-    assert bench.stage is Stage.RUN
+    assert bench.stop_state is StopState.RUN
 
 
 def test_a_stuck_joint_that_pushes_too_hard_is_not_dropped(impatient):
@@ -288,12 +290,12 @@ def test_a_stuck_joint_that_pushes_too_hard_is_not_dropped(impatient):
         bench.run(1)
         assert bench.tick < 480
     bench.servos.frozen, bench.servos.effort = True, np.eye(6)[0] * 2.9
-    bench.control.ladder.trip(Cause.FAULT, "effort: shoulder_pan")
+    bench.control.safe_stop.trip(Cause.FAULT, "effort: shoulder_pan")
     until = time.monotonic() + 20.0
-    while bench.control.ladder.cause is Cause.FAULT and time.monotonic() < until:
+    while bench.control.safe_stop.cause is Cause.FAULT and time.monotonic() < until:
         bench.run(1)
         time.sleep(0.005)
-    assert bench.stage is Stage.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
+    assert bench.stop_state is StopState.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
 
 
 def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(impatient):
@@ -301,11 +303,11 @@ def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(im
     bench.run(60)
     stuck_at = bench.servos.position[0]
     bench.servos.frozen = True
-    while bench.stage is Stage.RUN:
+    while bench.stop_state is StopState.RUN:
         bench.run(1)
         assert bench.tick < 240
-    assert bench.stage is Stage.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
-    assert bench.control.ladder.cause is Cause.NOT_FOLLOWING
+    assert bench.stop_state is StopState.HOLD and bench.reason.startswith("not following: shoulder_pan: 0.")
+    assert bench.control.safe_stop.cause is Cause.NOT_FOLLOWING
     bench.run(100)
     state = bench.shared.state.new()
     assert bench.shared.state.read(state)
@@ -314,7 +316,7 @@ def test_a_joint_that_does_not_follow_stops_the_arm_where_it_is_until_rearmed(im
     bench.servos.frozen = False
     bench.shared.request("rearm")
     bench.run(60)
-    assert bench.stage is Stage.RUN and bench.reason == ""
+    assert bench.stop_state is StopState.RUN and bench.reason == ""
 
 
 def test_a_run_that_ends_for_a_stuck_joint_leaves_the_motors_on(impatient):
@@ -325,7 +327,7 @@ def test_a_run_that_ends_for_a_stuck_joint_leaves_the_motors_on(impatient):
         if not bench.run(1):
             break
         time.sleep(0.001)
-    assert bench.control.ladder.ended and bench.stage is Stage.HOLD
+    assert bench.control.safe_stop.ended and bench.stop_state is StopState.HOLD
     assert "disconnect, torque off" not in bench.servos.calls
     assert bench.control.faults[-1][1].startswith("not following: shoulder_pan")
 
@@ -334,14 +336,14 @@ def test_a_joint_that_gets_stuck_on_its_way_home_stops_there_too(impatient):
     bench = impatient
     bench.run(60)  # 0.2 rad away
     bench.shared.request("finish")
-    while bench.stage is not Stage.PARK:
+    while bench.stop_state is not StopState.PARK:
         bench.run(1)
     bench.servos.frozen = True
     for _ in range(1000):
         if not bench.run(1):
             break
         time.sleep(0.001)
-    assert bench.control.ladder.ended and bench.stage is Stage.HOLD
+    assert bench.control.safe_stop.ended and bench.stop_state is StopState.HOLD
     assert "disconnect, torque off" not in bench.servos.calls
 
 
@@ -366,7 +368,7 @@ def test_a_first_target_far_away_is_a_fault_and_nothing_moves_there(bench):
     shared_state.pack_chunk(record, ActionChunk(far, HZ, bench.tick, now, now), 1)
     bench.shared.chunk.write(record)
     bench.run(20)
-    assert bench.stage is Stage.HOLD and bench.reason.startswith(
+    assert bench.stop_state is StopState.HOLD and bench.reason.startswith(
         "start: shoulder_pan: the first target is 1.5"
     )
     np.testing.assert_array_equal(bench.servos.position, before)
@@ -385,7 +387,7 @@ def test_a_first_chunk_that_is_late_is_entered_at_its_beginning(speed):
     for _ in range(round(60 / speed)):
         bench.run(1)
         commands.append(bench.servos.position[0])
-    assert bench.stage is Stage.RUN and bench.control.faults == []
+    assert bench.stop_state is StopState.RUN and bench.control.faults == []
     played = speed * np.arange(len(commands))
     expected = ROBOT.home_position[0] + swing(played)
     np.testing.assert_allclose(commands, expected, atol=0.015)  # its speed is not there at once
@@ -434,7 +436,7 @@ def test_a_start_in_the_table_is_refused():
     shared = shared_state.create(ROBOT)
     servos = Servos(position=np.array([0.0, 1.6, 0.5, 0.5, 0.0, 0.3]))
     with pytest.raises(UserError, match="^start: .*table"):
-        ControlTick(shared, ROBOT, Standing(servos), ControlConfig(peers=()), EStop())
+        ControlTick(shared, ROBOT, KeepTorqueOn(servos), ControlConfig(peers=()), EStop())
     shared.close()
 
 
@@ -442,10 +444,10 @@ def test_an_arm_that_is_never_measured_goes_down_the_ladder_where_its_motors_wer
     shared = shared_state.create(ROBOT)
     bench = Bench(Servos(silent=True, position=ROBOT.home_position + 0.1), shared)
     bench.run(1)
-    assert bench.stage is Stage.HOLD and bench.reason.startswith("robot: no position of joint 0, 1")
+    assert bench.stop_state is StopState.HOLD and bench.reason.startswith("robot: no position of joint 0, 1")
     while bench.run(10):
         assert bench.tick < 20 * HZ
-    assert bench.stage is Stage.PARK  # nobody knows where it is, so it is neither moved nor dropped
+    assert bench.stop_state is StopState.PARK  # nobody knows where it is, so it is neither moved nor dropped
     np.testing.assert_array_equal(bench.servos.position, ROBOT.home_position + 0.1)
     assert bench.servos.calls == []
     bench.control.close()
@@ -463,5 +465,5 @@ def test_a_tick_that_fails_in_a_way_that_nobody_foresaw_leaves_the_ladder(bench)
     while bench.control.step_down(bench.tick):
         bench.tick += 1
         assert bench.tick < 20 * HZ
-    assert bench.stage is Stage.OFF and bench.control.faults[-1][1] == "control: ValueError: shapes"
+    assert bench.stop_state is StopState.OFF and bench.control.faults[-1][1] == "control: ValueError: shapes"
     assert bench.servos.calls == ["disconnect, torque off"]

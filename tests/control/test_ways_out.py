@@ -24,7 +24,7 @@ from ideomotor.control.runtime import process, shared_state
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.report import ControlConfig, Refusal
 from ideomotor.control.runtime.safe_stop import StopConfig
-from ideomotor.control.runtime.watchdog import Patience
+from ideomotor.control.runtime.watchdog import StalenessLimits
 from ideomotor.control.types import ActionChunk, Command, RobotState
 
 pytestmark = pytest.mark.realtime
@@ -34,12 +34,12 @@ HZ = float(ROBOT.control_hz)
 CONFIG = ControlConfig(
     priority=0,
     peers=(),
-    patience=Patience(600.0, 600.0, 600.0, 600.0),  # ticks here are not a 120th of a second
+    staleness=StalenessLimits(600.0, 600.0, 600.0, 600.0),  # ticks here are not a 120th of a second
     stop=StopConfig(park_after_s=0.1, park_speed=2.0, off_after_s=0.1, end_after_s=0.1),
 )
 START = ROBOT.home_position + 0.1 * np.eye(6)[0]
 
-# What is requested first, and the stage of the ladder at which the way out is taken.
+# What is requested first, and the state of the safe stop at which the way out is taken.
 STATES = {
     "connecting": ("", ""),
     "being measured": ("", "first"),
@@ -49,7 +49,7 @@ STATES = {
     "waiting at home": ("again", "home"),
 }
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP", "SIGUSR1")
-# Where the ladder ends, and whether the motors are on then, once they had come on.
+# Where the safe stop ends, and whether the motors are on then, once they had come on.
 WAYS = {
     **dict.fromkeys(SIGNALS, ("hold", True)),  # with the request to finish, as the supervisor gives it
     "emergency stop": ("hold", True),
@@ -166,7 +166,7 @@ def ended(shared: shared_state.SharedState, puppet: Puppet) -> tuple[str, bool]:
         return "died", puppet.on
     assert puppet.done and said.motors_on == puppet.on
     assert puppet.held or not puppet.on or isinstance(said, Refusal)
-    return ("refused", said.motors_on) if isinstance(said, Refusal) else (said.stage, said.motors_on)
+    return ("refused", said.motors_on) if isinstance(said, Refusal) else (said.stop_state, said.motors_on)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -39,7 +39,7 @@ ROWS = 120 * 120
 HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
 SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
 LATE_S = 0.5  # a first chunk of `LateSwinger`, which then is more than half a radian on its way
-PATIENCE_S = 120.0  # for anything at all, on a busy machine
+GIVE_UP_S = 120.0  # for anything at all, on a busy machine
 STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
 
 
@@ -202,7 +202,7 @@ def run_supervised(
                 "interrupted": bool(outcome.interrupted),
                 "motors_on": outcome.motors_on,
                 "reasons": [reason for _, reason in report.faults] if report else None,
-                "stage": report.stage if report else None,
+                "stage": report.stop_state if report else None,
                 "ticks": report.ticks if report else None,
                 "no_fresh_command": report.no_fresh_command if report else None,
                 "commands": report.commands.tolist() if report else None,
@@ -256,9 +256,9 @@ class Running:
         return int(self.shared.heartbeats[shared_state.HEARTBEATS.index(role), 0])
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + GIVE_UP_S
         while not condition():
-            assert time.monotonic() < until, f"waited {PATIENCE_S:.0f} s for: {what}"
+            assert time.monotonic() < until, f"waited {GIVE_UP_S:.0f} s for: {what}"
             time.sleep(0.001)
 
     def wait_until_fast(self) -> None:
@@ -278,7 +278,7 @@ class Running:
         return {name: shared_state.text_of(record[name]) for name in ("stage", "reason")}
 
     def outcome(self) -> dict:
-        self.supervisor.join(PATIENCE_S)
+        self.supervisor.join(GIVE_UP_S)
         assert self.supervisor.exitcode == 0
         return json.loads((self.folder / "outcome.json").read_text())
 

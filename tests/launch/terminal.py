@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-PATIENCE_S = 240.0  # for anything at all, on a busy machine
+GIVE_UP_S = 240.0  # for anything at all, on a busy machine
 
 
 class Terminal:
@@ -41,7 +41,7 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Until it has shown this after what was waited for before."""
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + GIVE_UP_S
         while text not in self.shown:
             assert self.process.poll() is None or not self._reader.is_alive(), self.shown
             if self.process.poll() is not None:
@@ -60,7 +60,7 @@ class Terminal:
             os.kill(self.process.pid, signal.SIGHUP)
 
     def wait(self) -> int:
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(GIVE_UP_S)
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -26,7 +26,7 @@ pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 PUBLISHED = json.loads((Path(__file__).parents[1] / "control" / "so101_calibrations.json").read_text())
 ARM = "MarkRedeman/robot-control-server-rs"  # gripper 1845 to 3359; seams of the encoders inside two ranges
-PATIENCE_S = 120.0
+GIVE_UP_S = 120.0
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ class Terminal:
         self.seen, self._at = "", 0
 
     def expect(self, text: str) -> None:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + GIVE_UP_S
         while text not in self.seen[self._at :]:
             assert time.monotonic() < until, f"waited for {text!r} in {self.seen}"
             if select.select([self.ours], [], [], 1.0)[0]:
@@ -167,7 +167,7 @@ class Terminal:
         os.write(self.ours, line.encode() + b"\n")
 
     def ends(self) -> int:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + GIVE_UP_S
         while self.process.poll() is None and time.monotonic() < until:
             if select.select([self.ours], [], [], 0.1)[0]:
                 try:

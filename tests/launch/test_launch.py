@@ -26,7 +26,7 @@ pytestmark = pytest.mark.realtime
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
-PATIENCE_S = 240.0  # for anything at all, on a busy machine
+GIVE_UP_S = 240.0  # for anything at all, on a busy machine
 CAMERAS = ("--camera", "front=0", "wrist=1")
 
 
@@ -101,7 +101,7 @@ class Launched:
         """Until it has said this line, after the ones waited for before."""
         assert self.process.stderr is not None
         while line not in self.said:
-            assert select.select([self.process.stderr], [], [], PATIENCE_S)[0], self.said
+            assert select.select([self.process.stderr], [], [], GIVE_UP_S)[0], self.said
             more = os.read(self.process.stderr.fileno(), 4096).decode()
             assert more, f"it ended without {line!r}, but with {self.said!r}"
             self.said += more
@@ -109,7 +109,7 @@ class Launched:
 
     def result(self) -> tuple[int, dict]:
         assert self.process.stdout is not None
-        return self.process.wait(PATIENCE_S), json.loads(self.process.stdout.read())
+        return self.process.wait(GIVE_UP_S), json.loads(self.process.stdout.read())
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ideomotor.control.capabilities import Standing
 from ideomotor.control.embodiment import EMBODIMENTS, load_embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
 from ideomotor.control.robots import dxl_registers as reg
+from ideomotor.control.robots.adapters import KeepTorqueOn
 from ideomotor.control.robots.bring_up import switch_off
 from ideomotor.control.robots.families import family_of
-from ideomotor.control.robots.patience import PATIENCE, read, write
+from ideomotor.control.robots.register_retry import REPLY_S, read, write
 from ideomotor.control.robots.registers import Register
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
@@ -43,7 +43,7 @@ def arm(twin: Twin) -> Iterator[ServoArm]:
     robot.disconnect()
 
 
-def connect(arm: ServoArm | Standing) -> None:
+def connect(arm: ServoArm | KeepTorqueOn) -> None:
     """Connects, more than once where the twin's process had to wait too long for its turn."""
     for _ in range(9):
         try:
@@ -58,7 +58,7 @@ def connect(arm: ServoArm | Standing) -> None:
 @contextmanager
 def line(twin: Twin) -> Iterator[ServoLine]:
     """Another program on the same line, while no arm is connected."""
-    line = ServoLine(twin.port, LAYOUT.baud, PATIENCE, FAMILY.packets())
+    line = ServoLine(twin.port, LAYOUT.baud, REPLY_S, FAMILY.packets())
     line.open()
     yield line
     line.close()
@@ -81,7 +81,7 @@ def drive(arm: ServoArm, ticks: int) -> set[tuple[str, str]]:
 
 
 def test_an_arm_is_set_up_and_left_as_the_manual_wants_it(arm: ServoArm, twin: Twin) -> None:
-    standing = Standing(arm)
+    standing = KeepTorqueOn(arm)
     connect(standing)
     assert drive(arm, 30) == set()
     standing.disconnect()

@@ -27,8 +27,8 @@ class Master:
         self.port = sdk.PortHandler(path)
         assert self.port.setBaudRate(1_000_000)
         self.sdk = sdk.PacketHandler(0)
-        patient = self.port.setPacketTimeoutMillis
-        self.port.setPacketTimeout = lambda length: patient(200.0)
+        slow_reply = self.port.setPacketTimeoutMillis
+        self.port.setPacketTimeout = lambda length: slow_reply(200.0)
 
 
 @pytest.fixture

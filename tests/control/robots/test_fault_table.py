@@ -24,7 +24,7 @@ SDKS = {"so101": "scservo_sdk", "koch": "dynamixel_sdk"}  # of the arms; both ha
 NAMES = load_embodiment("so101").joint_names
 TOLERANCE = 0.015  # [rad], ten counts; the joints move at up to 1.5 rad/s, so 75 ms of staleness is 0.11 rad
 # For machines where the twin's process has to wait for its turn: longer than what a robot is used with.
-PATIENT = {"timeout": 0.05, "stale_after": 0.3}  # [s]
+SLOW_REPLIES = {"timeout": 0.05, "stale_after": 0.3}  # [s]
 STALL_S = 0.08  # a tick that takes longer than the faults explain says that the machine stood still
 WELL_S = 0.1  # without a fault, and it counts as well again
 
@@ -72,7 +72,7 @@ def line(request: pytest.FixtureRequest) -> Iterator[tuple[ServoArm, Twin]]:
     """An arm that is driven, and its twin, for all tests of one robot."""
     pytest.importorskip(SDKS[request.param])
     with Twin(request.param) as twin:
-        robot = connected(ServoArm(load_embodiment(request.param), twin.port, **PATIENT))
+        robot = connected(ServoArm(load_embodiment(request.param), twin.port, **SLOW_REPLIES))
         yield robot, twin
         robot.disconnect()
 
@@ -180,7 +180,7 @@ def watched(robot: ServoArm, twin: Twin, seconds: float, fault: str = "") -> See
         twin.inject(fault)
         seen = drive(robot, twin, seconds)
         assert seen.untrue() == []  # however slow the machine is
-        if seen.longest < PATIENT["timeout"] + STALL_S:
+        if seen.longest < SLOW_REPLIES["timeout"] + STALL_S:
             return seen
         twin.inject("clear")
         if any(fault.kind.latched for fault in robot.faults()):
@@ -272,7 +272,7 @@ def test_a_dead_servo_costs_no_more_than_its_time_out_now_and_then(arm: ServoArm
     twin.inject("dead id=3")
     # Thrice the usual, where this machine has no time for the twin's process.
     took = _median_tick(arm)
-    arm.bus.timeout = PATIENT["timeout"]
+    arm.bus.timeout = SLOW_REPLIES["timeout"]
     assert took < max(1 / 120, 3 * usual)
 
 

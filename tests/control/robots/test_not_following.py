@@ -17,7 +17,7 @@ from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.realtime import PRIORITY, realtime
 from ideomotor.control.runtime.report import ControlConfig
-from ideomotor.control.runtime.safe_stop import Stage, StopConfig
+from ideomotor.control.runtime.safe_stop import StopConfig, StopState
 from ideomotor.control.runtime.tick import ControlTick
 from ideomotor.control.types import ActionChunk
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.realtime
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
-PATIENCE_S = 60.0
+GIVE_UP_S = 60.0
 PAN, GRIPPER = 0, 5
 
 
@@ -45,12 +45,12 @@ class Driven:
 
     def run(self, until: Callable[[], bool]) -> None:
         """Ticks by the clock until something is so, or the run has ended."""
-        gives_up = time.monotonic() + PATIENCE_S
+        gives_up = time.monotonic() + GIVE_UP_S
 
         def step(tick: int) -> bool:
             if tick % 16 == 0:
                 self._feed()
-            assert time.monotonic() < gives_up, "not within the test's patience"
+            assert time.monotonic() < gives_up, "not within the test's time"
             return self.control.step(tick) and not until()
 
         with realtime(PRIORITY):
@@ -69,7 +69,7 @@ class Driven:
 
     @property
     def reason(self) -> str:
-        return self.control.ladder.reason
+        return self.control.safe_stop.reason
 
     @property
     def found(self) -> list[str]:
@@ -102,7 +102,7 @@ def test_a_joint_that_is_held_stops_the_arm_and_is_named(driven: Driven) -> None
     assert driven.reason.startswith("not following: shoulder_pan: 0.")
     assert driven.reason.endswith("and something holds it or it is too weak")
     driven.run(lambda: False)  # to its end
-    assert driven.control.ladder.stage is Stage.HOLD
+    assert driven.control.safe_stop.stop_state is StopState.HOLD
     assert all(driven.arm.torque().values()), "an arm that is held somewhere is not dropped"
     goal = driven.arm.get(1, "goal_position")
     assert abs(goal - held_at) < 10, "the motor does not push any more"

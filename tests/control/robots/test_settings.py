@@ -12,7 +12,7 @@ from ideomotor.control.calibration import default_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import driver_of
-from ideomotor.control.robots.patience import write
+from ideomotor.control.robots.register_retry import write
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.settings import needs_of
 from ideomotor.sim.twin.process import Twin

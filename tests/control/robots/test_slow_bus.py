@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ideomotor.control.capabilities import Standing, first_state
+from ideomotor.control.capabilities import first_state
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots import latency_timer
+from ideomotor.control.robots.adapters import KeepTorqueOn
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command, RobotState
 
@@ -133,4 +134,4 @@ def test_joints_that_say_nothing_are_named(monkeypatch: pytest.MonkeyPatch) -> N
     nothing = np.zeros(6)
     monkeypatch.setattr(robot, "read", lambda: RobotState(0.0, position, nothing, nothing))
     with pytest.raises(UserError, match="no position of elbow_flex, gripper within"):
-        first_state(Standing(robot))
+        first_state(KeepTorqueOn(robot))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ideomotor.control.calibration import default_calibration
-from ideomotor.control.capabilities import Standing, Watched
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.robots.adapters import KeepTorqueOn, ReadOnly
 from ideomotor.control.robots.drivers import DRIVERS, driver_of
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command
@@ -21,7 +21,10 @@ pytestmark = pytest.mark.realtime
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
-PATIENT = {"timeout": 0.05, "stale_after": 0.3}  # [s], for machines where the twin has to wait for its turn
+SLOW_REPLIES = {
+    "timeout": 0.05,
+    "stale_after": 0.3,
+}  # [s], where the twin has to wait for its turn
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +47,11 @@ def drive(robot: ServoArm, target: np.ndarray, ticks: int) -> np.ndarray:
 
 
 def test_an_arm_is_taken_over_with_its_motors_on(twin: Twin) -> None:
-    first = ServoArm(ROBOT, twin.port, **PATIENT)
+    first = ServoArm(ROBOT, twin.port, **SLOW_REPLIES)
     first.connect()
     drive(first, ROBOT.home_position, 30)
     first.bus.close()  # as its process does when it is killed
-    second = Standing(ServoArm(ROBOT, twin.port, **PATIENT))
+    second = KeepTorqueOn(ServoArm(ROBOT, twin.port, **SLOW_REPLIES))
     second.take_over()
     target = ROBOT.home_position + 0.1
     reached = drive(second.robot, target, 60)
@@ -62,7 +65,7 @@ def test_an_arm_is_taken_over_with_its_motors_on(twin: Twin) -> None:
 
 def test_an_arm_that_is_watched_is_not_touched(twin: Twin) -> None:
     twin.inject("hand middle")
-    robot = Watched(ServoArm(ROBOT, twin.port, **PATIENT))
+    robot = ReadOnly(ServoArm(ROBOT, twin.port, **SLOW_REPLIES))
     robot.connect()
     for tick in range(60):
         robot.write(Command(tick, ROBOT.home_position))

@@ -10,7 +10,7 @@ from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.servo_bus import Servo
 
 TRIES = 3
-PATIENCE = 0.1  # [s] for the replies to one request
+REPLY_S = 0.1  # [s] for the replies to one request
 PAUSE = 0.03  # [s] between tries, so that a late reply is in by then and thrown away
 
 
@@ -19,7 +19,7 @@ def read_piece(line: ServoLine, servo: Servo, address: int, size: int) -> bytes 
     for attempt in range(TRIES):
         if attempt:
             time.sleep(PAUSE)
-        replies = line.read(servo.id, address, size, PATIENCE)
+        replies = line.read(servo.id, address, size, REPLY_S)
         if servo.id in replies.data and not replies.late():
             return replies.data[servo.id]
     return None
@@ -41,7 +41,7 @@ def write(line: ServoLine, servo: Servo, register: Register, value: int) -> None
     """
     data = register.encode(value)
     for _ in range(TRIES):
-        line.write(servo.id, register.address, data, PATIENCE)
+        line.write(servo.id, register.address, data, REPLY_S)
         if read(line, servo, register) == data:
             return
     raise UserError(f"{servo.joint} (id {servo.id}): register {register.address} did not take {value}")
@@ -54,7 +54,7 @@ def send(line: ServoLine, servo: Servo, register: Register, value: int) -> None:
         UserError: there was none.
     """
     for _ in range(TRIES):
-        if servo.id in line.write(servo.id, register.address, register.encode(value), PATIENCE).errors:
+        if servo.id in line.write(servo.id, register.address, register.encode(value), REPLY_S).errors:
             return
     raise UserError(f"bus: no answer at {line.path} from {servo.joint} (id {servo.id})")
 
