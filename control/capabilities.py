@@ -1,4 +1,4 @@
-"""What some robots can do beyond the border `Robot`, and how the control process is told.
+"""What some robots can do beyond the border `Robot`, and how the control process finds out.
 
 A robot that has one of these methods has the capability; nothing is declared.
 """
@@ -92,7 +92,7 @@ def stopping_fault(robot: TellsFaults | None) -> tuple[Cause, str] | None:
 
 
 class Switchable(Robot, Protocol):
-    """A robot whose `disconnect` switches the motors off unless told otherwise."""
+    """A robot whose `disconnect` switches the motors off unless asked otherwise."""
 
     @property
     def embodiment(self) -> Embodiment: ...
@@ -143,7 +143,7 @@ def _names(robot: Robot, joints: np.ndarray) -> str:
 
 
 def start_state(robot: Robot) -> tuple[RobotState, str]:
-    """The robot's first whole measurement; or, the motors being on all the same, where they were told to be.
+    """The robot's first whole measurement; or, the motors being on all the same, where they were commanded to be.
 
     Returns:
         the state, and what is wrong with it.

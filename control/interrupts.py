@@ -38,7 +38,7 @@ STOPPING = tuple(  # every signal that would end or stop a process and can be ca
 
 @contextmanager
 def shielded() -> Generator[None]:
-    """Children started in this block never hear of what a terminal sends to all of its processes.
+    """Children started in this block never receive what a terminal sends to all of its processes.
 
     Not even before their first line: they inherit that these signals are blocked. A child that wants one
     unblocks it. multiprocessing's own helper is started here as well, or it would die with the terminal.

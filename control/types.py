@@ -63,7 +63,7 @@ class RobotState:
 
 @dataclass(frozen=True)
 class Command:
-    """What the robot is told at one tick, after the safety filter."""
+    """What the robot is commanded at one tick, after the safety filter."""
 
     tick: int
     position: np.ndarray  # (A,) float64 [rad or m]

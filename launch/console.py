@@ -29,10 +29,10 @@ LINE_S = 60.0  # between two lines of what goes on, where there is no terminal [
 class Bar(Progress):
     """A progress bar; disabled, as where there is no terminal, it prints a line a minute instead."""
 
-    _told = -float("inf")
+    _shown_at = -float("inf")
 
     def add_task(self, *given: Any, **fields: Any) -> TaskID:
-        self._told = self._begun = time.monotonic()
+        self._shown_at = self._begun = time.monotonic()
         return super().add_task(*given, **fields)
 
     def update(self, task_id: TaskID, **fields: Any) -> None:
@@ -45,9 +45,9 @@ class Bar(Progress):
 
     def _tell(self, task_id: TaskID) -> None:
         now, task = time.monotonic(), self.tasks[self.task_ids.index(task_id)]
-        if not self.disable or now - self._told < LINE_S or not task.completed:
+        if not self.disable or now - self._shown_at < LINE_S or not task.completed:
             return
-        self._told = now
+        self._shown_at = now
         of = ""
         if task.total is not None:
             left = (now - self._begun) / task.completed * (task.total - task.completed)

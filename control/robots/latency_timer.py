@@ -1,6 +1,6 @@
 """The latency timer of a USB adapter: how long an FTDI chip (U2D2 and others) holds replies back.
 
-It sends on what a servo answered when 62 bytes have come or its timer ends: 16 ms unless told otherwise,
+It sends on what a servo answered when 62 bytes have come or its timer ends: 16 ms by default,
 twice the length of a tick. Linux shows it as `latency_timer`, which root may write; a driver that is asked
 for low latency (TIOCSSERIAL, which every user of the port may do) sets it to 1 ms too.
 """

@@ -3,7 +3,7 @@
 Servos answer one after the other, so one that fails can silence those behind it. One that missed a reply is
 left alone until that reply would be in (`QUARANTINE`): with nothing to number them, a late one passes for a
 new one. A servo that says nothing is silent; one whose replies come, but after their time, makes the line
-slow, which is told with the rate that the line could keep.
+slow, which is said with the rate that the line could keep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ideomotor.control.servo_bus import Servo
 
 QUARANTINE = 0.02  # [s]
 REOPEN_EVERY = 0.25  # [s], how often an unplugged adapter is looked for
-SHADOW_PATIENCE = 5  # times `stale_after` before a shadow counts as silent: it is heard in its turn only
+SHADOW_TIMES = 5  # times `stale_after` before a shadow counts as silent: it answers in its turn only
 SLOW_WITHIN = 0.05  # [s] after a reply was missed, that it still counts as slow and not as lost
 SLOW_FOR = 0.5  # [s] after such a reply
 FORGOTTEN = 0.5  # [s] after which a missed reply is not waited for any more
@@ -32,7 +32,7 @@ class LineWatch:
     """For one line.
 
     Attributes:
-        heard_at: (motors,) [s], when each was last heard, or the motors were switched on.
+        answered_at: (motors,) [s], when each answered last, or the motors were switched on.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class LineWatch:
         motors: of the joints, then shadows.
         names: of them, for people.
         log: what they do wrong is reported to it.
-        stale_after: a servo that was not heard for so long counts as silent [s].
+        stale_after: a servo that did not answer for so long counts as silent [s].
         """
         self._line, self._motors, self._names, self._log = line, motors, names, log
         self._reopen_at = 0.0
         self._index = {motor.id: i for i, motor in enumerate(motors)}
         self._joints = sum(motor.follows is None for motor in motors)
         count = len(motors)
-        self.heard_at = np.full(count, -np.inf)
+        self.answered_at = np.full(count, -np.inf)
         self._silent_after = np.full(count, stale_after)  # [s]
-        self._silent_after[self._joints :] *= SHADOW_PATIENCE
+        self._silent_after[self._joints :] *= SHADOW_TIMES
         self._misses = [0] * count
         self._owed: list[deque[float]] = [deque(maxlen=8) for _ in range(count)]  # when replies were missed
         self._slow_at = np.full(count, -np.inf)  # [s], when a reply came late
@@ -68,7 +68,7 @@ class LineWatch:
     def start(self, now: float) -> None:
         """All servos were well a moment ago."""
         self._misses = [0] * len(self._misses)
-        self.heard_at[:] = now
+        self.answered_at[:] = now
         self._slow_at[:] = -np.inf
         self._spent = self._answers = 0.0
 
@@ -135,7 +135,7 @@ class LineWatch:
 
     def note_silence(self, now: float) -> None:
         """Names the joints of which nothing usable has come for too long, or the line that is slow."""
-        silent = now - self.heard_at > self._silent_after
+        silent = now - self.answered_at > self._silent_after
         slow = silent & (now - self._slow_at < SLOW_FOR)
         self._log.state("bus_slow", "", bool(slow.any()), now, self._rate() if slow.any() else "")
         self._log.state("bus_silent", "", bool(silent.all() and not slow.any()), now, "")

@@ -1,4 +1,4 @@
-"""How fast a line of servos answers, measured before any motor is on: one that is merely slow is told so.
+"""How fast a line of servos answers, measured before any motor is on: one that is merely slow gets a warning.
 
 One round that is fast enough is enough: a busy machine makes many of them slow, a slow line all of them.
 """

@@ -180,11 +180,11 @@ class ServoArm:
         self._send_goals()
 
     def hold(self) -> None:
-        """Sends the last command once more: the arm stays where it was told to be."""
+        """Sends the last command once more: the arm stays where it was commanded to be."""
         self._send_goals()
 
     def goal(self) -> np.ndarray:
-        """Returns where the motors were told to be last, (A,) [rad or m]: at first where the arm was."""
+        """Returns where the motors were commanded to be last, (A,) [rad or m]: at first where the arm was."""
         counts = np.array([self._goals[servo.id] for servo in self.layout.servos])
         return self._joints.position(counts - np.nan_to_num(self._turns))
 
@@ -254,7 +254,7 @@ class ServoArm:
                 return
         self._counts[i], self._turns[i] = counts, turns
         self._speed[i], self._load[i] = motion.speed, motion.effort
-        self._measured_at[i] = self._watch.heard_at[i] = now
+        self._measured_at[i] = self._watch.answered_at[i] = now
 
     def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
         """Judges what one servo tells about itself."""
@@ -265,7 +265,7 @@ class ServoArm:
             self.voltage[i], self.temperature[i] = health.voltage, health.temperature
             self.current[i] = health.current
         else:
-            self._watch.heard_at[i] = now
+            self._watch.answered_at[i] = now
         wrong = judge(health, motor, was_hot=self._log.has("over_temperature", joint))
         for name in JUDGED:
             self._log.state(name, joint, name in wrong, now, wrong.get(name, ""))

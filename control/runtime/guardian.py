@@ -3,7 +3,7 @@
 It does nothing else, so that there is nothing to wait for: it has opened no file, made every object and
 taken its place before all ordinary processes beforehand, and sleeps until the kernel says that control is
 gone. Then it opens a connection of its own to the robot and continues the last commands in shared memory with
-a deceleration. It hears no signal that could end it and does not need the supervisor, so that an arm is
+a deceleration. It receives no signal that could end it and does not need the supervisor, so that an arm is
 brought to rest even if both are killed.
 
 Measured (docs/runtime.md): benchmarks/guardian.py.
@@ -89,7 +89,7 @@ def _died(shared: SharedState, parent: int) -> bool:
         descriptor = os.pidfd_open(int(row[0]))
     except ProcessLookupError:
         return not shared.ended[0]
-    except OSError:  # a kernel without pidfds: the supervisor hears of it as its parent
+    except OSError:  # a kernel without pidfds: the supervisor notices as its parent
         return False
     ends = select.poll()
     ends.register(descriptor, select.POLLIN)
@@ -129,17 +129,17 @@ def guard(
         safety.reset(state["sent"][2])
     first, last = int(state["tick"]) + 1, state["sent"][2].copy()
     still = 0
-    told = shared.ticks.new()  # its writer is gone, and the log shall have these commands too
+    record = shared.ticks.new()  # its writer is gone, and the log shall have these commands too
     for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):
-        told[name] = np.nan
-    told["stage"], told["reason"] = b"hold", b"control died: the guardian brings the arm to rest"
+        record[name] = np.nan
+    record["stage"], record["reason"] = b"hold", b"control died: the guardian brings the arm to rest"
 
     def step(tick: int) -> bool:
         nonlocal last, still
         position, _ = safety.filter(first + tick, None)
         robot.write(Command(first + tick, position))
-        told["tick"], told["time"], told["command"] = first + tick, time.monotonic(), position
-        shared.ticks.write(told)
+        record["tick"], record["time"], record["command"] = first + tick, time.monotonic(), position
+        shared.ticks.write(record)
         still = still + 1 if np.abs(position - last).max() < STILL_RAD else 0
         last = position
         return still < 3 and tick < GUARD_S * embodiment.control_hz

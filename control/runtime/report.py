@@ -1,4 +1,4 @@
-"""What the control process is told before a run, and what it tells afterwards."""
+"""What the control process is configured with before a run, and what it reports afterwards."""
 
 from __future__ import annotations
 

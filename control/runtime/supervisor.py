@@ -5,7 +5,7 @@ started first and the control process when all of them live, so that no motor ha
 something to drive it. From then on the control process looks after itself.
 
 Nothing that happens in this process, a signal or an exception, ends it before control has gone down the safe
-stop: the others never hear what the terminal sends (control/interrupts.py), and this one only remembers it.
+stop: the others never receive what the terminal sends (control/interrupts.py), and this one only remembers it.
 """
 
 from __future__ import annotations
@@ -281,13 +281,13 @@ def _count_down(
 
 
 def _start_shielded(process: SpawnProcess) -> None:
-    """Starts a process that does not hear what a terminal sends to all of its processes, until it asks."""
+    """Starts a process that does not receive what a terminal sends to all of its processes, until it asks."""
     with shielded():
         process.start()
 
 
 def _how(process: SpawnProcess) -> str:
-    process.join(1.0)  # its sentinel is heard of before its exit code
+    process.join(1.0)  # its sentinel is ready before its exit code
     code = process.exitcode
     if code is None or code >= 0:
         return f"exit code {code}"

@@ -1,4 +1,4 @@
-"""`ideomotor eval --compare A B`: which of two evaluations is better, if that can be told."""
+"""`ideomotor eval --compare A B`: which of two evaluations is better, if that can be said."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _show(console: Console, found: dict[str, Any]) -> None:
     for heading in ("episodes", "A", "B", "B - A", "95 % interval", "lost", "gained", "p", "verdict on B"):
         table.add_column(heading, justify="right")
     for task, row in [*found["tasks"].items(), ("[bold]all[/bold]", found["overall"])]:
-        told = row["verdict"]
+        verdict = row["verdict"]
         table.add_row(
             task,
             str(row["episodes"]),
@@ -57,7 +57,7 @@ def _show(console: Console, found: dict[str, Any]) -> None:
             str(row["lost"]),
             str(row["gained"]),
             f"{row['p_holm']:.2g}",
-            told if row["needed"] is None else f"{told}, needs about {row['needed']}",
+            verdict if row["needed"] is None else f"{verdict}, needs about {row['needed']}",
         )
     console.print(table)
     if len(found["tasks"]) > 1:

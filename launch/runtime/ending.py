@@ -55,15 +55,15 @@ class Files:
 @contextmanager
 def patiently(voice: Voice) -> Generator[None]:
     """While files are written the first signal that would end it is answered, and the second one obeyed."""
-    heard: list[int] = []
+    signals: list[int] = []
 
-    def hear(number: int, _: FrameType | None) -> None:
-        heard.append(number)
-        if len(heard) > 1 and sys.stdin and sys.stdin.isatty():
+    def on_signal(number: int, _: FrameType | None) -> None:
+        signals.append(number)
+        if len(signals) > 1 and sys.stdin and sys.stdin.isatty():
             raise KeyboardInterrupt
         voice.say("saving the log (once more: do not wait for it)")
 
-    with handled(hear):
+    with handled(on_signal):
         yield
 
 

@@ -1,4 +1,4 @@
-"""Notes of arms whose motors may still be on, so that whoever comes next is told how to let go.
+"""Notes of arms whose motors may still be on, so that whoever comes next learns how to let go.
 
 A launch writes one before it switches motors on and removes it when they are off. A note whose process is
 gone is shown by every command, whatever ended that process: a closed terminal, Ctrl-C, SIGKILL.

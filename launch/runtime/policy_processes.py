@@ -37,7 +37,7 @@ LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy'
 
 @dataclass(frozen=True)
 class PolicyProcessConfig:
-    """What both halves are told."""
+    """What both halves need to know."""
 
     make_policy: Callable[[], Policy]  # picklable; called in each process
     instruction: str

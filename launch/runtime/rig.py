@@ -69,7 +69,7 @@ def real_arm(
         port=port,
         calibration=load_calibration(embodiment, arm),
         calibration_file=calibration_path(embodiment.name, arm),
-        instruction=_told(instruction),
+        instruction=_instruction(instruction),
         sources={name: str(mode) for name, mode in modes.items()},
         modes=modes,
         cameras=lambda shared: _opencv(shared, embodiment, sources),
@@ -110,7 +110,7 @@ def simulated_arm(
             port=twin.port,
             calibration=load_calibration(embodiment, "twin", path),
             calibration_file=path,
-            instruction=twin.instruction if scene is not None else _told(instruction),
+            instruction=twin.instruction if scene is not None else _instruction(instruction),
             sources=found,
             modes=modes,
             cameras=lambda shared: (
@@ -146,7 +146,7 @@ def _drawn(shared: SharedState, scene: SceneSpec, path: Path) -> Job:
     return Job("cameras", twin_cameras_process, (shared.spec, scene, path))
 
 
-def _told(instruction: str | None) -> str:
+def _instruction(instruction: str | None) -> str:
     if not instruction or not instruction.strip():
         raise UserError(
             "instruction: missing, expected what the robot is to do, e.g. --instruction 'lift the red cube'"

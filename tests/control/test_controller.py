@@ -34,7 +34,7 @@ def fake_policy(starts_at: int, horizon: int = HORIZON) -> ActionChunk:
 
 @dataclass
 class Run:
-    """A controller stepped from START with a perfect robot, which is where it was last told to be."""
+    """A controller stepped from START with a perfect robot, which is where it was last commanded to be."""
 
     controller: Controller = field(default_factory=lambda: Controller(ROBOT))
     commands: list[Command] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the decoder is told of the policy's time: the commands before a tick, as they were sent."""
+"""What the decoder gets of the policy's time: the commands before a tick, as they were sent."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ CONNECTING = {
 
 
 class Puppet:
-    """A robot that does what it is told, but for one thing when a state is reached."""
+    """A robot that does as commanded, but for one thing when a state is reached."""
 
     def __init__(self, state: str, way: str, shared: shared_state.SharedState) -> None:
         self.first, self.at = STATES[state]

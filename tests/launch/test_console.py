@@ -1,4 +1,4 @@
-"""What goes on is told where there is no terminal too: a line a minute with the time left."""
+"""What goes on is said where there is no terminal too: a line a minute with the time left."""
 
 import pytest
 

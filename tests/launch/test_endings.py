@@ -54,9 +54,9 @@ def launched(
 
     def launch(*arguments: object) -> Any:
         words = ("--port", arm.port, "--camera", f"front={film}", f"wrist={film}", "--countdown", "0")
-        told = ("--instruction", "lift the red cube", "--log", tmp_path / "log")
-        told += () if "--json" in arguments else ("--json", tmp_path / "outcome.json")
-        running.append(terminal.Terminal([command, "launch", "so101", *words, *told, *arguments]))
+        options = ("--instruction", "lift the red cube", "--log", tmp_path / "log")
+        options += () if "--json" in arguments else ("--json", tmp_path / "outcome.json")
+        running.append(terminal.Terminal([command, "launch", "so101", *words, *options, *arguments]))
         return running[-1]
 
     yield launch
@@ -92,9 +92,9 @@ def test_a_closed_terminal_stops_the_arm_keeps_the_log_and_tells_whoever_comes_n
     assert all(row["torque"] == 1 for row in state.values())
     assert all(row["highest"] - row["lowest"] < 3 for row in state.values())  # it stands, and is held
 
-    told = ideomotor(command, "tasks").stderr
+    said = ideomotor(command, "tasks").stderr
     assert (
-        told.startswith("note: the motors of so101") and f"ideomotor release so101 --port {arm.port}" in told
+        said.startswith("note: the motors of so101") and f"ideomotor release so101 --port {arm.port}" in said
     )
     assert ideomotor(command, "release", "so101", "--port", arm.port).returncode == 2  # nobody was asked
     assert any(arm.torque().values())

@@ -62,13 +62,17 @@ def test_two_evaluations_are_compared(results, in_process, tmp_path):
     for episode in failing["episodes"][3:]:
         episode["success"] = False
     (worse / "results.json").write_text(json.dumps(failing))
-    told = in_process("eval", "--compare", worse, better, "--json", "-").json
-    assert told["a"]["path"] == str(worse) and told["b"]["policy"] == "expert"
-    assert (told["overall"]["gained"], told["overall"]["lost"], told["overall"]["p"]) == (3, 0, 0.25)
-    assert told["overall"]["verdict"] == told["tasks"]["lift"]["verdict"] == "cannot tell"
-    assert told["tasks"]["reach"]["needed"] > 1000 > told["tasks"]["lift"]["needed"]
+    compared = in_process("eval", "--compare", worse, better, "--json", "-").json
+    assert compared["a"]["path"] == str(worse) and compared["b"]["policy"] == "expert"
+    assert (compared["overall"]["gained"], compared["overall"]["lost"], compared["overall"]["p"]) == (
+        3,
+        0,
+        0.25,
+    )
+    assert compared["overall"]["verdict"] == compared["tasks"]["lift"]["verdict"] == "cannot tell"
+    assert compared["tasks"]["reach"]["needed"] > 1000 > compared["tasks"]["lift"]["needed"]
     shown = in_process("eval", "--compare", worse, better).stdout
-    assert told["sentence"] in shown and "lift" in shown
+    assert compared["sentence"] in shown and "lift" in shown
     failing["episodes"] = failing["episodes"][:5]
     better.write_text(json.dumps(failing))
     in_process("eval", "--compare", worse, better).assert_refused("compare", "1 only in A", "seed 1000002")

@@ -49,11 +49,11 @@ def test_realtime_is_paced_by_the_wall_clock(ideomotor):
 
 
 def test_an_instruction_in_own_words_is_judged(ideomotor):
-    told = ideomotor(
+    result = ideomotor(
         "run", "lift", "--expert", "--seed", 3, "--instruction", "take the purple cube", "--json", "-"
     )
-    assert told.json["instruction"] == "take the purple cube"
-    assert told.json["success"] is True
+    assert result.json["instruction"] == "take the purple cube"
+    assert result.json["success"] is True
 
 
 def test_any_sentence_is_obeyed_and_where_nobody_can_judge_it_that_is_said(ideomotor, tmp_path):
@@ -77,8 +77,8 @@ def test_any_sentence_is_obeyed_and_where_nobody_can_judge_it_that_is_said(ideom
 def test_a_sentence_that_names_one_thing_is_judged_by_it(ideomotor):
     shown = ideomotor("run", "lift", "--expert", "--seed", 3, "--instruction", "Grab that purple block!")
     assert "success      is judged by: lift the purple cube" in shown.stdout and "solved" in shown.stdout
-    told = ("--instruction", "get hold of the cube that is purple", "--json", "-")
-    result = ideomotor("run", "lift", "--expert", "--seed", 3, *told).json
+    options = ("--instruction", "get hold of the cube that is purple", "--json", "-")
+    result = ideomotor("run", "lift", "--expert", "--seed", 3, *options).json
     assert result["success"] is True and result["judged"] is True and result["goal"] == "lift the purple cube"
     assert result["not_judged_because"] is None and result["possible_goals"] == []
 

@@ -94,9 +94,9 @@ def test_killing_control_hands_the_arm_to_the_supervisor(start):
     log = running.log()
     assert set(log[log[:, 1] != control][:, 1]) == {running.pid("guardian")}
     assert running.robot.words[2] == 0 and running.robot.words[1] == 1  # held, never let go
-    told = np.stack(Follower(running.shared.ticks).new())  # the guardian's commands are there too
-    np.testing.assert_array_equal(told["command"][-60:], log[-60:, 3:])
-    assert (np.diff(told["tick"]) == 1).all() and told["stage"][-1] == b"hold"
+    records = np.stack(Follower(running.shared.ticks).new())  # the guardian's commands are there too
+    np.testing.assert_array_equal(records["command"][-60:], log[-60:, 3:])
+    assert (np.diff(records["tick"]) == 1).all() and records["stage"][-1] == b"hold"
 
 
 def test_killing_the_supervisor_leaves_control_to_park_by_itself(start):

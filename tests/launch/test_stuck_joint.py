@@ -43,9 +43,9 @@ def test_a_joint_that_does_not_go_home_ends_a_launch_with_its_name_and_the_motor
         *("--instruction", "lift the red cube", "--countdown", 0, "--max-seconds", 0.5, "--yes"),
         *("--speed", 0.3, "--json", result),
     )
-    told = json.loads(result.read_text())
+    outcome = json.loads(result.read_text())
     assert done.returncode == 1, done.stderr
-    assert told["stop_reason"].startswith("not following: shoulder_pan: 0."), told
-    assert told["stage"] == "hold" and told["motors_on"]
+    assert outcome["stop_reason"].startswith("not following: shoulder_pan: 0."), outcome
+    assert outcome["stage"] == "hold" and outcome["motors_on"]
     assert all(arm.torque().values())
     assert abs(arm.get(1, "goal_position") - arm.get(1, "position")) < 15, "the motor does not push any more"

@@ -76,7 +76,7 @@ OVERLOAD = 32  # bit of the status
 class Circumstances:
     """What a test does to a servo; everything else is in its table."""
 
-    silent: bool = False  # does not answer, and hears nothing
+    silent: bool = False  # does not answer, and receives nothing
     frozen: bool = False  # something holds its joint
     weight: float = 0.0  # share of the stall torque that it takes to move the joint
     stops: tuple[float, float] | None = None  # ends of the joint [counts of the encoder, unwrapped]

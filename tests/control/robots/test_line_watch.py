@@ -112,8 +112,8 @@ def test_of_several_missing_ones_only_the_first_is_left_alone(seen: Watched) -> 
     seen.note([1, 2], [("no_reply", i) for i in (3, 4, 5, 6)])
     assert seen.watch.asked(seen.now) == [1, 2, 4, 5, 6]
     assert seen.watch.asked(seen.now + QUARANTINE) == IDS
-    told = [seen.watch.next_to_tell(seen.now) for _ in range(6)]
-    assert 3 not in told and set(told) == {1, 2, 4, 5, 6}
+    asked = [seen.watch.next_to_tell(seen.now) for _ in range(6)]
+    assert 3 not in asked and set(asked) == {1, 2, 4, 5, 6}
 
 
 def test_a_missing_adapter_is_looked_for_now_and_then(seen: Watched) -> None:

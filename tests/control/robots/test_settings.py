@@ -23,7 +23,7 @@ pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 KNOWN = default_calibration(ROBOT)
 DRIVER = driver_of(ROBOT)
-# register of the emulator, what another program left, what the arm is told, and what it has afterwards
+# register of the emulator, what another program left, what the arm is asked, and what it has afterwards
 LEFT = [
     (
         "min_position",
