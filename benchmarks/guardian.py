@@ -76,7 +76,7 @@ def drive(spec: SharedStateSpec, folder: Path, priority: int) -> None:
         schedule(priority)
     shared, robot = attach(spec), runtime_fakes.LoggedRobot(folder)
     record, tick = shared.state.new(), 0
-    record["stage"], record["sent"] = b"run", runtime_fakes.ROBOT.home_position
+    record["stage"], record["last_commands"] = b"run", runtime_fakes.ROBOT.home_position
     while True:
         robot.write(Command(tick, runtime_fakes.ROBOT.home_position))
         record["tick"], record["time"] = tick, time.monotonic()

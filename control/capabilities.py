@@ -143,7 +143,7 @@ def _names(robot: Robot, joints: np.ndarray) -> str:
 
 
 def start_state(robot: Robot) -> tuple[RobotState, str]:
-    """The robot's first whole measurement; or, the motors being on all the same, where they were commanded to be.
+    """The robot's first whole measurement; or, the motors being on anyway, where they were commanded to be.
 
     Returns:
         the state, and what is wrong with it.

@@ -73,7 +73,7 @@ class ChunkBuffer:
         """Returns the first tick after `tick` at which a chunk begins that is there."""
         return min((chunk.starts_at for _, chunk in self._chunks if chunk.starts_at > tick), default=None)
 
-    def committed(self, tick: int, n: int, last_command: np.ndarray) -> np.ndarray:
+    def committed_prefix(self, tick: int, n: int, last_command: np.ndarray) -> np.ndarray:
         """Returns (n, A) float64: the targets for tick ... tick + n - 1 as far as known at `tick`.
 
         They are those of the newest chunks. Where no chunk covers a tick, the row before it is repeated

@@ -36,7 +36,7 @@ class Handover:
 
     name: str
     combine: Callable[[Sequence[ActionChunk], int], np.ndarray]  # (A,) float64 for a tick, see `newest`
-    prefix: bool  # whether the decoder is given the committed commands
+    uses_prefix: bool  # whether the decoder is given the committed commands
     waits: bool  # whether the robot stands still while the decoder thinks
 
 
@@ -58,10 +58,10 @@ def ensemble(chunks: Sequence[ActionChunk], tick: int) -> np.ndarray:
 
 
 HANDOVERS: dict[str, Handover] = {
-    "rtc": Handover("rtc", newest, prefix=True, waits=False),
-    "sync": Handover("sync", newest, prefix=False, waits=True),
-    "naive": Handover("naive", newest, prefix=False, waits=False),
-    "ensemble": Handover("ensemble", ensemble, prefix=False, waits=False),
+    "rtc": Handover("rtc", newest, uses_prefix=True, waits=False),
+    "sync": Handover("sync", newest, uses_prefix=False, waits=True),
+    "naive": Handover("naive", newest, uses_prefix=False, waits=False),
+    "ensemble": Handover("ensemble", ensemble, uses_prefix=False, waits=False),
 }
 DEFAULT = "rtc"
 
@@ -80,12 +80,12 @@ class DelayEstimate:
     continues without a seam, one that arrives later does not.
     """
 
-    def __init__(self, hz: float, longest: int) -> None:
+    def __init__(self, hz: float, max_ticks: int) -> None:
         """Args:
         hz: commands a second.
-        longest: prefix that the decoder can be given [ticks].
+        max_ticks: prefix that the decoder can be given [ticks].
         """
-        self._hz, self._longest = hz, longest
+        self._hz, self._max_ticks = hz, max_ticks
         self._delays: deque[float] = deque(maxlen=DELAYS)
 
     def add(self, delay_s: float) -> None:
@@ -95,4 +95,4 @@ class DelayEstimate:
     def ticks(self) -> int:
         """The prefix to give now; one tick more than the delay, for the tick under way."""
         delay_s = max(self._delays, default=FIRST_DELAY_S)
-        return min(math.ceil(delay_s * self._hz) + 1, self._longest)
+        return min(math.ceil(delay_s * self._hz) + 1, self._max_ticks)

@@ -62,13 +62,13 @@ class Controller:
             raise ValueError(f"chunk.actions: got shape {chunk.actions.shape}, expected (H, {joints})")
         self._chunks.submit(chunk, 0 if available_at is None else available_at)
 
-    def committed(self, tick: int, n: int) -> np.ndarray:
+    def committed_prefix(self, tick: int, n: int) -> np.ndarray:
         """Returns (n, A) float64, what will be asked for at tick ... tick + n - 1 as known now.
 
         It is the decoder's prefix: targets in the buffer, padded with the last one or, with none left,
         with the last command.
         """
-        return self._chunks.committed(tick, n, self._last_command)
+        return self._chunks.committed_prefix(tick, n, self._last_command)
 
     def next_start(self, tick: int) -> int | None:
         """The first tick after `tick` at which a chunk begins that is known."""

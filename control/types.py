@@ -98,9 +98,9 @@ class Policy(Protocol):
         self,
         observation: Observation,
         plan: LatentPlan,
-        prefix: np.ndarray,  # (d, A) [rad or m], commands already committed from this tick on
+        committed_prefix: np.ndarray,  # (d, A) [rad or m], commands already committed from this tick on
     ) -> ActionChunk:
-        """The next chunk; its first d actions equal `prefix`, and it starts at the observation's tick."""
+        """The next chunk; its first d actions equal the prefix, and it starts at the observation's tick."""
         ...
 
 

@@ -286,7 +286,7 @@ class PolicyDriver:
         if self._handover.waits and self._delay:
             yield from self._stop_and_think(tick, observation, self._plan, controller)
         else:
-            prefix = controller.committed(tick, self._delay if self._handover.prefix else 0)
+            prefix = controller.committed_prefix(tick, self._delay if self._handover.uses_prefix else 0)
             chunk = yield PolicyRequest(observation, self._plan, prefix)
             controller.submit(chunk, tick + self._delay)
             self.confidence = chunk.confidence
@@ -298,7 +298,7 @@ class PolicyDriver:
         """After the delay the arm executes a part of the chunk, and stands at its end for the next delay."""
         if tick:
             self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
-        chunk: ActionChunk = yield PolicyRequest(observation, plan, controller.committed(tick, 0))
+        chunk: ActionChunk = yield PolicyRequest(observation, plan, controller.committed_prefix(tick, 0))
         self.confidence = chunk.confidence
         executed = chunk.actions[: self._act_every - self._delay]
         embodiment = controller.embodiment

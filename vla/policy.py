@@ -150,15 +150,15 @@ class IdeomotorPolicy:
         """
         return plans([self], [observation], describe)[0]
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        """The next chunk; its first d commands are `prefix`, unchanged.
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
+        """The next chunk; its first d commands are `committed_prefix`, unchanged.
 
         Args:
             observation: of the chunk's first tick.
             plan: the newest plan, of this or an earlier moment.
-            prefix: (d, A) commands already committed from this tick on.
+            committed_prefix: (d, A) commands already committed from this tick on.
         """
-        return chunks([self], [observation], [plan], [prefix])[0]
+        return chunks([self], [observation], [plan], [committed_prefix])[0]
 
     def _wants_text(self, meant: frozenset[int], asked: bool | None) -> bool:
         """Whether the readable plan is to be written anew, where the words ahead are now `meant`."""

@@ -124,10 +124,10 @@ def guard(
     else:
         robot.connect()
     if time.monotonic() - float(state["time"]) < CONTINUE_S:
-        safety.resume(state["sent"])
+        safety.resume(state["last_commands"])
     else:
-        safety.reset(state["sent"][2])
-    first, last = int(state["tick"]) + 1, state["sent"][2].copy()
+        safety.reset(state["last_commands"][2])
+    first, last = int(state["tick"]) + 1, state["last_commands"][2].copy()
     still = 0
     record = shared.ticks.new()  # its writer is gone, and the log shall have these commands too
     for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):

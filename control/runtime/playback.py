@@ -14,7 +14,7 @@ import numpy as np
 
 from ideomotor.control.controller import Controller
 from ideomotor.control.runtime.shared_state import SharedState, unpack_chunk
-from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX
+from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX_TICKS
 from ideomotor.control.types import ActionChunk
 
 
@@ -33,7 +33,7 @@ class Playback:
         self.at, self.epoch = 0.0, 1
         self._mailbox, self._record, self._number = shared.chunk, shared.chunk.new(), 0
         self._controller, self._speed = controller, speed
-        self._past = controller.past_commands.copy()  # sent in the ticks of this time before `tick`
+        self._past_commands = controller.past_commands.copy()  # sent in the ticks of this time before `tick`
 
     @property
     def tick(self) -> int:
@@ -62,7 +62,7 @@ class Playback:
 
     def first_target(self) -> np.ndarray:
         """(A,) of the chunk to be executed now."""
-        return self._controller.committed(self.tick, 1)[0]
+        return self._controller.committed_prefix(self.tick, 1)[0]
 
     def stop(self) -> None:
         """Every chunk is void; the next one begins at a tick that nothing was executed of yet."""
@@ -78,10 +78,10 @@ class Playback:
             executed: a chunk's command was, in this tick: the time passes.
         """
         state["epoch"], state["policy_tick"], state["playing"] = self.epoch, self.tick, executed
-        state["committed"] = self._controller.committed(self.tick, MAX_PREFIX)
+        state["committed_prefix"] = self._controller.committed_prefix(self.tick, MAX_PREFIX_TICKS)
         if not executed:  # the next chunk begins after whatever was sent last
-            self._past[:] = self._controller.past_commands
-        state["past_commands"] = self._past
+            self._past_commands[:] = self._controller.past_commands
+        state["past_commands"] = self._past_commands
         if executed:
             begun = self.tick
             self.at += self._speed
@@ -89,5 +89,5 @@ class Playback:
             if abs(self.at - whole) < 1e-6:  # 0.1 is no binary number
                 self.at = float(whole)
             if self.tick > begun:
-                self._past[:-1] = self._past[1:]
-                self._past[-1] = self._controller.past_commands[-1]
+                self._past_commands[:-1] = self._past_commands[1:]
+                self._past_commands[-1] = self._controller.past_commands[-1]

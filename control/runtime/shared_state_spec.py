@@ -11,7 +11,7 @@ from ideomotor.control.timing import PAST_COMMAND_TICKS
 # "body": the simulated one
 HEARTBEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")
 REQUESTS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
-MAX_PREFIX = 48  # commands ahead that the decoder may be given [ticks]
+MAX_PREFIX_TICKS = 48  # commands ahead that the decoder may be given [ticks]
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536
 MAX_SCENE_FLOATS = 256
@@ -58,8 +58,8 @@ class SharedStateSpec:
                     ("time", real),
                     *((part, real, (joints,)) for part in STATE),
                     ("command", real, (joints,)),  # what was sent at this tick
-                    ("sent", real, (3, joints)),  # the last three commands, oldest first
-                    ("committed", real, (MAX_PREFIX, joints)),  # targets from this policy_tick on
+                    ("last_commands", real, (3, joints)),  # oldest first
+                    ("committed_prefix", real, (MAX_PREFIX_TICKS, joints)),  # from this policy_tick on
                     ("past_commands", real, (PAST_COMMAND_TICKS, joints)),  # of the policy_ticks before it
                     ("stage", name),  # of the safe stop
                     ("reason", text),  # why it is there

@@ -5,7 +5,8 @@ started first and the control process when all of them live, so that no motor ha
 something to drive it. From then on the control process looks after itself.
 
 Nothing that happens in this process, a signal or an exception, ends it before control has gone down the safe
-stop: the others never receive what the terminal sends (control/interrupts.py), and this one only remembers it.
+stop: the others never receive what the terminal sends (control/interrupts.py), this one only remembers
+it.
 """
 
 from __future__ import annotations

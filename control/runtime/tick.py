@@ -68,7 +68,7 @@ class ControlTick:
         self._new_chunk = touched(RECORDED_TICKS, bool)
         self._ran = touched(RECORDED_TICKS, bool)
         self.controller.reset(self._state)
-        self._sent = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
+        self._last_commands = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
         self._following.reset(self._state.position)
         if unmeasured:
             self._trip(0, Cause.FAULT, unmeasured)
@@ -199,14 +199,14 @@ class ControlTick:
                 self._can_rearm.rearm()  # the motors now hold where the arm was found
                 self._state, unmeasured = start_state(self._robot)
                 self.controller.reset(self._state)
-                self._sent[:] = self._state.position
+                self._last_commands[:] = self._state.position
                 if unmeasured:
                     raise UserError(unmeasured)
         except UserError as error:
             self.faults.append((tick, f"not re-armed: {error}"))
             return
         self._effort.reset()
-        self._following.reset(self._sent[2])
+        self._following.reset(self._last_commands[2])
         self._begin_anew()
         self.safe_stop.rearm()
 
@@ -262,18 +262,18 @@ class ControlTick:
 
     def _not_following(self, now: float) -> tuple[Cause, str] | None:
         """A joint that does not follow; once that is why the arm stands, it no longer pushes."""
-        reason = self._following.check(self._sent[2], self._state, self._is_new, now)
+        reason = self._following.check(self._last_commands[2], self._state, self._is_new, now)
         if self.safe_stop.cause is Cause.NOT_FOLLOWING:
-            self.safe_stop.rest_at(self._following.within_reach(self._sent[2], self._state.position))
+            self.safe_stop.rest_at(self._following.within_reach(self._last_commands[2], self._state.position))
         return (Cause.NOT_FOLLOWING, reason) if reason else None
 
     def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
         out, state = self._state_out, self._state
-        self._sent[:2] = self._sent[1:]
-        self._sent[2] = position
+        self._last_commands[:2] = self._last_commands[1:]
+        self._last_commands[2] = position
         out["tick"], out["time"] = tick, now
         out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
-        out["command"], out["sent"] = position, self._sent
+        out["command"], out["last_commands"] = position, self._last_commands
         self._playback.publish(out, self._executed)
         out["stage"], out["reason"] = self.safe_stop.stop_state.encode(), self.safe_stop.reason.encode()[:500]
         self._shared.state.write(out)

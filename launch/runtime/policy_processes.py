@@ -27,7 +27,7 @@ from ideomotor.control.runtime.shared_state import (
     unpack_frames,
     unpack_plan,
 )
-from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX
+from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX_TICKS
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.types import Observation, Policy
 
@@ -80,7 +80,7 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     policy = _policy(config)
     reader = ObservationReader(shared, config)
     method = handover(config.handover)
-    delay = DelayEstimate(config.speed * config.hz, min(config.longest_prefix, MAX_PREFIX))
+    delay = DelayEstimate(config.speed * config.hz, min(config.longest_prefix, MAX_PREFIX_TICKS))
     plan_in, record = shared.plan.new(), shared.chunk.new()
     nothing = _nothing(spec, config)
     policy.act(nothing, policy.plan(nothing), np.empty((0, spec.joints)))  # what is slow the first time
@@ -101,8 +101,8 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
         began_at, plan_at = reader.state_at, plan.observed_at
         observed_at = min(began_at, reader.frames_at)  # a camera that gives nothing new makes the chunk old
         age = config.speed * max(began_at - plan_at, 0.0)
-        prefix = reader.committed[: delay.ticks() if method.prefix and playing else 0]
-        chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), prefix)
+        committed_prefix = reader.committed_prefix[: delay.ticks() if method.uses_prefix and playing else 0]
+        chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), committed_prefix)
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
             reader.read()
             executed = chunk.actions[:SYNC_TICKS]
@@ -145,7 +145,7 @@ class ObservationReader:
         self.tick = self.epoch = -1  # of the policy's time; of what chunks are valid in
         self.playing = False  # whether that time passes
         self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
-        self.committed = np.empty((0, shared.spec.joints))
+        self.committed_prefix = np.empty((0, shared.spec.joints))
 
     def read(self) -> Observation | None:
         """What is to be seen now; None as long as there is no picture, or not every joint's position."""
@@ -156,7 +156,7 @@ class ObservationReader:
         self.tick, self.epoch = int(self._state["policy_tick"]), int(self._state["epoch"])
         self.playing = bool(self._state["playing"])
         self.state_at, self.frames_at = float(self._state["time"]), float(self._frames["time"])
-        self.committed = self._state["committed"].copy()
+        self.committed_prefix = self._state["committed_prefix"].copy()
         return Observation(
             time=self.tick / self._config.hz,
             tick=self.tick,

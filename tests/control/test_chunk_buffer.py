@@ -55,12 +55,12 @@ def test_an_older_chunk_covers_until_a_newer_one_starts() -> None:
 
 def test_committed_is_what_is_known_now_padded_with_the_last() -> None:
     buffer, last = ChunkBuffer(120), np.array([-1.0])
-    np.testing.assert_array_equal(buffer.committed(0, 2, last), [[-1], [-1]])
+    np.testing.assert_array_equal(buffer.committed_prefix(0, 2, last), [[-1], [-1]])
     buffer.submit(chunk(2, 3), 0)
     buffer.submit(chunk(3, 9), available_at_tick=2)  # not known yet
-    np.testing.assert_array_equal(buffer.committed(1, 6, last).ravel(), [-1, 2, 2, 2, 2, 2])
-    np.testing.assert_array_equal(buffer.committed(2, 3, last).ravel(), [2, 3, 3])
-    assert buffer.committed(2, 0, last).shape == (0, 1)
+    np.testing.assert_array_equal(buffer.committed_prefix(1, 6, last).ravel(), [-1, 2, 2, 2, 2, 2])
+    np.testing.assert_array_equal(buffer.committed_prefix(2, 3, last).ravel(), [2, 3, 3])
+    assert buffer.committed_prefix(2, 0, last).shape == (0, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20), st.integers(0, 60)), max_size=12))
@@ -68,7 +68,7 @@ def test_commands_are_those_committed_when_nothing_new_arrives(chunks: list[tupl
     buffer = ChunkBuffer(120)
     for starts_at, length, available_at in chunks:
         buffer.submit(chunk(starts_at, length), min(available_at, 10))
-    ahead = buffer.committed(10, 40, np.array([-1.0]))
+    ahead = buffer.committed_prefix(10, 40, np.array([-1.0]))
     last = np.array([-1.0])
     for tick, expected in zip(range(10, 50), ahead, strict=True):
         command = buffer.command(tick)

@@ -60,7 +60,7 @@ def test_committed_is_what_commands_will_be(arrivals, tick, n):
     for i, (starts_at, length, available_at, observed_at) in enumerate(arrivals):
         values = [100.0 * i + j for j in range(length)]
         buffer.submit(chunk(starts_at, values, observed_at), available_at)
-    got = buffer.committed(tick, n, np.array([-1.0]))
+    got = buffer.committed_prefix(tick, n, np.array([-1.0]))
     known = ChunkBuffer(HZ)
     for i, (starts_at, length, available_at, observed_at) in enumerate(arrivals):
         if available_at <= tick:
@@ -74,7 +74,7 @@ def test_committed_is_what_commands_will_be(arrivals, tick, n):
 
 
 def test_a_prefix_lasts_as_long_as_the_longest_recent_delay():
-    delay = DelayEstimate(HZ, longest=30)
+    delay = DelayEstimate(HZ, max_ticks=30)
     assert delay.ticks() == round(FIRST_DELAY_S * HZ) + 1
     for seconds in (0.02, 0.05, 0.03):
         delay.add(seconds)
@@ -87,6 +87,6 @@ def test_a_prefix_lasts_as_long_as_the_longest_recent_delay():
 
 
 def test_an_unknown_method_is_named_with_the_valid_ones():
-    assert handover("rtc").prefix and not handover("naive").prefix
+    assert handover("rtc").uses_prefix and not handover("naive").uses_prefix
     with pytest.raises(UserError, match="did you mean 'ensemble'"):
         handover("ensembel")

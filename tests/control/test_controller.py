@@ -116,11 +116,11 @@ def test_it_holds_while_the_state_is_not_finite() -> None:
 
 def test_committed_is_what_will_be_commanded() -> None:
     run = Run()
-    np.testing.assert_array_equal(run.controller.committed(0, 3), np.tile(START, (3, 1)))
+    np.testing.assert_array_equal(run.controller.committed_prefix(0, 3), np.tile(START, (3, 1)))
     run.controller.submit(fake_policy(0))
     for tick in range(12):
         run.step(tick)
-    prefix = run.controller.committed(12, 15)
+    prefix = run.controller.committed_prefix(12, 15)
     np.testing.assert_array_equal(prefix[:12], [motion(tick) for tick in range(12, 24)])
     np.testing.assert_array_equal(prefix[12:], [motion(23)] * 3)
     np.testing.assert_array_equal([run.step(tick) for tick in range(12, 24)], prefix[:12])
@@ -135,7 +135,7 @@ def test_reset_forgets_everything() -> None:
     run.controller.submit(fake_policy(0))
     run.controller.reset(state(start))
     assert run.controller.interventions == {} and run.controller.holds == 0
-    np.testing.assert_array_equal(run.controller.committed(0, 1), [start])
+    np.testing.assert_array_equal(run.controller.committed_prefix(0, 1), [start])
     np.testing.assert_array_equal(run.controller.step(0, state(start)).position, start)
 
 

@@ -1,4 +1,4 @@
-"""A joint that does not follow its commands is distinguished from one that is late, holds a thing or is not seen."""
+"""A joint that does not follow its commands is not one that is late, holds a thing or is not seen."""
 
 from __future__ import annotations
 

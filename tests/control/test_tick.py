@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass
 class Servos:
-    """A line of servos as `KeepTorqueOn` expects it: `disconnect` lets the arm sink unless asked otherwise."""
+    """A line of servos as `KeepTorqueOn` expects it: `disconnect` lets the arm sink by default."""
 
     position: np.ndarray = field(default_factory=lambda: ROBOT.home_position.copy())
     time: float = 0.0

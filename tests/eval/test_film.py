@@ -25,8 +25,8 @@ class Wave:
     def plan(self, observation: Observation) -> LatentPlan:
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time, text="now: wave")
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        start = prefix[-1] if len(prefix) else observation.state
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
+        start = committed_prefix[-1] if len(committed_prefix) else observation.state
         sway = observation.images["front"].mean() / 255 + self.rng.normal()
         rows = start + 0.1 * sway * np.linspace(0, 1, 48)[:, None] * np.eye(len(start))[0]
         tick = observation.tick

@@ -101,7 +101,7 @@ class Looking:
     def plan(self, observation: Observation) -> LatentPlan:
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time)
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         self.seen.append(observation)
         # Swings the shoulder, whatever it is shown, so that old pictures differ from new ones.
         tick = observation.tick

@@ -90,10 +90,12 @@ class HoldPolicy:
         self.instructions.add(observation.instruction)
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time, text=f"plan {len(self.planned_at)}")
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         tick = observation.tick
-        self.acted.append((tick, plan.observed_at, len(prefix)))
-        actions = np.concatenate([prefix, np.repeat(prefix[-1:], 48, axis=0)]).astype(np.float32)
+        self.acted.append((tick, plan.observed_at, len(committed_prefix)))
+        actions = np.concatenate([committed_prefix, np.repeat(committed_prefix[-1:], 48, axis=0)]).astype(
+            np.float32
+        )
         return ActionChunk(actions, 120.0, tick, observation.time, plan.observed_at)
 
 
@@ -145,11 +147,13 @@ def test_with_a_delay_the_prefix_grows_and_the_plan_ages():
 class SwingPolicy(HoldPolicy):
     """Swings joint 0 by a chunk's own clock: each chunk starts where the arm is and goes one way or back."""
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        chunk = super().act(observation, plan, prefix if len(prefix) else observation.state[None])
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
+        chunk = super().act(
+            observation, plan, committed_prefix if len(committed_prefix) else observation.state[None]
+        )
         way = 1 if len(self.acted) % 2 else -1
         actions = chunk.actions + 0.002 * way * np.arange(len(chunk.actions))[:, None] * np.eye(6)[0]
-        actions[: len(prefix)] = prefix
+        actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(actions.astype(np.float32), 120.0, chunk.starts_at, observation.time, 0.0)
 
 

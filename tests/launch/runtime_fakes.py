@@ -109,11 +109,11 @@ class Swinger:
         assert observation.instruction == "swing" and set(observation.images) == {"front", "wrist"}
         return LatentPlan(np.ones((2, 3), np.float32), observation.time, "now: swing")
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         tick = observation.tick
         assert plan.tokens.shape == (2, 3) and plan.observed_at <= observation.time + 0.1
         actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
-        actions[: len(prefix)] = prefix
+        actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 
@@ -125,8 +125,8 @@ class LateSwinger(Swinger):
     def reset(self, seed: int) -> None:
         self._first = True
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
-        chunk = super().act(observation, plan, prefix)
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
+        chunk = super().act(observation, plan, committed_prefix)
         if self._first:
             self._first = False
             time.sleep(LATE_S)
@@ -140,11 +140,11 @@ class Looker(Swinger):
         brightness = float(observation.images["front"].mean())
         return LatentPlan(np.ones((2, 3), np.float32), observation.time, f"{brightness:.3f}")
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         tick = observation.tick
-        stay = prefix[-1:] if len(prefix) else observation.state[None]
+        stay = committed_prefix[-1:] if len(committed_prefix) else observation.state[None]
         actions = np.repeat(stay, 96, axis=0).astype(np.float32)
-        actions[: len(prefix)] = prefix
+        actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 

@@ -13,7 +13,7 @@ ROBOT = load_embodiment("so101")
 
 
 class Room:
-    """A table whose task is solved when the test says so, and a robot of which only the shared state is there."""
+    """A table whose task is solved when the test says so, and a robot that is a shared state only."""
 
     def __init__(self, shared: shared_state.SharedState, judged: bool = True) -> None:
         self.shared, self.solved, self.tidied = shared, False, 0

@@ -134,9 +134,9 @@ class Pusher:
     def plan(self, observation: Observation) -> LatentPlan:
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time)
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         tick = observation.tick
-        assert np.array_equal(prefix, np.clip(prefix, -1, 1))
+        assert np.array_equal(committed_prefix, np.clip(committed_prefix, -1, 1))
         return ActionChunk(np.full((4, 1), 2.0, np.float32), 20.0, tick, observation.time, observation.time)
 
 
@@ -244,7 +244,7 @@ def test_absolute_commands_arrive_as_they_were_meant_at_ten_a_second(dot):
 class Beyond(Pusher):
     """A policy that wants to go beyond the table for two steps of every four."""
 
-    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         tick = observation.tick
         actions = np.array([[600, 100], [700, -5]], np.float32)
         return ActionChunk(actions, 10.0, tick, observation.time, observation.time)
