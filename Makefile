@@ -43,10 +43,10 @@ policy: $(READY)
 	$(foreach one,$(SHOWN),$(BIN)/ideomotor record $(subst :, --episodes ,$(one)) \
 	  --noise 0.6 --workers $(CORES) --out $(call data,$(one)) --resume && ) \
 	$(BIN)/torchrun --standalone --nproc-per-node $(CORES) --no-python $(BIN)/ideomotor train --resume --config grid \
-	  --data $(foreach one,$(SHOWN),$(call data,$(one))) --out $(POLICY)/trained --set policy.weights=$(SHARES) \
-	  --set compile=$(if $(shell command -v c++),true,false) --set policy.every=4 --set policy.train.minutes=46 \
-	  --set scenes.feels=true --set scenes.pool.scenes=10000 --set scenes.pool.level=mixed \
-	  --set scenes.recorded_share=0.5 --set scenes.train.minutes=25
+	  --data $(foreach one,$(SHOWN),$(call data,$(one))) --out $(POLICY)/trained --set decoder.weights=$(SHARES) \
+	  --set compile=$(if $(shell command -v c++),true,false) --set decoder.every=4 --set decoder.train.minutes=46 \
+	  --set interpreter.use_proprio=true --set interpreter.pool.scenes=10000 --set interpreter.pool.level=mixed \
+	  --set interpreter.recorded_share=0.5 --set interpreter.train.minutes=25
 
 # The tests that compare with lerobot run it with this Python, and skip themselves where there is none.
 test interop: export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/python

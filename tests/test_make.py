@@ -40,6 +40,6 @@ def test_every_task_is_recorded_and_trained_on(commands):
 def test_the_recipe_is_one(commands):
     (config,) = values(commands[-1], "--config")
     recipe = resolve(config, values(commands[-1], "--set"))
-    assert len(recipe.policy.weights) == len(TASKS)
-    assert recipe.scenes.train.minutes > 0 and recipe.policy.train.minutes > 0
+    assert len(recipe.decoder.weights) == len(TASKS)
+    assert recipe.interpreter.train.minutes > 0 and recipe.decoder.train.minutes > 0
     assert "--resume" in commands[-1]

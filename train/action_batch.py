@@ -10,7 +10,7 @@ import torch
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, PlanFeatures
 from ideomotor.train.parallel import own_rows, processes
-from ideomotor.train.recipe import PolicyRecipe
+from ideomotor.train.recipe import DecoderRecipe
 from ideomotor.vla.images import augmented, sample_seeds
 from ideomotor.vla.processor import Processor
 
@@ -20,7 +20,7 @@ def action_batch(
     plan_features: PlanFeatures | None,
     cameras: tuple[str, ...],
     processor: Processor,
-    recipe: PolicyRecipe,
+    recipe: DecoderRecipe,
     moving: np.ndarray,
     rng: np.random.Generator,
     step: int,

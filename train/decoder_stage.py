@@ -24,7 +24,7 @@ from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.train.chunk_errors import examine, units_of
 from ideomotor.train.parallel import processes
 from ideomotor.train.plan_cache import read_plans
-from ideomotor.train.recipe import PolicyRecipe
+from ideomotor.train.recipe import DecoderRecipe
 from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint_info import PROCESSOR
@@ -38,8 +38,8 @@ Log = Callable[[str], None]
 EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far
 
 
-def train_policy(
-    recipe: PolicyRecipe,
+def train_decoder(
+    recipe: DecoderRecipe,
     loader: WindowLoader,
     interpreter: Interpreter,
     out: Path,
@@ -104,7 +104,7 @@ def train_policy(
         assert drive is not None, "a recipe that selects needs something that drives"
         selection = Selection(recipe.select, drive, policy.save_pretrained, out / "state")
     metrics = fit(
-        "policy",
+        "decoder",
         objective,
         batch_at,
         loader.batch_size * loader.world,
@@ -121,7 +121,7 @@ def train_policy(
     return policy, metrics, selection.outcome()
 
 
-def _processor(recipe: PolicyRecipe, loader: WindowLoader, kept: Path, resume: bool) -> Processor:
+def _processor(recipe: DecoderRecipe, loader: WindowLoader, kept: Path, resume: bool) -> Processor:
     """The normalisation that this training began with, also where data has been added since."""
     if resume and kept.is_file():
         processor = load_processor(kept)
@@ -135,7 +135,7 @@ def _processor(recipe: PolicyRecipe, loader: WindowLoader, kept: Path, resume: b
 
 
 def decoder_config(
-    recipe: PolicyRecipe, loader: WindowLoader, interpreter: Interpreter, processor: Processor
+    recipe: DecoderRecipe, loader: WindowLoader, interpreter: Interpreter, processor: Processor
 ) -> DecoderConfig:
     """The recipe's decoder for this data, behind this interpreter."""
     embodiment = loader.embodiment
@@ -177,17 +177,17 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
     )
 
 
-def _check_further(recipe: PolicyRecipe, loader: WindowLoader, before: IdeomotorPolicy) -> None:
+def _check_further(recipe: DecoderRecipe, loader: WindowLoader, before: IdeomotorPolicy) -> None:
     """Raises UserError unless the recipe can train this policy further."""
     before.processor.check(loader.embodiment)
     if before.sampling.objective != recipe.objective.predict:
         raise UserError(
-            f"policy.objective.predict: got {recipe.objective.predict!r}, expected "
+            f"decoder.objective.predict: got {recipe.objective.predict!r}, expected "
             f"{before.sampling.objective!r}, which the decoder to be trained further predicts"
         )
     if before.processor.origin != recipe.origin and before.processor.targets:
         raise UserError(
-            f"policy.origin: got {recipe.origin!r}, expected {before.processor.origin!r}, where chunks of "
+            f"decoder.origin: got {recipe.origin!r}, expected {before.processor.origin!r}, where chunks of "
             "the decoder to be trained further begin"
         )
     wanted = asdict(decoder_config(recipe, loader, before.interpreter, before.processor))
@@ -195,7 +195,7 @@ def _check_further(recipe: PolicyRecipe, loader: WindowLoader, before: Ideomotor
     differing = [name for name in wanted if name != "states" and wanted[name] != had[name]]
     if differing:
         named = "; ".join(f"{name}: got {wanted[name]!r}, it has {had[name]!r}" for name in differing)
-        raise UserError(f"decoder: its weights do not fit the recipe: {named}")
+        raise UserError(f"init.policy: its weights do not fit the recipe: {named}")
 
 
 def _carry_over(trained: nn.Module, new: nn.Module) -> None:
@@ -204,7 +204,7 @@ def _carry_over(trained: nn.Module, new: nn.Module) -> None:
         new.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise UserError(
-            f"decoder: its weights do not fit the recipe: {str(error).splitlines()[-1]}"
+            f"init.policy: its weights do not fit the recipe: {str(error).splitlines()[-1]}"
         ) from None
 
 

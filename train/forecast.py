@@ -52,7 +52,7 @@ class Part:
 
     what: str
     seconds: float
-    stage: str = ""  # "interpreter" or "policy", of those that learn
+    stage: str = ""  # "interpreter" or "decoder", of those that learn
     samples: int = 0  # questions or windows that it will have seen when it is done
 
 
@@ -62,28 +62,28 @@ def forecast(recipe: Recipe, loader: WindowLoader, out: Path, resume: bool = Fal
     Left out is what cannot be known cheaply: stages around a pretrained base, stage 3, and driving.
     """
     kept = out / "state" / "interpreter"
-    stages = (recipe.scenes.train, recipe.policy.train)
+    stages = (recipe.interpreter.train, recipe.decoder.train)
     short = all(stage.minutes <= 0 and stage.steps <= SHORT for stage in stages)
-    if short or recipe.scenes.base or (recipe.decoder and recipe.policy.train.left_out):
+    if short or recipe.interpreter.base or (recipe.init.policy and recipe.decoder.train.left_out):
         return []
     tune_process()
-    ready = recipe.interpreter or (str(kept) if resume and kept.is_dir() else "")
+    ready = recipe.init.interpreter or (str(kept) if resume and kept.is_dir() else "")
     parts: list[Part] = []
     with torch.random.fork_rng():
         interpreter = _untrained(recipe, loader)
         if not ready:
             parts += _rendering(recipe)
-            stage, batch = recipe.scenes.train, samples_of(as_dict(recipe), "interpreter")
+            stage, batch = recipe.interpreter.train, samples_of(as_dict(recipe), "interpreter")
             step = _interpreting(recipe, loader, interpreter)
             name = f"stage 1, the interpreter: {{}} questions, {batch} a step"
             parts += _learning("interpreter", name, stage, batch, step, recipe.compile, out, resume)
-        if not recipe.policy.train.left_out:
+        if not recipe.decoder.train.left_out:
             step = _decoding(recipe, loader, interpreter)
-            name = f"stage 2, the decoder: {{}} windows, {recipe.policy.batch} a step"
+            name = f"stage 2, the decoder: {{}} windows, {recipe.decoder.batch} a step"
             learning = _learning(
-                "policy", name, recipe.policy.train, recipe.policy.batch, step, recipe.compile, out, resume
+                "decoder", name, recipe.decoder.train, recipe.decoder.batch, step, recipe.compile, out, resume
             )
-            if not _position(out, "policy", resume)[0]:
+            if not _position(out, "decoder", resume)[0]:
                 parts.append(_reading(loader, interpreter))
             parts += learning
     return [part for part in parts if part.seconds > 0]
@@ -124,13 +124,15 @@ def _position(out: Path, stage: str, resume: bool) -> tuple[int, float]:
 
 def _untrained(recipe: Recipe, loader: WindowLoader) -> Interpreter:
     """An interpreter as stage 1 begins with, but that its words are those of the data only."""
-    state = len(load_embodiment(recipe.robot).state_names) if recipe.scenes.feels else 0
-    return new_interpreter(recipe.scenes, None, loader, checked_cameras(recipe.scenes, recipe.robot), state)
+    state = len(load_embodiment(recipe.robot).state_names) if recipe.interpreter.use_proprio else 0
+    return new_interpreter(
+        recipe.interpreter, None, loader, checked_cameras(recipe.interpreter, recipe.robot), state
+    )
 
 
 def _rendering(recipe: Recipe) -> list[Part]:
     """Synthetic scenes that are not there yet."""
-    settings = recipe.scenes.pool
+    settings = recipe.interpreter.pool
     if not settings.scenes:
         return []
     shards = shards_of(cache_folders.scenes_root(), settings)
@@ -150,7 +152,7 @@ def _rendering(recipe: Recipe) -> list[Part]:
 
 def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
     """Seconds of a step of stage 1, the mean of those in which long texts are written and the others."""
-    stage = recipe.scenes
+    stage = recipe.interpreter
     rows = annotated(loader) or [range(loader.rows)]
     pictures, group = max(1, stage.pictures // processes()[1]), stage.group
     if not stage.pool.scenes:
@@ -168,7 +170,7 @@ def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter
 
 def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
     """Seconds of a step of stage 2."""
-    stage, batch = recipe.policy, loader.batch(0)
+    stage, batch = recipe.decoder, loader.batch(0)
     count, processor = len(batch["index"]), measure(loader, stage.origin, MEASURED)
     config = decoder_config(stage, loader, interpreter, processor)
     hidden = interpreter.hidden_dim

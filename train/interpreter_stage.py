@@ -1,8 +1,8 @@
 """Stage 1: the interpreter, on synthetic scenes mixed with frames of recorded data.
 
-Of an environment that is not ours there are no synthetic scenes (`scenes.pool.scenes=0`). The interpreter
-then learns from recorded frames alone to tell what is to be done, which is how the decoder hears of the
-instruction; where things are it is not shown, and the decoder finds them with its own eyes.
+Of an environment that is not ours there are no synthetic scenes (`interpreter.pool.scenes=0`). The
+interpreter then learns from recorded frames alone to tell what is to be done, which is how the decoder gets
+the instruction; where things are it is not shown, and the decoder finds them with its own eyes.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ def train_interpreter(
     """A trained interpreter and its figures on held-out scenes.
 
     Args:
-        recipe: `recipe.scenes` is this stage.
+        recipe: `recipe.interpreter` is this stage.
         out: where state and metrics go.
         recorded: frames to mix in; None for scenes only.
         resume: continue from the state in `out`.
         log: called with lines about what is going on.
     """
-    stage, state = recipe.scenes, PartialState()
+    stage, state = recipe.interpreter, PartialState()
     cameras = checked_cameras(stage, recipe.robot)
-    state_size = len(load_embodiment(recipe.robot).state_names) if stage.feels else 0
+    state_size = len(load_embodiment(recipe.robot).state_names) if stage.use_proprio else 0
     rows = annotated(recorded)
     pool, held_out, countdown = None, None, Countdown("rendering scenes", log)
     if stage.pool.scenes:
@@ -78,7 +78,7 @@ def train_interpreter(
             )
     elif not rows:
         raise UserError(
-            "set: scenes.pool.scenes: got 0, expected more, or data recorded by `ideomotor record`: "
+            "set: interpreter.pool.scenes: got 0, expected more, or data recorded by `ideomotor record`: "
             "there is nothing for the interpreter to learn from"
         )
     torch.manual_seed(stage.train.seed)
@@ -171,14 +171,16 @@ def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str
     if not stage.pool.scenes:
         first = load_embodiment(robot).cameras[:1]
         if stage.cameras not in ("front", *(camera.name for camera in first)):
-            raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected the first one of {robot}")
+            raise UserError(
+                f"set: interpreter.cameras: got {stage.cameras!r}, expected the first one of {robot}"
+            )
         return tuple(camera.name for camera in first)
     cameras = tuple(name.strip() for name in stage.cameras.split(","))
     if cameras not in (CAMERAS, CAMERAS[:1]):
-        raise UserError(f"set: scenes.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")
+        raise UserError(f"set: interpreter.cameras: got {stage.cameras!r}, expected 'front' or 'front,wrist'")
     for kind, share in vars(stage.mixture).items():
         if not share >= 0.0:
-            raise UserError(f"set: scenes.mixture.{kind}: got {share}, expected 0 or more")
+            raise UserError(f"set: interpreter.mixture.{kind}: got {share}, expected 0 or more")
     return cameras
 
 

@@ -74,8 +74,8 @@ def train_joint(
     """Trains both networks of a policy, in place, and returns the last figures.
 
     Args:
-        recipe: `recipe.joint` is this stage; windows are made as `recipe.policy` says, instructions are
-            varied as `recipe.scenes` says.
+        recipe: `recipe.joint` is this stage; windows are made as `recipe.decoder` says, instructions are
+            varied as `recipe.interpreter` says.
         loader: as of stage 2, with the pictures of the plans' frames.
         policy: what the stages before have trained.
         out: where state and metrics go.
@@ -85,9 +85,9 @@ def train_joint(
     interpreter, decoder, processor = policy.interpreter, policy.decoder, policy.processor
     moving, cameras = displaceable(loader), interpreter.config.cameras
     torch.manual_seed(seed)
-    scene = SceneObjective(interpreter, recipe.scenes.weights)
+    scene = SceneObjective(interpreter, recipe.interpreter.weights)
     embodiment = loader.embodiment.name
-    action = ActionObjective(decoder, interpreter.plan_head, embodiment, recipe.policy.objective)
+    action = ActionObjective(decoder, interpreter.plan_head, embodiment, recipe.decoder.objective)
     if recipe.compile:
         action.compile()
     objective = JointObjective(scene, action, stage.scene_weight, stage.insulated)
@@ -102,19 +102,19 @@ def train_joint(
             chance,
             whole,
             len(cameras),
-            drop_image=recipe.scenes.drop_image,
-            drop_camera=recipe.scenes.drop_camera,
+            drop_image=recipe.interpreter.drop_image,
+            drop_camera=recipe.interpreter.drop_camera,
         )
         shown = shown[mine]
         proprio = windows["plan_state"]
         proprio += proprio_noise(
-            chance, whole, proprio.shape[1], recipe.scenes.drop_state, recipe.scenes.state_jitter
+            chance, whole, proprio.shape[1], recipe.interpreter.drop_state, recipe.interpreter.state_jitter
         )[mine]
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
-            plan_frames(interpreter, windows, (seed, step), write, recipe.scenes, shown),
+            plan_frames(interpreter, windows, (seed, step), write, recipe.interpreter, shown),
             torch.tensor(shown[:, 0], dtype=torch.float32),
-            action_batch(windows, None, decoder.config.cameras, processor, recipe.policy, moving, rng, step),
+            action_batch(windows, None, decoder.config.cameras, processor, recipe.decoder, moving, rng, step),
         )
 
     def examined() -> dict[str, float]:

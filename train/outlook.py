@@ -23,11 +23,11 @@ def before(parts: Sequence[Part], recipe: Recipe) -> list[str]:
     lines = ["what this training will take, measured on this machine as it is now:"]
     lines += [f"  {in_words(part.seconds):>{width}}  {part.what}" for part in parts]
     lines.append(f"  {in_words(whole)} in all")
-    if recipe.policy.select.tasks or not recipe.joint.train.left_out:
+    if recipe.decoder.select.tasks or not recipe.joint.train.left_out:
         lines[-1] += ", and what stage 3 and driving take, which was not measured"
     if whole > LONG_S:
         lines.append(f"--config quick takes ten minutes, --minutes N as long as you say ({HELP})")
-    planned = next((part.samples for part in parts if part.stage == "policy"), None)
+    planned = next((part.samples for part in parts if part.stage == "decoder"), None)
     if planned is not None and (warning := too_little(planned, recipe)):
         lines.append(warning)
     return lines
@@ -35,9 +35,9 @@ def before(parts: Sequence[Part], recipe: Recipe) -> list[str]:
 
 def after(figures: dict[str, Any], recipe: Recipe) -> list[str]:
     """Lines about what a training that has ended has seen, against what policies of ours had."""
-    if "policy" not in figures or recipe.decoder:  # further training has seen more than it was shown
+    if "policy" not in figures or recipe.init.policy:  # further training has seen more than it was shown
         return []
-    windows = int(figures["policy"]["step"]) * recipe.policy.batch
+    windows = int(figures["policy"]["step"]) * recipe.decoder.batch
     lines = [f"the decoder has seen {windows:,} windows of demonstrations"]
     lines += [f"  {one.windows:,}: {one.label}, {one.could}" for one in yardsticks(recipe.robot)]
     if warning := too_little(windows, recipe):
@@ -47,7 +47,7 @@ def after(figures: dict[str, Any], recipe: Recipe) -> list[str]:
 
 def too_little(windows: int, recipe: Recipe) -> str:
     """A warning if no policy of ours could do anything after so few windows; else nothing."""
-    if recipe.decoder:
+    if recipe.init.policy:
         return ""
     least = min(yardsticks(recipe.robot), key=lambda one: one.windows)
     if windows >= 0.5 * least.windows:

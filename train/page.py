@@ -48,7 +48,7 @@ CHARTS: dict[str, tuple[tuple[str, str, tuple[str, ...], bool, str], ...]] = {
             "",
         ),
     ),
-    "policy": (
+    "decoder": (
         ("Loss", "", ("loss",), True, "loss"),
         (
             "Chunks beside the demonstrated ones",
@@ -122,7 +122,7 @@ def samples_of(recipe: dict[str, Any], stage: str) -> int:
     """
     if stage != "interpreter":
         return int(recipe.get(stage, {}).get("batch", 1))
-    scenes = recipe.get("scenes", {})
+    scenes = recipe.get(stage, {})
     pictures, recorded = int(scenes.get("pictures", 1)), float(scenes.get("recorded_share", 0.0))
     if not scenes.get("pool", {}).get("scenes", 1):
         recorded = 1.0
@@ -133,8 +133,7 @@ def _overview(found: dict[str, list[dict[str, float]]], sizes: dict[str, int], r
     rows = []
     for name, figures in found.items():
         last = next((f for f in reversed(figures) if "loss" in f), figures[-1])
-        key = {"interpreter": "scenes"}.get(name, name)
-        settings = recipe.get(key, {}).get("train", {})
+        settings = recipe.get(name, {}).get("train", {})
         minutes, steps = float(settings.get("minutes", 0)), int(settings.get("steps", 0))
         length = f"{minutes:g} min" if minutes else f"{steps:,} steps"
         what = "questions" if name == "interpreter" else "windows"
@@ -153,7 +152,7 @@ def _stage(name: str, figures: list[dict[str, float]], size: int, marks: Sequenc
     """One stage's charts."""
     reference, figures_html = curves().get(name, {}), []
     names = {key for each in figures for key in each}
-    for title, unit, keys, log, marked in (*CHARTS.get(name, CHARTS["policy"]), *COMMON):
+    for title, unit, keys, log, marked in (*CHARTS.get(name, CHARTS["decoder"]), *COMMON):
         keys = [key for each in keys for key in sorted(fnmatch.filter(names, each))]
         lines = [Line(key, [(f["step"] * size, f[key]) for f in figures if key in f]) for key in keys]
         lines += [

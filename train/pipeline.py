@@ -20,7 +20,7 @@ from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.datasets.loading.loader import open_datasets_cache
 from ideomotor.datasets.mapping.mapping import open_mapped
 from ideomotor.datasets.outputs import check_apart
-from ideomotor.train.decoder_stage import train_policy
+from ideomotor.train.decoder_stage import train_decoder
 from ideomotor.train.forecast import forecast
 from ideomotor.train.interpreter_stage import train_interpreter
 from ideomotor.train.joint_stage import train_joint
@@ -57,7 +57,7 @@ def train(
         resume: continue what is in `out` from where it stopped.
         overrides: `key=value` changes to the recipe.
         mapping: `SOURCE=TARGET` names of the data and of the robot, see `datasets.mapping`.
-        drive: judges checkpoints if `policy.select` has tasks, see `train.selection`.
+        drive: judges checkpoints if `decoder.select` has tasks, see `train.selection`.
 
     Returns:
         {"out", "config", "parameters"}, the figures of each stage that was trained ("interpreter", "policy",
@@ -73,7 +73,7 @@ def train(
     embodiment = load_embodiment(recipe.robot)
     timing = usual_timing(embodiment)
     _check(recipe, data, timing)
-    stages = (recipe.scenes.train, recipe.policy.train, recipe.joint.train)
+    stages = (recipe.interpreter.train, recipe.decoder.train, recipe.joint.train)
     if any(stage.tensorboard for stage in stages):
         summary_writer()
     if any(stage.trackio for stage in stages):
@@ -90,16 +90,16 @@ def train(
             return OwnWindows(
                 datasets,
                 embodiment,
-                horizon=recipe.policy.horizon,
+                horizon=recipe.decoder.horizon,
                 batch_size=max(1, batch // state.num_processes) * state.num_processes,
                 timing=timing,
-                seed=recipe.policy.train.seed,
-                weights=recipe.policy.weights,
-                every=recipe.policy.every,
+                seed=recipe.decoder.train.seed,
+                weights=recipe.decoder.weights,
+                every=recipe.decoder.every,
                 plan_images=plan_images,
             )
 
-    loader = windows(recipe.policy.batch, plan_images=False) if data else None
+    loader = windows(recipe.decoder.batch, plan_images=False) if data else None
     log = _say if state.is_main_process else _silent
     for note in loader.notes if loader else ():
         log(note)
@@ -107,14 +107,14 @@ def train(
         for line in before(forecast(recipe, loader, out, resume), recipe):
             log(line)
     figures: dict[str, Any] = {}
-    policy, chosen = IdeomotorPolicy.from_pretrained(recipe.decoder) if recipe.decoder else None, None
-    if policy and recipe.policy.train.left_out:
+    policy, chosen = IdeomotorPolicy.from_pretrained(recipe.init.policy) if recipe.init.policy else None, None
+    if policy and recipe.decoder.train.left_out:
         interpreter = policy.interpreter
     else:
         interpreter = _first_stage(recipe, out, loader, resume, log, figures)
         if loader:
-            policy, figures["policy"], chosen = train_policy(
-                recipe.policy, loader, interpreter, out, resume, log, policy, recipe.compile, drive
+            policy, figures["policy"], chosen = train_decoder(
+                recipe.decoder, loader, interpreter, out, resume, log, policy, recipe.compile, drive
             )
     if policy and not recipe.joint.train.left_out:
         pairs = windows(recipe.joint.batch, plan_images=True)
@@ -142,8 +142,8 @@ def _first_stage(
     """The interpreter that stage 2 is given: the recipe's, the one that was finished before, or a new one,
     whose figures are added to `figures`."""
     kept = out / "state" / "interpreter"
-    if recipe.interpreter:
-        return load_interpreter(Path(recipe.interpreter))
+    if recipe.init.interpreter:
+        return load_interpreter(Path(recipe.init.interpreter))
     if resume and (kept / CONFIG).is_file():
         return load_interpreter(kept)
     interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, log)
@@ -156,16 +156,18 @@ def _first_stage(
 
 def _check(recipe: Recipe, data: Sequence[Path], timing: Timing) -> None:
     """Raises UserError for stages that lack what they need, and for chunks of an impossible length."""
-    horizon, per = recipe.policy.horizon, recipe.policy.commands_per_token
+    horizon, per = recipe.decoder.horizon, recipe.decoder.commands_per_token
     if horizon % per or horizon <= timing.max_prefix_ticks:
         raise UserError(
-            f"set: policy.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "
+            f"set: decoder.horizon: got {horizon}, expected a multiple of {per} above the longest delay, "
             f"{timing.max_prefix_ticks} commands"
         )
-    if recipe.policy.train.left_out and not recipe.decoder:
-        raise UserError("set: policy.train.steps=0 leaves out stage 2, which needs decoder=DIR, its policy")
-    if recipe.decoder and not data:
-        raise UserError("set: decoder: given without --data; with no data only an interpreter is trained")
+    if recipe.decoder.train.left_out and not recipe.init.policy:
+        raise UserError(
+            "set: decoder.train.steps=0 leaves out stage 2, which needs init.policy=DIR, its policy"
+        )
+    if recipe.init.policy and not data:
+        raise UserError("set: init.policy: given without --data; with no data only an interpreter is trained")
 
 
 def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Sequence[str] = ()) -> None:
@@ -174,10 +176,23 @@ def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Seq
         raise UserError(f"out: {out} is a file, expected a folder")
     if not resume and ((out / CONFIG).exists() or (out / "state").exists()):
         raise UserError(f"out: {out} already has a training in it; use --resume or another folder")
+    if resume and _begun_by_an_older_version(out):
+        raise UserError(
+            f"out: the training in {out} was begun by an older version, whose recipe had other keys; "
+            "resume it with that version, or train into another folder"
+        )
     if first:
         out.mkdir(parents=True, exist_ok=True)
         resolved = {"recipe": as_dict(recipe), "mapping": list(mapping), "revision": revision()}
         (out / RECIPE).write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+
+
+def _begun_by_an_older_version(out: Path) -> bool:
+    try:
+        recipe = json.loads((out / RECIPE).read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return "init" not in recipe and (out / "state").exists()
 
 
 def revision() -> str:

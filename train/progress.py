@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ideomotor.control.durations import in_words
 
-STAGES = {"interpreter": "stage 1, interpreter", "policy": "stage 2, decoder", "joint": "stage 3, both"}
+STAGES = {"interpreter": "stage 1, interpreter", "decoder": "stage 2, decoder", "joint": "stage 3, both"}
 DRAWN_S, LINE_S = 0.5, 60.0  # between two states of the bar, and between two lines [s]
 COUNT_S = 10.0  # between two lines of a preparation [s]
 PACE_S = 60.0  # of the latest steps that the time left is reckoned from

@@ -1,6 +1,6 @@
 """Recipes: everything that decides a training, as one typed value with presets and overrides.
 
-`--set key=value` changes one field; nested fields are written with dots (`policy.steps=2000`).
+`--set key=value` changes one field; nested fields are written with dots (`decoder.steps=2000`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class InterpreterRecipe:
     recorded_share: float = 0.3  # of batches that come from the recorded data instead of the pool
     drop_image: float = 0.02  # share of questions asked without any picture
     drop_camera: float = 0.1  # share of questions from which each of several cameras is missing
-    feels: bool = False  # whether the interpreter gets the joint state
+    use_proprio: bool = False  # whether the interpreter gets the joint state
     drop_state: float = 0.1  # share of questions without it
     state_jitter: float = 0.01  # added to it [rad or m]
     unknown_words: float = 0.4  # share of the instructions with unknown words thrown in
@@ -56,7 +56,7 @@ class InterpreterRecipe:
 
 
 @dataclass(frozen=True)
-class PolicyRecipe:
+class DecoderRecipe:
     """Stage 2: the decoder learns to act on recorded data, with the interpreter frozen."""
 
     objective: ActionSettings = field(default_factory=ActionSettings)
@@ -100,16 +100,23 @@ class JointRecipe:
 
 
 @dataclass(frozen=True)
+class Init:
+    """What a training begins with, instead of from nothing."""
+
+    interpreter: str = ""  # folder of a checkpoint whose interpreter is used instead of stage 1
+    policy: str = ""  # folder of a policy whose decoder is trained further, with its normalisation
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training."""
 
-    interpreter: str = ""  # folder of a checkpoint whose interpreter is used instead of stage 1
-    decoder: str = ""  # folder of a policy whose decoder is trained further, with its normalisation
+    init: Init = field(default_factory=Init)
     robot: str = "so101"
     workers: int = 2  # processes that render scenes
     compile: bool = False  # through torch.compile: needs a C++ compiler, pays after minutes
-    scenes: InterpreterRecipe = field(default_factory=InterpreterRecipe)
-    policy: PolicyRecipe = field(default_factory=PolicyRecipe)
+    interpreter: InterpreterRecipe = field(default_factory=InterpreterRecipe)
+    decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     joint: JointRecipe = field(default_factory=JointRecipe)
 
 
@@ -117,7 +124,7 @@ _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
 
 # The decoder before this one: vision as a grid of tokens, most operations in the layers behind it, chunks
 # that begin at the measured state. Figures of the bundled policies and of `make policy` are of this one.
-GRID = PolicyRecipe(
+GRID = DecoderRecipe(
     objective=ActionSettings(draws=2, pure_noise=0.0),
     vision="grid",
     commands_per_token=8,
@@ -128,19 +135,30 @@ GRID = PolicyRecipe(
     steps=5,
 )
 
+# Keys of older versions. A key that begins with one of the first is named by its new beginning.
+MOVED = {
+    "scenes.feels": "interpreter.use_proprio",
+    "scenes": "interpreter",
+    "policy.astray": "decoder.off_path_augmentation",
+    "policy.objective.drop_history": "decoder.objective.drop_past_commands",
+    "policy.objective.history_jitter": "decoder.objective.past_command_jitter",
+    "policy": "decoder",
+}
+MOVED_DIRS = {"interpreter": "init.interpreter", "decoder": "init.policy"}  # today these are groups
+
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(),
-    "grid": Recipe(policy=GRID),
+    "grid": Recipe(decoder=GRID),
     # One task from a few hundred of our own demonstrations, in about ten minutes (docs/training.md): to see
     # through frames of one task takes a fraction of the steps that scenes of all do, and no rendering.
     "quick": Recipe(
-        scenes=InterpreterRecipe(
+        interpreter=InterpreterRecipe(
             pool=PoolSettings(scenes=0),
             align_dim=0,
             train=Settings(steps=250, learning_rate=1.2e-3, warmup=30, average=0.99, log_every=10),
             write_share=0.1,
         ),
-        policy=PolicyRecipe(
+        decoder=DecoderRecipe(
             train=Settings(
                 steps=800, learning_rate=1e-3, warmup=50, average=0.99, log_every=10, examine_every_s=60.0
             ),
@@ -153,13 +171,13 @@ RECIPES: dict[str, Recipe] = {
     # answer to what they see, not to what they did: past commands would teach a policy to copy itself.
     "metaworld": Recipe(
         robot="metaworld",
-        scenes=InterpreterRecipe(
+        interpreter=InterpreterRecipe(
             pool=PoolSettings(scenes=0),
             align_dim=0,
             train=Settings(steps=1500, learning_rate=1.2e-3),
             write_share=0.1,  # there is little to say about a frame
         ),
-        policy=replace(
+        decoder=replace(
             GRID,
             objective=replace(GRID.objective, drop_past_commands=1.0, noise_knots=6),
             horizon=32,
@@ -168,7 +186,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "smoke": Recipe(  # seconds: to see that everything fits together
         workers=1,
-        scenes=InterpreterRecipe(
+        interpreter=InterpreterRecipe(
             pool=PoolSettings(scenes=16, shard=16),
             train=_TINY,
             vision_width=32,
@@ -177,7 +195,7 @@ RECIPES: dict[str, Recipe] = {
             pictures=4,
             group=2,
         ),
-        policy=PolicyRecipe(train=_TINY, width=32, heads=2, blocks=2, batch=4),
+        decoder=DecoderRecipe(train=_TINY, width=32, heads=2, blocks=2, batch=4),
         joint=JointRecipe(train=replace(_TINY, steps=0), batch=4),
     ),
 }
@@ -194,11 +212,22 @@ def resolve(name: str, overrides: Sequence[str] = ()) -> Recipe:
     recipe = RECIPES[name]
     for override in overrides:
         key, equals, value = override.partition("=")
+        key = key.strip()
         if not equals:
             raise UserError(f"set: {override!r}, expected key=value")
-        recipe = _with(recipe, key.strip().split("."), value.strip(), key.strip())
-    sampler_of(recipe.policy.objective.predict, recipe.policy.sampler)
+        if moved := _moved(key):
+            raise UserError(f"set: {key} is called {moved} now")
+        recipe = _with(recipe, key.split("."), value.strip(), key)
+    sampler_of(recipe.decoder.objective.predict, recipe.decoder.sampler)
     return recipe
+
+
+def _moved(key: str) -> str:
+    """What a key of an older version is called now; "" for others."""
+    for old, new in MOVED.items():
+        if key == old or key.startswith(f"{old}."):
+            return new + key.removeprefix(old)
+    return MOVED_DIRS.get(key, "")
 
 
 def as_dict(recipe: Any) -> dict[str, Any]:

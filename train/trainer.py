@@ -261,9 +261,8 @@ def _check(training: Training, settings: Settings, state_file: Path, sound: bool
         return
     drop_states(state_file, min(float(training.bad_since), training.at.step))
     name, kept = state_file.stem, last_state(state_file)
-    key = {"interpreter": "scenes"}.get(name, name)
     raise UserError(
-        f"{name}: training has diverged at step {training.at.step}; with a lower {key}.train.learning_rate "
+        f"{name}: training has diverged at step {training.at.step}; with a lower {name}.train.learning_rate "
         f"(it is {settings.learning_rate:g}) --resume "
         + (f"goes on from step {step_of(kept)}" if kept else "begins anew, nothing was saved")
     )

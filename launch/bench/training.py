@@ -33,7 +33,7 @@ from ideomotor.train.action_objective import ActionObjective
 from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.interpreter_stage import new_interpreter
 from ideomotor.train.plan_cache import read_plans
-from ideomotor.train.recipe import GRID, PolicyRecipe, Recipe, resolve
+from ideomotor.train.recipe import GRID, DecoderRecipe, Recipe, resolve
 from ideomotor.train.scene_batch import scene_batch
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scene_pool import PoolSettings, make_pool
@@ -89,12 +89,12 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
     output, recipe = Output(json_target), resolve(config)
     with tempfile.TemporaryDirectory(prefix="ideomotor-bench-") as folder:
         first, interpreter = _first_stage(recipe, Path(folder))
-        second, policy = _second_stage(recipe, recipe.policy, interpreter, Path(folder))
-        grid, _ = _second_stage(recipe, _with_grid(recipe.policy), interpreter, Path(folder))
+        second, policy = _second_stage(recipe, recipe.decoder, interpreter, Path(folder))
+        grid, _ = _second_stage(recipe, _with_grid(recipe.decoder), interpreter, Path(folder))
         stages = {
-            "stage 1, interpreter": (first, recipe.scenes.pictures * recipe.scenes.group),
-            "stage 2, policy": (second, recipe.policy.batch),
-            BESIDE: (grid, recipe.policy.batch),
+            "stage 1, interpreter": (first, recipe.interpreter.pictures * recipe.interpreter.group),
+            "stage 2, policy": (second, recipe.decoder.batch),
+            BESIDE: (grid, recipe.decoder.batch),
         }
         spent: dict[str, list[float]] = {}
         with peers(policy, output) as (ask, facts):
@@ -124,7 +124,7 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
 
 def _first_stage(recipe: Recipe, folder: Path) -> tuple[Run, Interpreter]:
     """Training an untrained interpreter on scenes rendered for it."""
-    stage = recipe.scenes
+    stage = recipe.interpreter
     pool, _ = make_pool(folder / "scenes", POOL)
     interpreter = new_interpreter(stage, pool, None)
 
@@ -145,7 +145,7 @@ def _first_stage(recipe: Recipe, folder: Path) -> tuple[Run, Interpreter]:
 
 
 def _second_stage(
-    recipe: Recipe, stage: PolicyRecipe, interpreter: Interpreter, folder: Path
+    recipe: Recipe, stage: DecoderRecipe, interpreter: Interpreter, folder: Path
 ) -> tuple[Run, IdeomotorPolicy]:
     """Training a decoder on generated episodes, whose frames the interpreter has read before."""
     embodiment = load_embodiment(recipe.robot)
@@ -175,12 +175,12 @@ def _second_stage(
     def run(steps: int) -> list[float]:
         interpreter.plan_head.requires_grad_(True)
         objective = ActionObjective(decoder, interpreter.plan_head, embodiment.name, stage.objective)
-        return _steps("policy", objective, batch_at, steps, stage.train, folder)
+        return _steps("decoder", objective, batch_at, steps, stage.train, folder)
 
     return run, IdeomotorPolicy(interpreter, decoder, processor, SamplingConfig())
 
 
-def _with_grid(stage: PolicyRecipe) -> PolicyRecipe:
+def _with_grid(stage: DecoderRecipe) -> DecoderRecipe:
     """The stage with the decoder of the recipe `grid`, at the stage's own width."""
     kept = {name: getattr(stage, name) for name in ("train", "width", "heads", "horizon", "batch")}
     return dataclasses.replace(GRID, **kept)

@@ -37,16 +37,16 @@ def check_selection(settings: SelectionSettings, embodiment: Embodiment) -> None
     valid = task_names(embodiment)
     for name in settings.tasks:
         if name not in valid:
-            raise unknown_name("policy.select.tasks", name, valid)
+            raise unknown_name("decoder.select.tasks", name, valid)
     for name, value in (("episodes", settings.episodes), ("workers", settings.workers)):
         if value < 1:
-            raise UserError(f"policy.select.{name}: got {value}, expected at least 1")
+            raise UserError(f"decoder.select.{name}: got {value}, expected at least 1")
     for name, value in (("every_s", settings.every_s), ("every_steps", settings.every_steps)):
         if value < 0:
-            raise UserError(f"policy.select.{name}: got {value}, expected 0 or more")
+            raise UserError(f"decoder.select.{name}: got {value}, expected 0 or more")
     last = settings.seed_start + settings.episodes
     if not 0 <= settings.seed_start <= last <= HELD_OUT_SEEDS:
         raise UserError(
-            f"policy.select.seed_start: seeds {settings.seed_start} to {last - 1}, expected to end before "
+            f"decoder.select.seed_start: seeds {settings.seed_start} to {last - 1}, expected to end before "
             f"{HELD_OUT_SEEDS}, where the suites begin"
         )

@@ -41,10 +41,10 @@ class TrainOptions:
 
     interpreter: Annotated[str, tyro.conf.arg(metavar="ID_OR_DIR")] = ""
     """build on this instead of training nano from scratch: a pretrained vision-language model, by hub id or
-    folder (see scenes.tuning), or a checkpoint, whose interpreter is then used as it is"""
+    folder (see interpreter.tuning), or a checkpoint, whose interpreter is then used as it is"""
 
     set: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]] = ()
-    """change one value of the recipe, such as policy.train.steps=2000; may be given several times"""
+    """change one value of the recipe, such as decoder.train.steps=2000; may be given several times"""
 
     map: tyro.conf.UseAppendAction[Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE=TARGET")]] = ()
     """show a camera, state or action of the data under the robot's name, such as
@@ -78,10 +78,10 @@ def train(options: TrainOptions) -> int:
     overrides = [*_given(options.interpreter), *options.set]
     overrides = [*_lasting(options.minutes, overrides), *overrides]
     recipe = resolve(options.config, overrides)
-    embodiment, stage = load_embodiment(recipe.robot), recipe.scenes
-    check_selection(recipe.policy.select, embodiment)
+    embodiment, stage = load_embodiment(recipe.robot), recipe.interpreter
+    check_selection(recipe.decoder.select, embodiment)
     open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
-    if stage.base and not recipe.interpreter:
+    if stage.base and not recipe.init.interpreter:
         check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
 
     with loading():
@@ -89,7 +89,7 @@ def train(options: TrainOptions) -> int:
 
         from ideomotor.train.pipeline import train
 
-    drive = driver(recipe.policy.select, recipe.robot)
+    drive = driver(recipe.decoder.select, recipe.robot)
     result = train(options.data, options.out, options.config, options.resume, overrides, options.map, drive)
     if PartialState().is_main_process:
         output.result(result)
@@ -109,7 +109,7 @@ def _given(interpreter: str) -> list[str]:
     except (OSError, ValueError):
         config = {}
     ours = isinstance(config, dict) and str(config.get("format", "")).startswith("ideomotor")
-    return [f"interpreter={interpreter}" if ours else f"scenes.base={interpreter}"]
+    return [f"init.interpreter={interpreter}" if ours else f"interpreter.base={interpreter}"]
 
 
 def _lasting(minutes: float | None, overrides: Sequence[str]) -> list[str]:
@@ -118,6 +118,8 @@ def _lasting(minutes: float | None, overrides: Sequence[str]) -> list[str]:
         return []
     if not 0 < minutes < float("inf"):
         raise UserError(f"minutes: got {minutes:g}, expected more than 0")
-    given = any(change.partition("=")[0].strip() in ("interpreter", "decoder") for change in overrides)
+    given = any(
+        change.partition("=")[0].strip() in ("init.interpreter", "init.policy") for change in overrides
+    )
     first = 0.0 if given else round(minutes / 3, 3)
-    return [f"scenes.train.minutes={first}", f"policy.train.minutes={round(minutes - first, 3)}"]
+    return [f"interpreter.train.minutes={first}", f"decoder.train.minutes={round(minutes - first, 3)}"]

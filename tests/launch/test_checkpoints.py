@@ -68,8 +68,8 @@ def test_demonstrations_go_on_from_where_a_policy_stopped(trained, ideomotor, in
 @pytest.mark.slow
 def test_the_best_of_several_checkpoints_is_kept_and_runs_without_senses(dataset, in_process, tmp_path):
     """A decoder of noise, sampled with DDIM in training's judgements and with DPM-Solver afterwards."""
-    given = ["policy.objective.predict=epsilon", "policy.steps=2", "policy.train.tensorboard=true"]
-    given += ["policy.select.tasks=reach", "policy.select.episodes=1", "policy.select.every_steps=2"]
+    given = ["decoder.objective.predict=epsilon", "decoder.steps=2", "decoder.train.tensorboard=true"]
+    given += ["decoder.select.tasks=reach", "decoder.select.episodes=1", "decoder.select.every_steps=2"]
     out, options = tmp_path / "out", [word for override in given for word in ("--set", override)]
     arguments = ["train", "--data", dataset, "--out", out, "--config", "smoke", "--json", "-", *options]
     chosen = in_process(*arguments).json["selection"]
@@ -78,7 +78,7 @@ def test_the_best_of_several_checkpoints_is_kept_and_runs_without_senses(dataset
     best = Path(chosen["checkpoint"])
     assert list((out / "state").glob("candidate-*")) == [best]
     assert (best / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
-    assert list((out / "tensorboard" / "policy").iterdir())
+    assert list((out / "tensorboard" / "decoder").iterdir())
     arguments = ["eval", "--policy", out, "--tasks", "reach", "--episodes", 1, "--json", "-"]
     arguments += ["--sampler", "dpm-solver", "--noise", 0]
     plain = in_process(*arguments).json
@@ -129,8 +129,8 @@ def test_the_dataset_of_another_robot_is_refused(dataset, in_process, tmp_path):
 
 def test_selecting_by_what_must_not_be_selected_by_is_refused(dataset, in_process, tmp_path):
     for override, words in (
-        ("policy.select.tasks=raech", ["policy.select.tasks", "did you mean 'reach'?"]),
-        ("policy.select.seed_start=999999", ["policy.select.seed_start", "1000000"]),
+        ("decoder.select.tasks=raech", ["decoder.select.tasks", "did you mean 'reach'?"]),
+        ("decoder.select.seed_start=999999", ["decoder.select.seed_start", "1000000"]),
     ):
         arguments = ["train", "--data", dataset, "--out", tmp_path / "out", "--config", "smoke"]
         in_process(*arguments, "--set", override).assert_refused(*words)

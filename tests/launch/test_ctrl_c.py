@@ -105,7 +105,14 @@ def test_while_modules_load_it_ends_the_command_at_every_moment(arguments, momen
     assert sorted(tmp_path.iterdir()) == before
 
 
-RENDERING = ["--set", "workers=2", "--set", "scenes.pool.scenes=4000", "--set", "scenes.pool.shard=1000"]
+RENDERING = [
+    "--set",
+    "workers=2",
+    "--set",
+    "interpreter.pool.scenes=4000",
+    "--set",
+    "interpreter.pool.shard=1000",
+]
 WORKING: dict[str, list[str]] = {
     "train": ["train", "--data", "data", "--out", "policy", "--config", "smoke", *RENDERING],
     "record": ["record", "reach", "lift", "--episodes", "200", "--workers", "2", "--out", "new"],

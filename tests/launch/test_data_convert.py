@@ -103,10 +103,10 @@ def test_training_says_which_names_to_map(in_process, old, tmp_path, pairs, word
 
 def test_a_policy_is_trained_on_somebody_elses_dataset(ideomotor, old, tmp_path):
     pairs = ["--map", "top=front", "--map", "side=wrist"]
-    given = ["--data", old, *pairs, "--config", "smoke", "--set", "policy.train.log_every=1"]
+    given = ["--data", old, *pairs, "--config", "smoke", "--set", "decoder.train.log_every=1"]
     done = ideomotor("train", *given, "--out", tmp_path / "policy", "--json", "-").json
     assert done["policy"]["step"] == 3
-    log = [json.loads(line) for line in (tmp_path / "policy/policy.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (tmp_path / "policy/decoder.jsonl").read_text().splitlines()]
     assert all(np.isfinite(line["loss"]) for line in log if "loss" in line)
     assert all(line["progress"] == 0 for line in log if "progress" in line)  # nobody wrote it down
     recipe = json.loads((tmp_path / "policy/recipe.json").read_text())

@@ -9,9 +9,20 @@ from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.vla.policy import IdeomotorPolicy
 
 TINY = (
-    *("scenes.train.steps=2", "scenes.vision_width=32", "scenes.text_width=32", "scenes.layers=1"),
-    *("scenes.pictures=4", "policy.train.steps=2", "policy.width=32", "policy.heads=2", "policy.blocks=2"),
-    *("policy.batch=4", "robot=reacher"),
+    *(
+        "interpreter.train.steps=2",
+        "interpreter.vision_width=32",
+        "interpreter.text_width=32",
+        "interpreter.layers=1",
+    ),
+    *(
+        "interpreter.pictures=4",
+        "decoder.train.steps=2",
+        "decoder.width=32",
+        "decoder.heads=2",
+        "decoder.blocks=2",
+    ),
+    *("decoder.batch=4", "robot=reacher"),
 )
 
 

@@ -20,7 +20,7 @@ from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.recipe import Recipe, resolve
 from ideomotor.train.yardsticks import SO101
 
-LONGER = ["scenes.train.steps=30", "policy.train.steps=1000"]
+LONGER = ["interpreter.train.steps=30", "decoder.train.steps=1000"]
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def test_the_parts_of_a_training_take_what_their_steps_take(loader: OwnWindows, 
     assert rendering.what == "rendering 32 scenes in 1 processes" and rendering.seconds > 0
     assert (first.stage, first.seconds, first.samples) == ("interpreter", 60.0, 240)
     assert (reading.what, reading.seconds) == ("reading 36 frames", 2.0)
-    assert (second.stage, second.seconds, second.samples) == ("policy", 2000.0, 4000)
+    assert (second.stage, second.seconds, second.samples) == ("decoder", 2000.0, 4000)
     assert second.what == "stage 2, the decoder: 4,000 windows, 4 a step"
 
 
 @pytest.mark.usefixtures("two_seconds")
 def test_minutes_are_minutes_and_compiling_takes_some_of_them(loader: OwnWindows, tmp_path: Path) -> None:
-    minutes = ("scenes.pool.scenes=0", "scenes.align_dim=0", "policy.train.minutes=10")
+    minutes = ("interpreter.pool.scenes=0", "interpreter.align_dim=0", "decoder.train.minutes=10")
     *_, second = parts_of(loader, tmp_path, *minutes)
     assert (second.seconds, second.samples) == (600.0, 4 * 300)
     *_, second = parts_of(loader, tmp_path, *minutes, "compile=true")
@@ -70,7 +70,7 @@ def test_minutes_are_minutes_and_compiling_takes_some_of_them(loader: OwnWindows
 def test_a_training_that_goes_on_takes_what_is_left_of_it(loader: OwnWindows, tmp_path: Path) -> None:
     (tmp_path / "state" / "interpreter").mkdir(parents=True)
     figures = [{"step": 900, "loss": 1.0, "seconds": 1800.0}, {"step": 900, "held_out": 1.0}]
-    (tmp_path / "policy.jsonl").write_text("".join(json.dumps(line) + "\n" for line in figures))
+    (tmp_path / "decoder.jsonl").write_text("".join(json.dumps(line) + "\n" for line in figures))
     (second,) = parts_of(loader, tmp_path, resume=True)
     assert (second.seconds, second.samples) == (200.0, 4000)
 
@@ -79,12 +79,12 @@ def test_what_is_over_in_seconds_or_cannot_be_known_is_not_measured(
     loader: OwnWindows, tmp_path: Path
 ) -> None:
     assert forecast(resolve("smoke"), loader, tmp_path) == []
-    assert parts_of(loader, tmp_path, "scenes.base=SOME/VLM") == []
+    assert parts_of(loader, tmp_path, "interpreter.base=SOME/VLM") == []
     assert before([], resolve("smoke")) == []
 
 
 def test_the_whole_is_said_with_a_shorter_way_where_it_is_long() -> None:
-    parts = [Part("rendering", 1000.0), Part("stage 2", 25_000.0, "policy", 1_920_000)]
+    parts = [Part("rendering", 1000.0), Part("stage 2", 25_000.0, "decoder", 1_920_000)]
     assert before(parts, resolve("nano")) == [
         "what this training will take, measured on this machine as it is now:",
         "      17 min  rendering",
@@ -92,9 +92,9 @@ def test_the_whole_is_said_with_a_shorter_way_where_it_is_long() -> None:
         "  7 h 13 min in all",
         f"--config quick takes ten minutes, --minutes N as long as you say ({HELP})",
     ]
-    short = before([Part("stage 2", 60.0, "policy", 1_920_000)], resolve("nano"))
+    short = before([Part("stage 2", 60.0, "decoder", 1_920_000)], resolve("nano"))
     assert short[-1] == "  60 s in all"
-    driving = before(parts, resolve("nano", ["policy.select.tasks=lift"]))
+    driving = before(parts, resolve("nano", ["decoder.select.tasks=lift"]))
     assert "driving take, which was not measured" in driving[3]
 
 
@@ -102,20 +102,20 @@ def test_too_little_is_warned_of_before_and_after(capsys: pytest.CaptureFixture[
     recipe, least = resolve("nano"), SO101[0].windows
     assert "5,120 windows are far from enough" in too_little(40 * 128, recipe)
     assert too_little(least, recipe) == ""
-    assert before([Part("stage 2", 20.0, "policy", 5120)], recipe)[-1] == too_little(5120, recipe)
+    assert before([Part("stage 2", 20.0, "decoder", 5120)], recipe)[-1] == too_little(5120, recipe)
     lines = after({"policy": {"step": 40.0}}, recipe)
     assert lines[0] == "the decoder has seen 5,120 windows of demonstrations"
     assert all(any(one.could in line for line in lines) for one in SO101)
     assert lines[-1] == too_little(5120, recipe)
     assert not any(line.startswith("warning") for line in after({"policy": {"step": 1e6}}, recipe))
-    further: Recipe = resolve("nano", ["decoder=runs/mine"])
+    further: Recipe = resolve("nano", ["init.policy=runs/mine"])
     assert after({"policy": {"step": 40.0}}, further) == [] and too_little(5120, further) == ""
     assert after({"interpreter": {"step": 40.0}}, recipe) == []
 
 
 def test_the_command_says_it_all_and_leaves_a_page(data: Path, tmp_path: Path) -> None:
     out, program = tmp_path / "mine", Path(sys.executable).with_name("ideomotor")
-    changes = ["scenes.pool.scenes=0", "scenes.align_dim=0", "policy.train.steps=25"]
+    changes = ["interpreter.pool.scenes=0", "interpreter.align_dim=0", "decoder.train.steps=25"]
     command = [program, "train", "--data", data, "--out", out, "--config", "smoke", "--json", "-"]
     ran = subprocess.run(
         [*command, *(part for change in changes for part in ("--set", change))],
@@ -139,9 +139,9 @@ def test_the_command_says_it_all_and_leaves_a_page(data: Path, tmp_path: Path) -
 
 
 def test_minutes_are_shared_out_among_the_stages_that_there_are() -> None:
-    halves = ["scenes.train.minutes=4.0", "policy.train.minutes=8.0"]
-    assert train._lasting(12, ["policy.batch=64"]) == halves
-    assert train._lasting(12, ["interpreter=runs/mine"])[1] == "policy.train.minutes=12.0"
+    halves = ["interpreter.train.minutes=4.0", "decoder.train.minutes=8.0"]
+    assert train._lasting(12, ["decoder.batch=64"]) == halves
+    assert train._lasting(12, ["init.interpreter=runs/mine"])[1] == "decoder.train.minutes=12.0"
     assert train._lasting(None, []) == []
     for wrong in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(UserError, match="minutes: got .*, expected more than 0"):

@@ -15,7 +15,7 @@ from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, ActionSettings
 from ideomotor.train.decoder_stage import measure
 from ideomotor.train.joint_stage import JointBatch, JointObjective, plan_frames
-from ideomotor.train.recipe import InterpreterRecipe, PolicyRecipe
+from ideomotor.train.recipe import DecoderRecipe, InterpreterRecipe
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
@@ -46,7 +46,7 @@ def batch(policy: IdeomotorPolicy, loader: WindowLoader) -> JointBatch:
     frames = plan_frames(policy.interpreter, windows, (0, 0), True, InterpreterRecipe(), shown)
     cameras, rng = policy.decoder.config.cameras, np.random.default_rng(0)
     acted = action_batch(
-        windows, None, cameras, policy.processor, PolicyRecipe(), displaceable(loader), rng, 0
+        windows, None, cameras, policy.processor, DecoderRecipe(), displaceable(loader), rng, 0
     )
     return JointBatch(frames, torch.tensor(shown[:, 0], dtype=torch.float32), acted)
 

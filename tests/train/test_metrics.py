@@ -57,7 +57,7 @@ from pathlib import Path
 from ideomotor.train.metrics import Metrics
 out = Path(sys.argv[1])
 for start, steps, loss in ((0, (10, 20, 30), 0.0), (20, (30, 40), 100.0)):  # goes on from a state of step 20
-    with Metrics(out, "policy", start, trackio=True) as log:
+    with Metrics(out, "decoder", start, trackio=True) as log:
         for step in steps:
             log.write({"step": step, "loss": loss + step})
 """
@@ -72,10 +72,10 @@ for start, steps, loss in ((0, (10, 20, 30), 0.0), (20, (30, 40), 100.0)):  # go
     with closing(sqlite3.connect(tmp_path / "kept" / "ideomotor.db")) as database:
         kept = database.execute("select run_name, step, metrics from metrics order by step").fetchall()
     assert [(name, step, json.loads(figures)["loss"]) for name, step, figures in kept] == [
-        ("mine-policy", 10, 10.0),
-        ("mine-policy", 20, 20.0),
-        ("mine-policy", 30, 130.0),
-        ("mine-policy", 40, 140.0),
+        ("mine-decoder", 10, 10.0),
+        ("mine-decoder", 20, 20.0),
+        ("mine-decoder", 30, 130.0),
+        ("mine-decoder", 40, 140.0),
     ]
 
 

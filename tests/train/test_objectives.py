@@ -147,7 +147,7 @@ def loss_and_gradients(objective: nn.Module, batch) -> list[torch.Tensor]:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # the compiler warns of its own insides
-@pytest.mark.parametrize("stage", ["interpreter", "policy"])
+@pytest.mark.parametrize("stage", ["interpreter", "decoder"])
 def test_a_compiled_step_is_the_step_that_is_not_compiled(stage: str, squares: ScenePool) -> None:
     """What `compile=true` compiles; only that random numbers are drawn alike is asked for besides."""
     torch.manual_seed(0)

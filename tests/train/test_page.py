@@ -18,7 +18,7 @@ def training(out: Path, config: str = "quick") -> Path:
     """The folder of a training of both stages, half a line of which is being written."""
     out.mkdir()
     (out / "recipe.json").write_text(json.dumps({"recipe": as_dict(resolve(config))}))
-    for name, figure in (("interpreter", "pixel_error"), ("policy", "error_mrad_tick_48")):
+    for name, figure in (("interpreter", "pixel_error"), ("decoder", "error_mrad_tick_48")):
         lines = [
             {"step": step, "loss": 4 / step, figure: 90 / step, "seconds": 2.0 * step, "samples_per_s": 32.0}
             for step in (1, 2, 4, 8, 50, 100)
@@ -49,8 +49,8 @@ def test_the_page_has_the_curves_and_what_ours_reached(tmp_path: Path) -> None:
 @pytest.mark.parametrize("figure", ["error_mm_tick_48", "error_tick_48"])
 def test_errors_in_other_units_are_drawn_without_levels_of_joints(tmp_path: Path, figure: str) -> None:
     out = training(tmp_path / "run")
-    lines = (out / "policy.jsonl").read_text().replace("error_mrad_tick_48", figure)
-    (out / "policy.jsonl").write_text(lines)
+    lines = (out / "decoder.jsonl").read_text().replace("error_mrad_tick_48", figure)
+    (out / "decoder.jsonl").write_text(lines)
     page = write_page(out).read_text()
     assert f"— {figure}: 0.9" in page and "error_mrad" not in page.replace(".error_mrad", "")
     chunks = next(svg for svg in svgs(page) if svg.get("aria-label") == "Chunks beside the demonstrated ones")
@@ -59,13 +59,13 @@ def test_errors_in_other_units_are_drawn_without_levels_of_joints(tmp_path: Path
 
 def test_while_it_is_under_way_the_page_reloads_and_an_interrupted_one_does_not(tmp_path: Path) -> None:
     out = training(tmp_path / "run")
-    with Metrics(out, "policy", 0) as log:
+    with Metrics(out, "decoder", 0) as log:
         log.write({"step": 1, "loss": 2.5})
         assert "http-equiv" in (out / PAGE).read_text()
         log.write({"step": 2, "loss": 1.5})
     page = (out / PAGE).read_text()
     assert "http-equiv" in page and "1.500" in page  # of another stage, or of the end, more will come
-    with pytest.raises(KeyboardInterrupt), Metrics(out, "policy", 2) as log:
+    with pytest.raises(KeyboardInterrupt), Metrics(out, "decoder", 2) as log:
         raise KeyboardInterrupt
     assert "http-equiv" not in (out / PAGE).read_text()
 
@@ -77,7 +77,7 @@ def test_a_folder_without_anything_has_a_page_too(tmp_path: Path) -> None:
 
 def test_half_a_line_is_not_a_figure(tmp_path: Path) -> None:
     out = training(tmp_path / "run")
-    assert [figures["step"] for figures in figures_of(out / "policy.jsonl")] == [1, 2, 4, 8, 50, 100]
+    assert [figures["step"] for figures in figures_of(out / "decoder.jsonl")] == [1, 2, 4, 8, 50, 100]
     assert figures_of(out / "joint.jsonl") == []
 
 

@@ -58,9 +58,16 @@ def test_the_folder_is_a_policy_that_runs(trained: Path) -> None:
 def test_a_used_folder_is_refused_unless_resumed(trained: Path, data: Path) -> None:
     with pytest.raises(UserError, match="already has a training in it"):
         train([data], trained, "smoke")
-    result = train([data], trained, "smoke", resume=True, overrides=["policy.train.steps=5"])
+    result = train([data], trained, "smoke", resume=True, overrides=["decoder.train.steps=5"])
     assert result["policy"]["step"] == 5
     assert "interpreter" not in result
+
+
+def test_a_training_of_an_older_version_is_not_resumed(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "recipe.json").write_text('{"recipe": {"scenes": {}, "policy": {}}}')
+    with pytest.raises(UserError, match="was begun by an older version"):
+        train([data], tmp_path, "smoke", resume=True)
 
 
 def test_data_may_be_added_to_a_training_whose_normalisation_stays(
@@ -68,7 +75,7 @@ def test_data_may_be_added_to_a_training_whose_normalisation_stays(
 ) -> None:
     train([data], tmp_path / "out", "smoke")
     began_with = IdeomotorPolicy.from_pretrained(tmp_path / "out").processor
-    result = train([data, more], tmp_path / "out", "smoke", resume=True, overrides=["policy.train.steps=5"])
+    result = train([data, more], tmp_path / "out", "smoke", resume=True, overrides=["decoder.train.steps=5"])
     assert result["policy"]["step"] == 5
     assert IdeomotorPolicy.from_pretrained(tmp_path / "out").processor == began_with
     train([data, more], tmp_path / "new", "smoke")
@@ -78,22 +85,22 @@ def test_data_may_be_added_to_a_training_whose_normalisation_stays(
 def test_a_decoder_is_trained_further_with_its_own_normalisation(
     trained: Path, data: Path, tmp_path: Path
 ) -> None:
-    given = [f"interpreter={trained}", f"decoder={trained}", "policy.train.learning_rate=0.0"]
+    given = [f"init.interpreter={trained}", f"init.policy={trained}", "decoder.train.learning_rate=0.0"]
     train([data], tmp_path / "more", "smoke", overrides=given)
     old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
     assert new.processor == old.processor
     for key, weight in old.decoder.state_dict().items():
         torch.testing.assert_close(new.decoder.state_dict()[key], weight, msg=key)
     with pytest.raises(UserError, match="do not fit the recipe"):
-        train([data], tmp_path / "wider", "smoke", overrides=[*given, "policy.width=64"])
+        train([data], tmp_path / "wider", "smoke", overrides=[*given, "decoder.width=64"])
 
 
 def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None:
-    without = ["policy.train.steps=0", "joint.train.steps=2"]
+    without = ["decoder.train.steps=0", "joint.train.steps=2"]
     with pytest.raises(UserError, match="needs decoder"):
         train([data], tmp_path / "alone", "smoke", overrides=without)
     assert not (tmp_path / "alone").exists()
-    given = [*without, f"decoder={trained}"]
+    given = [*without, f"init.policy={trained}"]
     result = train([data], tmp_path / "more", "smoke", overrides=given)
     assert result["joint"]["step"] == 2 and not {"interpreter", "policy"} & result.keys()
     old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
@@ -106,7 +113,7 @@ def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None
 
 
 def test_an_interpreter_is_trained_further(trained: Path, tmp_path: Path) -> None:
-    given = [f"scenes.start={trained}", "scenes.train.learning_rate=0.0"]
+    given = [f"interpreter.start={trained}", "interpreter.train.learning_rate=0.0"]
     train([], tmp_path / "more", "smoke", overrides=given)
     old, new = load_interpreter(trained), load_interpreter(tmp_path / "more")
     assert new.tokenizer.get_vocab() == old.tokenizer.get_vocab()
@@ -138,7 +145,7 @@ def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Pa
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     IdeomotorPolicy.from_pretrained(out)
-    for stage in ("interpreter", "policy", "joint"):
+    for stage in ("interpreter", "decoder", "joint"):
         one, two = losses(trained, stage), losses(out, stage)
         assert list(two) == [1, 2, 3]
         np.testing.assert_allclose(list(two.values()), [one[step] for step in two], rtol=1e-4, err_msg=stage)
@@ -151,7 +158,7 @@ def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weigh
     program = Path(sys.executable).with_name("ideomotor")
     changed = [
         f"{stage}.train.{change}"
-        for stage in ("scenes", "policy", "joint")
+        for stage in ("interpreter", "decoder", "joint")
         for change in ("steps=40", "save_every_s=0")
     ]
 
@@ -162,7 +169,7 @@ def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weigh
 
     assert started(tmp_path / "whole").wait() == 0
     torn = tmp_path / "torn"
-    ends = {"interpreter": signal.SIGKILL, "policy": signal.SIGINT, "joint": signal.SIGKILL}
+    ends = {"interpreter": signal.SIGKILL, "decoder": signal.SIGINT, "joint": signal.SIGKILL}
     for stage, number in ends.items():
         process = started(torn)
         while process.poll() is None:

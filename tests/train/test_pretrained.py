@@ -142,7 +142,14 @@ def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: P
             env=environment,
         )
 
-    sets = ["--set", "scenes.tuning=lora", "--set", "scenes.image_tokens=9", "--set", "scenes.layer=2"]
+    sets = [
+        "--set",
+        "interpreter.tuning=lora",
+        "--set",
+        "interpreter.image_tokens=9",
+        "--set",
+        "interpreter.layer=2",
+    ]
     out = tmp_path / "policy"
     ran = train("--interpreter", str(base), "--out", str(out), *sets)
     assert ran.returncode == 0, ran.stderr[-3000:]

@@ -31,7 +31,7 @@ def test_lengths_of_time_are_said_as_people_do() -> None:
 
 
 def test_the_time_left_follows_from_the_latest_steps_and_not_from_the_first(clock) -> None:
-    shown = StageProgress("policy", 1000, 0.0, 0)
+    shown = StageProgress("decoder", 1000, 0.0, 0)
     clock.now += 200  # the first step compiles
     shown.step(1, 200.0, torch.tensor(3.0))
     for step in range(2, 102):
@@ -52,14 +52,14 @@ def test_a_stage_by_the_clock_ends_when_its_minutes_are_over(clock) -> None:
 
 
 def test_without_a_terminal_a_line_a_minute_says_it(clock, capsys: pytest.CaptureFixture[str]) -> None:
-    with StageProgress("policy", 600, 0.0, 0) as shown:
+    with StageProgress("decoder", 600, 0.0, 0) as shown:
         for step in range(1, 301):
             clock.now += 1.0
             shown.step(step, float(step), torch.tensor(2.0))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "stage 2, decoder: 0 %, step 2 of 600, loss 2.000, 10 min left"
     assert len(lines) == 5 and re.fullmatch(r"stage 2, decoder: 40 %, step 242 .* 6 min left", lines[-1])
-    with StageProgress("policy", 600, 0.0, 0, shown=False) as silent:
+    with StageProgress("decoder", 600, 0.0, 0, shown=False) as silent:
         silent.step(1, 1.0, torch.tensor(2.0))
         silent.say("nothing")
     assert capsys.readouterr().err == ""

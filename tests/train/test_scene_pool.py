@@ -125,7 +125,7 @@ def test_an_older_checkpoint_goes_on_with_more_cameras_and_with_alignment(pools)
 
 def test_unknown_cameras_and_negative_shares_are_refused() -> None:
     assert checked_cameras(InterpreterRecipe(cameras="front, wrist")) == CAMERAS
-    with pytest.raises(UserError, match=r"scenes.cameras: got 'wrist', expected"):
+    with pytest.raises(UserError, match=r"interpreter.cameras: got 'wrist', expected"):
         checked_cameras(InterpreterRecipe(cameras="wrist"))
-    with pytest.raises(UserError, match=r"scenes.mixture.size: got -1.0, expected"):
+    with pytest.raises(UserError, match=r"interpreter.mixture.size: got -1.0, expected"):
         checked_cameras(InterpreterRecipe(mixture=Mixture(size=-1.0)))
