@@ -130,7 +130,7 @@ def _train() -> tuple[type, Callable[[Any], int]]:
 def _eval() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import evaluate
 
-    return evaluate.EvalOptions, evaluate.evaluate
+    return evaluate.EvalArguments, evaluate.evaluate
 
 
 def _bench_loop() -> tuple[type, Callable[[Any], int]]:

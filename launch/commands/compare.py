@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from ideomotor.control.ctrl_c import loading
-from ideomotor.control.errors import UserError
+from ideomotor.launch.commands.evaluate_options import EvalArguments, refuse_others
 from ideomotor.launch.console import Output
 
-if TYPE_CHECKING:
-    from ideomotor.launch.commands.evaluate_options import EvalOptions
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Two finished evaluations of the same episodes: folders, or their results.json."""
+
+    a: Path
+    b: Path
+    json: Path | None
 
 
-def compare_evaluations(options: EvalOptions, a: Path, b: Path) -> int:
+def compare_options(arguments: EvalArguments) -> CompareOptions:
+    """What was typed with --compare; UserError if anything else was."""
+    refuse_others(
+        arguments,
+        ("compare", "json"),
+        "has no meaning with --compare, which takes two finished evaluations",
+    )
+    assert arguments.compare is not None
+    return CompareOptions(*arguments.compare, json=arguments.json)
+
+
+def compare_evaluations(options: CompareOptions) -> int:
     """Shows B beside A, in pairs of episodes, and says in words what that comes to."""
-    for field in fields(options):
-        if field.name not in ("compare", "json") and getattr(options, field.name) != field.default:
-            name = field.name.replace("_", "-")
-            raise UserError(f"{name}: has no meaning with --compare, which takes two finished evaluations")
     output = Output(options.json)
 
     with loading():
         from ideomotor.eval.rows import load_results
         from ideomotor.eval.stats.comparison import compare
 
-    found = compare(load_results(a, "compare"), load_results(b, "compare"))
-    found["a"]["path"], found["b"]["path"] = str(a), str(b)
+    found = compare(load_results(options.a, "compare"), load_results(options.b, "compare"))
+    found["a"]["path"], found["b"]["path"] = str(options.a), str(options.b)
     output.result(found)
     _show(output.text, found)
     return 0

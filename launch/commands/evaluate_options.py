@@ -1,14 +1,20 @@
-"""The options of `ideomotor eval`."""
+"""The command line of `ideomotor eval`.
+
+`EvalArguments` is what can be typed. It is one of three things: a suite's `EvalOptions`, the `CompareOptions`
+of --compare (compare.py), or the `QuestionOptions` of suite questions (questions.py).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from ideomotor.control.chunk_handover import DEFAULT
+from ideomotor.control.errors import UserError
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/commands/questions.py`
 GENERALIZATION, PHRASINGS = "generalization", "phrasings"
@@ -18,7 +24,7 @@ DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """Evaluates a policy, the bundled one by default, on a fixed list of episodes."""
+    """A policy on a suite: what is run, how, and where the results go."""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
@@ -103,10 +109,6 @@ class EvalOptions:
     """end a task as soon as it is decided, at 95 %, whether its success rate is above or below RATE; verdicts
     and intervals hold although they are looked at after every episode"""
 
-    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
-    """run nothing; say whether B is better than A, two folders (or results.json) of evaluations of the same
-    episodes, and if that cannot be told, how many episodes would tell"""
-
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the results as JSON; - is standard output"""
 
@@ -115,3 +117,24 @@ class EvalOptions:
         """Episodes of each task."""
         by_default = MT50_EPISODES if self.suite == MT50 else DEFAULT_EPISODES
         return by_default if self.episodes is None else self.episodes
+
+
+@dataclass(frozen=True)
+class EvalArguments(EvalOptions):
+    """Evaluates a policy, the bundled one by default, on a fixed list of episodes."""
+
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
+    """run nothing; say whether B is better than A, two folders (or results.json) of evaluations of the same
+    episodes, and if that cannot be told, how many episodes would tell"""
+
+
+def refuse_others(arguments: EvalArguments, meant: Collection[str], why: str) -> None:
+    """Raises UserError for the first option that was changed and is none of those that are meant.
+
+    Args:
+        meant: names of fields.
+        why: the rest of the error's line.
+    """
+    for field in fields(arguments):
+        if field.name not in meant and getattr(arguments, field.name) != field.default:
+            raise UserError(f"{field.name.replace('_', '-')}: {why}")

@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from ideomotor.control.chunk_handover import DEFAULT
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.outputs import check_output_folder
+from ideomotor.launch.commands.evaluate_options import EvalArguments, refuse_others
 from ideomotor.launch.console import Output, write_whole
 
-if TYPE_CHECKING:
-    from ideomotor.launch.commands.evaluate_options import EvalOptions
-
 SCENES = 8  # scenes for each of --episodes, as many as there are tasks
+MEANT = ("policy", "suite", "episodes", "seed_start", "randomize", "out", "json")
+UNUSED = ("axes", "robot", "env")  # not refused: the scenes are the same whatever they say
 
 
-def evaluate_questions(options: EvalOptions) -> int:
+@dataclass(frozen=True)
+class QuestionOptions:
+    """An interpreter and the scenes that it is asked about."""
+
+    policy: Path | None
+    count: int  # of --episodes: `SCENES` scenes for each
+    seed_start: int | None
+    randomize: str
+    out: Path | None
+    json: Path | None
+
+
+def question_options(arguments: EvalArguments) -> QuestionOptions:
+    """What was typed with --suite questions; UserError for what has no meaning where nobody moves."""
+    why = "has no meaning in suite 'questions', where an interpreter is asked"
+    refuse_others(arguments, (*MEANT, *UNUSED), why)
+    seed = arguments.seed_start
+    for name, value, least in (("episodes", arguments.count, 1), ("seed-start", seed or 0, 0)):
+        if value < least:
+            raise UserError(f"{name}: got {value}, expected at least {least}")
+    if arguments.out:
+        check_output_folder("out", arguments.out)
+    return QuestionOptions(
+        arguments.policy, arguments.count, seed, arguments.randomize, arguments.out, arguments.json
+    )
+
+
+def evaluate_questions(options: QuestionOptions) -> int:
     """Asks the interpreter of a policy, or one that was trained alone, and shows a table of kinds."""
     output = Output(options.json)
-    _check(options)
-    if options.out:
-        check_output_folder("out", options.out)
-
     with loading():
         import torch
 
@@ -60,32 +84,6 @@ def evaluate_questions(options: EvalOptions) -> int:
     output.result(results)
     _show(output.text, results)
     return 0
-
-
-def _check(options: EvalOptions) -> None:
-    """Raises UserError for what has no meaning where nobody moves."""
-    for name, given in (
-        ("expert", options.expert),
-        ("tasks", options.tasks is not None),
-        ("delay-ms", options.delay_ms),
-        ("handover", options.handover != DEFAULT),
-        ("without", options.without),
-        ("steps", options.steps),
-        ("sampler", options.sampler),
-        ("noise", options.noise is not None),
-        ("confidence", options.confidence),
-        ("calibrate", options.calibrate),
-        ("workers", options.workers != 1),
-        ("batch", options.batch != 1),
-        ("ray", options.ray),
-        ("resume", options.resume),
-        ("stop-at", options.stop_at is not None),
-    ):
-        if given:
-            raise UserError(f"{name}: has no meaning in suite 'questions', where an interpreter is asked")
-    for name, value, least in (("episodes", options.count, 1), ("seed-start", options.seed_start or 0, 0)):
-        if value < least:
-            raise UserError(f"{name}: got {value}, expected at least {least}")
 
 
 def _show(console: Console, results: dict[str, Any]) -> None:
