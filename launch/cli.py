@@ -121,6 +121,12 @@ def _data_convert() -> tuple[type, Callable[[Any], int]]:
     return data_convert.ConvertOptions, data_convert.convert
 
 
+def _data_edit() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import data_edit
+
+    return data_edit.EditOptions, data_edit.edit
+
+
 def _train() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import train
 
@@ -199,6 +205,7 @@ COMMANDS: dict[str, _Entry] = {
         "episodes as one HTML page with videos and plots, or as a Rerun recording", _data_view
     ),
     "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
+    "data edit": _Entry("delete, trim, merge, split, rename: into a new dataset", _data_edit),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),

@@ -29,12 +29,24 @@ _DTYPES = {"f": "float32", "i": "int64", "u": "int64", "b": "bool", "O": "string
 
 
 @dataclass(frozen=True)
+class EncodedVideo:
+    """The pictures of one camera in one episode, as they are: nothing is encoded again."""
+
+    data: bytes  # an mp4 of T frames that begins with a key frame
+    sample: np.ndarray  # (n, h, w, 3) uint8 RGB, those of `stats.sampled_frames(T)`, perhaps every nth pixel
+    height: int
+    width: int
+    info: Mapping[str, Any]  # codec and the like, as the feature says
+
+
+@dataclass(frozen=True)
 class Demonstration:
     """One episode of T frames."""
 
     columns: Mapping[str, np.ndarray]  # {feature: (T,) or (T, n)}, such as observation.state and action
-    images: Mapping[str, Iterable[np.ndarray]]  # {camera: T images (H, W, 3) uint8 RGB}
+    images: Mapping[str, Iterable[np.ndarray] | EncodedVideo]  # {camera: T images (H, W, 3) uint8 RGB}
     task: str | Sequence[str]  # the instruction, or that of each row
+    facts: Mapping[str, Any] = field(default_factory=dict)  # more columns of the episode table
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Source:
     robot: str | None = None  # robot_type of info.json
     left_out: Sequence[LeftOut] = ()  # what of it a dataset cannot hold, or holds with less in it
     label: Callable[[Any], str] | None = None  # how messages call an episode; by its number by default
+    identity: Mapping[str, Any] = field(default_factory=dict)  # more of meta/ideomotor.json
 
 
 class DamagedEpisode(UserError):
@@ -91,7 +104,7 @@ def write_demonstrations(
     fps = int(source.fps) if source.fps == int(source.fps) else source.fps
     skipped: list[LeftOut] = []
     features = _features(source, fps, skip_damaged)
-    robot, identity = source.robot, {}
+    robot, identity = source.robot, dict(source.identity)
     if embodiment is not None:
         robot, identity = embodiment.name, layout.identity_of(embodiment)
         _check_joints(features, embodiment)
@@ -138,7 +151,7 @@ def _read(source: Source, number: int, features: Features, fps: float) -> Prepar
         prepared = _prepared(source.read(source.episodes[number]), features, fps, where)
     except UserError as error:
         raise DamagedEpisode(str(error) if where in str(error) else f"{where}: {error}") from None
-    return replace(prepared, facts={NUMBER: number})
+    return replace(prepared, facts={NUMBER: number, **prepared.facts})
 
 
 def _features(source: Source, fps: float, skip_damaged: bool) -> Features:
@@ -160,6 +173,10 @@ def _features_of(first: Demonstration, source: Source, fps: float, where: str) -
     """Returns the features of an episode."""
     features: Features = {}
     for camera, images in first.images.items():
+        if isinstance(images, EncodedVideo):
+            feature = layout.video_feature(images.height, images.width, fps)
+            features[layout.IMAGE_PREFIX + camera] = feature | {"info": dict(images.info)}
+            continue
         image = next(iter(images), None)
         if image is None:
             raise UserError(f"{where}: images.{camera}: no images")
@@ -211,7 +228,12 @@ def _prepared(found: Demonstration, features: Features, fps: float, where: str) 
     videos = {}
     for name in pictures:
         camera = name.removeprefix(layout.IMAGE_PREFIX)
-        tap = _Tap(found.images[camera], features[name]["shape"], length, f"{where}: images.{camera}")
+        images = found.images[camera]
+        if isinstance(images, EncodedVideo):
+            videos[name] = images.data
+            measured[name] = stats.sample_stats(images.sample)
+            continue
+        tap = _Tap(images, features[name]["shape"], length, f"{where}: images.{camera}")
         videos[name] = video.encode(tap, fps)
         measured[name] = stats.sample_stats(np.stack(tap.sample))
     return PreparedEpisode(
@@ -221,7 +243,7 @@ def _prepared(found: Demonstration, features: Features, fps: float, where: str) 
         columns=columns,
         videos=videos,
         stats=measured,
-        facts={},
+        facts=dict(found.facts),
         row_tasks=tasks,
     )
 

@@ -86,6 +86,40 @@ def join(parts: Sequence[tuple[bytes, int]], fps: float) -> bytes:
     return buffer.getvalue()
 
 
+def cut(path: Path, first: int, count: int, fps: float) -> bytes | None:
+    """Returns an mp4 of `count` frames from number `first` on, by copying packets.
+
+    None where that cannot be: `first` is no key frame, frames are not one 1/fps after the other, or they are
+    stored in another order than they are shown (B-frames).
+
+    Raises:
+        UserError: the file is not readable as a video.
+    """
+    buffer, given = io.BytesIO(), 0
+    with (
+        _open(str(path), str(path)) as source,
+        av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as target,
+    ):
+        origin = source.streams.video[0]
+        tick = 1 / (_rate(fps) * (origin.time_base or 1 / _rate(fps)))
+        stream = target.add_stream_from_template(origin)
+        if tick.denominator != 1:
+            return None
+        source.seek(first * tick.numerator, stream=origin)
+        for packet in source.demux(origin):
+            if packet.pts is None or packet.pts < first * tick.numerator:
+                continue
+            if packet.pts != (first + given) * tick.numerator or (not given and not packet.is_keyframe):
+                return None
+            packet.stream = stream
+            packet.pts = packet.dts = given * tick.numerator
+            target.mux(packet)
+            given += 1
+            if given == count:
+                break
+    return buffer.getvalue() if given == count else None
+
+
 def header(data: bytes) -> bytes | None:
     """Returns the codec parameters of an mp4 file: files whose headers are equal can be joined."""
     with _open(io.BytesIO(data), "video") as container:

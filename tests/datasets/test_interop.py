@@ -15,6 +15,8 @@ import pytest
 
 from ideomotor.datasets.checking import checks
 from ideomotor.datasets.checking.repair import repair
+from ideomotor.datasets.editing.edit import edit_of, write
+from ideomotor.datasets.editing.pieces import all_pieces, deleted, trimmed
 from ideomotor.datasets.lerobot import file_group
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
@@ -105,11 +107,21 @@ def repaired(recorded, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def readings(recorded, repaired, tmp_path_factory):
-    """Files of what LeRobotDataset returns for every row of our dataset, and of the repaired one."""
+def edited(recorded, repaired, tmp_path_factory):
+    """That dataset and the repaired one as one: an episode left out, two cut, a camera renamed."""
+    out, both = tmp_path_factory.mktemp("edited") / "both", [Dataset(recorded), Dataset(repaired)]
+    pieces = all_pieces([np.diff(dataset.starts).tolist() for dataset in both])
+    pieces = trimmed(deleted(pieces, [0]), {1: (2, 9), 2: (3, 8)})
+    write(both, pieces, edit_of(both, ["front=top"], ["plan_text"]), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def readings(recorded, repaired, edited, tmp_path_factory):
+    """Files of what LeRobotDataset returns for every row of our dataset, the repaired and the edited one."""
     out = tmp_path_factory.mktemp("lerobot")
-    files = out / "recorded.npz", out / "repaired.npz"
-    run("read_with_lerobot.py", recorded, files[0], repaired, files[1], scratch=out)
+    files = out / "recorded.npz", out / "repaired.npz", out / "edited.npz"
+    run("read_with_lerobot.py", recorded, files[0], repaired, files[1], edited, files[2], scratch=out)
     return files
 
 
@@ -150,6 +162,18 @@ def test_lerobot_decodes_the_frames_that_we_decode(recorded, read, make_episode)
             assert np.abs(ours - theirs[first:end]).max() <= 3  # two colour converters
             source = make_episode(episode, 10 + episode).images[camera]
             assert np.abs(theirs[first:end].astype(int) - source).mean() < 4  # the codec
+
+
+def test_lerobot_reads_what_was_edited(edited, readings):
+    arrays, facts = loaded(readings[2])
+    dataset = Dataset(edited)
+    assert facts["episodes"] == len(dataset) and facts["tasks"] == dataset.tasks
+    for name, ours in columns_of(dataset).items():
+        theirs = np.array(facts["texts"][name], dtype=object) if name in facts["texts"] else arrays[name]
+        assert np.array_equal(ours, theirs), name
+    for camera in ("top", "wrist"):
+        ours = frames_of(dataset, camera).astype(int)
+        assert np.abs(ours - arrays[f"observation.images.{camera}"]).max() <= 3
 
 
 def test_lerobot_cuts_action_windows_at_our_episode_ends(recorded, read):
