@@ -97,7 +97,7 @@ def test_a_decoder_is_trained_further_with_its_own_normalisation(
 
 def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None:
     without = ["decoder.train.steps=0", "joint.train.steps=2"]
-    with pytest.raises(UserError, match="needs decoder"):
+    with pytest.raises(UserError, match="needs init.policy=DIR"):
         train([data], tmp_path / "alone", "smoke", overrides=without)
     assert not (tmp_path / "alone").exists()
     given = [*without, f"init.policy={trained}"]
