@@ -22,8 +22,8 @@ from ideomotor.control.types import Command, RobotState
 from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import rollout
 from ideomotor.launch.runtime.session_recorder import TICKS
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]  # commands, positions and efforts, (T, A) each
@@ -50,7 +50,7 @@ def driven(robot: Embodiment, episodes: int, level: str, with_policy: bool) -> I
     policy = load_policy(bundled_checkpoint(), "so101") if with_policy else None
     for task in TASKS:
         for seed in range(episodes):
-            world = World(task, 500_000 + seed, level=level, embodiment=robot)
+            world = task_world(task, 500_000 + seed, level=level, embodiment=robot)
             rows: list[tuple[np.ndarray, RobotState]] = []
             step = world.step
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
 from ideomotor.control.types import ActionChunk, LatentPlan
-from ideomotor.eval.rollout import PolicyRequest, Requests, Result
+from ideomotor.eval.drivers import PolicyRequest, Requests, Result
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import IdeomotorPolicy

@@ -20,6 +20,7 @@ import torch
 
 from ideomotor.control.types import Command, Observation
 from ideomotor.eval.stats.measures import rate
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.task import HELD_OUT_PHRASINGS
 from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.vqa.questions import PHRASINGS
@@ -91,7 +92,7 @@ def evaluate_localisation(
 
 def film(task: str, seed: int, level: str = "light") -> Video:
     """Films the expert at a task, and asks for every interval that is long enough and comes once."""
-    world = World(task, seed, level, split="heldout")
+    world = task_world(task, seed, level, split="heldout")
     video, held, steps = Video(), list[bool](), list[str]()
     try:
         for target in world.expert():

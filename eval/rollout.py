@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS, SYNC_TICKS, Handover
+from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS
 from ideomotor.control.controller import Controller
-from ideomotor.control.errors import UserError
-from ideomotor.control.timing import Timing, timing_of
+from ideomotor.control.timing import timing_of
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
+from ideomotor.eval.drivers import Driver, ExpertDriver, PolicyDriver, Requests, Result, paces
 from ideomotor.eval.plans import PlanScore
 from ideomotor.eval.sensors import Sensors
 
 if TYPE_CHECKING:
-    from ideomotor.sim.external import ExternalWorld
-    from ideomotor.sim.world import World
+    from ideomotor.sim.protocol import EpisodeWorld
 
 
 @dataclass(frozen=True)
@@ -64,21 +63,7 @@ class EpisodeResult:
     )  # (time [s], confidence) of each chunk of a policy that tells it
 
 
-@dataclass(frozen=True)
-class PolicyRequest:
-    """What an episode wants from its policy before it goes on: a plan, or the next chunk made from one."""
-
-    observation: Observation
-    plan: LatentPlan | None = None  # None: a plan is wanted
-    prefix: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # (d, A) committed commands
-
-
-Result = TypeVar("Result")
-# Of an episode under way: is sent a LatentPlan or an ActionChunk, whichever it asked for.
-Requests = Generator[PolicyRequest, Any, Result]
-
-
-def rollout(world: World | ExternalWorld, policy: Policy | None, **how: Any) -> EpisodeResult:
+def rollout(world: EpisodeWorld, policy: Policy | None, **how: Any) -> EpisodeResult:
     """Runs one episode with a policy that answers at once; arguments and errors are those of `episode`."""
     return answered(episode(world, policy, **how), policy)
 
@@ -99,7 +84,7 @@ def answered(requests: Requests[Result], policy: Policy | None) -> Result:
 
 
 def episode(
-    world: World | ExternalWorld,
+    world: EpisodeWorld,
     policy: Policy | None,
     *,
     delay_ticks: int = 0,
@@ -133,188 +118,124 @@ def episode(
         UserError: a delay that the policy cannot be given.
         Whatever the world or the policy raises: an error is never counted as a failed task.
     """
-    frame_ticks = world.embodiment.frame_ticks
-    ahead = 1 if world.embodiment.environment else frame_ticks  # targets that an expert gives at a time
-    hz = float(world.embodiment.control_hz)
-    policy_instruction = world.instruction if instruction is None else instruction
+    embodiment = world.embodiment
+    frame_ticks, hz = embodiment.frame_ticks, float(embodiment.control_hz)
     method = HANDOVERS[handover]
-    controller = Controller(world.embodiment, method)
+    controller = Controller(embodiment, method)
     controller.reset(world.state())
     if policy is None:
-        driver: _Driver = ExpertDriver(world.expert(expert_noise), hz, world.plan_text, ahead)
+        driver: Driver = _expert(world, expert_noise)
     else:
         policy.reset(world.seed)
-        paces = _paces(timing_of(policy, world.embodiment), frame_ticks, delay_ticks, method)
-        driver = PolicyDriver(policy, method, world.seed, delay_ticks, *paces)
-
-    commands: list[np.ndarray] = []
-    boundaries: list[int] = []
-    plan_texts: list[tuple[float, str]] = []
-    confidences: list[tuple[float, float]] = []
-    score = PlanScore()
-    frame: Frame | None = None
+        pace = paces(timing_of(policy, embodiment), frame_ticks, delay_ticks, method)
+        driver = PolicyDriver(policy, method, world.seed, delay_ticks, *pace)
+    log = _EpisodeLog(world, on_frame, scored=policy is not None)
     started = clock.now() if clock else 0.0
     for tick in range(world.max_ticks + (expert_from or 0)):
         if clock:
             clock.sleep_until(started + tick / hz)
         if tick == expert_from:
-            driver = ExpertDriver(world.expert(), hz, world.plan_text, ahead)
+            driver = _expert(world)
         if tick % frame_ticks == 0:
             if world.success:
                 break
-            observation = None
             if sensors:
                 sensors.expose(world)
+            observation = None
             if on_frame or driver.looks_at(tick):
-                seen = sensors.observe(world) if sensors else world.observe()
-                sent = controller.past_commands.copy()
-                observation = dataclasses.replace(seen, instruction=policy_instruction, past_commands=sent)
-            seam = yield from driver.drive(tick, observation, controller)
-            if seam is not None:
-                boundaries.append(seam)
-                if not math.isnan(driver.confidence):
-                    confidences.append((tick / hz, driver.confidence))
-            text = driver.plan_text()
-            if text and (not plan_texts or plan_texts[-1][1] != text):
-                plan_texts.append((tick / hz, text))
-            if text and policy is not None:
-                score.frame(text, world.plan_text())
-            if on_frame and observation:
-                straying = world.detouring or (expert_from is not None and tick < expert_from)
-                frame = _frame(world, observation, text, straying)
-        elif isinstance(driver, ExpertDriver) and ahead == 1:
+                observation = _observed(world, sensors, instruction, controller)
+            boundary = yield from driver.drive(tick, observation, controller)
+            log.frame(tick, driver, boundary)
+            if observation:
+                log.begin_frame(observation, driver, expert_from is not None and tick < expert_from)
+        elif driver.every_tick:
             yield from driver.drive(tick, None, controller)
-        command: Command = controller.step(tick, world.state())
+        command = controller.step(tick, world.state())
         world.step(command)
-        commands.append(np.array(command.position, dtype=np.float64))
-        if frame and on_frame and tick % frame_ticks == frame_ticks - 1:
-            on_frame(dataclasses.replace(frame, commands=np.stack(commands[-frame_ticks:])))
-    return EpisodeResult(
-        success=None if world.success is None else bool(world.success),
-        seconds=len(commands) / hz,
-        progress=float(world.progress()),
-        commands=np.array(commands),
-        boundaries=boundaries,
-        interventions=dict(controller.interventions),
-        holds=controller.holds,
-        plan_texts=plan_texts,
-        plan_score=score,
-        confidences=confidences,
+        log.command(tick, command)
+    return log.result(controller)
+
+
+def _expert(world: EpisodeWorld, noise: float = 0.0) -> ExpertDriver:
+    """Gives a frame's targets at a time, or one where the environment answers to each."""
+    ahead = 1 if world.embodiment.environment else world.embodiment.frame_ticks
+    return ExpertDriver(world.expert(noise), float(world.embodiment.control_hz), world.plan_text, ahead)
+
+
+def _observed(
+    world: EpisodeWorld, sensors: Sensors | None, instruction: str | None, controller: Controller
+) -> Observation:
+    """What the policy is given of the present."""
+    seen = sensors.observe(world) if sensors else world.observe()
+    return dataclasses.replace(
+        seen,
+        instruction=world.instruction if instruction is None else instruction,
+        past_commands=controller.past_commands.copy(),
     )
 
 
-def _paces(timing: Timing, frame_ticks: int, delay_ticks: int, method: Handover) -> tuple[int, int]:
-    """Ticks between plans and between chunks. UserError for a delay that the policy cannot be given."""
-    if delay_ticks > timing.max_prefix_ticks:
-        raise UserError(
-            f"delay: got {delay_ticks} ticks, expected at most the policy's {timing.max_prefix_ticks}"
+class _EpisodeLog:
+    """What happens in an episode, as it goes on.
+
+    Args:
+        world: of the episode.
+        on_frame: is given each frame when its commands were executed.
+        scored: whether readable plans are compared with the truth.
+    """
+
+    def __init__(self, world: EpisodeWorld, on_frame: Callable[[Frame], None] | None, scored: bool):
+        self._world, self._on_frame, self._scored = world, on_frame, scored
+        self._hz, self._frame_ticks = float(world.embodiment.control_hz), world.embodiment.frame_ticks
+        self._commands: list[np.ndarray] = []
+        self._boundaries: list[int] = []
+        self._plan_texts: list[tuple[float, str]] = []
+        self._confidences: list[tuple[float, float]] = []
+        self._score = PlanScore()
+        self._frame: Frame | None = None
+
+    def frame(self, tick: int, driver: Driver, boundary: int | None) -> None:
+        """A camera frame for which the driver has done its part; `boundary` is that of a new chunk."""
+        if boundary is not None:
+            self._boundaries.append(boundary)
+            if not math.isnan(driver.confidence):
+                self._confidences.append((tick / self._hz, driver.confidence))
+        text = driver.plan_text()
+        if text and (not self._plan_texts or self._plan_texts[-1][1] != text):
+            self._plan_texts.append((tick / self._hz, text))
+        if text and self._scored:
+            self._score.frame(text, self._world.plan_text())
+
+    def begin_frame(self, observation: Observation, driver: Driver, policy_drives: bool) -> None:
+        """The frame that `on_frame` is given later, as it stands at its tick."""
+        if self._on_frame:
+            detouring = self._world.detouring or policy_drives
+            self._frame = _frame(self._world, observation, driver.plan_text(), detouring)
+
+    def command(self, tick: int, command: Command) -> None:
+        """An executed command, the last of its frame or not."""
+        self._commands.append(np.array(command.position, dtype=np.float64))
+        if self._frame and self._on_frame and tick % self._frame_ticks == self._frame_ticks - 1:
+            commands = np.stack(self._commands[-self._frame_ticks :])
+            self._on_frame(dataclasses.replace(self._frame, commands=commands))
+
+    def result(self, controller: Controller) -> EpisodeResult:
+        """All of it, when the episode is over."""
+        success = self._world.success
+        return EpisodeResult(
+            success=None if success is None else bool(success),
+            seconds=len(self._commands) / self._hz,
+            progress=float(self._world.progress()),
+            commands=np.array(self._commands),
+            boundaries=self._boundaries,
+            interventions=dict(controller.interventions),
+            holds=controller.holds,
+            plan_texts=self._plan_texts,
+            plan_score=self._score,
+            confidences=self._confidences,
         )
-    plan_every, act_every = timing.plan_every_ticks, timing.act_every_ticks
-    if plan_every % frame_ticks or act_every % frame_ticks:
-        raise UserError(
-            f"timing: got {plan_every} and {act_every} ticks, expected multiples of {frame_ticks}"
-        )
-    busy = -(-delay_ticks // frame_ticks) * frame_ticks  # a half of the policy does one thing at a time
-    act_every = max(act_every, SYNC_TICKS) + busy if method.waits and busy else max(act_every, busy)
-    return max(plan_every, busy), act_every
 
 
-class ExpertDriver:
-    """Feeds the expert's targets to the controller, `ahead` at a time."""
-
-    def __init__(self, targets: Iterator[np.ndarray], hz: float, plan_text: Callable[[], str], ahead: int):
-        self._targets = targets
-        self._ahead = ahead
-        self._hz = hz
-        self.plan_text = plan_text
-        self.confidence = math.nan
-        self._last: np.ndarray | None = None
-
-    def looks_at(self, tick: int) -> bool:
-        return False
-
-    def drive(
-        self, tick: int, observation: Observation | None, controller: Controller
-    ) -> Requests[int | None]:
-        yield from ()  # it asks nobody
-        actions = [self._next() for _ in range(self._ahead)]
-        time = tick / self._hz
-        controller.submit(ActionChunk(np.array(actions, dtype=np.float32), self._hz, tick, time, time))
-        return None  # consecutive pieces of one trajectory, not hand-overs
-
-    def _next(self) -> np.ndarray:
-        self._last = next(self._targets, self._last)  # a finished expert stays where it is
-        if self._last is None:
-            raise ValueError("the expert gave no target at all")
-        return self._last
-
-
-class PolicyDriver:
-    """Asks for what a policy's two halves make, at their rates, and delivers it `delay` ticks later."""
-
-    def __init__(
-        self, policy: Policy, handover: Handover, seed: int, delay: int, plan_every: int, act_every: int
-    ):
-        self._policy = policy
-        self._handover = handover
-        self._seed = seed
-        self._delay = delay
-        self._plan_every = plan_every
-        self._act_every = act_every
-        self.confidence = math.nan  # of the newest chunk
-        self._plan: LatentPlan | None = None
-        self._coming: list[tuple[int, LatentPlan]] = []  # plans still being thought, with their tick
-
-    def looks_at(self, tick: int) -> bool:
-        return tick % self._plan_every == 0 or tick % self._act_every == 0
-
-    def plan_text(self) -> str:
-        return self._plan.text if self._plan else ""
-
-    def drive(
-        self, tick: int, observation: Observation | None, controller: Controller
-    ) -> Requests[int | None]:
-        """Thinks where it is due; returns the tick at which a new chunk has its first say."""
-        if observation is None:
-            return None
-        if tick % self._plan_every == 0:
-            self._coming.append((tick + self._delay, (yield PolicyRequest(observation))))
-        while self._coming and (self._coming[0][0] <= tick or self._plan is None):
-            self._plan = self._coming.pop(0)[1]  # the first chunk takes the first plan at once
-        if tick % self._act_every or self._plan is None:
-            return None
-        if self._handover.waits and self._delay:
-            yield from self._stop_and_think(tick, observation, self._plan, controller)
-        else:
-            prefix = controller.committed_prefix(tick, self._delay if self._handover.uses_prefix else 0)
-            chunk = yield PolicyRequest(observation, self._plan, prefix)
-            controller.submit(chunk, tick + self._delay)
-            self.confidence = chunk.confidence
-        return tick + self._delay
-
-    def _stop_and_think(
-        self, tick: int, observation: Observation, plan: LatentPlan, controller: Controller
-    ) -> Requests[None]:
-        """After the delay the arm executes a part of the chunk, and stands at its end for the next delay."""
-        if tick:
-            self._policy.reset(self._seed + tick)  # what was sent before no longer leads to here
-        chunk: ActionChunk = yield PolicyRequest(observation, plan, controller.committed_prefix(tick, 0))
-        self.confidence = chunk.confidence
-        executed = chunk.actions[: self._act_every - self._delay]
-        embodiment = controller.embodiment
-        stand = (
-            executed[-1:]
-            if embodiment.commands != "deltas"
-            else embodiment.home_position[None].astype(executed.dtype)
-        )
-        actions = np.concatenate([executed, np.repeat(stand, self._delay, axis=0)])
-        controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))
-
-
-_Driver = ExpertDriver | PolicyDriver
-
-
-def _frame(world: World | ExternalWorld, observation: Observation, plan_text: str, detouring: bool) -> Frame:
+def _frame(world: EpisodeWorld, observation: Observation, plan_text: str, detouring: bool) -> Frame:
     """A frame as it stands at its tick; its commands follow once they have been executed."""
     return Frame(
         observation=observation,

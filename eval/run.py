@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.batched_rollout import GROUP, play_batched
+from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.phrasings import instruction_in
 from ideomotor.eval.policy_spec import PolicySpec, check_fingerprint, fingerprint_of
-from ideomotor.eval.rollout import Requests, answered, episode
+from ideomotor.eval.rollout import answered, episode
 from ideomotor.eval.rows import LIST_FILE, ROWS_FILE, EpisodeRow, append_row, open_rows, row_of
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.stats.sequential import Stopping
@@ -146,7 +147,7 @@ def _run_noted(
 
 def _play(spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
     from ideomotor.eval.reporting.film import Film
-    from ideomotor.sim.external import open_world
+    from ideomotor.sim.open_world import open_world
 
     embodiment = load_embodiment(robot)
     split = "train" if spec.phrasing == "train" else "heldout"

@@ -16,8 +16,7 @@ from ideomotor.control.types import Observation
 
 if TYPE_CHECKING:
     from ideomotor.eval.episode_spec import EpisodeSpec
-    from ideomotor.sim.external import ExternalWorld
-    from ideomotor.sim.world import World
+    from ideomotor.sim.protocol import EpisodeWorld
 
 
 class Sensors:
@@ -38,7 +37,7 @@ class Sensors:
         self._frames, self._encoders = (np.random.default_rng([*seed, stream]) for stream in (0, 1))
         self._images: dict[str, np.ndarray] = {}
 
-    def expose(self, world: World | ExternalWorld) -> None:
+    def expose(self, world: EpisodeWorld) -> None:
         """One camera frame; called at 30 Hz."""
         if not self._lost:
             return
@@ -47,7 +46,7 @@ class Sensors:
             if arrives or camera not in self._images:
                 self._images[camera] = image
 
-    def observe(self, world: World | ExternalWorld) -> Observation:
+    def observe(self, world: EpisodeWorld) -> Observation:
         """What the policy is given of the present."""
         seen = world.observe()
         noise = self._encoders.normal(0.0, 1.0, size=seen.state.shape) * self._noise

@@ -103,11 +103,11 @@ def _along(name: str, specs: Sequence[EpisodeSpec]) -> Iterator[EpisodeSpec]:
 
 def _swappable(task: str, suite: str, level: str, seed_start: int) -> Iterator[int]:
     """Seeds from `seed_start` on in whose scenes the instruction could name another object."""
-    from ideomotor.sim.world import World
+    from ideomotor.sim.open_world import task_world
 
     skipped = 0
     for seed in itertools.count(seed_start):
-        world = World(task, seed, level=level, split="heldout")
+        world = task_world(task, seed, level=level, split="heldout")
         found = world.alternative_instruction() is not None
         world.close()
         skipped = 0 if found else skipped + 1

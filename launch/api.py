@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from ideomotor.datasets.lerobot.reader import Dataset
     from ideomotor.eval.rollout import Frame
-    from ideomotor.sim.external import ExternalWorld
-    from ideomotor.sim.world import World
 
 HELD_OUT = 1_000_000  # first seed of the suites; demonstrations have seeds from 0
 
@@ -81,13 +79,13 @@ def run_episode(
     """
     from ideomotor.eval.rollout import rollout
     from ideomotor.launch.environments import checked_tasks
-    from ideomotor.sim.external import open_world
+    from ideomotor.sim.open_world import open_world
 
     embodiment = load_embodiment(robot)
     checked_tasks(embodiment, [task])
     driver = _driver(policy, robot)
     frames: list[Frame] = []
-    world: World | ExternalWorld = open_world(embodiment, task, seed, level, instruction)
+    world = open_world(embodiment, task, seed, level, instruction)
     try:
         if driver is None and not world.judging.judged:
             raise UserError(f"instruction: an expert does what is judged, {instruction!r} is not")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,13 +13,21 @@ from ideomotor.sim.scene import Scene, with_appearance
 from ideomotor.sim.task import Goal, Task
 
 
-class Episode(NamedTuple):
-    """Everything about an episode that is random."""
+@dataclass(frozen=True)
+class Episode:
+    """A task and everything about one episode of it that is random."""
 
+    task: Task
+    seed: int  # of what is drawn while it goes on
     scene: Scene
     goal: Goal
     phrasing: str  # instruction template
-    home_offset: np.ndarray  # (A,) added to the home pose at the start [rad]
+    home_offset: np.ndarray = field(compare=False)  # (A,) added to the home pose at the start [rad]
+
+    @property
+    def instruction(self) -> str:
+        """The goal in this phrasing."""
+        return phrase(self.goal, self.phrasing)
 
 
 def draw_episode(task: Task, seed: int, level: str, split: str) -> Episode:
@@ -44,7 +52,7 @@ def draw_episode(task: Task, seed: int, level: str, split: str) -> Episode:
         goal = goals[generator.integers(len(goals))]
         phrasings = task.phrasings(split)
         home = np.array(appearance.home_offset) if appearance.home_offset else np.zeros(6)
-        return Episode(scene, goal, phrasings[generator.integers(len(phrasings))], home)
+        return Episode(task, seed, scene, goal, phrasings[generator.integers(len(phrasings))], home)
 
 
 def phrase(goal: Goal, template: str) -> str:

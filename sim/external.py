@@ -1,4 +1,4 @@
-"""Somebody else's Gymnasium environment as a `World`: what an episode is to record, evaluate and run.
+"""Somebody else's Gymnasium environment as a world that rollouts run in (`protocol.EpisodeWorld`).
 
 What is called what in it is said by the section `environment` of an embodiment file. An episode gets an
 environment of its own, made anew and reset with the episode's seed, so that nothing of the one before can
@@ -24,7 +24,6 @@ from ideomotor.sim.disturbance import disturbance
 from ideomotor.sim.instructions.judging import checked_instruction
 from ideomotor.sim.instructions.sentences import judging_of
 from ideomotor.sim.rendering.render import backend
-from ideomotor.sim.world import World
 
 Act = Callable[[Any], np.ndarray]  # observation of the environment -> (A,) command
 Expert = Callable[[Any], Act]  # the environment, reset -> how to act in it
@@ -101,6 +100,10 @@ class ExternalWorld:
         if shape[:2] == (spec.height, spec.width):
             return np.ascontiguousarray(image)
         return cv2.resize(image, (spec.width, spec.height), interpolation=cv2.INTER_AREA)
+
+    def film(self, observation: Observation, height: int, quality: str) -> dict[str, np.ndarray]:
+        """What a film shows: what the policy sees."""
+        return dict(observation.images)
 
     def step(self, command: Command) -> None:
         """Moves time on by one step of the environment."""
@@ -182,19 +185,6 @@ class ExternalWorld:
             names = ", ".join(self.embodiment.state_names)
             raise UserError(f"environment.state: {len(values)} values, expected those of {names}")
         return values
-
-
-def open_world(
-    embodiment: Embodiment, task: str, seed: int, level: str, instruction: str | None = None, **more: Any
-) -> World | ExternalWorld:
-    """An episode's world: ours, or the environment that the embodiment lives in.
-
-    Args:
-        level, more: of our worlds, see `World`; an environment knows no levels of randomisation.
-    """
-    if embodiment.environment is None:
-        return World(task, seed, level=level, instruction=instruction, embodiment=embodiment, **more)
-    return ExternalWorld(task, seed, embodiment, instruction)
 
 
 def section(embodiment: Embodiment) -> Environment:

@@ -20,6 +20,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.types import Command
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.world import World
 
 INSTRUCTION_LENGTH = 400  # characters at the most
@@ -67,7 +68,7 @@ class TaskEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         super().reset(seed=seed)
         self.close()
         episode = int(self.np_random.integers(2**31))
-        self.world = World(
+        self.world = task_world(
             self.task, episode, self.level, split=self.split, embodiment=self.embodiment,
             instruction=instruction,
         )  # fmt: skip

@@ -36,9 +36,9 @@ class SceneSpec:
 
     def world(self) -> World:
         """A fresh world. UserError for unknown names."""
-        from ideomotor.sim.world import World
+        from ideomotor.sim.open_world import task_world
 
-        world = World(
+        world = task_world(
             self.task,
             self.seed,
             level=self.level,

@@ -12,69 +12,48 @@ from collections.abc import Iterator
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import UserError
 from ideomotor.control.types import Command, Observation, RobotState
-from ideomotor.sim.episode import another_goal, draw_episode, phrase, plan_text, refer
-from ideomotor.sim.generalization.axes import varied
+from ideomotor.sim.episode import Episode, another_goal, phrase, plan_text, refer
 from ideomotor.sim.instructions.judging import Judging, checked_instruction
 from ideomotor.sim.instructions.meaning import Meaning, judging, understand
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.projection import project
-from ideomotor.sim.randomization import LEVELS
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
 from ideomotor.sim.scene import build_model
-from ideomotor.sim.task import Goal, Subtask, Task
-from ideomotor.sim.tasks import TASKS
+from ideomotor.sim.task import Goal, Subtask
 
 SUBSTEPS = 4  # physics steps to a command
 SETTLE_STEPS = 24  # physics steps before an episode starts, so that things rest on the table
-SPLITS = ("train", "heldout")
 
 
 class World:
     """An episode of a task in simulation, one tick of 120 Hz at a time.
 
     Args:
-        task: name in `sim.tasks.TASKS`.
-        seed: decides layout, appearance, goal and phrasing.
-        level: of randomisation: none, light or full.
-        quality: of pictures: fast or high.
-        instruction: what to do instead of the seed's own choice, in any words. Success is judged if they mean
-            one goal of the scene (`instructions/meaning.py`); `judging` says what by, or why not.
-        split: phrasings to choose from: train or heldout.
+        episode: the task, the scene and what to do in it; `open_world.task_world` draws one.
+        instruction: what to do instead of the episode's own goal, in any words. Success is judged if they
+            mean one goal of the scene (`instructions/meaning.py`); `judging` says what by, or why not.
         embodiment: the SO-101 by default.
-        axis: of generalisation along which the episode differs, a key of `sim.generalization.axes.AXES`.
-        strength: by how much; 0 for not at all.
+        quality: of pictures: fast or high.
 
     Raises:
-        UserError: for an unknown name or strength, or an instruction that is empty.
+        UserError: the instruction is empty.
     """
 
     def __init__(
         self,
-        task: str,
-        seed: int,
-        level: str = "light",
-        quality: str = "fast",
+        episode: Episode,
         instruction: str | None = None,
-        split: str = "train",
         embodiment: Embodiment | None = None,
-        axis: str = "",
-        strength: int = 0,
+        quality: str = "fast",
     ):
-        for kind, name, valid in (("task", task, TASKS), ("level", level, LEVELS), ("split", split, SPLITS)):
-            if name not in valid:
-                raise unknown_name(kind, name, valid)
-        self.task: Task = TASKS[task]
-        self.seed = seed
-        self.level = level
-        self.quality = quality
+        self.task, self.seed, self.scene = episode.task, episode.seed, episode.scene
         self.embodiment = embodiment or load_embodiment("so101")
-        drawn = draw_episode(self.task, seed, level, split)
-        self.scene, goal, self._phrasing, home_noise = varied(drawn, self.task, seed, axis, strength)
-        meaning = Meaning(goal)
-        self.instruction = phrase(goal, self._phrasing)
+        self._phrasing, self._quality = episode.phrasing, quality
+        meaning = Meaning(episode.goal)
+        self.instruction = episode.instruction
         if instruction is not None:
             self.instruction = checked_instruction(instruction)
             meaning = understand(self.task, self.scene, instruction)
@@ -83,14 +62,14 @@ class World:
         self.model = build_model(self.scene, self.embodiment)
         self.data = mujoco.MjData(self.model)
         self._arm: Arm | None = None
-        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._renderers: dict[tuple[int, int, str], Renderer] = {}
         self._joints = len(self.embodiment.joints)
         self._finger_geoms = {self.model.geom(f"{body}_finger").id for body in ("gripper", "moving_jaw")}
-        self._start(home_noise)
+        self._start(episode.home_offset)
 
-    def _start(self, home_noise: np.ndarray) -> None:
+    def _start(self, home_offset: np.ndarray) -> None:
         robot = self.embodiment
-        home = np.clip(robot.home_position + home_noise, robot.lower + 0.01, robot.upper - 0.01)
+        home = np.clip(robot.home_position + home_offset, robot.lower + 0.01, robot.upper - 0.01)
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[: self._joints] = home
         self.data.ctrl[: self._joints] = home
@@ -137,11 +116,17 @@ class World:
         state = self.data.qpos[: self._joints].astype(np.float32)
         return Observation(self.time, self.tick, images, state, self.instruction)
 
-    def render(self, camera: str, height: int, width: int) -> np.ndarray:
-        """A picture, uint8 (height, width, 3), of a camera by its name."""
-        if (height, width) not in self._renderers:
-            self._renderers[height, width] = make_renderer(self.model, height, width, self.quality)
-        return self._renderers[height, width].render(self.data, camera)
+    def render(self, camera: str, height: int, width: int, quality: str = "") -> np.ndarray:
+        """A picture, uint8 (height, width, 3), of a camera by its name; `quality` is the world's if empty."""
+        how = (height, width, quality or self._quality)
+        if how not in self._renderers:
+            self._renderers[how] = make_renderer(self.model, *how)
+        return self._renderers[how].render(self.data, camera)
+
+    def film(self, observation: Observation, height: int, quality: str) -> dict[str, np.ndarray]:
+        """What a film shows at present: every camera as a square, {camera: uint8 (height, height, 3)}."""
+        names = (camera.name for camera in self.embodiment.cameras)
+        return {name: self.render(name, height, height, quality) for name in names}
 
     def step(self, command: Command) -> None:
         """Moves time on by one tick, the servos following `command`."""

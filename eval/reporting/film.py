@@ -15,9 +15,9 @@ import numpy as np
 
 from ideomotor.control.types import Observation
 from ideomotor.datasets.files import replace_files
+from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.phrasings import PLAIN
-from ideomotor.eval.rollout import Requests
 
 if TYPE_CHECKING:
     from ideomotor.eval.rows import EpisodeRow

@@ -27,7 +27,7 @@ from ideomotor.launch.bench.lerobot_peer import Ask, lerobot
 from ideomotor.launch.bench.rows import row, table
 from ideomotor.launch.checkpoints import policy_folder
 from ideomotor.launch.console import Output
-from ideomotor.sim.world import World
+from ideomotor.sim.open_world import task_world
 from ideomotor.vla.decoder import DecoderInputs
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.policy import IdeomotorPolicy
@@ -78,7 +78,7 @@ def bench_inference(
     output = Output(json_target)
     torch.set_num_threads(1)
     policy = IdeomotorPolicy.from_pretrained(policy_folder(folder))
-    scene = World("place", seed=0, embodiment=load_embodiment(policy.processor.embodiment))
+    scene = task_world("place", seed=0, embodiment=load_embodiment(policy.processor.embodiment))
     observation = scene.observe()
     scene.close()
     stages = stages_of(policy, observation)

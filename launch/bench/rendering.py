@@ -19,10 +19,10 @@ import tyro
 from rich.table import Table
 
 from ideomotor.launch.console import Output
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.raycast import RaycastRenderer
 from ideomotor.sim.rendering.render import backend, backend_report, make_renderer
-from ideomotor.sim.world import World
 
 SIZE: Final = 96  # [pixels]
 ROUNDS: Final = 40
@@ -53,7 +53,7 @@ def bench_render(json_target: Path | None = None) -> dict[str, Any]:
         json_target: also write the result there; "-" is standard output.
     """
     output = Output(json_target)
-    world = World("place", seed=0)
+    world = task_world("place", seed=0)
     model, data = world.model, world.data
     cameras = [camera.name for camera in world.embodiment.cameras]
     output.text.print(f"rendering: {backend_report()}", markup=False)

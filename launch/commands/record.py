@@ -35,7 +35,8 @@ from ideomotor.launch.environments import robot_of, task_names
 if TYPE_CHECKING:
     from ideomotor.datasets.lerobot.episode import Episode
     from ideomotor.datasets.lerobot.prepare import PreparedEpisode
-    from ideomotor.eval.rollout import Frame, Requests
+    from ideomotor.eval.drivers import Requests
+    from ideomotor.eval.rollout import Frame
     from ideomotor.vla.policy import IdeomotorPolicy
 
 ALL = "all"  # tasks there are
@@ -223,8 +224,8 @@ def _demonstration(attempt: Attempt, policy: IdeomotorPolicy | None) -> Requests
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.datasets.lerobot.prepare import prepare
     from ideomotor.eval.rollout import episode
-    from ideomotor.sim.external import open_world
     from ideomotor.sim.motion import Unreachable
+    from ideomotor.sim.open_world import open_world
 
     frames: list[Frame] = []
     embodiment = load_embodiment(attempt.robot)

@@ -21,8 +21,7 @@ from ideomotor.launch.environments import checked_tasks, robot_of
 
 if TYPE_CHECKING:
     from ideomotor.eval.rollout import EpisodeResult, Frame
-    from ideomotor.sim.external import ExternalWorld
-    from ideomotor.sim.world import World
+    from ideomotor.sim.protocol import EpisodeWorld
 
 FILMS = (".mp4", ".webp", ".gif")
 FILM_HEIGHT = 384  # of each camera's picture [pixels]
@@ -87,7 +86,7 @@ def run(options: RunOptions) -> int:
         from ideomotor.eval.policy_spec import load_policy
         from ideomotor.eval.rollout import rollout
         from ideomotor.launch.checkpoints import policy_folder, policy_name
-        from ideomotor.sim.external import open_world
+        from ideomotor.sim.open_world import open_world
         from ideomotor.sim.rendering.render import backend_report
 
         options = replace(options, robot=robot_of(options.env, options.robot))
@@ -178,32 +177,21 @@ class WallClock:
 
 
 @contextmanager
-def _film(path: Path, world: World | ExternalWorld, quality: str) -> Generator[Callable[[Frame], None]]:
+def _film(path: Path, world: EpisodeWorld, quality: str) -> Generator[Callable[[Frame], None]]:
     """Gives an `on_frame` that films the world; the file appears when the episode is whole.
 
     An environment of others is filmed as the policy sees it.
     """
     from ideomotor.launch.commands.video import compose_frame, film
-    from ideomotor.sim.rendering.render import make_renderer
-    from ideomotor.sim.world import World
 
     embodiment = world.embodiment
-    ours = make_renderer(world.model, FILM_HEIGHT, FILM_HEIGHT, quality) if isinstance(world, World) else None
-    try:
-        with film(path, embodiment.control_hz // embodiment.frame_ticks) as write:
+    with film(path, embodiment.control_hz // embodiment.frame_ticks) as write:
 
-            def on_frame(frame: Frame) -> None:
-                images = dict(frame.observation.images)
-                if ours is not None and isinstance(world, World):
-                    images = {
-                        camera.name: ours.render(world.data, camera.name) for camera in embodiment.cameras
-                    }
-                write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
+        def on_frame(frame: Frame) -> None:
+            images = world.film(frame.observation, FILM_HEIGHT, quality)
+            write(compose_frame(images, world.instruction, frame.plan_text, FILM_HEIGHT))
 
-            yield on_frame
-    finally:
-        if ours is not None:
-            ours.close()
+        yield on_frame
 
 
 def _figures(result: EpisodeResult, wall_s: float, targets: bool) -> dict[str, Any]:

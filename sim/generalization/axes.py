@@ -18,7 +18,6 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.sim.episode import Episode
 from ideomotor.sim.generalization import variations as change
 from ideomotor.sim.generalization.held_out_objects import HELD_OUT_SHAPES
-from ideomotor.sim.task import Task
 from ideomotor.sim.tasks import TASKS
 
 
@@ -30,7 +29,7 @@ class Axis:
         what: it is, and the units of its values.
         label: of a strength, a format string over its values.
         values: of each strength, from 1 on; 0 is the episode as it was drawn.
-        vary: (episode, task, generator, *values) -> episode. None: it happens outside of the world.
+        vary: (episode, generator, *values) -> episode. None: it happens outside of the world.
         physical: whether it changes what the arm has to do, and so concerns an expert that knows the truth.
         tasks: of each strength, where not all can have it.
     """
@@ -55,11 +54,11 @@ class Axis:
         return not self.tasks or task in self.tasks[strength - 1]
 
 
-def varied(episode: Episode, task: Task, seed: int, axis: str, strength: int) -> Episode:
+def varied(episode: Episode, axis: str, strength: int) -> Episode:
     """Returns an episode of `sim.episode.draw_episode` with one thing changed.
 
     Args:
-        episode: of `task` and `seed`.
+        episode: as it was drawn.
         axis: a key of `AXES`; empty changes nothing.
         strength: from 1 on, or 0, which changes nothing.
 
@@ -74,12 +73,13 @@ def varied(episode: Episode, task: Task, seed: int, axis: str, strength: int) ->
     if not strength:
         return episode
     chosen = AXES[axis]
-    if not chosen.concerns(task.name, strength):
-        raise UserError(f"task: {task.name!r} has no {axis!r} of strength {strength}")
+    if not chosen.concerns(episode.task.name, strength):
+        raise UserError(f"task: {episode.task.name!r} has no {axis!r} of strength {strength}")
     if chosen.vary is None:
         return episode
-    generator = np.random.default_rng([seed, zlib.crc32(task.name.encode()), 3, zlib.crc32(axis.encode())])
-    return chosen.vary(episode, task, generator, *chosen.values[strength - 1])
+    names = (zlib.crc32(episode.task.name.encode()), 3, zlib.crc32(axis.encode()))
+    generator = np.random.default_rng([episode.seed, *names])
+    return chosen.vary(episode, generator, *chosen.values[strength - 1])
 
 
 _ANY = tuple(TASKS)

@@ -1,6 +1,6 @@
 """How an episode is changed along each axis of generalisation; `sim/generalization/axes.py` says by how much.
 
-Every function takes an episode, its task, random numbers of its own and the axis' values at some strength. It
+Every function takes an episode, random numbers of its own and the axis' values at some strength. It
 draws the same numbers whatever the values are, so that directions and signs do not depend on the strength.
 """
 
@@ -17,7 +17,7 @@ from ideomotor.sim.generalization.held_out_objects import HELD_OUT_COLOURS
 from ideomotor.sim.generalization.held_out_phrasings import renamed, templates
 from ideomotor.sim.randomization import Colour
 from ideomotor.sim.scene import COLOURS, GRASPABLE, Scene, Thing
-from ideomotor.sim.task import Goal, Task
+from ideomotor.sim.task import Goal
 
 LARGEST_TURN = 60.0  # of the lamp [degrees]
 STEEPEST = np.radians(75)  # of the lamp from the zenith: lower ones light no table [rad]
@@ -28,9 +28,7 @@ TRIES = 400  # at a spot for one more distractor
 # ---- what is seen
 
 
-def lighting(
-    episode: Episode, task: Task, generator: np.random.Generator, turn: float, factor: float
-) -> Episode:
+def lighting(episode: Episode, generator: np.random.Generator, turn: float, factor: float) -> Episode:
     """Turns the lamp about a random axis across its direction, and makes it and the ambient light `factor`
     times as bright or as dim."""
     appearance = episode.scene.appearance
@@ -52,7 +50,7 @@ def lighting(
     )
 
 
-def texture(episode: Episode, task: Task, generator: np.random.Generator, contrast: float) -> Episode:
+def texture(episode: Episode, generator: np.random.Generator, contrast: float) -> Episode:
     """Covers table and floor with a pattern of two colours, each `contrast` from their own, opposite ways."""
     appearance = episode.scene.appearance
     patterns = [("checker", "stripes")[index] for index in generator.integers(0, 2, size=2)]
@@ -66,9 +64,7 @@ def texture(episode: Episode, task: Task, generator: np.random.Generator, contra
     )
 
 
-def camera(
-    episode: Episode, task: Task, generator: np.random.Generator, shift: float, turn: float
-) -> Episode:
+def camera(episode: Episode, generator: np.random.Generator, shift: float, turn: float) -> Episode:
     """Moves and turns both cameras, the wrist's by less."""
     moved = {}
     for camera, share in (("front", 1.0), ("wrist", CAMERA_SHARE)):
@@ -79,7 +75,7 @@ def camera(
     return _with_appearance(episode, cameras=moved)
 
 
-def distractors(episode: Episode, task: Task, generator: np.random.Generator, count: int) -> Episode:
+def distractors(episode: Episode, generator: np.random.Generator, count: int) -> Episode:
     """Adds objects of pairs of kind and colour that are not there, where no goal of the scene is lost."""
     scene = episode.scene
     there = {(thing.kind, thing.colour) for thing in scene.things}
@@ -92,19 +88,19 @@ def distractors(episode: Episode, task: Task, generator: np.random.Generator, co
             more = layout.scatter(
                 generator, [wanted], things, radii=(0.12, 0.34), gap=0.03, bearings=(-1.2, 1.2)
             )
-            if more and episode.goal in task.goals(Scene(more, scene.appearance)):
+            if more and episode.goal in episode.task.goals(Scene(more, scene.appearance)):
                 things = more
                 break
         else:
-            raise RuntimeError(f"no room for {count} distractors in this scene of {task.name!r}")
+            raise RuntimeError(f"no room for {count} distractors in this scene of {episode.task.name!r}")
     sized = (replace(t, half=t.half * scene.appearance.size) for t in things[len(scene.things) :])
-    return episode._replace(scene=replace(scene, things=(*scene.things, *sized)))
+    return replace(episode, scene=replace(scene, things=(*scene.things, *sized)))
 
 
 # ---- what things are and how they are called
 
 
-def colours(episode: Episode, task: Task, generator: np.random.Generator, which: str) -> Episode:
+def colours(episode: Episode, generator: np.random.Generator, which: str) -> Episode:
     """Gives some things colours that training lacks; things of one colour keep having one."""
     names = list(HELD_OUT_COLOURS)
     new = dict(zip(COLOURS, (names[index] for index in generator.permutation(len(names))), strict=True))
@@ -118,47 +114,45 @@ def colours(episode: Episode, task: Task, generator: np.random.Generator, which:
     return _renamed_things(episode, lambda t: replace(t, colour=new[t.colour]) if chosen(t) else t)
 
 
-def sizes(episode: Episode, task: Task, generator: np.random.Generator, factor: float) -> Episode:
+def sizes(episode: Episode, generator: np.random.Generator, factor: float) -> Episode:
     """Makes small objects smaller and large ones larger."""
     factors = {"small": 1 / factor, "large": factor}
     things = (replace(t, half=t.half * factors[t.size]) if t.graspable else t for t in episode.scene.things)
-    return episode._replace(scene=replace(episode.scene, things=tuple(things)))
+    return replace(episode, scene=replace(episode.scene, things=tuple(things)))
 
 
-def shapes(episode: Episode, task: Task, generator: np.random.Generator, kind: str) -> Episode:
+def shapes(episode: Episode, generator: np.random.Generator, kind: str) -> Episode:
     """Gives the (first) target a shape that training lacks."""
     return _renamed_things(episode, lambda t: replace(t, kind=kind) if t.name == episode.goal.target else t)
 
 
-def phrasing(episode: Episode, task: Task, generator: np.random.Generator, step: int) -> Episode:
+def phrasing(episode: Episode, generator: np.random.Generator, step: int) -> Episode:
     """Says it otherwise; readable plans and subtasks keep their words."""
-    usable = templates(task.name, step)
+    usable = templates(episode.task.name, step)
     template = usable[generator.integers(len(usable))]
-    return episode._replace(phrasing=template.format(**renamed(episode.goal.words, step)))
+    return replace(episode, phrasing=template.format(**renamed(episode.goal.words, step)))
 
 
-def combination(episode: Episode, task: Task, generator: np.random.Generator, count: int) -> Episode:
+def combination(episode: Episode, generator: np.random.Generator, count: int) -> Episode:
     """Asks for a pair of known things that no demonstration brings together.
 
     Objects are put onto zones, to which demonstrations only push, and cylinders take the place of cubes in a
     stack. The first `count` of what can be changed is changed.
     """
     goal = episode.goal
-    if task.name == "stack":
+    if episode.task.name == "stack":
         new = dict(zip((goal.place, goal.target)[:count], ("cylinder", "cylinder"), strict=False))
     else:
         places = (goal.place, goal.then.place) if goal.then else (goal.place,)
         new = dict.fromkeys(places[:count], "zone")
     changed = _renamed_things(episode, lambda t: replace(t, kind=new.get(t.name, t.kind)))
-    return changed._replace(goal=_onto_zones(changed.goal))
+    return replace(changed, goal=_onto_zones(changed.goal))
 
 
 # ---- physics
 
 
-def friction(
-    episode: Episode, task: Task, generator: np.random.Generator, friction: float, mass: float
-) -> Episode:
+def friction(episode: Episode, generator: np.random.Generator, friction: float, mass: float) -> Episode:
     """Makes all contacts slippery or rough, and graspable objects heavy or light."""
     one, other = generator.choice((-1.0, 1.0), size=2).tolist()
     appearance = episode.scene.appearance
@@ -167,7 +161,7 @@ def friction(
     )
 
 
-def gain(episode: Episode, task: Task, generator: np.random.Generator, factor: float) -> Episode:
+def gain(episode: Episode, generator: np.random.Generator, factor: float) -> Episode:
     """Weakens the servos' position loop: the arm lags behind its commands and sags."""
     return _with_appearance(episode, gain=episode.scene.appearance.gain / factor)
 
@@ -177,14 +171,14 @@ def gain(episode: Episode, task: Task, generator: np.random.Generator, factor: f
 
 def _with_appearance(episode: Episode, **changed) -> Episode:
     scene: Scene = episode.scene
-    return episode._replace(scene=replace(scene, appearance=replace(scene.appearance, **changed)))
+    return replace(episode, scene=replace(scene, appearance=replace(scene.appearance, **changed)))
 
 
 def _renamed_things(episode: Episode, change: Callable[[Thing], Thing]) -> Episode:
     """Changes things, and the goal's words along with what they are called."""
     before = episode.scene
     after = replace(before, things=tuple(change(thing) for thing in before.things))
-    return episode._replace(scene=after, goal=_reworded(episode.goal, before, after))
+    return replace(episode, scene=after, goal=_reworded(episode.goal, before, after))
 
 
 def _reworded(goal: Goal, before: Scene, after: Scene) -> Goal:

@@ -19,6 +19,7 @@ from ideomotor.control.types import Command
 from ideomotor.sim import layout
 from ideomotor.sim.episode import phrase, plan_text, refer
 from ideomotor.sim.motion import OPEN, SHUT, Arm, Unreachable
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.projection import project
 from ideomotor.sim.randomization import LEVELS
 from ideomotor.sim.rendering.mujoco_gl import mujoco
@@ -75,7 +76,9 @@ def _scenes(seed: int, layouts: int, level: str, most: int, split: str) -> Itera
         generator = np.random.default_rng([seed, index, 0x57112])
         task = names[generator.integers(len(names))]
         drawn = LEVELS[generator.integers(len(LEVELS))]
-        world = World(task, int(generator.integers(2**31)), drawn if level == MIXED else level, split=split)
+        world = task_world(
+            task, int(generator.integers(2**31)), drawn if level == MIXED else level, split=split
+        )
         chosen = _moments if generator.random() < AT_WORK else _postures
         try:
             for subtask_index in chosen(world, generator):

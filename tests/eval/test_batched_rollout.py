@@ -11,8 +11,8 @@ import ideomotor.vla
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.eval import batched_rollout
 from ideomotor.eval.batched_rollout import play_batched
+from ideomotor.eval.drivers import PolicyRequest, Requests
 from ideomotor.eval.policy_spec import PolicySpec
-from ideomotor.eval.rollout import PolicyRequest, Requests
 from ideomotor.eval.run import evaluate
 from ideomotor.eval.suites import suite
 

@@ -13,7 +13,7 @@ from ideomotor.eval.reporting.film import Film, Strips, subtask_kind
 from ideomotor.eval.rollout import answered, episode, rollout
 from ideomotor.eval.run import EpisodeRow
 from ideomotor.eval.suites import suite
-from ideomotor.sim.world import World
+from ideomotor.sim.open_world import task_world
 
 
 class Wave:
@@ -38,7 +38,7 @@ def picture(jpeg: bytes) -> np.ndarray:
 
 
 def test_a_filmed_episode_ends_as_it_would_and_shows_its_beginning_and_end():
-    worlds = [World("reach", 3) for _ in range(2)]
+    worlds = [task_world("reach", 3) for _ in range(2)]
     filmed, wave = Film(), Wave()
     plain = rollout(worlds[0], Wave())
     shown = answered(filmed.watch(episode(worlds[1], wave)), wave)
@@ -51,7 +51,7 @@ def test_a_filmed_episode_ends_as_it_would_and_shows_its_beginning_and_end():
     strip = picture(filmed.strip())
     assert strip.shape == (film.HEIGHT, 6 * 96 + 5 * film.GAP, 3)
     first, last = strip[:, :96], strip[:, -96:]
-    start, end = World("reach", 3).observe().images["front"], worlds[1].observe().images["front"]
+    start, end = task_world("reach", 3).observe().images["front"], worlds[1].observe().images["front"]
     assert np.abs(first - start).mean() < 6 < np.abs(first - last).mean() + 5
     assert np.abs(last - end).mean() < np.abs(first - end).mean()
     for world in worlds:

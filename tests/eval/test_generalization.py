@@ -22,7 +22,7 @@ from ideomotor.eval.stats.measures import paired, wilson
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
 from ideomotor.sim.generalization.axes import AXES
-from ideomotor.sim.world import World
+from ideomotor.sim.open_world import task_world
 
 HOME = load_embodiment("so101").home_position
 
@@ -111,7 +111,7 @@ class Looking:
 
 
 def looked(sensors: Sensors | None) -> list[Observation]:
-    policy, world = Looking(), World("reach", 4)
+    policy, world = Looking(), task_world("reach", 4)
     rollout(world, policy, sensors=sensors)
     world.close()
     return policy.seen

@@ -14,8 +14,8 @@ from ideomotor.eval.run import evaluate
 from ideomotor.eval.stats.comparison import compare
 from ideomotor.eval.suites import suite
 from ideomotor.eval.summary import summary
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World
 
 
 def test_it_is_one_episode_for_each_sentence_and_one_in_a_template() -> None:
@@ -57,7 +57,7 @@ def test_both_of_a_pair_ask_for_one_goal_in_a_scene(name: str) -> None:
     spec = suite("phrasings", [name], 1, 1_000_000)[0]
     free, plain = spec, dataclasses.replace(spec, phrasing="plain")
     worlds = [
-        World(name, one.seed, instruction=instruction_in(one), split="heldout") for one in (free, plain)
+        task_world(name, one.seed, instruction=instruction_in(one), split="heldout") for one in (free, plain)
     ]
     assert worlds[0].goal == worlds[1].goal and worlds[0].scene == worlds[1].scene
     assert worlds[0].instruction == phrasings()[name, spec.seed].said

@@ -15,9 +15,9 @@ from ideomotor.control.safety.clearance import REASONS, Clearance
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.safety.kinematics import Kinematics, rotation
 from ideomotor.eval.rollout import rollout
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.so101 import add_so101
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World
 
 MODELS: dict[str, Callable[[mujoco.MjSpec, Embodiment], None]] = {"so101": add_so101}
 NEIGHBOURS = {
@@ -105,7 +105,7 @@ def test_every_collision_with_itself_is_seen_and_few_that_are_none() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_no_expert_comes_near_what_is_forbidden(task: str) -> None:
     """Also with a detour, as demonstrations have; every command passes the filter as it is."""
-    world = World(task, 1000, level="full")
+    world = task_world(task, 1000, level="full")
     start = world.state().position
     commands = rollout(world, None, expert_noise=1.0).commands
     safety = SafetyFilter(world.embodiment)

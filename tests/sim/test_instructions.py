@@ -19,10 +19,10 @@ from ideomotor.sim.generalization.held_out_phrasings import TEMPLATES, renamed
 from ideomotor.sim.instructions import vocabulary
 from ideomotor.sim.instructions.meaning import _fitting, in_words, understand
 from ideomotor.sim.instructions.sentences import judging_of, read
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.scene import Scene
 from ideomotor.sim.task import Task
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World
 
 ALL = pytest.mark.parametrize("name", TASKS)
 MORE = yaml.safe_load(Path(__file__).with_name("sentences.yaml").read_text())
@@ -92,7 +92,8 @@ def set_of(goal) -> set[tuple[str, str]]:
 
 def test_every_template_is_recognised_as_such() -> None:
     for task in TASKS.values():
-        scene, goal, _, _ = draw_episode(task, 1, "light", "heldout")
+        episode = draw_episode(task, 1, "light", "heldout")
+        scene, goal = episode.scene, episode.goal
         for template in task.instructions:
             assert understand(task, scene, phrase(goal, template).upper() + ".").goal == goal
 
@@ -132,7 +133,7 @@ def test_no_sentence_is_too_much(name: str, said: str) -> None:
 
 
 def test_a_world_without_a_judge_runs_and_says_so() -> None:
-    world = World("reach", 1000013, instruction="sing a song")
+    world = task_world("reach", 1000013, instruction="sing a song")
     assert world.success is None and not world.judging.judged
     assert world.judging.to_json() == {
         "judged": False,
@@ -156,7 +157,7 @@ def test_a_world_without_a_judge_runs_and_says_so() -> None:
 
 def test_a_partial_reference_is_judged_as_the_whole_one_is() -> None:
     short, long = (
-        World("lift", 1000002, instruction=said)
+        task_world("lift", 1000002, instruction=said)
         for said in ("grab that blue thing", "lift the blue cylinder")
     )
     assert short.goal == long.goal and short.instruction == "grab that blue thing"
@@ -167,7 +168,7 @@ def test_a_partial_reference_is_judged_as_the_whole_one_is() -> None:
 @pytest.mark.parametrize("said", ["", "  ", "\n\t"])
 def test_only_an_instruction_that_says_nothing_is_refused(said: str) -> None:
     with pytest.raises(UserError, match="instruction: got .*, expected what the robot is to do"):
-        World("lift", 0, instruction=said)
+        task_world("lift", 0, instruction=said)
 
 
 @pytest.mark.parametrize(

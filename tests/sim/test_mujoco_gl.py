@@ -46,9 +46,9 @@ def test_an_environment_that_draws_with_mujocos_renderer_works_without_a_display
 @needs_opengl
 def test_our_pictures_and_theirs_come_from_the_same_process(tmp_path):
     ours = (
-        "from ideomotor.sim.world import World\n"
+        "from ideomotor.sim.open_world import task_world\n"
         "import mujoco\n"
-        "world = World('reach', 0)\n"
+        "world = task_world('reach', 0)\n"
         "print('ours', world.observe().images['front'].max() > 50)\n"
     )
     done = fresh(f"{ours}{DRAW}print('again', world.observe().images['wrist'].max() > 50)\nworld.close()")

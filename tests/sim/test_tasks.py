@@ -12,10 +12,10 @@ from ideomotor.control.types import Command
 from ideomotor.eval.rollout import rollout
 from ideomotor.sim.episode import draw_episode, phrase
 from ideomotor.sim.layout import free
+from ideomotor.sim.open_world import task_world
 from ideomotor.sim.projection import project
 from ideomotor.sim.task import HELD_OUT_PHRASINGS, Task
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.world import World
 
 ALL = pytest.mark.parametrize("name", TASKS)
 
@@ -37,16 +37,17 @@ def test_episodes_are_random_and_repeatable(name: str, level: str) -> None:
     task = TASKS[name]
     episodes = [draw_episode(task, seed, level, "train") for seed in range(20)]
     again = draw_episode(task, 7, level, "train")
-    assert again[:3] == episodes[7][:3]
-    np.testing.assert_array_equal(again[3], episodes[7][3])
-    assert len({episode[0].things for episode in episodes}) == 20
-    assert len({phrase(goal, template) for _, goal, template, _ in episodes}) > 8
+    assert again == episodes[7]
+    np.testing.assert_array_equal(again.home_offset, episodes[7].home_offset)
+    assert len({episode.scene.things for episode in episodes}) == 20
+    assert len({episode.instruction for episode in episodes}) > 8
 
 
 @ALL
 def test_scenes_keep_their_distance_and_their_names_are_unique(name: str) -> None:
     for seed in range(30):
-        scene, goal, _, _ = draw_episode(TASKS[name], seed, "light", "train")
+        episode = draw_episode(TASKS[name], seed, "light", "train")
+        scene, goal = episode.scene, episode.goal
         names = [scene.describe(thing.name) for thing in scene.things]
         assert len(set(names)) == len(names)
         if name != "drawer":  # whose keep-out circles overlap on purpose
@@ -59,16 +60,16 @@ def test_scenes_keep_their_distance_and_their_names_are_unique(name: str) -> Non
 def test_words_and_camera_are_both_needed(name: str) -> None:
     """Something else could have been asked for in every scene, in other words."""
     for seed in range(40):
-        scene, _, template, _ = draw_episode(TASKS[name], seed, "light", "train")
-        goals = TASKS[name].goals(scene)
+        episode = draw_episode(TASKS[name], seed, "light", "train")
+        goals = TASKS[name].goals(episode.scene)
         assert len({goal.target for goal in goals}) > 1
-        assert len({phrase(goal, template) for goal in goals}) == len(goals)
+        assert len({phrase(goal, episode.phrasing) for goal in goals}) == len(goals)
 
 
 @ALL
 def test_an_episode_starts_undone_and_knows_what_to_do(name: str) -> None:
     for seed in range(4):
-        world = World(name, seed)
+        world = task_world(name, seed)
         assert not world.success
         assert world.progress() == 0.0
         assert world.subtask() == world.subtasks[0].text
@@ -82,7 +83,7 @@ def test_an_episode_starts_undone_and_knows_what_to_do(name: str) -> None:
 @ALL
 def test_the_same_commands_give_the_same_states_to_the_bit(name: str) -> None:
     def play() -> tuple[np.ndarray, np.ndarray]:
-        world = World(name, 5)
+        world = task_world(name, 5)
         for target in world.expert(noise=0.5):
             world.step(Command(world.tick, target))
             if world.tick == 90:
@@ -98,7 +99,7 @@ def test_the_same_commands_give_the_same_states_to_the_bit(name: str) -> None:
 
 @ALL
 def test_standing_still_never_succeeds(name: str) -> None:
-    world = World(name, 11)
+    world = task_world(name, 11)
     home = world.state().position
     for _ in range(world.max_ticks):
         world.step(Command(world.tick, home))
@@ -110,7 +111,7 @@ def test_standing_still_never_succeeds(name: str) -> None:
 def test_the_expert_solves_it_through_the_controller(name: str) -> None:
     """A few seeds here; `ideomotor eval --expert` measures 200 (README)."""
     for seed in range(300, 304):
-        world = World(name, seed)
+        world = task_world(name, seed)
         result = rollout(world, None)
         world.close()
         assert result.success, f"{name} seed {seed}: {world.instruction}, left at {world.subtask()}"
@@ -119,25 +120,25 @@ def test_the_expert_solves_it_through_the_controller(name: str) -> None:
 
 @ALL
 def test_any_goal_can_be_asked_for_in_words(name: str) -> None:
-    world = World(name, 2)
+    world = task_world(name, 2)
     other = world.alternative_instruction()
     if other is not None:
-        named = World(name, 2, instruction=other.upper() + ".")
+        named = task_world(name, 2, instruction=other.upper() + ".")
         assert named.goal.target != world.goal.target
         assert named.scene == world.scene
-    unclear = World(name, 2, instruction="do a somersault")
+    unclear = task_world(name, 2, instruction="do a somersault")
     assert unclear.success is None and unclear.scene == world.scene
 
 
 def test_held_out_phrasings_are_used_on_request() -> None:
     task: Task = TASKS["lift"]
-    world = World("lift", 3, split="heldout")
+    world = task_world("lift", 3, split="heldout")
     assert world.instruction in {phrase(world.goal, t) for t in task.phrasings("heldout")}
-    assert World("lift", 3).scene == world.scene
+    assert task_world("lift", 3).scene == world.scene
 
 
-def test_levels_change_the_look_and_not_the_layout() -> None:
-    none, full = (draw_episode(TASKS["reach"], 8, level, "train")[0] for level in ("none", "full"))
+def test_levels_change_the_appearance_and_not_the_layout() -> None:
+    none, full = (draw_episode(TASKS["reach"], 8, level, "train").scene for level in ("none", "full"))
     for plain, varied in zip(none.things, full.things, strict=False):
         assert (plain.position, plain.colour, plain.kind) == (varied.position, varied.colour, varied.kind)
     assert none.appearance != full.appearance
@@ -145,14 +146,14 @@ def test_levels_change_the_look_and_not_the_layout() -> None:
 
 def test_unknown_names_are_refused_with_a_hint() -> None:
     with pytest.raises(UserError, match=r"task: unknown name 'lfit'; did you mean 'lift'"):
-        World("lfit", 0)
+        task_world("lfit", 0)
     with pytest.raises(UserError, match="level: unknown name"):
-        World("lift", 0, level="extreme")
+        task_world("lift", 0, level="extreme")
 
 
 def test_keypoints_are_where_the_camera_sees_the_thing() -> None:
     """Painting the target changes pixels around its keypoint and nowhere far from it."""
-    world = World("press", 4, level="none")
+    world = task_world("press", 4, level="none")
     before = world.render("front", 192, 192).astype(int)
     body = world.model.body(world.goal.target).id
     world.model.geom_rgba[world.model.geom_bodyid == body] = (0, 1, 1, 1)
@@ -166,7 +167,7 @@ def test_keypoints_are_where_the_camera_sees_the_thing() -> None:
 
 
 def test_commands_of_an_expert_pass_the_filter_untouched() -> None:
-    world = World("lift", 3)
+    world = task_world("lift", 3)
     result = rollout(world, None)
     world.close()
     assert sum(result.interventions.values()) == 0

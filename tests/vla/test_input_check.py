@@ -12,7 +12,7 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
-from ideomotor.sim.world import World
+from ideomotor.sim.open_world import task_world
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
 from ideomotor.vla.policy import IdeomotorPolicy
 
@@ -27,7 +27,7 @@ def bundled() -> IdeomotorPolicy:
 
 @pytest.fixture(scope="module")
 def seen() -> Observation:
-    world = World("reach", 1_000_000)
+    world = task_world("reach", 1_000_000)
     observation = world.observe()
     world.close()
     return observation
