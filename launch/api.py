@@ -146,7 +146,7 @@ def evaluate(
     from ideomotor.launch.environments import checked_tasks
 
     embodiment = load_embodiment(robot)
-    chosen = checked_tasks(embodiment, tasks)
+    chosen = checked_tasks(embodiment, tuple(tasks))
     folder = None if policy == "expert" else _folder(policy, embodiment)
     specs = listed(suite, chosen, episodes, HELD_OUT_SEEDS, level=level)
     rows = run_suite(

@@ -181,6 +181,18 @@ def _twin() -> tuple[type, Callable[[Any], int]]:
     return twin.TwinOptions, twin.twin
 
 
+def _find_port() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import find_port
+
+    return find_port.FindPortOptions, find_port.find_port
+
+
+def _find_cameras() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import find_cameras
+
+    return find_cameras.FindCamerasOptions, find_cameras.find_cameras
+
+
 def _release() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import release
 
@@ -210,6 +222,8 @@ COMMANDS: dict[str, _Entry] = {
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
+    "find-port": _Entry("which serial port the arm is on", _find_port),
+    "find-cameras": _Entry("which cameras there are, what they give and see", _find_cameras),
     "calibrate": _Entry("guided calibration of an arm, or its rehearsal with --twin", _calibrate),
     "release": _Entry("switch the motors of an arm off, with a hand under it", _release),
     "bench data": _Entry("measure training samples against LeRobotDataset", _bench_data),

@@ -73,6 +73,6 @@ def _observation(given: Mapping[str, Any], embodiment: Embodiment, now: float) -
         tick=round(time * embodiment.control_hz),
         images={name: short[name] for name in cameras if name in short},
         state=np.asarray(short["state"]),
-        instruction=text,
+        instruction=str(text),
         past_commands=None if past is None else np.asarray(past, dtype=float),
     )

@@ -58,7 +58,7 @@ def test_importing_loads_nothing_heavy_and_names_six_functions() -> None:
     names = ["evaluate", "load_policy", "make_env", "open_dataset", "run_episode", "train"]
     assert done.stdout == f"[] {names}\n"
     with pytest.raises(AttributeError, match="load_policy"):
-        _ = ideomotor.load_polic  # pyright: ignore[reportAttributeAccessIssue]
+        _ = ideomotor.load_polic
 
 
 @pytest.mark.parametrize(
