@@ -86,9 +86,9 @@ def _robots() -> tuple[type, Callable[[Any], int]]:
 
 
 def _record() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import record
+    from ideomotor.launch.commands import record, record_options
 
-    return record.RecordOptions, record.record
+    return record_options.RecordOptions, record.record
 
 
 def _data_info() -> tuple[type, Callable[[Any], int]]:

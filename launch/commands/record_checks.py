@@ -11,7 +11,7 @@ from ideomotor.launch.environments import NO_LEVEL, checked_tasks
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
-    from ideomotor.launch.commands.record import RecordOptions
+    from ideomotor.launch.commands.record_options import RecordOptions
 
 MAX_FAILURES = 20  # give up when a task has failed this often, and more often than it was solved
 OPTIONS_FILE = "record.json"  # what the episodes of a dataset folder were recorded with

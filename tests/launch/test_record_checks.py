@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.launch.commands.record import RecordOptions
 from ideomotor.launch.commands.record_checks import MAX_FAILURES, check_solvable
+from ideomotor.launch.commands.record_options import RecordOptions
 from ideomotor.launch.environments import robot_of
 
 
