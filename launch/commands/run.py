@@ -20,11 +20,15 @@ from ideomotor.launch.console import Output
 from ideomotor.launch.environments import checked_tasks, robot_of
 
 if TYPE_CHECKING:
+    from ideomotor.control.embodiment import Embodiment
     from ideomotor.eval.rollout import EpisodeResult, Frame
     from ideomotor.sim.protocol import EpisodeWorld
+    from ideomotor.vla.policy import IdeomotorPolicy
 
 FILMS = (".mp4", ".webp", ".gif")
 FILM_HEIGHT = 384  # of each camera's picture [pixels]
+
+Say = Callable[..., None]  # prints, as `rich.Console.print`
 
 
 @dataclass(frozen=True)
@@ -83,22 +87,14 @@ def run(options: RunOptions) -> int:
 
     with loading():
         from ideomotor.control.embodiment import load_embodiment
-        from ideomotor.eval.policy_spec import load_policy
         from ideomotor.eval.rollout import rollout
-        from ideomotor.launch.checkpoints import policy_folder, policy_name
+        from ideomotor.launch.checkpoints import policy_name
         from ideomotor.sim.open_world import open_world
-        from ideomotor.sim.rendering.render import backend_report
 
         options = replace(options, robot=robot_of(options.env, options.robot))
         embodiment = load_embodiment(options.robot)
         checked_tasks(embodiment, [options.task])
-        policy = None
-        if not options.expert:
-            told = "told" if options.confidence else ""
-            policy = load_policy(
-                policy_folder(options.policy, embodiment.name), options.robot, confidence=told
-            )
-            policy.check_delay("delay", options.delay)
+        policy = None if options.expert else _policy(options, embodiment)
     driver = "expert" if options.expert else policy_name(options.policy)
     say = functools.partial(output.text.print, markup=False)
     with ExitStack() as cleanup:
@@ -106,18 +102,7 @@ def run(options: RunOptions) -> int:
             embodiment, options.task, options.seed, options.randomize, instruction=options.instruction
         )
         cleanup.callback(world.close)
-        judging = world.judging
-        if options.expert and not judging.judged:
-            raise UserError(
-                f"instruction: an expert does what is judged, {options.instruction!r} is {judging.sentence()}"
-            )
-        look = embodiment.name if embodiment.environment else f"{options.randomize} randomisation"
-        say(f"task         {options.task}, seed {options.seed}, {look}")
-        say(f"instruction  {world.instruction}")
-        if options.instruction is not None:
-            say(f"success      {f'is judged by: {judging.goal}' if judging.judged else judging.sentence()}")
-        say(f"driver       {driver}")
-        say(f"rendering    {backend_report()}")
+        _announce(say, options, world, driver)
         film = (
             cleanup.enter_context(_film(options.record, world, options.quality)) if options.record else None
         )
@@ -139,7 +124,7 @@ def run(options: RunOptions) -> int:
             "seed": options.seed,
             "policy": driver,
             "control_hz": embodiment.control_hz,
-            **judging.to_json(),
+            **world.judging.to_json(),
             **figures,
             "video": str(options.record) if options.record else None,
         }
@@ -147,10 +132,53 @@ def run(options: RunOptions) -> int:
     for seconds, text in result.plan_texts:
         say(f"plan {seconds:5.1f} s  {text}")
     if policy is not None and result.confidences:
-        lowest = min(result.confidences, key=lambda one: one[1])
-        known = "" if policy.confidence.agreements else " (not calibrated: how far its samples agree)"
-        say(f"confidence   {figures['confidence']:.0%} on average, ", end="")
-        say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")
+        _say_confidence(say, policy, result, figures["confidence"])
+    _say_result(say, result)
+    hz = figures["achieved_hz"]
+    pace = "by the wall clock" if options.realtime else f"{hz / embodiment.control_hz:.1f} x real time"
+    say(f"achieved     {len(result.commands)} commands in {wall_s:.2f} s: {hz:.1f} a second, {pace}")
+    if options.record:
+        say(f"video        {options.record}")
+    return 0
+
+
+def _policy(options: RunOptions, embodiment: Embodiment) -> IdeomotorPolicy:
+    """The policy; UserError if it cannot be had, or not with this delay."""
+    from ideomotor.eval.policy_spec import load_policy
+    from ideomotor.launch.checkpoints import policy_folder
+
+    folder = policy_folder(options.policy, embodiment.name)
+    policy = load_policy(folder, options.robot, confidence="told" if options.confidence else "")
+    policy.check_delay("delay", options.delay)
+    return policy
+
+
+def _announce(say: Say, options: RunOptions, world: EpisodeWorld, driver: str) -> None:
+    """Says what is about to be run; UserError for an expert whose instruction nobody judges."""
+    from ideomotor.sim.rendering.render import backend_report
+
+    judging, embodiment = world.judging, world.embodiment
+    if options.expert and not judging.judged:
+        raise UserError(
+            f"instruction: an expert does what is judged, {options.instruction!r} is {judging.sentence()}"
+        )
+    variation = embodiment.name if embodiment.environment else f"{options.randomize} randomisation"
+    say(f"task         {options.task}, seed {options.seed}, {variation}")
+    say(f"instruction  {world.instruction}")
+    if options.instruction is not None:
+        say(f"success      {f'is judged by: {judging.goal}' if judging.judged else judging.sentence()}")
+    say(f"driver       {driver}")
+    say(f"rendering    {backend_report()}")
+
+
+def _say_confidence(say: Say, policy: IdeomotorPolicy, result: EpisodeResult, mean: float) -> None:
+    lowest = min(result.confidences, key=lambda one: one[1])
+    known = "" if policy.confidence.agreements else " (not calibrated: how far its samples agree)"
+    say(f"confidence   {mean:.0%} on average, ", end="")
+    say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")
+
+
+def _say_result(say: Say, result: EpisodeResult) -> None:
     if result.success is None:
         say(f"result       not judged; it ended after {result.seconds:.2f} s")
     else:
@@ -158,12 +186,6 @@ def run(options: RunOptions) -> int:
         say(f", {result.progress:.0%} of the subtasks done")
     changes = ", ".join(f"{reason} {ticks}" for reason, ticks in result.interventions.items()) or "none"
     say(f"safety       ticks with a changed command: {changes}; chunks ran out {result.holds} times")
-    hz = figures["achieved_hz"]
-    pace = "by the wall clock" if options.realtime else f"{hz / embodiment.control_hz:.1f} x real time"
-    say(f"achieved     {len(result.commands)} commands in {wall_s:.2f} s: {hz:.1f} a second, {pace}")
-    if options.record:
-        say(f"video        {options.record}")
-    return 0
 
 
 class WallClock:
