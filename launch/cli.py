@@ -10,16 +10,15 @@ interrupted.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ideomotor.control.ctrl_c import interruptible, loading
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import unknown_name
 from ideomotor.launch import exits
+from ideomotor.launch.command_line import parse
 from ideomotor.launch.runtime.left_on import left_on
 from ideomotor.launch.streams import make_patient
 
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for note in left_on():
                 print(note.text, file=sys.stderr)
             options_type, command = COMMANDS[name].load()
-            options = _parse(options_type, name, rest)
+            options = parse(options_type, name, rest)
         with interruptible() as pressed:
             return exits.printed(command(options))
     except KeyboardInterrupt:
@@ -257,38 +256,3 @@ def _help(prefix: str = "") -> str:
     return "\n".join(
         [usage, "", "commands:", *lines, "", "ideomotor COMMAND --help shows a command's options."]
     )
-
-
-def _parse(options_type: type, name: str, arguments: list[str]) -> Any:
-    """The command's options. tyro explains a mistake in a box; we keep what it says as one line."""
-    import tyro
-
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(
-                options_type,
-                prog=f"ideomotor {name}",
-                args=arguments,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as stop:
-        if stop.code:
-            raise UserError(f"{_unboxed(said.getvalue())} (see: ideomotor {name} --help)") from None
-        raise
-
-
-def _unboxed(text: str) -> str:
-    """What tyro says in its box, as one line: the paragraph up to the first rule, and a suggested flag."""
-    paragraphs: list[list[str]] = [[]]
-    for line in text.splitlines():
-        inside = line.strip(" │")
-        if inside.startswith("──"):
-            paragraphs.append([])
-        elif inside and not inside.startswith(("╭", "╰")):
-            paragraphs[-1].append(inside)
-    said = " ".join(" ".join(paragraphs[0]).split()) or "the arguments were not understood"
-    for heading, *suggested in filter(None, paragraphs[1:]):
-        if heading.startswith("Perhaps you meant") and suggested:
-            said += f"; did you mean {suggested[0].split()[0]}?"
-    return said

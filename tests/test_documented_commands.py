@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ideomotor.eval.suites import SUITES
-from ideomotor.launch.cli import COMMANDS, _parse, _split
+from ideomotor.launch.cli import COMMANDS, _split
+from ideomotor.launch.command_line import parse
 from ideomotor.launch.commands.evaluate_options import QUESTIONS
 from ideomotor.train.recipe import resolve
 
@@ -38,7 +39,7 @@ def test_a_documented_command_can_be_given(page: str, line: str) -> None:
     name, rest = _split(shlex.split(line, comments=True))
     assert name is not None
     options_type, _ = COMMANDS[name].load()
-    options = _parse(options_type, name, rest)
+    options = parse(options_type, name, rest)
     if name == "train":
         resolve(options.config, options.set)
     if name == "eval":

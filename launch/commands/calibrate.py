@@ -6,27 +6,30 @@ written, neither into the servos nor to disk: Ctrl-C leaves everything as it was
 
 from __future__ import annotations
 
-import select
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.table import Table
 
 from ideomotor.control.errors import UserError
+from ideomotor.launch.commands.calibration_person import (
+    Person,
+    SimulatedPerson,
+    TerminalPerson,
+    joints_as_json,
+)
 from ideomotor.launch.commands.servo_settings import table as settings_table
 from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
     from ideomotor.control.calibration import Calibration
     from ideomotor.control.robots.hand_calibration import SweptArm
-    from ideomotor.sim.twin.process import Twin
 
-REHEARSED_SWEEP_S = 9.0  # a little more than one round of `sim/twin/hand.py`
 WATCH_HZ = 60.0
 SHOW_EVERY_S = 1.0
 
@@ -56,24 +59,6 @@ class CalibrateOptions:
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the calibration as JSON; - is standard output"""
-
-
-class Person(Protocol):
-    """Who moves the arm and answers."""
-
-    def ready(self, request: str, pose: str = "middle") -> None:
-        """Returns when the person has done what was asked.
-
-        Args:
-            pose: the arm's then, one of `sim/twin/hand.py`.
-        """
-        ...
-
-    def moving(self, request: str) -> Callable[[], bool]:
-        """Asks for the sweep; returns a function that says whether it still goes on."""
-        ...
-
-    def agrees(self, question: str) -> bool: ...
 
 
 def calibrate(options: CalibrateOptions) -> int:
@@ -154,7 +139,7 @@ def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Outpu
         save_calibration(result)
     finally:
         swept.close()
-    output.result({"robot": embodiment.name, "arm": arm, "path": str(path), "joints": as_json(result)})
+    output.result({"robot": embodiment.name, "arm": arm, "path": str(path), "joints": joints_as_json(result)})
     output.text.print(f"Written to {path}. The motors are off.")
     return 0
 
@@ -175,47 +160,6 @@ def _reset_counting(swept: SweptArm, person: Person, output: Output) -> bool:
     return True
 
 
-class TerminalPerson:
-    """Somebody at a terminal."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-
-    def ready(self, request: str, pose: str = "middle") -> None:
-        self._output.text.print(f"\n{request} Then press Enter (Ctrl-C: give up, nothing is changed).")
-        _typed_line()
-
-    def moving(self, request: str) -> Callable[[], bool]:
-        self._output.text.print(f"\n{request} Press Enter when all have been there.")
-        return lambda: not (select.select([sys.stdin], [], [], 0)[0] and _typed_line())
-
-    def agrees(self, question: str) -> bool:
-        self._output.text.print(f"\n{question} [y/N]")
-        return _typed_line().strip().lower() in ("y", "yes")
-
-
-class SimulatedPerson:
-    """The hand of the twin, who agrees to everything that is plausible."""
-
-    def __init__(self, twin: Twin, output: Output) -> None:
-        self._twin, self._output = twin, output
-
-    def ready(self, request: str, pose: str = "middle") -> None:
-        self._output.text.print(f"\n{request} (a simulated hand does it)")
-        self._twin.inject(f"hand {pose}")
-        time.sleep(1.5)
-
-    def moving(self, request: str) -> Callable[[], bool]:
-        self._output.text.print(f"\n{request} (a simulated hand does it)")
-        self._twin.inject("hand sweep")
-        ends = time.monotonic() + REHEARSED_SWEEP_S
-        return lambda: time.monotonic() < ends
-
-    def agrees(self, question: str) -> bool:
-        self._output.text.print(f"\n{question} (yes)")
-        return True
-
-
 def _watch(swept: SweptArm, going_on: Callable[[], bool], output: Output) -> None:
     shown = time.monotonic()
     while going_on():
@@ -227,13 +171,6 @@ def _watch(swept: SweptArm, going_on: Callable[[], bool], output: Output) -> Non
             parts = [f"{s.joint} {span:.0f}" for s, span in zip(swept.layout.servos, spans, strict=True)]
             output.text.print("  counts so far: " + ", ".join(parts))
         time.sleep(max(0.0, start + 1 / WATCH_HZ - time.monotonic()))
-
-
-def _typed_line() -> str:
-    line = sys.stdin.readline()
-    if not line:
-        raise UserError("standard input: ended, expected an answer; nothing was written")
-    return line
 
 
 def _servos(swept: SweptArm) -> Table:
@@ -252,12 +189,6 @@ def _ranges(swept: SweptArm, result: Calibration) -> Table:
         row = (joint.lower, joint.upper, joint.zero, joint.offset, f"{span * 360 / 4096:.0f}°")
         table.add_row(joint.joint, *map(str, row))
     return table
-
-
-def as_json(result: Calibration) -> list[dict[str, Any]]:
-    import dataclasses
-
-    return [dataclasses.asdict(joint) for joint in result.joints]
 
 
 def _mounted_anyhow(joints: int) -> tuple[int, ...]:

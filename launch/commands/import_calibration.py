@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from ideomotor.control.errors import UserError
-from ideomotor.launch.commands.calibrate import TerminalPerson, as_json
+from ideomotor.launch.commands.calibration_person import TerminalPerson, joints_as_json
 from ideomotor.launch.commands.servo_settings import table as settings_table
 from ideomotor.launch.console import Output
 
@@ -89,7 +89,7 @@ def import_calibration(
             "offsets_written": strange,
             "settings_reset": [str(difference) for difference in left],
             "notes": notes,
-            "joints": as_json(made),
+            "joints": joints_as_json(made),
         }
     )
     return 0
