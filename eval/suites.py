@@ -89,14 +89,14 @@ def _drawn(name: str, tasks: Sequence[str], episodes: int, like: EpisodeSpec) ->
 
 def _along(name: str, specs: Sequence[EpisodeSpec]) -> Iterator[EpisodeSpec]:
     """The same episodes at every strength of an axis, where their tasks can have it."""
-    from ideomotor.sim.generalization.axes import AXES
+    from ideomotor.sim.generalization.axes import AXES, concerns
 
     if name not in AXES:
         raise unknown_name("axis", name, AXES)
     axis = AXES[name]
     for strength in axis.strengths:
         for spec in specs:
-            if axis.concerns(spec.task, strength):
+            if concerns(name, spec.task, strength):
                 delay = axis.values[strength - 1][0] if name == "delay" else spec.delay_ms
                 yield replace(spec, axis=name, strength=strength, delay_ms=delay)
 

@@ -234,10 +234,10 @@ def make_env(
     """
     import gymnasium
 
-    from ideomotor.sim.register import NAMES
+    from ideomotor.sim.tasks import TASKS
 
-    if task not in NAMES:
-        raise unknown_name("task", task, NAMES)
+    if task not in TASKS:
+        raise unknown_name("task", task, TASKS)
     name = f"ideomotor.sim.register:ideomotor/{task.capitalize()}-v0"
     how = {"level": level, "split": split, "render_mode": render_mode}
     if not num_envs:

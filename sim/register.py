@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import gymnasium
 
-# Names only, so that this import stays light; a test keeps them equal to `sim.tasks.TASKS`.
-NAMES = ("reach", "push", "lift", "place", "stack", "drawer", "press", "sort")
+from ideomotor.sim.tasks import TASKS
 
-for _name in NAMES:
+for _name in TASKS:
     gymnasium.register(
         id=f"ideomotor/{_name.capitalize()}-v0",
         entry_point="ideomotor.sim.gym_env:TaskEnv",

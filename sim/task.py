@@ -57,6 +57,10 @@ class Task:
     subtasks: Callable[[Scene, Goal], tuple[Subtask, ...]]
     success: Callable[[World, Goal], bool]
     expert: Callable[[World, Arm, Goal], Iterator[np.ndarray]]
+    # Generalisation (`generalization/axes.py`); a task without these is varied along the other axes only.
+    harder_instructions: tuple[tuple[str, ...], ...] = ()  # templates of new sentences; with unknown verbs
+    new_roles: Callable[[Goal], tuple[tuple[str, str], ...]] | None = None  # (thing, kind) never in this role
+    impossible_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # {axis: strengths}
 
     def phrasings(self, split: str) -> tuple[str, ...]:
         """Templates of a split: "train" or "heldout"."""

@@ -107,10 +107,12 @@ def checked_axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
             f"suite: {GENERALIZATION!r} changes one thing at a time, so not with --without, --delay-ms or "
             "--calibrate (delay is one of its axes)"
         )
-    from ideomotor.sim.generalization.axes import AXES
+    from ideomotor.sim.generalization.axes import AXES, concerns
 
     fit = [
-        name for name, axis in AXES.items() if any(axis.concerns(t, k) for t in tasks for k in axis.strengths)
+        name
+        for name, axis in AXES.items()
+        if any(concerns(name, task, strength) for task in tasks for strength in axis.strengths)
     ]
     if options.axes is None:
         return [name for name in fit if AXES[name].physical or not options.expert]

@@ -18,6 +18,8 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.sim.episode import Episode
 from ideomotor.sim.generalization import variations as change
 from ideomotor.sim.generalization.held_out_objects import HELD_OUT_SHAPES
+from ideomotor.sim.scene import GRASPABLE
+from ideomotor.sim.task import Task
 from ideomotor.sim.tasks import TASKS
 
 
@@ -31,7 +33,7 @@ class Axis:
         values: of each strength, from 1 on; 0 is the episode as it was drawn.
         vary: (episode, generator, *values) -> episode. None: it happens outside of the world.
         physical: whether it changes what the arm has to do, and so concerns an expert that knows the truth.
-        tasks: of each strength, where not all can have it.
+        needs: whether a task can have it at all.
     """
 
     what: str
@@ -39,7 +41,7 @@ class Axis:
     values: tuple[tuple, ...]
     vary: Callable[..., Episode] | None
     physical: bool = False
-    tasks: tuple[tuple[str, ...], ...] = ()
+    needs: Callable[[Task], bool] = lambda task: True
 
     @property
     def strengths(self) -> range:
@@ -48,10 +50,6 @@ class Axis:
     def name(self, strength: int) -> str:
         """Of a strength, as people read it."""
         return self.label.format(*self.values[strength - 1])
-
-    def concerns(self, task: str, strength: int) -> bool:
-        """Whether the task's episodes can have it."""
-        return not self.tasks or task in self.tasks[strength - 1]
 
 
 def varied(episode: Episode, axis: str, strength: int) -> Episode:
@@ -73,7 +71,7 @@ def varied(episode: Episode, axis: str, strength: int) -> Episode:
     if not strength:
         return episode
     chosen = AXES[axis]
-    if not chosen.concerns(episode.task.name, strength):
+    if not concerns(axis, episode.task.name, strength):
         raise UserError(f"task: {episode.task.name!r} has no {axis!r} of strength {strength}")
     if chosen.vary is None:
         return episode
@@ -82,9 +80,20 @@ def varied(episode: Episode, axis: str, strength: int) -> Episode:
     return chosen.vary(episode, generator, *chosen.values[strength - 1])
 
 
-_ANY = tuple(TASKS)
-_ROUND = ("reach", "lift", "place", "sort")  # where an object may roll
-_SOLID = (*_ROUND, "push", "stack")
+def concerns(axis: str, task: str, strength: int) -> bool:
+    """Whether the episodes of a task can have an axis (a key of `AXES`) at this strength.
+
+    Tasks of others' environments can have what every one of ours can.
+    """
+    if task not in TASKS:
+        return all(concerns(axis, name, k) for name in TASKS for k in AXES[axis].strengths)
+    ours = TASKS[task]
+    return AXES[axis].needs(ours) and strength not in ours.impossible_axes.get(axis, ())
+
+
+def _handles_objects(task: Task) -> bool:
+    return bool(set(task.objects) & set(GRASPABLE))
+
 
 AXES: dict[str, Axis] = {
     "lighting": Axis(
@@ -106,26 +115,25 @@ AXES: dict[str, Axis] = {
     "colours": Axis(
         "colours that training lacks, with their names [of which things]", "{}",
         (("others",), ("target",), ("all",)), change.colours,
-        tasks=(tuple(name for name in TASKS if name != "sort"), _ANY, _ANY),  # sort speaks of everything
     ),
     "sizes": Axis(
         "small objects smaller, large ones larger [factor]", "÷×{}",
         ((1.2,), (1.3,), (1.4,)), change.sizes, physical=True,
-        tasks=(_SOLID, _SOLID, (*_ROUND, "push")),  # nothing large stays on a cube so small
+        needs=_handles_objects,
     ),
     "shapes": Axis(
         "shape of the object that is handled first", "{}",
         tuple((kind,) for kind in HELD_OUT_SHAPES), change.shapes, physical=True,
-        tasks=(_SOLID, _ROUND, _ROUND),
+        needs=_handles_objects,
     ),
     "phrasing": Axis(
         "sentence [1 new order of known words, 2 unknown verbs, 3 unknown names of things too]", "{}",
-        ((1,), (2,), (3,)), change.phrasing,
+        ((1,), (2,), (3,)), change.phrasing, needs=lambda task: bool(task.harder_instructions),
     ),
     "combination": Axis(
         "object and place that training never brings together [things that are new in their role]", "{}",
         ((1,), (2,)), change.combination, physical=True,
-        tasks=(("place", "sort", "stack"), ("sort", "stack")),
+        needs=lambda task: task.new_roles is not None,
     ),
     "friction": Axis(
         "friction of all contacts, mass of objects [factors]", "×÷{}, mass ×÷{}",

@@ -128,7 +128,7 @@ def shapes(episode: Episode, generator: np.random.Generator, kind: str) -> Episo
 
 def phrasing(episode: Episode, generator: np.random.Generator, step: int) -> Episode:
     """Says it otherwise; readable plans and subtasks keep their words."""
-    usable = templates(episode.task.name, step)
+    usable = templates(episode.task, step)
     template = usable[generator.integers(len(usable))]
     return replace(episode, phrasing=template.format(**renamed(episode.goal.words, step)))
 
@@ -139,12 +139,8 @@ def combination(episode: Episode, generator: np.random.Generator, count: int) ->
     Objects are put onto zones, to which demonstrations only push, and cylinders take the place of cubes in a
     stack. The first `count` of what can be changed is changed.
     """
-    goal = episode.goal
-    if episode.task.name == "stack":
-        new = dict(zip((goal.place, goal.target)[:count], ("cylinder", "cylinder"), strict=False))
-    else:
-        places = (goal.place, goal.then.place) if goal.then else (goal.place,)
-        new = dict.fromkeys(places[:count], "zone")
+    assert episode.task.new_roles is not None  # else the axis does not concern it
+    new = dict(episode.task.new_roles(episode.goal)[:count])
     changed = _renamed_things(episode, lambda t: replace(t, kind=new.get(t.name, t.kind)))
     return replace(changed, goal=_onto_zones(changed.goal))
 

@@ -101,6 +101,16 @@ TASK = Task(
         "i need you to {verb} the {target}",
         "would you {verb} the {target} for me",
     ),
+    harder_instructions=(
+        (
+            "go to the {target} and {verb} it please",
+            "the {target} has to {verb} now",
+        ),
+        (
+            "kindly {verb} the {target} fully",
+            "make sure to {verb} the {target} completely",
+        ),
+    ),
     objects=("drawer",),
     actions=("open", "close"),
     max_seconds=8.0,

@@ -68,6 +68,16 @@ TASK = Task(
         "lift up the {target}",
         "grasp the {target} and hold it in the air",
     ),
+    harder_instructions=(
+        (
+            "go and get the {target} up from the table",
+            "i want you to hold the {target} in the air",
+        ),
+        (
+            "elevate the {target}",
+            "hoist the {target} above the tabletop",
+        ),
+    ),
     objects=GRASPABLE,
     actions=("lift",),
     max_seconds=6.0,

@@ -74,6 +74,10 @@ def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     yield from skills.release(world, arm, goal.target, container, DROP[world.scene.thing(goal.place).kind])
 
 
+def new_roles(goal: Goal) -> tuple[tuple[str, str], ...]:
+    return ((goal.place, "zone"),)  # to which demonstrations only push
+
+
 TASK = Task(
     name="place",
     summary="put the named object into a bowl or onto a plate",
@@ -95,6 +99,16 @@ TASK = Task(
         "lay the {target} {where}",
         "the {target} goes {where}",
     ),
+    harder_instructions=(
+        (
+            "i need you to get the {target} and put it {where}",
+            "take the {target} and leave it {where} please",
+        ),
+        (
+            "deposit the {target} {where}",
+            "transfer the {target} so that it rests {where}",
+        ),
+    ),
     objects=(*GRASPABLE, *WHERE),
     actions=("put", "push", "stack", "sort"),
     max_seconds=10.0,
@@ -104,4 +118,6 @@ TASK = Task(
     subtasks=subtasks,
     success=success,
     expert=expert,
+    new_roles=new_roles,
+    impossible_axes={"combination": (2,)},  # there is one place
 )

@@ -76,6 +76,16 @@ TASK = Task(
         "give the {target} a press",
         "use the {target}",
     ),
+    harder_instructions=(
+        (
+            "i need you to go and press down on the {target}",
+            "bring the hand down on the {target} please",
+        ),
+        (
+            "depress the {target}",
+            "trigger the {target} by poking it",
+        ),
+    ),
     objects=("button",),
     actions=("press",),
     max_seconds=5.0,

@@ -127,6 +127,16 @@ TASK = Task(
         "make the {target} slide {where}",
         "give the {target} a push {where}",
     ),
+    harder_instructions=(
+        (
+            "i need you to push the {target} {where}",
+            "the {target} should end up {where}: push it",
+        ),
+        (
+            "drive the {target} {where}",
+            "relocate the {target} {where} without grasping it",
+        ),
+    ),
     objects=(*KINDS, "zone"),
     actions=("push", "put"),
     max_seconds=8.0,
@@ -136,4 +146,5 @@ TASK = Task(
     subtasks=subtasks,
     success=success,
     expert=expert,
+    impossible_axes={"shapes": (2, 3)},  # what rolls cannot be pushed
 )

@@ -73,6 +73,16 @@ TASK = Task(
         "indicate the {target}",
         "bring the hand to the {target}",
     ),
+    harder_instructions=(
+        (
+            "please bring the hand over to the {target}",
+            "the gripper should go to the {target} and stay there",
+        ),
+        (
+            "stretch out towards the {target}",
+            "aim at the {target}",
+        ),
+    ),
     objects=GRASPABLE,
     actions=("reach",),
     max_seconds=4.0,

@@ -47,6 +47,11 @@ def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     yield from place.expert(world, arm, goal.then)
 
 
+def new_roles(goal: Goal) -> tuple[tuple[str, str], ...]:
+    assert goal.then is not None
+    return ((goal.place, "zone"), (goal.then.place, "zone"))  # to which demonstrations only push
+
+
 TASK = Task(
     name="sort",
     summary="put two named objects into two named containers",
@@ -66,6 +71,16 @@ TASK = Task(
         "the {target} goes {where} and the {other} goes {there}",
         "i want the {target} {where} and the {other} {there}",
     ),
+    harder_instructions=(
+        (
+            "i need the {target} {where} and the {other} {there}",
+            "get the {target} {where} and get the {other} {there}",
+        ),
+        (
+            "deposit the {target} {where} plus the {other} {there}",
+            "arrange the {target} {where} while the {other} rests {there}",
+        ),
+    ),
     objects=(*GRASPABLE, *place.WHERE),
     actions=("sort", "put", "push", "stack"),
     max_seconds=18.0,
@@ -75,4 +90,6 @@ TASK = Task(
     subtasks=subtasks,
     success=success,
     expert=expert,
+    new_roles=new_roles,
+    impossible_axes={"colours": (1,)},  # it speaks of everything
 )

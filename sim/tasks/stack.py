@@ -61,6 +61,10 @@ def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     yield from skills.release(world, arm, goal.target, base, drop=0.003)
 
 
+def new_roles(goal: Goal) -> tuple[tuple[str, str], ...]:
+    return ((goal.place, "cylinder"), (goal.target, "cylinder"))
+
+
 TASK = Task(
     name="stack",
     summary="put the named cube on top of another named cube",
@@ -82,6 +86,16 @@ TASK = Task(
         "balance the {target} on the {place}",
         "the {target} belongs on top of the {place}",
     ),
+    harder_instructions=(
+        (
+            "i need you to put the {target} up on the {place}",
+            "get the {target} and leave it on the {place}",
+        ),
+        (
+            "pile the {target} atop the {place}",
+            "position the {target} so that it rests on the {place}",
+        ),
+    ),
     objects=("cube",),
     actions=("stack", "put"),
     max_seconds=10.0,
@@ -91,4 +105,6 @@ TASK = Task(
     subtasks=subtasks,
     success=success,
     expert=expert,
+    new_roles=new_roles,
+    impossible_axes={"sizes": (3,), "shapes": (2, 3)},  # nothing stays on a cube so small, or on what rolls
 )
