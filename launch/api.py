@@ -91,12 +91,12 @@ def run_episode(
             raise UserError(f"instruction: an expert does what is judged, {instruction!r} is not")
         ticks = round(delay_ms * embodiment.control_hz / 1000)
         result = rollout(world, driver, delay_ticks=ticks, on_frame=frames.append)
-        wording = world.instruction
+        asked = world.instruction
     finally:
         world.close()
     cameras = frames[0].observation.images
     return Episode(
-        instruction=wording,
+        instruction=asked,
         success=result.success,
         progress=result.progress,
         seconds=result.seconds,

@@ -28,7 +28,7 @@ from ideomotor.datasets.importing.demonstrations import (
     Written,
     write_demonstrations,
 )
-from ideomotor.datasets.lerobot import layout, stats, video
+from ideomotor.datasets.lerobot import layout, stats, video_packets
 from ideomotor.datasets.lerobot.reader import Dataset
 
 FACTS = ("success", "seed", "task_name", "marked")  # columns of the episode table that go along
@@ -164,8 +164,8 @@ def write(
         tasks = [edit.tasks.get(task, task) for task in whole.task[frames]]
         if piece.instruction is not None:
             tasks = [piece.instruction] * len(tasks)
-        told = {name: dataset.meta.episodes[name][piece.episode].as_py() for name in facts}
-        return Demonstration(columns, images, tasks, told)
+        facts_of = {name: dataset.meta.episodes[name][piece.episode].as_py() for name in facts}
+        return Demonstration(columns, images, tasks, facts_of)
 
     names = {edit.names.get(name, name): parts for name, parts in sources[0].names.items()}
     source = Source(
@@ -213,7 +213,7 @@ def _encoded(dataset: Dataset, piece: Piece, camera: str) -> EncodedVideo | None
         return None
     path, first = meta.video_path(piece.episode, camera), meta.first_video_frame(piece.episode, camera)
     length = piece.stop - piece.start
-    data = video.cut(path, first + piece.start, length, dataset.fps)
+    data = video_packets.cut(path, first + piece.start, length, dataset.fps)
     if data is None:
         return None
     with dataset.open_frames(camera, path, strict=True) as opened:

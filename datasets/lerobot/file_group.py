@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files
-from ideomotor.datasets.lerobot import layout, stats, video
+from ideomotor.datasets.lerobot import layout, stats, video, video_packets
 from ideomotor.datasets.lerobot.info_file import FILE_INDICES
 from ideomotor.datasets.lerobot.metadata import episode_files
 from ideomotor.datasets.lerobot.parquet_files import parquet_errors, read_parquet
@@ -61,7 +61,8 @@ class FileGroup:
         sizes = [path.stat().st_size for path in [self.root / self.data, *paths.values()]]
         if len(self.rows) >= EPISODES_PER_GROUP or max(sizes) >= GROUP_BYTES:
             return False
-        return all(video.header(paths[key].read_bytes()) == video.header(videos[key]) for key in videos)
+        header = video_packets.header
+        return all(header(paths[key].read_bytes()) == header(videos[key]) for key in videos)
 
     def following(self) -> FileGroup:
         """Returns the next file group, empty."""
@@ -95,7 +96,7 @@ class FileGroup:
         contents = {}
         for key, data in episode.videos.items():
             old = [((self.root / self.video(key)).read_bytes(), self.frames)] if self.rows else []
-            contents[self.video(key)] = video.join([*old, (data, episode.length)], fps)
+            contents[self.video(key)] = video_packets.join([*old, (data, episode.length)], fps)
         contents[self.data] = parquet_bytes([*self._data_groups(), table])
         contents[self.episodes] = parquet_bytes([pa.Table.from_pylist([*self.rows, row])])
         return contents
@@ -110,7 +111,7 @@ class FileGroup:
             with video.VideoFile(path, fps) as opened:
                 excess = opened.frame_count > self.frames
             if excess:
-                contents[self.video(key)] = video.join([(path.read_bytes(), self.frames)], fps)
+                contents[self.video(key)] = video_packets.join([(path.read_bytes(), self.frames)], fps)
         if read_parquet(self.root / self.data, []).num_rows > self.frames:
             contents[self.data] = parquet_bytes(self._data_groups())
         if read_parquet(self.root / self.episodes, []).num_rows > len(self.rows):

@@ -1,4 +1,4 @@
-"""H.264 in mp4, addressed by integer frame number: encode, join without re-encoding, decode.
+"""H.264 in mp4, addressed by integer frame number: encode, decode; copied without either in video_packets.py.
 
 Frame n of a file is the one whose time stamp is nearest to n / fps, whatever the file's own rate.
 
@@ -31,7 +31,7 @@ PIX_FMT = "yuv420p"
 MAX_PIXELS = 2**26  # of a frame: a damaged header must not ask for all memory
 NEAR = 0.02  # [frames]: so close to its number, a frame is the nearest; files in milliseconds round that much
 _SEEK = 0.1  # [frames] that a seek aims late: a key frame whose time is rounded up is still found
-_BIT_EXACT = {"fflags": "+bitexact"}
+BIT_EXACT = {"fflags": "+bitexact"}
 
 
 class NotColour(UserError):
@@ -49,8 +49,8 @@ def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZ
     # A fixed quantizer: x264's rate control computes in floating point, and came out differently once in
     # a while under another process's load.
     options = {"qp": str(quantizer), "g": str(gop), "bf": "0", "preset": PRESET}
-    with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as container:
-        stream = container.add_stream("libx264", rate=_rate(fps), options=options)
+    with av.open(buffer, "w", format="mp4", options=BIT_EXACT) as container:
+        stream = container.add_stream("libx264", rate=exact_rate(fps), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= Flags.bitexact
@@ -58,72 +58,6 @@ def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZ
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")))
         container.mux(stream.encode(None))
     return buffer.getvalue()
-
-
-def join(parts: Sequence[tuple[bytes, int]], fps: float) -> bytes:
-    """Returns one mp4 of the first n frames of each (file, n), by copying packets.
-
-    Raises:
-        UserError: a part is not readable, is shorter than n, or was encoded with other parameters.
-    """
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as target:
-        stream, codec, written = None, None, 0
-        for data, count in parts:
-            with _open(io.BytesIO(data), "video to join") as source:
-                origin = source.streams.video[0]
-                if stream is None:
-                    stream = target.add_stream_from_template(origin)
-                    codec = origin.codec_context.extradata
-                if origin.codec_context.extradata != codec:
-                    raise UserError("video to join: encoded with other parameters than the file it goes into")
-                step = _ticks(origin, fps)
-                for packet in _first_packets(source, count):
-                    packet.stream = stream
-                    packet.pts = packet.dts = written * step
-                    target.mux(packet)
-                    written += 1
-    return buffer.getvalue()
-
-
-def cut(path: Path, first: int, count: int, fps: float) -> bytes | None:
-    """Returns an mp4 of `count` frames from number `first` on, by copying packets.
-
-    None where that cannot be: `first` is no key frame, frames are not one 1/fps after the other, or they are
-    stored in another order than they are shown (B-frames).
-
-    Raises:
-        UserError: the file is not readable as a video.
-    """
-    buffer, given = io.BytesIO(), 0
-    with (
-        _open(str(path), str(path)) as source,
-        av.open(buffer, "w", format="mp4", options=_BIT_EXACT) as target,
-    ):
-        origin = source.streams.video[0]
-        tick = 1 / (_rate(fps) * (origin.time_base or 1 / _rate(fps)))
-        stream = target.add_stream_from_template(origin)
-        if tick.denominator != 1:
-            return None
-        source.seek(first * tick.numerator, stream=origin)
-        for packet in source.demux(origin):
-            if packet.pts is None or packet.pts < first * tick.numerator:
-                continue
-            if packet.pts != (first + given) * tick.numerator or (not given and not packet.is_keyframe):
-                return None
-            packet.stream = stream
-            packet.pts = packet.dts = given * tick.numerator
-            target.mux(packet)
-            given += 1
-            if given == count:
-                break
-    return buffer.getvalue() if given == count else None
-
-
-def header(data: bytes) -> bytes | None:
-    """Returns the codec parameters of an mp4 file: files whose headers are equal can be joined."""
-    with _open(io.BytesIO(data), "video") as container:
-        return container.streams.video[0].codec_context.extradata
 
 
 def decode(path: Path, fps: float, start: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
@@ -148,7 +82,7 @@ class VideoFile:
         self.path, self.fps = path, fps
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
-        self._container = _open(str(path), str(path))
+        self._container = open_container(str(path), str(path))
         self._stream = self._container.streams.video[0]
         if not 0 < self._stream.width * self._stream.height <= MAX_PIXELS:
             size = f"{self._stream.width}x{self._stream.height}"
@@ -285,7 +219,8 @@ class VideoFile:
         self.close()
 
 
-def _open(source: str | io.BytesIO, name: str) -> InputContainer:
+def open_container(source: str | io.BytesIO, name: str) -> InputContainer:
+    """An opened file with a video in it; UserError, with its name, if it is none."""
     try:
         container: InputContainer = av.open(source, "r")
     except (FFmpegError, OSError, ValueError) as error:
@@ -299,29 +234,9 @@ def _open(source: str | io.BytesIO, name: str) -> InputContainer:
     return container
 
 
-def _first_packets(container: InputContainer, count: int) -> Iterator[av.Packet[av.VideoStream]]:
-    given = 0
-    for packet in container.demux(video=0):
-        if given == count:
-            return
-        if packet.pts is None:  # the flush packet at the end
-            continue
-        given += 1
-        yield packet
-    if given < count:
-        raise UserError(f"video to join: {given} frames, expected {count}")
-
-
-def _rate(fps: float) -> Fraction:
+def exact_rate(fps: float) -> Fraction:
     """A frame rate as the fraction that a file can hold: 29.97 is 2997/100."""
     return Fraction(fps).limit_denominator(1001)
-
-
-def _ticks(stream: av.VideoStream, fps: float) -> int:
-    ticks = 1 / (_rate(fps) * (stream.time_base or 1 / _rate(fps)))
-    if ticks.denominator != 1:
-        raise UserError(f"video to join: time base {stream.time_base} does not divide 1/{fps} s")
-    return ticks.numerator
 
 
 def _reason(error: Exception) -> str:

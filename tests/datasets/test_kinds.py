@@ -16,7 +16,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets import files
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.checking.repair import repair
-from ideomotor.datasets.lerobot import layout, video
+from ideomotor.datasets.lerobot import layout, video_packets
 from ideomotor.datasets.lerobot.file_group import parquet_bytes
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
@@ -81,7 +81,7 @@ def truncated_video(root):
 
 def short_video(root):
     data = (root / FRONT).read_bytes()
-    (root / FRONT).write_bytes(video.join([(data, 2 * FRAMES + 4)], 30))
+    (root / FRONT).write_bytes(video_packets.join([(data, 2 * FRAMES + 4)], 30))
 
 
 def damaged_frame(root):
