@@ -23,7 +23,7 @@ from ideomotor.eval.stats.measures import rate
 from ideomotor.sim.open_world import task_world
 from ideomotor.sim.task import HELD_OUT_PHRASINGS
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.vqa.questions import PHRASINGS
+from ideomotor.sim.vqa.phrasings import PHRASINGS
 from ideomotor.sim.world import World
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter

@@ -21,7 +21,7 @@ from ideomotor.sim.motion import Arm
 from ideomotor.sim.projection import project
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
-from ideomotor.sim.scene import build_model
+from ideomotor.sim.scene_model import build_model
 from ideomotor.sim.task import Goal, Subtask
 
 SUBSTEPS = 4  # physics steps to a command

@@ -19,7 +19,7 @@ from ideomotor.sim.layout import free
 from ideomotor.sim.open_world import task_world
 from ideomotor.sim.scene import COLOURS, GRASPABLE, SIZES
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.vqa.questions import PHRASINGS
+from ideomotor.sim.vqa.phrasings import PHRASINGS
 
 SEEDS = range(1_000_000, 1_000_003)
 CASES = [

@@ -13,7 +13,8 @@ from ideomotor.sim.motion import PAN_AXIS
 from ideomotor.sim.scene import Scene, Thing
 from ideomotor.sim.task import HELD_OUT_PHRASINGS
 from ideomotor.sim.tasks import TASKS
-from ideomotor.sim.vqa.questions import CLEARLY, KINDS, PHRASINGS, Truth, plan_question, questions, refer_to
+from ideomotor.sim.vqa.phrasings import PHRASINGS
+from ideomotor.sim.vqa.questions import CLEARLY, KINDS, Truth, plan_question, questions, refer_to
 
 SUPERLATIVES = ("leftmost", "rightmost", "nearest")
 
