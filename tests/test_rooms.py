@@ -7,6 +7,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ SERVO_SDKS = {
     "serial",
 }  # optional: imported by control/robots/ where they are used
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+FOR_TYPES_ONLY = {("sim/task.py", "ideomotor.sim.world")}  # a task acts in a world, which holds its task
 NAMED_LIKE_STDLIB = {"control/types.py"}  # a name the design gives; nothing in control/ is run by path
 
 
@@ -66,6 +68,31 @@ def test_arrows_between_rooms(source):
     room, tree = source
     ours = {name.split(".")[1] for name in imports(tree) if name.startswith("ideomotor.")}
     assert ours <= ARROWS[room] | {room}
+
+
+def test_files_import_each_other_in_no_circle():
+    modules = {f"ideomotor.{relative(file)[:-3].replace('/', '.')}": file for file in FILES}
+    modules = {name.removesuffix(".__init__"): file for name, file in modules.items()}
+
+    def imported(name: str, file: Path) -> set[str]:
+        names = imports(ast.parse(file.read_text()))
+        found = {name if name in modules else name.rpartition(".")[0] for name in names}
+        excepted = {module for where, module in FOR_TYPES_ONLY if where == relative(file)}
+        return (found & modules.keys()) - excepted - {name}
+
+    try:
+        TopologicalSorter({name: imported(name, file) for name, file in modules.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(reversed(error.args[1]))}")
+
+
+@pytest.mark.parametrize(("file", "module"), FOR_TYPES_ONLY)
+def test_what_is_imported_for_types_only_is_not_loaded(file, module):
+    tree = ast.parse((ROOT / file).read_text())
+    typing = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node)]
+    tree.body = [node for node in tree.body if node not in typing]
+    assert any(module in name for node in typing for name in imports(node))
+    assert not any(module in name for name in imports(tree))
 
 
 def test_rooms_are_imported_as_ideomotor_and_never_relatively(source):

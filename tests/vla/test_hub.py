@@ -27,93 +27,115 @@ from ideomotor.vla.policy import IdeomotorPolicy
 Revisions = dict[str, list[dict[str, bytes]]]  # of each repository, oldest first: {path: content}
 
 
+class Handler(BaseHTTPRequestHandler):
+    """What of the Hub's interface a client needs to push a checkpoint and to fetch one."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def revisions(self) -> Revisions:
+        assert isinstance(self.server, Server)
+        return self.server.revisions
+
+    def log_message(self, format: str, *args) -> None:
+        pass
+
+    def body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        whole = b""
+        while size := int(self.rfile.readline(), 16):
+            whole += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return whole
+
+    def reply(self, content: bytes | dict | list, status: int = 200, **headers: str) -> None:
+        raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for key, value in ({"Content-Length": str(len(raw))} | headers).items():
+            self.send_header(key.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(raw)
+
+    def do_POST(self) -> None:
+        body = self.body()
+        if self.path == "/api/repos/create":
+            return self.create(json.loads(body))
+        if self.path == "/api/validate-yaml":  # of the card
+            return self.reply({"errors": [], "warnings": []})
+        found = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
+        assert found is not None, self.path
+        name, what = found.groups()
+        if what == "preupload":
+            how = {"uploadMode": "regular", "shouldIgnore": False}
+            files = [{"path": file["path"]} | how for file in json.loads(body)["files"]]
+            return self.reply({"files": files})
+        self.commit(name, body)
+
+    def create(self, asked: dict[str, str]) -> None:
+        name = f"{asked['organization']}/{asked['name']}"
+        self.revisions.setdefault(name, [])
+        self.reply({"url": f"https://huggingface.co/{name}", "name": name})
+
+    def commit(self, name: str, body: bytes) -> None:
+        revisions = self.revisions[name]
+        new = dict(revisions[-1]) if revisions else {}
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                new[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+        revisions.append(new)
+        sha = f"{len(revisions) - 1:040x}"
+        url = f"https://huggingface.co/{name}/commit/{sha}"
+        self.reply({"success": True, "commitOid": sha, "commitUrl": url})
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+))?", path):
+            return self.describe(*found.groups())
+        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([0-9a-f]+)/(.+)", path)
+        if found is None:  # what it would like to know besides
+            return self.reply({"error": "Not found"}, 404)
+        name, sha, file = found.groups()
+        content = self.revisions[name][int(sha, 16)][file]
+        self.reply(content, ETag=f'"{oid(content)}"', X_Repo_Commit=sha)
+
+    do_HEAD = do_GET
+
+    def describe(self, name: str, kind: str | None, revision: str | None) -> None:
+        revisions = self.revisions.get(name)
+        if not revisions:
+            return self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
+        number = len(revisions) - 1 if revision in (None, "main") else int(revision, 16)
+        files = revisions[number]
+        if kind == "tree":
+            return self.reply(
+                [{"type": "file", "path": p, "size": len(c), "oid": oid(c)} for p, c in files.items()]
+            )
+        names = [{"rfilename": file} for file in files]
+        self.reply({"id": name, "modelId": name, "sha": f"{number:040x}", "siblings": names})
+
+
+class Server(ThreadingHTTPServer):
+    """The Hub, here.
+
+    Attributes:
+        revisions: what has been committed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.revisions: Revisions = {}
+
+
 @contextmanager
 def hub() -> Generator[tuple[str, Revisions]]:
     """Gives the address and what has been committed."""
-    revisions: Revisions = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args) -> None:
-            pass
-
-        def body(self) -> bytes:
-            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            whole = b""
-            while size := int(self.rfile.readline(), 16):
-                whole += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return whole
-
-        def reply(self, content: bytes | dict | list, status: int = 200, **headers: str) -> None:
-            raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-            self.send_response(status)
-            for key, value in ({"Content-Length": str(len(raw))} | headers).items():
-                self.send_header(key.replace("_", "-"), value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(raw)
-
-        def do_POST(self) -> None:
-            body = self.body()
-            if self.path == "/api/repos/create":
-                asked = json.loads(body)
-                name = f"{asked['organization']}/{asked['name']}"
-                revisions.setdefault(name, [])
-                return self.reply({"url": f"https://huggingface.co/{name}", "name": name})
-            if self.path == "/api/validate-yaml":  # of the card
-                return self.reply({"errors": [], "warnings": []})
-            found = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
-            assert found is not None, self.path
-            name, what = found.groups()
-            if what == "preupload":
-                how = {"uploadMode": "regular", "shouldIgnore": False}
-                files = [{"path": file["path"]} | how for file in json.loads(body)["files"]]
-                return self.reply({"files": files})
-            new = dict(revisions[name][-1]) if revisions[name] else {}
-            for line in map(json.loads, body.splitlines()):
-                if line["key"] == "file":
-                    new[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            revisions[name].append(new)
-            sha = f"{len(revisions[name]) - 1:040x}"
-            self.reply(
-                {
-                    "success": True,
-                    "commitOid": sha,
-                    "commitUrl": f"https://huggingface.co/{name}/commit/{sha}",
-                }
-            )
-
-        def do_GET(self) -> None:
-            path = self.path.split("?")[0]
-            if found := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+))?", path):
-                name, kind, asked = found.groups()
-                if not revisions.get(name):
-                    return self.reply({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
-                number = len(revisions[name]) - 1 if asked in (None, "main") else int(asked, 16)
-                files = revisions[name][number]
-                if kind == "tree":
-                    return self.reply(
-                        [{"type": "file", "path": p, "size": len(c), "oid": oid(c)} for p, c in files.items()]
-                    )
-                names = [{"rfilename": file} for file in files]
-                return self.reply({"id": name, "modelId": name, "sha": f"{number:040x}", "siblings": names})
-            found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([0-9a-f]+)/(.+)", path)
-            if found is None:  # what it would like to know besides
-                return self.reply({"error": "Not found"}, 404)
-            name, sha, file = found.groups()
-            content = revisions[name][int(sha, 16)][file]
-            self.reply(content, ETag=f'"{oid(content)}"', X_Repo_Commit=sha)
-
-        do_HEAD = do_GET
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server()
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", revisions
+        yield f"http://127.0.0.1:{server.server_port}", server.revisions
     finally:
         server.shutdown()
         server.server_close()
