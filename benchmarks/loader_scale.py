@@ -90,7 +90,7 @@ def draw(folder: Path) -> dict[str, float]:
         begun = time.process_time()
         batch = opened.batch(step)
         took.append((time.process_time() - begun) / BATCH)
-        assert batch["actions"].shape == (BATCH, HORIZON, 6)
+        assert batch.actions.shape == (BATCH, HORIZON, 6)
     window_ms, p99_ms = 1000 * np.percentile(took[5:], [50, 99])
     return {"open_s": open_s, "window_ms": window_ms, "p99_ms": p99_ms, "peak_mb": peak_mb()}
 

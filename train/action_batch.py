@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
 from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.datasets.loading.window_batch import WindowBatch
 from ideomotor.train.action_objective import ActionBatch, PlanFeatures
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.recipe import DecoderRecipe
@@ -16,7 +15,7 @@ from ideomotor.vla.processor import Processor
 
 
 def action_batch(
-    batch: dict[str, Any],
+    windows: WindowBatch,
     plan_features: PlanFeatures | None,
     cameras: tuple[str, ...],
     processor: Processor,
@@ -25,7 +24,7 @@ def action_batch(
     rng: np.random.Generator,
     step: int,
 ) -> ActionBatch:
-    """Normalised, augmented tensors from a loader's batch and what was read of its plans' frames.
+    """Normalised, augmented tensors of a loader's windows, and what was read of their plans' frames.
 
     Args:
         moving: (A,) bool, the joints that `off_path_augmentation` may displace.
@@ -34,8 +33,8 @@ def action_batch(
     """
     pixels = [
         augmented(
-            batch["images"][camera],
-            sample_seeds(recipe.train.seed, step, batch["index"], number),
+            windows.now.images[camera],
+            sample_seeds(recipe.train.seed, step, windows.now.index, number),
             recipe.shift,
             recipe.colour,
             recipe.blur,
@@ -43,10 +42,10 @@ def action_batch(
         )
         for number, camera in enumerate(cameras)
     ]
-    state, past_commands, actions = batch["state"].astype(float), batch["previous"], batch["actions"]
+    state, past_commands, actions = windows.now.state.astype(float), windows.past_commands, windows.actions
     past_ticks = past_commands.shape[1]
     whole = len(state) * processes()[1]
-    prefix_length = batch["delay"] * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
+    prefix_length = windows.prefix_length * (rng.random(whole)[own_rows(whole)] < recipe.delayed)
     horizon, joints = actions.shape[1:]
     noise = recipe.state_noise * rng.random((whole, 1))[own_rows(whole)] ** 2
     noise = noise * rng.standard_normal((whole, state.shape[1]))[own_rows(whole)]
@@ -58,7 +57,7 @@ def action_batch(
         # After its end an episode goes on with its last command: a policy that is done holds still.
         counted = torch.ones(actions.shape[:2])
     else:  # beside its demonstration a robot would have to be moved otherwise, and nobody knows how
-        counted = torch.from_numpy(batch["action_mask"].astype(np.float32))
+        counted = torch.from_numpy(windows.action_mask.astype(np.float32))
     origin = processor.origin_of(state, past_commands)
     return ActionBatch(
         plan_features=plan_features,
@@ -68,7 +67,7 @@ def action_batch(
         actions=torch.from_numpy(processor.relative(actions, origin)),
         counted=counted,
         prefix_length=torch.from_numpy(prefix_length),
-        progress=torch.from_numpy(batch["plan_progress"][:, 0].astype(np.float32)),
+        progress=torch.from_numpy(windows.at_plan.progress),
     )
 
 

@@ -82,9 +82,9 @@ def train_decoder(
 
     def batch_at(step: int) -> ActionBatch:
         rng = np.random.default_rng([recipe.train.seed, step, 0, 1])
-        batch = loader.batch(step)
-        plan_features = plans.read(batch["plan_index"])
-        return action_batch(batch, plan_features, config.cameras, processor, recipe, moving, rng, step)
+        windows = loader.batch(step)
+        plan_features = plans.read(windows.at_plan.index)
+        return action_batch(windows, plan_features, config.cameras, processor, recipe, moving, rng, step)
 
     drops = recipe.objective
     shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
@@ -161,19 +161,17 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
     Args:
         origin: what joint targets are relative to, see `vla.processor.ORIGINS`.
     """
-    whole = [loader.windows(rows, 0 * rows, 0 * rows) for rows in _random_rows(loader.rows, windows)]
-    joined = {
-        key: np.concatenate([part[key] for part in whole])
-        for key in ("state", "actions", "action_mask", "previous")
-    }
-    dataset = hashlib.sha256(joined["actions"].tobytes()).hexdigest()[:16]
+    parts = [loader.windows(rows, 0 * rows, 0 * rows) for rows in _random_rows(loader.rows, windows)]
+    state = np.concatenate([part.now.state for part in parts])
+    actions = np.concatenate([part.actions for part in parts])
+    past_commands = np.concatenate([part.past_commands for part in parts])
     return fit_processor(
         loader.embodiment,
-        dataset,
-        joined["state"].astype(float),
-        joined["actions"],
-        joined["action_mask"],
-        joined["previous"].astype(float) if origin == "command" else None,
+        hashlib.sha256(actions.tobytes()).hexdigest()[:16],
+        state.astype(float),
+        actions,
+        np.concatenate([part.action_mask for part in parts]),
+        past_commands.astype(float) if origin == "command" else None,
     )
 
 

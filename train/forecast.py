@@ -170,8 +170,8 @@ def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter
 
 def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
     """Seconds of a step of stage 2."""
-    stage, batch = recipe.decoder, loader.batch(0)
-    count, processor = len(batch["index"]), measure(loader, stage.origin, MEASURED)
+    stage, windows = recipe.decoder, loader.batch(0)
+    count, processor = len(windows), measure(loader, stage.origin, MEASURED)
     config = decoder_config(stage, loader, interpreter, processor)
     hidden = interpreter.hidden_dim
     plan_features = PlanFeatures(
@@ -181,12 +181,12 @@ def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) ->
         torch.rand(count, len(NAMES)),
     )
     rng = np.random.default_rng(0)
-    windows = action_batch(
-        batch, plan_features, config.cameras, processor, stage, displaceable(loader), rng, 0
+    batch = action_batch(
+        windows, plan_features, config.cameras, processor, stage, displaceable(loader), rng, 0
     )
     embodiment = loader.embodiment.name
     objective = ActionObjective(Decoder(config), interpreter.plan_head, embodiment, stage.objective)
-    return _seconds(objective, windows, stage.train)
+    return _seconds(objective, batch, stage.train)
 
 
 def _reading(loader: WindowLoader, interpreter: Interpreter) -> Part:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.datasets.loading.window_batch import WindowBatch
 from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionBatch, ActionObjective, PlanFeatures
 from ideomotor.train.chunk_errors import examine, units_of
@@ -81,11 +81,11 @@ def train_joint(
         out: where state and metrics go.
         resume: continue from the state in `out`.
     """
-    stage, seed = recipe.joint, recipe.joint.train.seed
+    stage, settings, seed = recipe.joint, recipe.interpreter, recipe.joint.train.seed
     interpreter, decoder, processor = policy.interpreter, policy.decoder, policy.processor
     moving, cameras = displaceable(loader), interpreter.config.cameras
     torch.manual_seed(seed)
-    scene = SceneObjective(interpreter, recipe.interpreter.weights)
+    scene = SceneObjective(interpreter, settings.weights)
     embodiment = loader.embodiment.name
     action = ActionObjective(decoder, interpreter.plan_head, embodiment, recipe.decoder.objective)
     if recipe.compile:
@@ -96,23 +96,17 @@ def train_joint(
         chance = np.random.default_rng([seed, step, 3])
         write = bool(chance.random() < stage.write_share)
         windows = loader.batch(step)
-        whole = len(windows["index"]) * processes()[1]
+        whole = len(windows) * processes()[1]
         mine = own_rows(whole)
-        shown = camera_mask(
-            chance,
-            whole,
-            len(cameras),
-            drop_image=recipe.interpreter.drop_image,
-            drop_camera=recipe.interpreter.drop_camera,
-        )
-        shown = shown[mine]
-        proprio = windows["plan_state"]
-        proprio += proprio_noise(
-            chance, whole, proprio.shape[1], recipe.interpreter.drop_state, recipe.interpreter.state_jitter
-        )[mine]
+        drops = {"drop_image": settings.drop_image, "drop_camera": settings.drop_camera}
+        shown = camera_mask(chance, whole, len(cameras), **drops)[mine]
+        size, drop, jitter = windows.at_plan.state.shape[1], settings.drop_state, settings.state_jitter
+        noise = proprio_noise(chance, whole, size, drop, jitter)[mine]
+        noisy = replace(windows.at_plan, state=windows.at_plan.state + noise)
+        windows = replace(windows, at_plan=noisy)
         rng = np.random.default_rng([seed, step, 4])
         return JointBatch(
-            plan_frames(interpreter, windows, (seed, step), write, recipe.interpreter, shown),
+            plan_frames(interpreter, windows, (seed, step), write, settings, shown),
             torch.tensor(shown[:, 0], dtype=torch.float32),
             action_batch(windows, None, decoder.config.cameras, processor, recipe.decoder, moving, rng, step),
         )
@@ -138,7 +132,7 @@ def plan_features_of(reading: Reading, pictured: torch.Tensor, insulated: bool =
 
 def plan_frames(
     interpreter: Interpreter,
-    windows: dict[str, Any],
+    windows: WindowBatch,
     draw: tuple[int, int],
     write: bool,
     stage: InterpreterRecipe,
@@ -155,22 +149,22 @@ def plan_frames(
     Frames of which nobody has written down what they show (other people's data) teach the interpreter
     nothing by themselves: only what the decoder wants of it, where it is not insulated.
     """
-    count, rows, cameras = len(windows["index"]), windows["index"], interpreter.config.cameras
-    spots = windows["plan_keypoints"].reshape(count, 2, 3)
-    frames = (windows["instruction"], windows["plan_text"], spots, windows["plan_state"])
+    frames, rows, cameras = windows.at_plan, windows.now.index, interpreter.config.cameras
+    spots = frames.keypoints.reshape(len(windows), 2, 3)
+    recorded = zip(windows.instruction, frames.plan_text, spots, frames.state, strict=True)
     questions = [
         rephrased(question_of(*frame), np.random.default_rng([*draw, row]), stage)
-        for row, *frame in zip(rows.tolist(), *frames, strict=True)
+        for row, frame in zip(rows.tolist(), recorded, strict=True)
     ]
     seeds = [sample_seeds(*draw, rows, PLAN_STREAM + number) for number in range(len(cameras))]
     batch = scene_batch(
         interpreter,
-        views(windows["plan_images"], interpreter),
+        views(frames.images, interpreter),
         questions,
         write=write,
         seeds=np.stack(seeds, axis=1),
         seen=shown,
     )
-    said = torch.tensor([float(text != "") for text in windows["plan_text"]])
+    said = torch.tensor([float(text != "") for text in frames.plan_text])
     marked = torch.from_numpy(np.isfinite(spots).all((1, 2)).astype(np.float32))
     return replace(batch, known=batch.known * marked, is_instruction=batch.is_instruction * said)

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from ideomotor.datasets.loading.loader import WindowLoader
+from ideomotor.datasets.loading.window_batch import WindowBatch
 
 
 def processes() -> tuple[int, int]:
@@ -89,7 +90,7 @@ class OwnWindows(WindowLoader):
 
     _drawing = False
 
-    def batch(self, step: int) -> dict[str, Any]:
+    def batch(self, step: int) -> WindowBatch:
         """This process's rows of a whole batch, see `WindowLoader.batch`."""
         self._drawing = True
         try:
@@ -97,9 +98,9 @@ class OwnWindows(WindowLoader):
         finally:
             self._drawing = False
 
-    def windows(self, rows: np.ndarray, ages: np.ndarray, delays: np.ndarray) -> dict[str, Any]:
+    def windows(self, rows: np.ndarray, ages: np.ndarray, prefix_length: np.ndarray) -> WindowBatch:
         """As `WindowLoader.windows`; of a whole batch only this process's rows."""
         if self._drawing:
             mine = own_rows(len(rows))
-            rows, ages, delays = rows[mine], ages[mine], delays[mine]
-        return super().windows(rows, ages, delays)
+            rows, ages, prefix_length = rows[mine], ages[mine], prefix_length[mine]
+        return super().windows(rows, ages, prefix_length)

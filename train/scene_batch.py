@@ -153,10 +153,11 @@ def recorded_questions(
     rows = np.array([rows_of[k][d - ends[k]] for k, d in zip(which, picks, strict=True)])
     zeros = np.zeros(count, np.int64)
     batch = loader.windows(rows, zeros, zeros)
-    points = batch["keypoints"].reshape(count, 2, 3)
-    log = zip(batch["instruction"], batch["text"], points, batch["state"], strict=True)
-    questions = [question_of(*one) for one in log]
-    images = batch["images"]
+    frames = batch.now
+    points = frames.keypoints.reshape(count, 2, 3)
+    columns = zip(batch.instruction, frames.plan_text, points, frames.state, strict=True)
+    questions = [question_of(*one) for one in columns]
+    images = frames.images
     first = images[cameras[0]] if cameras[0] in images else images[sorted(images)[0]]
     views = [first, *(images.get(camera, np.zeros_like(first)) for camera in cameras[1:])]
     return np.stack(views, axis=1), [True, *(camera in images for camera in cameras[1:])], questions

@@ -22,14 +22,14 @@ from ideomotor.datasets.lerobot.metadata import Metadata, check_embodiment
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.cache import Cache, Progress, open_cache
 from ideomotor.datasets.loading.sampling import mixed, shuffled
+from ideomotor.datasets.loading.window_batch import FrameBatch, WindowBatch, merged
 from ideomotor.datasets.loading.window_commands import WindowCommands
 
 RELEASE_EVERY = 1024  # windows, whose part of the mapped columns stays in memory meanwhile
-Batch = dict[str, Any]
 
 
 class WindowLoader:
-    """Endless batches of windows from one or more datasets; see `batch` for what is in one.
+    """Endless batches of windows from one or more datasets, see `WindowBatch`.
 
     Args:
         datasets: folders or open datasets, of the same embodiment; rows are numbered through all. They may
@@ -42,7 +42,7 @@ class WindowLoader:
         weights: relative number of windows from each dataset; by their rows where none are given.
         every: only every so many frames of an episode start a window or are what a plan is made from:
             frames of one episode are much alike, and what is not used need not be read.
-        plan_images: whether batches have them.
+        plan_images: whether batches have the pictures of the frames that plans are made from.
         cache_budget: bytes that all caches may take, see `open_cache`; `notes` says if it was too small.
 
     Raises:
@@ -96,26 +96,14 @@ class WindowLoader:
         """Number of rows (camera frames) in all datasets together."""
         return int(self._offsets[-1])
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[WindowBatch]:
         while True:
             batch = self.batch(self.step)
             self.step += 1
             yield batch
 
-    def batch(self, step: int) -> Batch:
-        """Returns batch number `step`, of this rank. B windows, H ticks, P past, A joints:
-
-        index, plan_index: (B,) int64 rows, now and of the older frame that the plan is made from
-        images, plan_images: {camera: (B, H, W, 3) uint8 RGB} at those rows
-        plan_age: (B,) float32 [s]; delay: (B,) int64 [ticks]
-        state, plan_state: (B, D) float32 [rad or m]
-        actions: (B, H, A) float32, the commands from this tick on; the last repeats after the end
-        action_mask: (B, H) bool, false after the end
-        previous: (B, P, A) float32, the commands before this tick; to rest, before the start
-        instruction, subtask, text: B texts, at `index`; plan_text: the text at `plan_index`
-        referred (B, 6), keypoints (B, 6), progress (B, 1): float32 at `index`, NaN where not recorded;
-        plan_keypoints, plan_progress: the same at `plan_index`
-        """
+    def batch(self, step: int) -> WindowBatch:
+        """Returns batch number `step`, of this rank."""
         if self.shares:
             which, rows = mixed(step, self.world * self.batch_size, self.sizes, self.shares, self.seed)
             mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
@@ -127,27 +115,26 @@ class WindowLoader:
         rng = np.random.default_rng([self.seed, step, self.rank])
         oldest = self._oldest if isinstance(self._oldest, int) else self._oldest[self._which(rows)]
         ages = rng.integers(0, oldest + 1, self.batch_size)
-        delays = rng.integers(0, self.timing.max_prefix_ticks + 1, self.batch_size)
-        return self.windows(rows, ages, delays)
+        prefixes = rng.integers(0, self.timing.max_prefix_ticks + 1, self.batch_size)
+        return self.windows(rows, ages, prefixes)
 
-    def windows(self, rows: np.ndarray, ages: np.ndarray, delays: np.ndarray) -> Batch:
-        """Returns the windows at these rows, with plans `ages` frames older (not before the start)."""
+    def windows(self, rows: np.ndarray, ages: np.ndarray, prefix_length: np.ndarray) -> WindowBatch:
+        """Returns the windows at these rows, with plans `ages` frames older (not before the start).
+
+        Args:
+            rows, ages, prefix_length: (B,) int64, see `WindowBatch`.
+        """
         which, parts = self._which(rows), []
         for number in np.unique(which):
             at = which == number
-            parts.append((at, self._windows_of(number, rows[at] - self._offsets[number], ages[at])))
-        if len(parts) == 1:
-            batch = parts[0][1]
-        else:
-            batch = {
-                name: _merge(len(rows), [(at, part[name]) for at, part in parts]) for name in parts[0][1]
-            }
+            inside = rows[at] - self._offsets[number]
+            parts.append((at, self._windows_of(number, inside, ages[at], prefix_length[at])))
         self._unreleased += len(rows)
         if self._unreleased >= RELEASE_EVERY:
             self._unreleased = 0
             for cache in self.caches:
                 cache.maps.release()
-        return batch | {"index": rows, "delay": delays}
+        return merged(len(rows), parts)
 
     def used(self, rows: np.ndarray) -> np.ndarray:
         """Returns the newest rows not after these that are used, see `every`."""
@@ -174,46 +161,57 @@ class WindowLoader:
         """What `read` gives for rows of each dataset, by its number and rows in it, put together."""
         which = self._which(rows)
         parts = [(which == n, read(n, rows[which == n] - self._offsets[n])) for n in np.unique(which)]
-        return _merge(len(rows), parts)
+        return merged(len(rows), parts)
 
     def _which(self, rows: np.ndarray) -> np.ndarray:
         """Returns the numbers of the datasets that rows lie in."""
         return np.searchsorted(self._offsets, rows, side="right") - 1
 
-    def _windows_of(self, number: int, rows: np.ndarray, ages: np.ndarray) -> Batch:
+    def _windows_of(
+        self, number: int, rows: np.ndarray, ages: np.ndarray, prefix_length: np.ndarray
+    ) -> WindowBatch:
         source = self._sources[number]
-        cache, columns = source.cache, source.cache.columns
+        cache = source.cache
         episodes = np.searchsorted(cache.starts, rows, side="right") - 1
         starts, ends = cache.starts[episodes], cache.starts[episodes + 1]
         plan_rows = np.maximum(rows - ages, starts)
         plan_rows -= (plan_rows - starts) % self.every
-        batch: Batch = {
-            "plan_index": plan_rows + self._offsets[number],
-            "plan_age": ((rows - plan_rows) / source.fps).astype(np.float32),
-            "state": columns[layout.STATE][rows],
-            "plan_state": columns[layout.STATE][plan_rows],
-            "instruction": self._instructions(number, rows),
-            "subtask": self._texts(cache, "subtask", rows),
-            "text": self._texts(cache, "plan_text", rows),
-            "plan_text": self._texts(cache, "plan_text", plan_rows),
-        }
-        batch |= source.commands(rows, starts, ends)
         if self.plan_images:
             images = self._images(number, np.concatenate([rows, plan_rows]))
-            batch["images"] = {camera: both[: len(rows)] for camera, both in images.items()}
-            batch["plan_images"] = {camera: both[len(rows) :] for camera, both in images.items()}
+            now = {camera: both[: len(rows)] for camera, both in images.items()}
+            older = {camera: both[len(rows) :] for camera, both in images.items()}
         else:
-            batch["images"] = self._images(number, rows)
-        for name, feature, width in (
-            ("referred", layout.REFERRED, 6),
-            ("keypoints", layout.KEYPOINTS, 6),
-            ("progress", "progress", 1),
-        ):
-            column = columns.get(feature)
-            for prefix, at in (("", rows), ("plan_", plan_rows)):
-                values = np.full((len(at), width), np.nan, np.float32) if column is None else column[at]
-                batch[prefix + name] = values.reshape(len(at), width)
-        return batch
+            now, older = self._images(number, rows), {}
+        past_commands, actions, action_mask = source.commands(rows, starts, ends)
+        return WindowBatch(
+            now=self._frames(number, rows, now),
+            at_plan=self._frames(number, plan_rows, older),
+            plan_age=((rows - plan_rows) / source.fps).astype(np.float32),
+            instruction=self._instructions(number, rows),
+            subtask=self._texts(cache, "subtask", rows),
+            past_commands=past_commands,
+            prefix_length=prefix_length,
+            actions=actions,
+            action_mask=action_mask,
+        )
+
+    def _frames(self, number: int, rows: np.ndarray, images: dict[str, np.ndarray]) -> FrameBatch:
+        cache = self.caches[number]
+
+        def recorded(feature: str, width: int) -> np.ndarray:
+            column = cache.columns.get(feature)
+            values = np.full((len(rows), width), np.nan, np.float32) if column is None else column[rows]
+            return values.reshape(len(rows), width).astype(np.float32, copy=False)
+
+        return FrameBatch(
+            index=rows + self._offsets[number],
+            images=images,
+            state=cache.columns[layout.STATE][rows],
+            plan_text=self._texts(cache, "plan_text", rows),
+            referred=recorded(layout.REFERRED, 6),
+            keypoints=recorded(layout.KEYPOINTS, 6),
+            progress=recorded("progress", 1)[:, 0],
+        )
 
     def _images(self, number: int, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {camera: images[rows] for camera, images in self.caches[number].images.items()}
@@ -280,14 +278,3 @@ def _shares(weights: Sequence[float], datasets: int) -> list[float]:
             f"weights: got {list(weights)}, expected a number above 0 for each of {datasets} datasets"
         )
     return [weight / sum(weights) for weight in weights]
-
-
-def _merge(size: int, parts: list[tuple[np.ndarray, Any]]) -> Any:
-    """Puts together what windows of several datasets have, in the order of the batch."""
-    example = parts[0][1]
-    if isinstance(example, dict):
-        return {name: _merge(size, [(at, part[name]) for at, part in parts]) for name in example}
-    merged = np.empty((size, *np.shape(example)[1:]), object if isinstance(example, list) else example.dtype)
-    for at, part in parts:
-        merged[at] = part
-    return merged.tolist() if isinstance(example, list) else merged

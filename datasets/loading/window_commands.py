@@ -24,24 +24,30 @@ class WindowCommands:
             self._commands = cache.columns[layout.ACTION]
             self._how = resampler(self.fps, embodiment.control_hz, -past_ticks, past_ticks + horizon)
 
-    def commands(self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns actions, action_mask and previous of the windows at rows of these episodes."""
+    def commands(
+        self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns past_commands, actions and action_mask of windows, see `WindowBatch`.
+
+        Args:
+            rows, starts, ends: (B,), frames of the windows, first rows of their episodes and of those after.
+        """
         past = self._past_ticks
         if self._how is None:
             ticks = rows[:, None] * self._ticks + np.arange(self.horizon)  # (B, H)
             before = rows[:, None] * self._ticks - np.arange(past, 0, -1)  # (B, P)
             first, last = starts[:, None] * self._ticks, ends[:, None] * self._ticks - 1
             actions, mask = self._commands[np.minimum(ticks, last)], ticks <= last
-            previous, early = self._commands[np.maximum(before, first)], before < first
+            past_commands, early = self._commands[np.maximum(before, first)], before < first
         else:
             times = rows[:, None] + self._how.times  # (B, P + H) [frames]
             values = resampled(self._how, self._commands, rows, starts, ends)
-            previous, actions = values[:, :past], values[:, past:]
+            past_commands, actions = values[:, :past], values[:, past:]
             mask = times[:, past:] < ends[:, None] - 1 + 1e-6
             early = times[:, :past] < starts[:, None] - 1e-6
         if self._targets:
             state = self.cache.columns[layout.STATE][starts][:, None]
-            previous[early] = np.broadcast_to(state, previous.shape)[early]
+            past_commands[early] = np.broadcast_to(state, past_commands.shape)[early]
         else:
-            previous[early] = 0.0
-        return {"actions": actions, "action_mask": mask, "previous": previous}
+            past_commands[early] = 0.0
+        return past_commands, actions, mask

@@ -168,9 +168,9 @@ def _second_stage(
 
     def batch_at(step: int) -> Any:
         rng = np.random.default_rng([1, step])
-        batch = loader.batch(step)
-        plan_features = plans.read(batch["plan_index"])
-        return action_batch(batch, plan_features, config.cameras, processor, stage, moving, rng, step)
+        windows = loader.batch(step)
+        plan_features = plans.read(windows.at_plan.index)
+        return action_batch(windows, plan_features, config.cameras, processor, stage, moving, rng, step)
 
     def run(steps: int) -> list[float]:
         interpreter.plan_head.requires_grad_(True)

@@ -138,7 +138,9 @@ def loaders(recorded, so101, tmp_path):
 
 def same(a, b):
     return all(
-        np.array_equal(a[group][c], b[group][c]) for group in ("images", "plan_images") for c in a[group]
+        np.array_equal(one.images[camera], other.images[camera])
+        for one, other in ((a.now, b.now), (a.at_plan, b.at_plan))
+        for camera in ("front", "wrist")
     )
 
 
@@ -159,12 +161,12 @@ def test_the_budget_of_the_environment_counts(recorded, so101, tmp_path, monkeyp
 
 def test_forked_workers_decode_for_themselves(loaders):
     _, decoding = loaders
-    expected = [decoding.batch(step)["images"]["front"] for step in range(12)]  # decoders are open now
+    expected = [decoding.batch(step).now.images["front"] for step in range(12)]  # decoders are open now
     results = multiprocessing.get_context("fork").SimpleQueue()
 
     def work(steps):
         for step in steps:
-            got = decoding.batch(step)["images"]["front"]
+            got = decoding.batch(step).now.images["front"]
             results.put((step, bool(np.array_equal(got, expected[step]))))
 
     workers = [
@@ -197,7 +199,7 @@ def test_reading_does_not_keep_columns_in_memory(loaders):
     loader = loaders[0]
     before = loader.batch(0)
     loader.caches[0].maps.release()
-    assert np.array_equal(loader.batch(0)["actions"], before["actions"])
+    assert np.array_equal(loader.batch(0).actions, before.actions)
 
 
 def test_frames_far_from_key_frames_are_decoded_forwards(tmp_path, make_episode, monkeypatch):

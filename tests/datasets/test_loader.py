@@ -14,6 +14,7 @@ from ideomotor.datasets.lerobot.writer import DatasetWriter
 from ideomotor.datasets.loading import cache, cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.sampling import shuffled
+from ideomotor.datasets.loading.window_batch import FrameBatch, WindowBatch
 
 HORIZON = 17
 
@@ -64,36 +65,37 @@ def test_windows_are_what_the_datasets_hold(load, recorded, second):
             truth += [(columns, frame, first, images, texts) for frame in range(length)]
     assert loader.rows == len(truth) == 72
     batch = loader.batch(0)
-    for i, row in enumerate(batch["index"]):
+    for i, row in enumerate(batch.now.index):
         columns, frame, first, images, texts = truth[row]
-        old = batch["plan_index"][i] - first
+        old = batch.at_plan.index[i] - first
         commands = columns["action.high_rate"].reshape(-1, 6)
         ahead = np.arange(frame * 4, frame * 4 + HORIZON)
         assert 0 <= frame - old <= 9
-        assert np.isclose(batch["plan_age"][i], (frame - old) / 30)
-        assert np.array_equal(batch["actions"][i], commands[np.minimum(ahead, len(commands) - 1)])
-        assert np.array_equal(batch["action_mask"][i], ahead < len(commands))
+        assert np.isclose(batch.plan_age[i], (frame - old) / 30)
+        assert np.array_equal(batch.actions[i], commands[np.minimum(ahead, len(commands) - 1)])
+        assert np.array_equal(batch.action_mask[i], ahead < len(commands))
         for j, tick in enumerate(range(frame * 4 - PAST_COMMAND_TICKS, frame * 4)):
             expected = commands[tick] if tick >= 0 else columns["observation.state"][0]
-            assert np.array_equal(batch["previous"][i, j], expected)
-        for name, at in (("", frame), ("plan_", old)):
-            assert np.array_equal(batch[name + "state"][i], columns["observation.state"][at])
-            assert np.array_equal(batch[name + "keypoints"][i], columns["observation.keypoints"][at])
-            assert np.array_equal(batch[name + "referred"][i], columns["observation.referred"][at])
-            assert batch[name + "progress"][i] == columns["progress"][at]
+            assert np.array_equal(batch.past_commands[i, j], expected)
+        for seen, at in ((batch.now, frame), (batch.at_plan, old)):
+            assert np.array_equal(seen.state[i], columns["observation.state"][at])
+            assert np.array_equal(seen.keypoints[i], columns["observation.keypoints"][at])
+            assert np.array_equal(seen.referred[i], columns["observation.referred"][at])
+            assert seen.progress[i] == columns["progress"][at]
+            assert seen.plan_text[i] == columns["plan_text"][at]
             for camera in ("front", "wrist"):
-                assert np.array_equal(batch[name + "images"][camera][i], images[camera][at])
-        assert batch["instruction"][i] == texts[frame]
-        assert batch["subtask"][i] == columns["subtask"][frame]
-        assert batch["text"][i] == columns["plan_text"][frame]
-        assert batch["plan_text"][i] == columns["plan_text"][old]
-    assert set(batch["delay"]) <= set(range(31))
-    assert len(set(batch["delay"])) > 5
-    images = loader.row_images(batch["plan_index"])
-    assert np.array_equal(images["front"], batch["plan_images"]["front"])
+                assert np.array_equal(seen.images[camera][i], images[camera][at])
+        assert batch.instruction[i] == texts[frame]
+        assert batch.subtask[i] == columns["subtask"][frame]
+    assert set(batch.prefix_length) <= set(range(31))
+    assert len(set(batch.prefix_length)) > 5
+    images = loader.row_images(batch.at_plan.index)
+    assert np.array_equal(images["front"], batch.at_plan.images["front"])
 
 
 def same(a, b):
+    if isinstance(a, WindowBatch | FrameBatch):
+        a, b = vars(a), vars(b)
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     return np.array_equal(a, b)
@@ -110,7 +112,7 @@ def test_training_resumes_at_the_batch_where_it_stopped(load):
 
 def test_ranks_share_the_rows_of_an_epoch(load):
     ranks = [load(batch_size=6, rank=rank, world=3) for rank in range(3)]
-    rows = np.concatenate([loader.batch(step)["index"] for loader in ranks for step in range(4)])
+    rows = np.concatenate([loader.batch(step).now.index for loader in ranks for step in range(4)])
     assert np.array_equal(np.sort(rows), np.arange(72))
 
 
@@ -120,19 +122,19 @@ def test_only_every_so_many_frames_are_used(load):
     first = starts[np.searchsorted(starts, np.arange(72), side="right") - 1]
     used = np.flatnonzero((np.arange(72) - first) % 3 == 0)
     batch = loader.batch(0)
-    assert set(batch["index"]) == set(used)
-    assert set(batch["plan_index"]) <= set(used)
-    assert np.array_equal(loader.used(whole.batch(0)["index"]), batch["index"])
-    again = whole.windows(batch["index"], batch["index"] - batch["plan_index"], batch["delay"])
-    assert all(same(again[key], batch[key]) for key in again)
+    assert set(batch.now.index) == set(used)
+    assert set(batch.at_plan.index) <= set(used)
+    assert np.array_equal(loader.used(whole.batch(0).now.index), batch.now.index)
+    again = whole.windows(batch.now.index, batch.now.index - batch.at_plan.index, batch.prefix_length)
+    assert same(again, batch)
 
 
 def test_batches_do_not_share_memory(load):
     loader = load()
-    before = loader.batch(0)["state"].copy()
-    loader.batch(0)["state"][:] = 7
-    loader.batch(0)["images"]["front"][:] = 7
-    assert np.array_equal(loader.batch(0)["state"], before)
+    before = loader.batch(0).now.state.copy()
+    loader.batch(0).now.state[:] = 7
+    loader.batch(0).now.images["front"][:] = 7
+    assert np.array_equal(loader.batch(0).now.state, before)
 
 
 def test_decoding_happens_once(load, recorded, so101, cache_root, monkeypatch):

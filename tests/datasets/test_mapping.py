@@ -74,11 +74,11 @@ def test_a_training_window_of_others_data_is_at_the_embodiments_rate(write, fore
     datasets = open_mapped([write(drop=("task_index", "index"))], so101, CAMERAS)
     loader = WindowLoader(datasets, so101, horizon=25, batch_size=21, cache_root=tmp_path)
     batch = loader.batch(0)
-    at = int(np.flatnonzero(batch["index"] == 7 + 2)[0])  # frame 2 of episode 1
-    assert np.allclose(batch["actions"][at][::12], made[1].action[2:5], atol=1e-6)
-    assert batch["instruction"][at] == "open the drawer"
-    assert np.array_equal(batch["state"][at], made[1].state[2])
-    level = batch["images"]["wrist"][at].astype(float).mean()
+    at = int(np.flatnonzero(batch.now.index == 7 + 2)[0])  # frame 2 of episode 1
+    assert np.allclose(batch.actions[at][::12], made[1].action[2:5], atol=1e-6)
+    assert batch.instruction[at] == "open the drawer"
+    assert np.array_equal(batch.now.state[at], made[1].state[2])
+    level = batch.now.images["wrist"][at].astype(float).mean()
     assert abs(level - made[1].images["side"][2].mean()) < 3
 
 

@@ -65,7 +65,7 @@ def test_windows_go_smoothly_through_the_recorded_targets(by_rate, fps, so101, t
         action, length = columns["action"], len(columns["action"])
         for frame in range(length):
             row = frame + int(dataset.starts[episode])
-            got, mask = batch["actions"][row], batch["action_mask"][row]
+            got, mask = batch.actions[row], batch.action_mask[row]
             for ahead in range(HORIZON):
                 left, rest = divmod(frame * ticks + ahead, ticks)
                 assert mask[ahead] == (left < length - 1 or (left == length - 1 and rest == 0))
@@ -74,16 +74,16 @@ def test_windows_go_smoothly_through_the_recorded_targets(by_rate, fps, so101, t
                     assert np.array_equal(got[ahead], low)
                 assert (got[ahead] >= np.minimum(low, high) - 1e-6).all()
                 assert (got[ahead] <= np.maximum(low, high) + 1e-6).all()
-            before = batch["previous"][row]
+            before = batch.past_commands[row]
             for i in range(PAST_COMMAND_TICKS):
                 tick = frame * ticks - PAST_COMMAND_TICKS + i
                 if tick < 0:
                     assert np.array_equal(before[i], columns["observation.state"][0])
                 elif tick % ticks == 0:
                     assert np.array_equal(before[i], action[tick // ticks])
-    assert batch["instruction"][0] == dataset.tasks[dataset.columns(0)["task_index"][0]]
-    assert batch["text"] == batch["subtask"] == [""] * len(rows)
-    assert np.isnan(batch["keypoints"]).all() and np.isnan(batch["plan_progress"]).all()  # not recorded
+    assert batch.instruction[0] == dataset.tasks[dataset.columns(0)["task_index"][0]]
+    assert batch.now.plan_text == batch.subtask == [""] * len(rows)
+    assert np.isnan(batch.now.keypoints).all() and np.isnan(batch.at_plan.progress).all()  # not recorded
 
 
 def test_the_curve_is_close_to_the_motion_that_was_sampled():
@@ -118,13 +118,13 @@ def test_the_curve_never_leaves_the_targets_around_it(fps, hz, seed):
 def test_datasets_of_different_rates_make_one_batch(by_rate, recorded, so101, tmp_path):
     loader = WindowLoader([by_rate[10], recorded, by_rate[120]], so101, HORIZON, 132, cache_root=tmp_path)
     batch = loader.batch(0)
-    assert sorted(batch["index"]) == list(range(48 + 60 + 24))
-    fps = np.array([10, 30, 120])[np.searchsorted([48, 108], batch["index"], side="right")]
-    frames = batch["index"] - batch["plan_index"]
-    assert np.allclose(batch["plan_age"], frames / fps)
+    assert sorted(batch.now.index) == list(range(48 + 60 + 24))
+    fps = np.array([10, 30, 120])[np.searchsorted([48, 108], batch.now.index, side="right")]
+    frames = batch.now.index - batch.at_plan.index
+    assert np.allclose(batch.plan_age, frames / fps)
     assert frames[fps == 10].max() <= 3 < frames[fps == 30].max() <= 9
     assert frames[fps == 120].max() > 9  # up to 0.3 s, as far as the short episodes go
-    assert {text for text, rate in zip(batch["text"], fps, strict=True) if rate != 30} == {""}
+    assert {text for text, rate in zip(batch.now.plan_text, fps, strict=True) if rate != 30} == {""}
 
 
 @given(
@@ -156,14 +156,14 @@ def test_a_mixture_keeps_its_shares_and_reaches_every_row(recorded, by_rate, so1
         )
 
     ranks = [build(rank=rank, world=2) for rank in range(2)]
-    steps = [np.concatenate([loader.batch(step)["index"] for loader in ranks]) for step in range(120)]
+    steps = [np.concatenate([loader.batch(step).now.index for loader in ranks]) for step in range(120)]
     assert all(len(set(rows)) == 10 for rows in steps)
     counts = Counter(np.concatenate(steps).tolist())
     second = sum(count for row, count in counts.items() if row >= 60)
     assert abs(second - 900) < 45
     assert set(counts) == set(range(84))
     loader = build(rank=1, world=2, step=7)
-    assert np.array_equal(next(iter(loader))["index"], steps[7][5:])
+    assert np.array_equal(next(iter(loader)).now.index, steps[7][5:])
 
 
 @pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.0), (1.0, float("nan")), (1.0, -1.0, 2.0)])
@@ -177,7 +177,7 @@ def test_rows_of_several_datasets_keep_their_order(recorded, by_rate, so101, tmp
     rows = np.array([70, 1, 83, 23, 24])
     expected = [loader.row_instructions(rows[i : i + 1])[0] for i in range(5)]
     assert loader.row_instructions(rows) == expected
-    assert loader.windows(rows, 0 * rows, 0 * rows)["instruction"] == expected
+    assert loader.windows(rows, 0 * rows, 0 * rows).instruction == expected
     assert len(set(expected)) == 2
     images = loader.row_images(rows)["front"]
     assert all(np.array_equal(images[i], loader.row_images(rows[i : i + 1])["front"][0]) for i in range(5))

@@ -101,9 +101,10 @@ def test_it_trains_with_the_same_windows(annotated, recorded, so101, tmp_path):
         WindowLoader([root], so101, 10, 8, cache_root=tmp_path / root.name).batch(3)
         for root in (annotated, recorded)
     ]
-    for name in ("state", "actions", "progress", "index"):
-        assert np.array_equal(batches[0][name], batches[1][name])
-    assert batches[0]["plan_text"] == batches[1]["plan_text"]
+    assert np.array_equal(batches[0].actions, batches[1].actions)
+    for name in ("state", "progress", "index"):
+        assert np.array_equal(getattr(batches[0].now, name), getattr(batches[1].now, name))
+    assert batches[0].at_plan.plan_text == batches[1].at_plan.plan_text
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,9 @@ def test_extras_of_another_form_are_done_without_and_named(recorded, so101, tmp_
     assert [f"{name} is not used: episode 0" in note for note in loader.notes] == [True]
     batch = loader.batch(0)
     if name in ("progress", "observation.keypoints"):
-        assert np.isnan(batch[name.rpartition(".")[2]]).all()
+        assert np.isnan(getattr(batch.now, name.rpartition(".")[2])).all()
     else:
-        assert batch["text" if name == "plan_text" else name] == [""] * 8
+        assert (batch.subtask if name == "subtask" else batch.now.plan_text) == [""] * 8
     again = WindowLoader([root], so101, 10, 8, cache_root=tmp_path / "cache")
     assert again.notes == loader.notes  # also from the cache
 

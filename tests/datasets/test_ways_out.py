@@ -245,7 +245,7 @@ def test_a_broken_rate_trains_and_converts(foreign, made, so101, tmp_path):
         found = dataset.frames(episode, "front", range(recording.length)).astype(int)
         assert np.abs(found - recording.images["top"]).mean() < 3
     batch = WindowLoader([tmp_path / "out"], so101, 10, 4, cache_root=tmp_path / "cache").batch(0)
-    assert batch["actions"].shape == (4, 10, 6)
+    assert batch.actions.shape == (4, 10, 6)
 
 
 def rewritten(images, fps):

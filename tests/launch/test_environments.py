@@ -52,9 +52,9 @@ def test_record_train_and_eval(in_process, ideomotor, tmp_path):
     loader = WindowLoader([folders[0]], embodiment, 96, 4)
     window = loader.windows(np.zeros(1, int), np.zeros(1, int), np.zeros(1, int))
     commands = columns["action.high_rate"].reshape(-1, 2)
-    assert window["state"].shape == (1, 6) and (window["previous"] == 0).all()
-    assert np.array_equal(window["actions"][0, : len(commands)], commands)
-    assert window["action_mask"].sum() == len(commands) < 96
+    assert window.now.state.shape == (1, 6) and (window.past_commands == 0).all()
+    assert np.array_equal(window.actions[0, : len(commands)], commands)
+    assert window.action_mask.sum() == len(commands) < 96
 
     settings = [part for change in TINY for part in ("--set", change)]
     out = tmp_path / "policy"

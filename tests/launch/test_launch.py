@@ -201,4 +201,4 @@ def the_log_is_whole(log: Path, result: dict) -> None:
     assert dataset.tasks == [result["instruction"]]
     assert dataset.frames(0, "front", [0, 9]).std() > 10  # something is to be seen
     batch = WindowLoader([log], ROBOT, horizon=96, batch_size=4, cache_root=log / "cache").batch(0)
-    assert batch["actions"].shape == (4, 96, 6) and batch["images"]["wrist"].shape == (4, 96, 96, 3)
+    assert batch.actions.shape == (4, 96, 6) and batch.now.images["wrist"].shape == (4, 96, 96, 3)
