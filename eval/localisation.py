@@ -52,7 +52,7 @@ class Moments:
 class Video:
     """Pictures of an expert's episode, 5 a second, and what can be asked about it."""
 
-    seen: list[Observation] = field(default_factory=list)  # what a policy would see and feel
+    seen: list[Observation] = field(default_factory=list)  # what a policy would be given
     asked: list[Moments] = field(default_factory=list)
 
 

@@ -96,7 +96,7 @@ def fingerprint_of(policy_spec: PolicySpec) -> str:
 
 
 def check_fingerprint(policy_spec: PolicySpec, fingerprint: str | None) -> None:
-    """UserError if the pilot here has another fingerprint."""
+    """UserError if the policy here has another fingerprint."""
     if fingerprint is not None and fingerprint != _fingerprint_here(policy_spec):
         what, node = policy_spec.policy or policy_spec.robot, platform.node()
         raise UserError(f"policy: {what} is another one on {node} than where the evaluation was started")

@@ -49,7 +49,7 @@ def evaluate(
 
     Args:
         specs: the episodes; entries are the keys of the result and must not repeat.
-        pilot: who drives.
+        policy_spec: who drives.
         workers: processes; each has its own policy and its own GL context.
         batch: episodes at once in each, with a policy, whose networks then run once for all of them; rounding
             differs (see `batched_rollout`).
@@ -113,7 +113,7 @@ def evaluate(
 def run_episode(
     spec: EpisodeSpec, policy_spec: PolicySpec, film: bool = False, fingerprint: str | None = None
 ) -> EpisodeRow:
-    """Runs one episode of a suite in this process; UserError if the pilot here has another fingerprint."""
+    """Runs one episode of a suite in this process; UserError if the policy here has another fingerprint."""
     check_fingerprint(policy_spec, fingerprint)
     policy = policy_spec.load()
     return answered(_run_noted(spec, policy, policy_spec.robot, film), policy)

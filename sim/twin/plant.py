@@ -48,7 +48,7 @@ class Plant(Protocol):
         ...
 
     def by_hand(self, position: np.ndarray) -> Motion:
-        """Somebody takes the arm and puts it there, (A,) [rad or m]; end stops are felt, nothing else."""
+        """Somebody takes the arm and puts it there, (A,) [rad or m]; end stops stop it, nothing else does."""
         ...
 
 
@@ -130,7 +130,7 @@ class MujocoPlant:
 
 
 def stops_of(embodiment: Embodiment) -> np.ndarray:
-    """(2, A) [rad or m], where a hand feels the stops of an average arm, beyond the ranges that are used."""
+    """(2, A) [rad or m], where a hand meets the stops of an average arm, beyond the ranges that are used."""
     ranges = list(zip(embodiment.lower, embodiment.upper, strict=True))
     if embodiment.bus is None:
         return np.array(ranges).T

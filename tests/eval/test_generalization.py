@@ -110,7 +110,7 @@ class Looking:
         return ActionChunk(actions, 120.0, tick, observation.time, plan.observed_at)
 
 
-def looked(sensors: Sensors | None) -> list[Observation]:
+def observations(sensors: Sensors | None) -> list[Observation]:
     policy, world = Looking(), task_world("reach", 4)
     rollout(world, policy, sensors=sensors)
     world.close()
@@ -119,7 +119,7 @@ def looked(sensors: Sensors | None) -> list[Observation]:
 
 @pytest.fixture(scope="module")
 def plain() -> list[Observation]:
-    return looked(None)
+    return observations(None)
 
 
 def spec(axis: str, strength: int) -> EpisodeSpec:
@@ -131,8 +131,8 @@ def test_nothing_is_wrong_without_an_axis_of_sensors() -> None:
 
 
 def test_lost_frames_leave_the_last_that_arrived(plain) -> None:
-    seen = looked(sensors_for(spec("frames", 2)))
-    again = looked(sensors_for(spec("frames", 2)))
+    seen = observations(sensors_for(spec("frames", 2)))
+    again = observations(sensors_for(spec("frames", 2)))
     stale = dict.fromkeys(("front", "wrist"), 0)
     for now, repeated, true in zip(seen, again, plain, strict=True):
         assert np.array_equal(now.state, true.state) and now.time == true.time
@@ -147,14 +147,14 @@ def test_lost_frames_leave_the_last_that_arrived(plain) -> None:
 
 
 def test_no_frame_lost_and_no_noise_is_no_change(plain) -> None:
-    for one, other in zip(looked(Sensors(0.0, 0.0, (1,))), plain, strict=True):
+    for one, other in zip(observations(Sensors(0.0, 0.0, (1,))), plain, strict=True):
         assert np.array_equal(one.state, other.state)
         assert all(np.array_equal(one.images[camera], other.images[camera]) for camera in other.images)
 
 
 def test_noise_is_of_the_size_it_says_and_of_the_episode(plain) -> None:
-    seen = looked(sensors_for(spec("state", 3)))
-    again = looked(sensors_for(spec("state", 3)))
+    seen = observations(sensors_for(spec("state", 3)))
+    again = observations(sensors_for(spec("state", 3)))
     noise = np.stack([one.state - other.state for one, other in zip(seen, plain, strict=True)])
     assert np.degrees(noise.std()) == pytest.approx(2.0, rel=0.15)
     assert abs(np.degrees(noise.mean())) < 0.4
