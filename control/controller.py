@@ -42,7 +42,7 @@ class Controller:
     def reset(self, state: RobotState) -> None:
         """Starts an episode at rest at `state.position`: no chunks, counters at zero.
 
-        Where commands are not joint targets, to rest is what `ranges.resting_command` says.
+        Where commands are not joint targets, to rest is what `range_filter.resting_command` says.
 
         Raises:
             UserError: no run may start there.

@@ -19,10 +19,10 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.loop import RECORDED_TICKS, LoopRecord
 from ideomotor.control.runtime.playback import Playback
-from ideomotor.control.runtime.realtime import touched
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
 from ideomotor.control.runtime.safe_stop import Cause, SafeStop, StopState
 from ideomotor.control.runtime.shared_state import REQUESTS, SharedState
+from ideomotor.control.runtime.tick_history import TickHistory
 from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.runtime.watchdog import Ages, Peers, stale
 from ideomotor.control.safety.effort import EffortWatch
@@ -62,11 +62,7 @@ class ControlTick:
         self._relaxed = self._left_on = False
         self._finishing = self._failed = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
-        self._no_fresh_command = 0
-        self._commands = touched((RECORDED_TICKS, len(embodiment.joints)))
-        self._ages_s = np.full((RECORDED_TICKS, 2), np.nan)  # of chunk and plan
-        self._new_chunk = touched(RECORDED_TICKS, bool)
-        self._ran = touched(RECORDED_TICKS, bool)
+        self._history = TickHistory(len(embodiment.joints))
         self.controller.reset(self._state)
         self._last_commands = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
         self._following.reset(self._state.position)
@@ -109,7 +105,7 @@ class ControlTick:
 
     def _send(self, tick: int, now: float, position: np.ndarray) -> bool:
         """Writes a command to the robot and publishes it; False if it was the last."""
-        self._commands[tick % RECORDED_TICKS] = position
+        self._history.command(tick, position)
         if not self._relaxed:
             try:
                 self._robot.write(Command(tick, position))
@@ -129,16 +125,14 @@ class ControlTick:
 
     def report(self, warning: str, fifo: bool) -> ControlReport:
         """What happened, after the loop."""
-        record = self.record
-        n = min(record.ticks, RECORDED_TICKS)
-        order = np.arange(record.ticks - n, record.ticks) % RECORDED_TICKS  # oldest first
-        ages = self._ages_s[:n][~np.isnan(self._ages_s[:n, 0])]
+        record, history = self.record, self._history
+        order, ages = history.order(record.ticks), history.ages(record.ticks)
         return ControlReport(
             ticks=record.ticks,
             achieved_hz=record.achieved_hz,
             late=record.late,
             missed=record.missed,
-            no_fresh_command=self._no_fresh_command,
+            no_fresh_command=history.no_fresh_command,
             interventions=dict(self.controller.interventions),
             faults=self.faults,
             stop_state=str(self.safe_stop.stop_state),
@@ -149,9 +143,9 @@ class ControlTick:
             busy_us=record.busy_us(),
             chunk_age_s=ages[:, 0],
             plan_age_s=ages[:, 1],
-            commands=self._commands[order],
-            boundaries=[int(row) for row in np.flatnonzero(self._new_chunk[order])],
-            ran=self._ran[order],
+            commands=history.commands[order],
+            boundaries=[int(row) for row in np.flatnonzero(history.new_chunk[order])],
+            ran=history.ran[order],
             costs=self._profile.costs(),
         )
 
@@ -233,16 +227,13 @@ class ControlTick:
             chunk_s=now - chunk.observed_at if chunk else None,
             plan_s=now - chunk.plan_observed_at if chunk else None,
         )
-        self._no_fresh_command += started and chunk is None and (running or holding)
+        self._history.no_fresh_command += started and chunk is None and (running or holding)
         late = stale(ages, self._config.staleness, started)
         if late:
             self._trip(tick, Cause.STALE, late)
         elif not wrong:
             self.safe_stop.clear_stale()
-        slot = tick % RECORDED_TICKS
-        self._ages_s[slot] = np.nan
-        self._new_chunk[slot] = False
-        self._ran[slot] = self.safe_stop.stop_state is StopState.RUN
+        self._history.begin(tick, self.safe_stop.stop_state is StopState.RUN)
         self._profile.mark("watch")
         self._executed = self.safe_stop.stop_state is StopState.RUN and chunk is not None
         if self.safe_stop.stop_state is not StopState.RUN:
@@ -251,9 +242,9 @@ class ControlTick:
             command = self.controller.step(tick, self._state, self._playback.at)
             if chunk:
                 source = (chunk.observed_at, chunk.starts_at)
-                self._new_chunk[slot] = self._takes_over is not None and source != self._takes_over
+                is_new = self._takes_over is not None and source != self._takes_over
                 self._takes_over = source
-                self._ages_s[slot] = ages.chunk_s, ages.plan_s
+                self._history.chunk(tick, ages, is_new)
         stopped = self.safe_stop.stop_state is not StopState.RUN
         self.safe_stop.advance(command.position, self._finishing)
         if stopped and self.safe_stop.stop_state is StopState.RUN:
