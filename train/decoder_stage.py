@@ -86,18 +86,7 @@ def train_decoder(
         plan_features = plans.read(windows.at_plan.index)
         return action_batch(windows, plan_features, config.cameras, processor, recipe, moving, rng, step)
 
-    drops = recipe.objective
-    shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
-    sampling = SamplingConfig(
-        without=tuple(name for name, share in shares.items() if share >= 1),
-        steps=recipe.steps or (1 if recipe.objective.predict == "flow" else 5),
-        objective=recipe.objective.predict,
-        sampler=sampler_of(recipe.objective.predict, recipe.sampler),
-        noise_knots=recipe.objective.noise_knots,
-        noise=recipe.noise,
-        smoothing=recipe.smoothing if embodiment.targets else 0.0,
-        history=recipe.objective.drop_past_commands < 1.0,
-    )
+    sampling = _sampling(recipe, embodiment.targets)
     policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
     selection = None
     if recipe.select.tasks and processes()[0] == 0:
@@ -119,6 +108,26 @@ def train_decoder(
     if selection.best.step != metrics["step"]:
         policy = IdeomotorPolicy.from_pretrained(selection.best_checkpoint)
     return policy, metrics, selection.outcome()
+
+
+def _sampling(recipe: DecoderRecipe, targets: bool) -> SamplingConfig:
+    """How chunks are drawn, of a decoder that was trained so.
+
+    Args:
+        targets: whether commands are joint targets, which can be smoothed.
+    """
+    drops = recipe.objective
+    shares = {"plan": drops.drop_plan, "vision": drops.drop_camera, "state": drops.drop_state}
+    return SamplingConfig(
+        without=tuple(name for name, share in shares.items() if share >= 1),
+        steps=recipe.steps or (1 if recipe.objective.predict == "flow" else 5),
+        objective=recipe.objective.predict,
+        sampler=sampler_of(recipe.objective.predict, recipe.sampler),
+        noise_knots=recipe.objective.noise_knots,
+        noise=recipe.noise,
+        smoothing=recipe.smoothing if targets else 0.0,
+        history=recipe.objective.drop_past_commands < 1.0,
+    )
 
 
 def _processor(recipe: DecoderRecipe, loader: WindowLoader, kept: Path, resume: bool) -> Processor:

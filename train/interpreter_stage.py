@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import PartialState
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
@@ -24,7 +23,7 @@ from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.interpreter_metrics import examine
 from ideomotor.train.page import samples_of
-from ideomotor.train.parallel import own_rows
+from ideomotor.train.parallel import first_process_first, own_rows, processes
 from ideomotor.train.progress import Countdown
 from ideomotor.train.recipe import InterpreterRecipe, Recipe, as_dict
 from ideomotor.train.scene_batch import (
@@ -43,6 +42,7 @@ from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
 from ideomotor.vla.language import train_tokenizer
 from ideomotor.vla.pretrained import adopt
 
+Log = Callable[[str], None]
 SCENE_ROBOT = "so101"  # whose states synthetic scenes have
 
 
@@ -51,7 +51,7 @@ def train_interpreter(
     out: Path,
     recorded: WindowLoader | None,
     resume: bool = False,
-    log: Callable[[str], None] = lambda line: None,
+    log: Log = lambda line: None,
 ) -> tuple[Interpreter, dict[str, float]]:
     """A trained interpreter and its figures on held-out scenes.
 
@@ -62,25 +62,15 @@ def train_interpreter(
         resume: continue from the state in `out`.
         log: called with lines about what is going on.
     """
-    stage, state = recipe.interpreter, PartialState()
-    cameras = checked_cameras(stage, recipe.robot)
+    stage = recipe.interpreter
+    cameras, rows = checked_cameras(stage, recipe.robot), annotated(recorded)
     state_size = len(load_embodiment(recipe.robot).state_names) if stage.use_proprio else 0
-    rows = annotated(recorded)
-    pool, held_out, countdown = None, None, Countdown("rendering scenes", log)
-    if stage.pool.scenes:
-        with state.main_process_first():
-            pool, held_out = make_pool(
-                cache_folders.scenes_root(),
-                stage.pool,
-                recipe.workers,
-                lambda done, total: countdown.at(done * stage.pool.shard, total * stage.pool.shard),
-                cameras,
-            )
-    elif not rows:
+    if not stage.pool.scenes and not rows:
         raise UserError(
             "set: interpreter.pool.scenes: got 0, expected more, or data recorded by `ideomotor record`: "
             "there is nothing for the interpreter to learn from"
         )
+    pool, held_out = _pools(recipe, cameras, log) if stage.pool.scenes else (None, None)
     torch.manual_seed(stage.train.seed)
     if stage.start:
         interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim, state_size)
@@ -90,14 +80,48 @@ def train_interpreter(
     if recipe.compile:
         interpreter.family.language(interpreter.vlm).compile(dynamic=True)
         interpreter.family.vision(interpreter.vlm).compile()
+    metrics = fit(
+        "interpreter",
+        SceneObjective(interpreter, stage.weights),
+        _batches(recipe, interpreter, pool, recorded, rows, state_size),
+        samples_of(as_dict(recipe), "interpreter"),
+        stage.train,
+        out,
+        resume,
+        lambda: examine(interpreter, held_out) if held_out else {},
+    )
+    interpreter.plan_head.requires_grad_(True)
+    return interpreter, metrics
 
+
+def _pools(recipe: Recipe, cameras: tuple[str, ...], log: Log) -> tuple[ScenePool, ScenePool]:
+    """Scenes to train on and scenes to examine with; the first process renders those that are missing."""
+    settings, countdown = recipe.interpreter.pool, Countdown("rendering scenes", log)
+
+    def progress(done: int, total: int) -> None:
+        countdown.at(done * settings.shard, total * settings.shard)
+
+    with first_process_first():
+        return make_pool(cache_folders.scenes_root(), settings, recipe.workers, progress, cameras)
+
+
+def _batches(
+    recipe: Recipe,
+    interpreter: Interpreter,
+    pool: ScenePool | None,
+    recorded: WindowLoader | None,
+    rows: list[range],
+    state_size: int,
+) -> Callable[[int], SceneBatch]:
+    """This process's batch of a step: questions about scenes of the pool, or about recorded frames."""
+    stage, cameras = recipe.interpreter, interpreter.config.cameras
     answered = replace(stage.mixture, description=0.0)  # of batches in which nothing long is written
 
     def batch_at(step: int) -> SceneBatch:
         chance = np.random.default_rng([stage.train.seed, step])
         rng = np.random.default_rng([stage.train.seed, step, 0])
         write = bool(chance.random() < stage.write_share)
-        pictures = max(state.num_processes, stage.pictures)
+        pictures = max(processes()[1], stage.pictures)
         there = None
         shown = recorded is not None and bool(rows) and chance.random() < stage.recorded_share
         if recorded is not None and (shown or pool is None):
@@ -123,18 +147,7 @@ def train_interpreter(
             proprio=proprio[asked],
         )
 
-    metrics = fit(
-        "interpreter",
-        SceneObjective(interpreter, stage.weights),
-        batch_at,
-        samples_of(as_dict(recipe), "interpreter"),
-        stage.train,
-        out,
-        resume,
-        lambda: examine(interpreter, held_out) if held_out else {},
-    )
-    interpreter.plan_head.requires_grad_(True)
-    return interpreter, metrics
+    return batch_at
 
 
 def new_interpreter(

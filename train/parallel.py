@@ -8,15 +8,70 @@ batch, but for the order in which floats are added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.window_batch import WindowBatch
+
+PATIENCE = timedelta(hours=3)  # the others wait for the first process while it examines and judges
+
+
+def join_processes() -> None:
+    """Joins the processes that torchrun has started beside this one, once; in one process nothing happens."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+
+
+def own_device() -> torch.device:
+    """Where this process computes."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def wait_for_all() -> None:
+    """Returns when every process has come here."""
+    if processes()[1] > 1:
+        dist.barrier()
+
+
+@contextmanager
+def first_process_first() -> Iterator[None]:
+    """The others enter the with-block when the first process has left it, and find what it has made."""
+    if processes()[0] > 0:
+        wait_for_all()
+    yield
+    if processes()[0] == 0:
+        wait_for_all()
+
+
+def data_parallel(module: nn.Module) -> nn.Module:
+    """The module, whose gradients are the means over the processes where there are several."""
+    if processes()[1] == 1:
+        return module
+    device = own_device()
+    return DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def of_the_first(value: float) -> float:
+    """The first process's number. Every process has to ask."""
+    if processes()[1] == 1:
+        return value
+    number = torch.tensor([value], dtype=torch.float64, device=own_device())
+    dist.broadcast(number, 0)
+    return float(number)
 
 
 def processes() -> tuple[int, int]:

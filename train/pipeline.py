@@ -6,12 +6,10 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import transformers
-from accelerate import PartialState
 from torch import nn
 
 from ideomotor.control.embodiment import load_embodiment
@@ -26,7 +24,13 @@ from ideomotor.train.interpreter_stage import train_interpreter
 from ideomotor.train.joint_stage import train_joint
 from ideomotor.train.outlook import after, before
 from ideomotor.train.page import write_page
-from ideomotor.train.parallel import OwnWindows
+from ideomotor.train.parallel import (
+    OwnWindows,
+    first_process_first,
+    join_processes,
+    processes,
+    wait_for_all,
+)
 from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.train.selection import Drive
 from ideomotor.train.trackers import summary_writer, trackio
@@ -70,41 +74,19 @@ def train(
     check_apart("out", out, data)
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
-    embodiment = load_embodiment(recipe.robot)
-    timing = usual_timing(embodiment)
+    timing = usual_timing(load_embodiment(recipe.robot))
     _check(recipe, data, timing)
-    stages = (recipe.interpreter.train, recipe.decoder.train, recipe.joint.train)
-    if any(stage.tensorboard for stage in stages):
-        summary_writer()
-    if any(stage.trackio for stage in stages):
-        trackio()
-    # The others wait for the first process while it examines and judges.
-    state = PartialState(cpu=not _has_cuda(), timeout=timedelta(hours=3))
-    check_out(out, resume, recipe, state.is_main_process, mapping)
+    _check_trackers(recipe)
+    join_processes()
+    check_out(out, resume, recipe, processes()[0] == 0, mapping)
+    log = _say if processes()[0] == 0 else _silent
 
     def windows(batch: int, plan_images: bool) -> OwnWindows:
-        datasets = open_mapped(data, embodiment, mapping)
-        for dataset in datasets[state.process_index :: state.num_processes]:
-            open_datasets_cache(dataset, embodiment)  # each process decodes its share of the videos
-        with state.main_process_first():  # and all find the caches
-            return OwnWindows(
-                datasets,
-                embodiment,
-                horizon=recipe.decoder.horizon,
-                batch_size=max(1, batch // state.num_processes) * state.num_processes,
-                timing=timing,
-                seed=recipe.decoder.train.seed,
-                weights=recipe.decoder.weights,
-                every=recipe.decoder.every,
-                plan_images=plan_images,
-            )
+        return _windows(recipe, data, mapping, timing, batch, plan_images)
 
     loader = windows(recipe.decoder.batch, plan_images=False) if data else None
-    log = _say if state.is_main_process else _silent
-    for note in loader.notes if loader else ():
-        log(note)
     if loader:
-        for line in before(forecast(recipe, loader, out, resume), recipe):
+        for line in (*loader.notes, *before(forecast(recipe, loader, out, resume), recipe)):
             log(line)
     figures: dict[str, Any] = {}
     policy, chosen = IdeomotorPolicy.from_pretrained(recipe.init.policy) if recipe.init.policy else None, None
@@ -120,7 +102,7 @@ def train(
         pairs = windows(recipe.joint.batch, plan_images=True)
         figures["joint"] = train_joint(recipe, pairs, policy, out, resume)
     parts: list[nn.Module] = [policy.interpreter, policy.decoder] if policy else [interpreter]
-    if state.is_main_process:
+    if processes()[0] == 0:
         for part in parts:
             part.to("cpu")
         text = card(recipe, config, figures, interpreter.config.pretrained, chosen)
@@ -136,6 +118,33 @@ def train(
     return {**result, "selection": chosen} if chosen else result
 
 
+def _windows(
+    recipe: Recipe,
+    data: Sequence[Path],
+    mapping: Sequence[str],
+    timing: Timing,
+    batch: int,
+    plan_images: bool,
+) -> OwnWindows:
+    """Windows of the data, `batch` of all processes together; first each process decodes its share of it."""
+    embodiment, (rank, world) = load_embodiment(recipe.robot), processes()
+    datasets = open_mapped(data, embodiment, mapping)
+    for dataset in datasets[rank::world]:
+        open_datasets_cache(dataset, embodiment)
+    with first_process_first():  # and all find the caches
+        return OwnWindows(
+            datasets,
+            embodiment,
+            horizon=recipe.decoder.horizon,
+            batch_size=max(1, batch // world) * world,
+            timing=timing,
+            seed=recipe.decoder.train.seed,
+            weights=recipe.decoder.weights,
+            every=recipe.decoder.every,
+            plan_images=plan_images,
+        )
+
+
 def _first_stage(
     recipe: Recipe, out: Path, loader: OwnWindows | None, resume: bool, log: Log, figures: dict[str, Any]
 ) -> Interpreter:
@@ -147,10 +156,9 @@ def _first_stage(
     if resume and (kept / CONFIG).is_file():
         return load_interpreter(kept)
     interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, log)
-    state = PartialState()
-    if state.is_main_process:
+    if processes()[0] == 0:
         save_interpreter(interpreter, kept)
-    state.wait_for_everyone()
+    wait_for_all()
     return interpreter
 
 
@@ -168,6 +176,15 @@ def _check(recipe: Recipe, data: Sequence[Path], timing: Timing) -> None:
         )
     if recipe.init.policy and not data:
         raise UserError("set: init.policy: given without --data; with no data only an interpreter is trained")
+
+
+def _check_trackers(recipe: Recipe) -> None:
+    """Raises UserError where a program is not installed that figures shall go to."""
+    stages = (recipe.interpreter.train, recipe.decoder.train, recipe.joint.train)
+    if any(stage.tensorboard for stage in stages):
+        summary_writer()
+    if any(stage.trackio for stage in stages):
+        trackio()
 
 
 def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Sequence[str] = ()) -> None:
@@ -248,12 +265,6 @@ def card(
             "they do better on them than on others; `ideomotor eval` measures on others.",
         ]
     return "\n".join(lines) + "\n"
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _say(line: str) -> None:

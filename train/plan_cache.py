@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import PartialState
 
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import PlanFeatures
 from ideomotor.train.device import computes_in_bf16, tune_process
 from ideomotor.train.instruction_augmentation import augmented_instruction
+from ideomotor.train.parallel import own_device, processes, wait_for_all
 from ideomotor.train.progress import Countdown
 from ideomotor.train.scene_pool import NAMES
 from ideomotor.vla.images import resized, to_pixels
@@ -119,17 +119,17 @@ def _read_dataset(
     dropped: float,
 ) -> None:
     """Reads the used of rows `first` to `first + count`, every process its share of them, into `path`."""
-    state, names = PartialState(), len(interpreter.config.names)
+    (rank, world), names = processes(), len(interpreter.config.names)
     partial, columns = path.with_suffix(".partial"), (PLAN_QUERIES + 1) * interpreter.hidden_dim + 3 * names
-    if state.is_main_process:
+    if rank == 0:
         np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=(count, columns))
-    state.wait_for_everyone()
+    wait_for_all()
     plans = np.load(partial, mmap_mode="r+")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = own_device()
     interpreter.eval().to(device)
     cameras = interpreter.config.cameras
     used = np.unique(loader.used(np.arange(first, first + count)))
-    start, stride = READ_AT_ONCE * state.process_index, READ_AT_ONCE * state.num_processes
+    start, stride = READ_AT_ONCE * rank, READ_AT_ONCE * world
     countdown = Countdown("reading frames", log)
     for begin in range(start, len(used), stride):
         rows = used[begin : begin + READ_AT_ONCE]
@@ -146,7 +146,7 @@ def _read_dataset(
         plans[rows - first] = torch.cat([part.float().flatten(1) for part in found], dim=1).cpu().numpy()
         countdown.at(min(begin + stride, len(used)), len(used))
     plans.flush()
-    state.wait_for_everyone()
-    if state.is_main_process:
+    wait_for_all()
+    if rank == 0:
         partial.rename(path)
-    state.wait_for_everyone()
+    wait_for_all()

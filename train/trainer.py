@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import nn
 
 from ideomotor.control.errors import UserError
@@ -24,7 +22,15 @@ from ideomotor.control.interrupts import uninterrupted
 from ideomotor.train.batches import BatchAt, Batches, Meter
 from ideomotor.train.device import chosen_precision, to_device, tune_process
 from ideomotor.train.metrics import Metrics
-from ideomotor.train.parallel import mean_of_all
+from ideomotor.train.parallel import (
+    data_parallel,
+    join_processes,
+    mean_of_all,
+    of_the_first,
+    own_device,
+    processes,
+    wait_for_all,
+)
 from ideomotor.train.progress import StageProgress
 from ideomotor.train.selection import Selection
 from ideomotor.train.state import (
@@ -99,42 +105,19 @@ def fit(
         KeyboardInterrupt: after the state has been saved.
     """
     tune_process()
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(),
-        mixed_precision=chosen_precision(settings.precision),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=False)],
-    )
-    module.to(accelerator.device)
-    state_file, first = out / "state" / f"{name}.safetensors", accelerator.is_main_process
-    learner = _Learner(module, settings, accelerator, last_state(state_file) if resume else None)
+    join_processes()
+    module.to(own_device())
+    state_file, first = out / "state" / f"{name}.safetensors", processes()[0] == 0
+    learner = _Learner(module, settings, last_state(state_file) if resume else None)
     training, at = learner.training, learner.training.at
     state_file.parent.mkdir(parents=True, exist_ok=True)
-    begun, before, rate = time.monotonic(), at.elapsed, 0.0
-    metrics: dict[str, float] = {}
-    losses: dict[str, torch.Tensor] = {}
     log = Metrics(out, name, at.step, settings.tensorboard, settings.trackio, silent=not first)
     progress = StageProgress(name, settings.steps, settings.minutes, at.step, shown=first)
     with log, Batches(batch_at, at.step) as batches, progress:
         meter = Meter(batches, at.step, samples)
         upkeep = _Upkeep(training, module, state_file, settings, log, batches, examine, selection)
         try:
-            while (share := _share(at, settings, accelerator)) < 1.0:
-                if first and upkeep.judge():
-                    meter.restart(at.step)
-                rate = learning_rate(settings, at.step, share)
-                losses = learner.step(to_device(batches.take(), accelerator.device), rate)
-                at.elapsed = before + time.monotonic() - begun
-                progress.step(at.step, at.elapsed, losses["loss"])
-                if logs(at.step, settings.log_every):
-                    metrics = _figures(losses, at, rate, meter)
-                    _check(training, settings, state_file, math.isfinite(metrics["loss"]))
-                    log.write(metrics)
-                if first and upkeep.save_and_examine():
-                    meter.restart(at.step)
-            _check(training, settings, state_file, training.sound())
-            if losses and metrics.get("step") != at.step:  # a short training may not have come to one
-                metrics = _figures(losses, at, rate, meter)
-                log.write(metrics)
+            metrics = _learn(learner, settings, state_file, batches, meter, log, progress, upkeep)
         finally:
             if first and at.step:
                 save_state(state_file, training)
@@ -142,7 +125,42 @@ def fit(
         module.eval()
         if first:
             metrics |= {"step": at.step, **upkeep.finish(metrics)}
-    accelerator.wait_for_everyone()
+    wait_for_all()
+    return metrics
+
+
+def _learn(
+    learner: _Learner,
+    settings: Settings,
+    state_file: Path,
+    batches: Batches,
+    meter: Meter,
+    log: Metrics,
+    progress: StageProgress,
+    upkeep: _Upkeep,
+) -> dict[str, float]:
+    """Steps until the stage is over; returns the figures of the last one."""
+    training, at, first = learner.training, learner.training.at, processes()[0] == 0
+    begun, before, rate = time.monotonic(), at.elapsed, 0.0
+    metrics: dict[str, float] = {}
+    losses: dict[str, torch.Tensor] = {}
+    while (share := _share(at, settings)) < 1.0:
+        if first and upkeep.judge():
+            meter.restart(at.step)
+        rate = learning_rate(settings, at.step, share)
+        losses = learner.step(to_device(batches.take(), own_device()), rate)
+        at.elapsed = before + time.monotonic() - begun
+        progress.step(at.step, at.elapsed, losses["loss"])
+        if logs(at.step, settings.log_every):
+            metrics = _figures(losses, at, rate, meter)
+            _check(training, settings, state_file, math.isfinite(metrics["loss"]))
+            log.write(metrics)
+        if first and upkeep.save_and_examine():
+            meter.restart(at.step)
+    _check(training, settings, state_file, training.sound())
+    if losses and metrics.get("step") != at.step:  # a short training may not have come to one
+        metrics = _figures(losses, at, rate, meter)
+        log.write(metrics)
     return metrics
 
 
@@ -164,15 +182,15 @@ def learning_rate(settings: Settings, step: int, share: float) -> float:
 class _Learner:
     """The module under training, its optimiser and its averaged weights, step by step."""
 
-    def __init__(self, module: nn.Module, settings: Settings, accelerator: Accelerator, state: Path | None):
+    def __init__(self, module: nn.Module, settings: Settings, state: Path | None):
         learned = {key: p for key, p in module.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(_groups(learned, settings), lr=0.0, betas=(0.9, 0.95), fused=True)
         mean = {key: p.detach().clone() for key, p in learned.items()}
         self.training = Training(learned, mean, optimizer)
         if state:
             load_state(state, self.training)
-        self._settings, self._accelerator = settings, accelerator
-        self._wrapped, self._prepared = accelerator.prepare(module, optimizer)
+        self._settings, self._wrapped = settings, data_parallel(module)
+        self._bf16 = chosen_precision(settings.precision) == "bf16"
         module.train()
 
     def step(self, batch: Any, rate: float) -> dict[str, torch.Tensor]:
@@ -181,13 +199,14 @@ class _Learner:
         for group in training.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed((settings.seed * 1_000_003 + at.step) * 64)
-        losses = self._wrapped(batch)
-        self._accelerator.backward(losses["loss"])
+        with torch.autocast(own_device().type, torch.bfloat16, enabled=self._bf16):
+            losses = {key: loss.float() for key, loss in self._wrapped(batch).items()}
+        losses["loss"].backward()
         if settings.clip:
-            self._accelerator.clip_grad_norm_(list(training.learned.values()), settings.clip)
+            nn.utils.clip_grad_norm_(list(training.learned.values()), settings.clip)
         with uninterrupted():  # what is saved is the state between two steps
-            self._prepared.step()
-            self._prepared.zero_grad(set_to_none=True)
+            training.optimizer.step()
+            training.optimizer.zero_grad(set_to_none=True)
             decay = min(settings.average, (1 + at.step) / (10 + at.step))
             with torch.no_grad():
                 for key, parameter in training.learned.items():
@@ -285,11 +304,8 @@ def _groups(learned: dict[str, nn.Parameter], settings: Settings) -> list[dict[s
     ]
 
 
-def _share(at: Position, settings: Settings, accelerator: Accelerator) -> float:
+def _share(at: Position, settings: Settings) -> float:
     """How much of training is done, 0 to 1; the same in all processes."""
     if settings.minutes <= 0:
         return at.step / settings.steps if settings.steps else 1.0
-    share = torch.tensor([at.elapsed / (60 * settings.minutes)], device=accelerator.device)
-    if accelerator.num_processes > 1:
-        share = broadcast(share)
-    return float(share)  # type: ignore[arg-type]
+    return of_the_first(at.elapsed / (60 * settings.minutes))

@@ -1,4 +1,4 @@
-"""`ideomotor train`: a policy from datasets. `torchrun` and `accelerate launch` start it unchanged."""
+"""`ideomotor train`: a policy from datasets. `torchrun` starts it unchanged."""
 
 from __future__ import annotations
 
@@ -85,13 +85,12 @@ def train(options: TrainOptions) -> int:
         check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
 
     with loading():
-        from accelerate import PartialState
-
+        from ideomotor.train.parallel import processes
         from ideomotor.train.pipeline import train
 
     drive = driver(recipe.decoder.select, recipe.robot)
     result = train(options.data, options.out, options.config, options.resume, overrides, options.map, drive)
-    if PartialState().is_main_process:
+    if processes()[0] == 0:
         output.result(result)
         if chosen := result.get("selection"):
             solved = f"{chosen['successes']} of {chosen['episodes']} episodes solved"
