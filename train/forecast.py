@@ -25,6 +25,7 @@ from ideomotor.train.action_objective import ActionObjective, PlanFeatures
 from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
 from ideomotor.train.interpreter_stage import annotated, checked_cameras, new_interpreter
+from ideomotor.train.learner import Settings
 from ideomotor.train.page import figures_of, samples_of
 from ideomotor.train.parallel import processes
 from ideomotor.train.plan_cache import READ_AT_ONCE, views
@@ -33,7 +34,6 @@ from ideomotor.train.scene_batch import recorded_questions, scene_batch
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scene_pool import NAMES
 from ideomotor.train.scene_shards import shards_of
-from ideomotor.train.trainer import Settings
 from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter import Interpreter

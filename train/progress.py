@@ -28,7 +28,7 @@ class StageProgress:
 
     Args:
         name: of the stage.
-        steps, minutes: how long it is, see `trainer.Settings`.
+        steps, minutes: how long it is, see `learner.Settings`.
         start: step that it begins or goes on at.
         shown: whether anything is, as in the first process only.
     """

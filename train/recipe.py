@@ -14,10 +14,10 @@ from typing import Any, get_type_hints
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.train.action_objective import ActionSettings
+from ideomotor.train.learner import Settings
 from ideomotor.train.scene_objective import SceneWeights
 from ideomotor.train.scene_pool import Mixture, PoolSettings
 from ideomotor.train.selection import SelectionSettings
-from ideomotor.train.trainer import Settings
 from ideomotor.vla.sampler import sampler_of
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.lerobot.image_columns import decoded_image
 
 CHUNK = 32  # pictures read at a time
 MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # how JPEG and PNG files begin
@@ -71,7 +71,7 @@ def colour(item: Any, found: Pictures, where: str) -> Iterator[np.ndarray]:
         chunk = item[start : start + CHUNK]
         if found.encoded:
             for i, data in enumerate(chunk):
-                yield _decoded(bytes(data), f"{where}: row {start + i}")
+                yield decoded_image(bytes(data), f"{where}: row {start + i}")
             continue
         if found.channels_first:
             chunk = np.moveaxis(chunk, 1, -1)
@@ -98,16 +98,6 @@ def _is_encoded(item: Any) -> bool:
         return bytes(item[0]).startswith(MARKS)
     except (TypeError, ValueError):
         return False
-
-
-def _decoded(data: bytes, where: str) -> np.ndarray:
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UserError(f"{where}: not readable as an image")
-    return np.asarray(image, np.uint8)[..., ::-1]  # from BGR
 
 
 def _description(item: Any) -> str:

@@ -118,13 +118,7 @@ class ImageColumn:
         where, data = f"{self.path}: {self.column}: row {row}", self._bytes(value, row)
         if bits := _deep(data):
             raise NotColour(f"{where}: {bits} bits a channel, such as depth: not 8-bit colour")
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
-        if image is None:
-            raise UserError(f"{where}: not readable as an image")
-        return np.asarray(image, np.uint8)[..., ::-1]  # from BGR
+        return decoded_image(data, where)
 
     def _bytes(self, value: Any, row: int) -> bytes:
         where = f"{self.path}: {self.column}: row {row}"
@@ -134,6 +128,17 @@ class ImageColumn:
         if not isinstance(data, bytes) or not data:
             raise UserError(f"{where}: no image in it")
         return data
+
+
+def decoded_image(data: bytes, where: str) -> np.ndarray:
+    """Returns the picture in an image file's bytes, (H, W, 3) uint8 RGB. UserError beginning with `where`."""
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise UserError(f"{where}: not readable as an image")
+    return np.asarray(image, np.uint8)[..., ::-1]  # from BGR
 
 
 def _deep(data: bytes) -> int:

@@ -32,12 +32,13 @@ from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective
 from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.interpreter_stage import new_interpreter
+from ideomotor.train.learner import Settings
 from ideomotor.train.plan_cache import read_plans
 from ideomotor.train.recipe import GRID, DecoderRecipe, Recipe, resolve
 from ideomotor.train.scene_batch import scene_batch
 from ideomotor.train.scene_objective import SceneObjective
 from ideomotor.train.scene_pool import PoolSettings, make_pool
-from ideomotor.train.trainer import Settings, fit
+from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.policy import IdeomotorPolicy

@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from ideomotor.control.errors import UserError
+from ideomotor.train.learner import Settings
 from ideomotor.train.selection import Driven, Selection, SelectionSettings
 from ideomotor.train.state import Position
-from ideomotor.train.trainer import Settings, fit
+from ideomotor.train.trainer import fit
 
 SETTINGS = Settings(steps=40, learning_rate=0.3, warmup=5, precision="no", log_every=4, average=0.5)
 SELECT = SelectionSettings(tasks=("reach",), episodes=10, every_s=0.0, every_steps=10)

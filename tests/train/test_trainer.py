@@ -18,7 +18,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.launch import exits
 from ideomotor.train import state
 from ideomotor.train.device import chosen_precision
-from ideomotor.train.trainer import Settings, fit, learning_rate
+from ideomotor.train.learner import Settings, learning_rate
+from ideomotor.train.trainer import fit
 
 SETTINGS = Settings(steps=60, learning_rate=0.3, warmup=5, precision="no", log_every=10, weight_decay=0.0)
 
