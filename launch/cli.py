@@ -186,6 +186,12 @@ def _find_port() -> tuple[type, Callable[[Any], int]]:
     return find_port.FindPortOptions, find_port.find_port
 
 
+def _setup_motors() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import setup_motors
+
+    return setup_motors.SetupMotorsOptions, setup_motors.setup_motors
+
+
 def _find_cameras() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import find_cameras
 
@@ -222,6 +228,7 @@ COMMANDS: dict[str, _Entry] = {
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
     "find-port": _Entry("which serial port the arm is on", _find_port),
+    "setup-motors": _Entry("give new servos their ids, one at a time", _setup_motors),
     "find-cameras": _Entry("which cameras there are, what they give and see", _find_cameras),
     "calibrate": _Entry("guided calibration of an arm, or its rehearsal with --twin", _calibrate),
     "release": _Entry("switch the motors of an arm off, with a hand under it", _release),

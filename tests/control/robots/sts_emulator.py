@@ -29,6 +29,8 @@ from sts_servo import REGISTERS, Servo
 
 PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x82, 0x83
 EVERYBODY = 0xFE
+BAUDS = (1_000_000, 500_000, 250_000, 128_000, 115_200, 76_800, 57_600, 38_400)  # by the register's value
+SPEEDS = {getattr(termios, f"B{baud}"): baud for baud in BAUDS if hasattr(termios, f"B{baud}")}
 BYTE_S = 1e-5  # on the wire at 1 Mbit/s
 FULL = 62  # [bytes] that an FTDI chip sends on without waiting for its timer
 IDLE_S, HISTORY, PRIORITY = 0.005, 400_000, 42  # joints move on when nobody asks; writes remembered; FIFO
@@ -205,37 +207,47 @@ class Emulator:
     def _obey(self, to: int, instruction: int, parameters: bytes) -> None:
         if instruction == SYNC_READ:
             for number in parameters[2:]:
-                if number in self.servos:
-                    self._reply(self.servos[number], self._piece(self.servos[number], *parameters[:2]))
+                for servo in self._called(number):
+                    self._reply(servo, self._piece(servo, *parameters[:2]))
             return
         if instruction == SYNC_WRITE:
             address, size = parameters[:2]
             for at in range(2, len(parameters) - size, size + 1):
-                self._write(parameters[at], address, parameters[at + 1 : at + 1 + size])
+                for servo in self._called(parameters[at]):
+                    self._take(servo, address, parameters[at + 1 : at + 1 + size])
             return
-        for number, servo in self.servos.items():
-            if to not in (number, EVERYBODY) or servo.circumstances.silent:
-                continue
+        for servo in self._called(to):
             data = b""
             if instruction == READ:
                 data = self._piece(servo, *parameters)
             elif instruction == WRITE:
-                self._write(number, parameters[0], parameters[1:])
+                self._take(servo, parameters[0], parameters[1:])
             elif instruction == REG_WRITE:
                 servo.pending = parameters[0], parameters[1:]
             elif instruction == ACTION and servo.pending:
-                self._write(number, *servo.pending)
+                self._take(servo, *servo.pending)
                 servo.pending = None
             elif instruction not in (PING, ACTION):
                 continue
             if to != EVERYBODY and (servo.get("response_level") or instruction in (PING, READ)):
                 self._reply(servo, data)
 
-    def _write(self, number: int, address: int, data: bytes) -> None:
-        servo = self.servos.get(number)
-        if servo is not None and not servo.circumstances.silent:
-            for name, value in servo.write(address, data):
-                self._history.append((self._now, number, name, value))
+    def _called(self, number: int) -> list[Servo]:
+        """The servos that hear a packet for an id: those of the line's baud rate."""
+        assert self._ends is not None
+        baud = SPEEDS.get(termios.tcgetattr(self._ends[1])[5])
+        return [
+            servo
+            for servo in self.servos.values()
+            if number in (servo.get("id"), EVERYBODY)
+            and not servo.circumstances.silent
+            and BAUDS[servo.get("baud")] == baud
+        ]
+
+    def _take(self, servo: Servo, address: int, data: bytes) -> None:
+        number = next(number for number, other in self.servos.items() if other is servo)
+        for name, value in servo.write(address, data):
+            self._history.append((self._now, number, name, value))
 
     @staticmethod
     def _piece(servo: Servo, address: int, size: int) -> bytes:
