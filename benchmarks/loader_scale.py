@@ -36,7 +36,7 @@ from ideomotor.datasets.loading import cache
 from ideomotor.datasets.loading.frames import create_frame_file
 from ideomotor.datasets.loading.loader import WindowLoader
 
-EPISODE, VOLUME = 300, 25  # frames, episodes in a file
+EPISODE, PER_FILE = 300, 25  # frames, episodes in a file
 HORIZON, BATCH, BATCHES = 100, 32, 250
 TASKS = [f"put object {number} into the bowl" for number in range(50)]
 
@@ -106,7 +106,7 @@ def write_dataset(root: Path, frames: int) -> None:
     info = layout.new_info(embodiment, 30)
     schema = layout.data_schema(info["features"])
     rng = np.random.default_rng(0)
-    size = min(frames, EPISODE * VOLUME)
+    size = min(frames, EPISODE * PER_FILE)
     values = {field.name: _column(field, size, rng) for field in schema}
     episodes = -(-frames // EPISODE)
     keys = [name for name, feature in info["features"].items() if feature["dtype"] == "video"]
@@ -114,9 +114,9 @@ def write_dataset(root: Path, frames: int) -> None:
     for key in keys:
         (root / "videos" / key).mkdir(parents=True)
         (root / "videos" / key / "one.mp4").write_bytes(b"no video")
-    for number, first in enumerate(range(0, episodes, VOLUME)):
+    for number, first in enumerate(range(0, episodes, PER_FILE)):
         place = {"chunk_index": number // 1000, "file_index": number % 1000}
-        lengths = [min(EPISODE, frames - e * EPISODE) for e in range(first, min(first + VOLUME, episodes))]
+        lengths = [min(EPISODE, frames - e * EPISODE) for e in range(first, min(first + PER_FILE, episodes))]
         offsets = np.cumsum([0, *lengths])
         counters = {
             "episode_index": np.repeat(np.arange(first, first + len(lengths)), lengths),
@@ -159,7 +159,10 @@ def _episode(index: int, length: int, place: dict[str, int], keys: list[str]) ->
     for prefix in ("data", "meta/episodes", *(f"videos/{key}" for key in keys)):
         row |= {f"{prefix}/{name}": value for name, value in place.items()}
     for key in keys:
-        row |= {f"videos/{key}/from_timestamp": index % VOLUME * 10.0, f"videos/{key}/to_timestamp": 0.0}
+        row |= {
+            f"videos/{key}/from_timestamp": index % PER_FILE * 10.0,
+            f"videos/{key}/to_timestamp": 0.0,
+        }
     return row | _STATS
 
 

@@ -43,7 +43,7 @@ class CanTakeOver(Protocol):
 
 @runtime_checkable
 class KnowsGoal(Protocol):
-    """A robot that can say where its motors were told to be last, whether it can be read or not."""
+    """A robot that can say where its motors were commanded to be last, whether it can be read or not."""
 
     def goal(self) -> np.ndarray: ...  # (A,) [rad or m]
 

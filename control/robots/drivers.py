@@ -1,7 +1,7 @@
 """The servo buses there are drivers for: every family of `families.py` has the same one.
 
 A driver is looked up by `bus.protocol` of the robot's file. Whoever launches a robot needs three things of
-it: to look at an arm before any motor is on, to drive it, and to let it go.
+it: to inspect an arm before any motor is on, to drive it, and to let it go.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ class Driver:
         make: the robot, not connected: (embodiment, port, calibration).
         differences: what another program left in the servos so that they move otherwise; changes nothing.
         reset: puts such settings back; `UserError` if a motor is on or a servo does not take it.
-        look: checks every servo and tells what it says, changing nothing; `UserError` as `Robot.connect`.
+        inspect: checks every servo and tells what it says, changing nothing; `UserError` as `Robot.connect`.
         let_go: switches every motor off; whether all of them said that they are off.
     """
 
     make: Callable[[Embodiment, str, Calibration], Switchable]
     differences: Callable[[Embodiment, str, Calibration], list[Difference]]
     reset: Callable[[Embodiment, str, list[Difference]], None]
-    look: Callable[[Embodiment, str, Calibration], list[ServoStatus]]
+    inspect: Callable[[Embodiment, str, Calibration], list[ServoStatus]]
     let_go: Callable[[Embodiment, str], bool]
 
 
@@ -118,7 +118,7 @@ def _reset(embodiment: Embodiment, port: str, found: list[Difference]) -> None:
         reset(line, family, found)
 
 
-def _look(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
+def _inspect(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
     with opened(embodiment, port) as (line, family, layout):
         reports = survey(line, family, layout)
     check(reports, family, layout, calibration)
@@ -149,4 +149,4 @@ def _let_go(embodiment: Embodiment, port: str) -> bool:
         return switch_off(line, family, layout)
 
 
-DRIVERS = {protocol: Driver(ServoArm, _differences, _reset, _look, _let_go) for protocol in FAMILIES}
+DRIVERS = {protocol: Driver(ServoArm, _differences, _reset, _inspect, _let_go) for protocol in FAMILIES}

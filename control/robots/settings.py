@@ -99,8 +99,8 @@ def needs_of(embodiment: Embodiment, layout: ServoBus, calibration: Calibration)
 
 def effort_share(servo: Servo, max_effort: float) -> float:
     """Returns the share of its stall torque that each motor of a joint with this effort [N m] may use."""
-    together = 2 if servo.shadow is not None or servo.follows is not None else 1
-    return min(1.0, max_effort / (together * servo.model.stall_torque * servo.gear_ratio))
+    motors = 2 if servo.shadow is not None or servo.follows is not None else 1
+    return min(1.0, max_effort / (motors * servo.model.stall_torque * servo.gear_ratio))
 
 
 def refuse(found: Sequence[Difference]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ideomotor.control.timing import PAST_COMMAND_TICKS
 
-# "body": the simulated one
+# "body": physics of a simulated robot
 HEARTBEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")
 REQUESTS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
 MAX_PREFIX_TICKS = 48  # commands ahead that the decoder may be given [ticks]
@@ -87,7 +87,9 @@ class SharedStateSpec:
                     ("success", np.bool_),
                 ]
             ),
-            "sim_command": np.dtype([("tick", number), ("position", real, (joints,))]),  # to a simulated body
+            "sim_command": np.dtype(
+                [("tick", number), ("position", real, (joints,))]
+            ),  # to a simulated robot
             "sim_state": np.dtype([("time", real), *((p, real, (joints,)) for p in STATE)]),
             "plan": np.dtype(
                 [

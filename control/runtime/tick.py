@@ -22,8 +22,8 @@ from ideomotor.control.runtime.playback import Playback
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
 from ideomotor.control.runtime.safe_stop import Cause, SafeStop, StopState
 from ideomotor.control.runtime.shared_state import REQUESTS, SharedState
-from ideomotor.control.runtime.tick_history import TickHistory
 from ideomotor.control.runtime.tick_profile import TickProfile
+from ideomotor.control.runtime.tick_records import TickRecords
 from ideomotor.control.runtime.watchdog import Ages, Peers, stale
 from ideomotor.control.safety.effort import EffortWatch
 from ideomotor.control.safety.following import FollowingWatch
@@ -62,7 +62,7 @@ class ControlTick:
         self._relaxed = self._left_on = False
         self._finishing = self._failed = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
-        self._history = TickHistory(len(embodiment.joints))
+        self._records = TickRecords(len(embodiment.joints))
         self.controller.reset(self._state)
         self._last_commands = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
         self._following.reset(self._state.position)
@@ -105,7 +105,7 @@ class ControlTick:
 
     def _send(self, tick: int, now: float, position: np.ndarray) -> bool:
         """Writes a command to the robot and publishes it; False if it was the last."""
-        self._history.command(tick, position)
+        self._records.command(tick, position)
         if not self._relaxed:
             try:
                 self._robot.write(Command(tick, position))
@@ -125,14 +125,14 @@ class ControlTick:
 
     def report(self, warning: str, fifo: bool) -> ControlReport:
         """What happened, after the loop."""
-        record, history = self.record, self._history
-        order, ages = history.order(record.ticks), history.ages(record.ticks)
+        record, records = self.record, self._records
+        order, ages = records.order(record.ticks), records.ages(record.ticks)
         return ControlReport(
             ticks=record.ticks,
             achieved_hz=record.achieved_hz,
             late=record.late,
             missed=record.missed,
-            no_fresh_command=history.no_fresh_command,
+            no_fresh_command=records.no_fresh_command,
             interventions=dict(self.controller.interventions),
             faults=self.faults,
             stop_state=str(self.safe_stop.stop_state),
@@ -143,9 +143,9 @@ class ControlTick:
             busy_us=record.busy_us(),
             chunk_age_s=ages[:, 0],
             plan_age_s=ages[:, 1],
-            commands=history.commands[order],
-            boundaries=[int(row) for row in np.flatnonzero(history.new_chunk[order])],
-            ran=history.ran[order],
+            commands=records.commands[order],
+            boundaries=[int(row) for row in np.flatnonzero(records.new_chunk[order])],
+            ran=records.ran[order],
             costs=self._profile.costs(),
         )
 
@@ -227,13 +227,13 @@ class ControlTick:
             chunk_s=now - chunk.observed_at if chunk else None,
             plan_s=now - chunk.plan_observed_at if chunk else None,
         )
-        self._history.no_fresh_command += started and chunk is None and (running or holding)
+        self._records.no_fresh_command += started and chunk is None and (running or holding)
         late = stale(ages, self._config.staleness, started)
         if late:
             self._trip(tick, Cause.STALE, late)
         elif not wrong:
             self.safe_stop.clear_stale()
-        self._history.begin(tick, self.safe_stop.stop_state is StopState.RUN)
+        self._records.begin(tick, self.safe_stop.stop_state is StopState.RUN)
         self._profile.mark("watch")
         self._executed = self.safe_stop.stop_state is StopState.RUN and chunk is not None
         if self.safe_stop.stop_state is not StopState.RUN:
@@ -244,7 +244,7 @@ class ControlTick:
                 source = (chunk.observed_at, chunk.starts_at)
                 is_new = self._takes_over is not None and source != self._takes_over
                 self._takes_over = source
-                self._history.chunk(tick, ages, is_new)
+                self._records.chunk(tick, ages, is_new)
         stopped = self.safe_stop.stop_state is not StopState.RUN
         self.safe_stop.advance(command.position, self._finishing)
         if stopped and self.safe_stop.stop_state is StopState.RUN:

@@ -143,8 +143,8 @@ def _pieces(options: EditOptions, datasets: list[Dataset]) -> dict[Path, list[Pi
             raise UserError(f"trim: episode {number} is left out")
     pieces = parts.trimmed(pieces, cuts)
     for text in options.instruction:
-        which, _, wording = text.partition("=")
-        pieces = parts.instructed(pieces, parts.episodes_named(which, len(whole), "instruction"), wording)
+        which, _, words = text.partition("=")
+        pieces = parts.instructed(pieces, parts.episodes_named(which, len(whole), "instruction"), words)
     if not options.split:
         return {options.out: pieces}
     return _split(options, pieces, len(whole))

@@ -131,7 +131,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
                 rig.inject(fault)
         arm = embodiment, rig.port, rig.calibration
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
-        servos = driver.look(*arm)
+        servos = driver.inspect(*arm)
         unlike += unlike_a_launch(servos) if options.dry_run else []
         shared = shared_state.create(embodiment, film_sizes(rig.modes, embodiment))
         stack.callback(shared.close)

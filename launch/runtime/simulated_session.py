@@ -1,9 +1,9 @@
 """A policy drives a simulated robot by the wall clock: the process topology, put together.
 
-    cameras ──► interpreter ──► decoder ──► control ──► body (the world's physics)
+    cameras ──► interpreter ──► decoder ──► control ──► physics of the world
                          supervisor: this process
 
-Servos instead of a simulation need another `make_robot` and other cameras, no body, and nothing else.
+Servos instead of a simulation need another `make_robot` and other cameras, no physics, and nothing else.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def drive(
         make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed
     )
     shared, wake = shared_state.create(embodiment), waker()
-    body = (shared.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
+    physics = (shared.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
     try:
         jobs = [
-            Job("body", physics_process, body),
+            Job("body", physics_process, physics),
             Job("cameras", cameras_process, (shared.spec, scene)),
             Job("interpreter", interpreter_process, (shared.spec, policy)),
             Job("decoder", decoder_process, (shared.spec, policy)),

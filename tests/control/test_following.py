@@ -87,9 +87,9 @@ def test_a_gripper_may_hold_a_thing_but_must_push() -> None:
 
 def test_what_was_not_measured_is_neither_in_error_nor_in_order() -> None:
     commands, positions = ramp(3.0, PAN, 2.0, 0.8), home(3.0)
-    unseen = positions.copy()
-    unseen[:, PAN] = np.nan
-    assert first_word(commands, unseen) == (3.0, "")
+    hidden = positions.copy()
+    hidden[:, PAN] = np.nan
+    assert first_word(commands, hidden) == (3.0, "")
     now_and_then = positions.copy()
     now_and_then[::2, PAN] = np.nan
     assert first_word(commands, now_and_then)[0] == pytest.approx(

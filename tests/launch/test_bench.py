@@ -119,7 +119,7 @@ def test_every_stage_of_inference_has_its_rows_and_both_peers_theirs(tmp_path, m
     decoder = next(row for row in rows if row["name"] == "operations, chunk" and not row["peer"])
     assert (
         0.1 < decoder["value"] < 2
-    )  # 2.2 M weights of blocks, 12 tokens, 5 steps, 2 operations: 0.27 and eyes
+    )  # 2.2 M weights of blocks, 12 tokens, 5 steps, 2 operations: 0.27 and visual encoders
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ class Line:
             raise OSError("gone")
 
 
-class Watched:
+class WatchedLine:
     """A watch that all servos were well for at time 0."""
 
     def __init__(self) -> None:
@@ -49,11 +49,11 @@ class Watched:
 
 
 @pytest.fixture
-def seen() -> Watched:
-    return Watched()
+def seen() -> WatchedLine:
+    return WatchedLine()
 
 
-def test_a_servo_that_says_nothing_is_silent_and_the_others_are_not(seen: Watched) -> None:
+def test_a_servo_that_says_nothing_is_silent_and_the_others_are_not(seen: WatchedLine) -> None:
     others = [i for i in IDS if i != 3]
     for _ in range(30):
         seen.now += TICK
@@ -66,14 +66,14 @@ def test_a_servo_that_says_nothing_is_silent_and_the_others_are_not(seen: Watche
     assert seen.names() == set() and seen.watch.asked(seen.now) == IDS
 
 
-def test_a_line_on_which_nothing_is_heard_is_silent(seen: Watched) -> None:
+def test_a_line_on_which_nothing_answers_is_silent(seen: WatchedLine) -> None:
     for _ in range(30):
         seen.now += TICK
         seen.note([], [("no_reply", i) for i in seen.watch.asked(seen.now)])
     assert ("bus_silent", "") in seen.names() and len(seen.names()) == 7
 
 
-def test_replies_that_come_a_tick_late_make_the_line_slow(seen: Watched) -> None:
+def test_replies_that_come_a_tick_late_make_the_line_slow(seen: WatchedLine) -> None:
     """Two servos answer within a tick's 6 ms, the others' replies are found at the next one."""
     for _ in range(40):
         seen.now += TICK
@@ -92,7 +92,7 @@ def test_replies_that_come_a_tick_late_make_the_line_slow(seen: Watched) -> None
     assert seen.names() == set()
 
 
-def test_replies_that_come_much_later_are_lost_and_their_servo_silent(seen: Watched) -> None:
+def test_replies_that_come_much_later_are_lost_and_their_servo_silent(seen: WatchedLine) -> None:
     others = [i for i in IDS if i != 3]
     missed: list[float] = []
     for _ in range(60):
@@ -108,7 +108,7 @@ def test_replies_that_come_much_later_are_lost_and_their_servo_silent(seen: Watc
     assert seen.names() == {("servo_silent", "elbow_flex")}
 
 
-def test_of_several_missing_ones_only_the_first_is_left_alone(seen: Watched) -> None:
+def test_of_several_missing_ones_only_the_first_is_left_alone(seen: WatchedLine) -> None:
     seen.note([1, 2], [("no_reply", i) for i in (3, 4, 5, 6)])
     assert seen.watch.asked(seen.now) == [1, 2, 4, 5, 6]
     assert seen.watch.asked(seen.now + QUARANTINE) == IDS
@@ -116,7 +116,7 @@ def test_of_several_missing_ones_only_the_first_is_left_alone(seen: Watched) -> 
     assert 3 not in asked and set(asked) == {1, 2, 4, 5, 6}
 
 
-def test_a_missing_adapter_is_looked_for_now_and_then(seen: Watched) -> None:
+def test_a_missing_adapter_is_looked_for_now_and_then(seen: WatchedLine) -> None:
     seen.line.there = False
     seen.note([], [("unplugged", None)])
     assert ("unplugged", "") in seen.names()

@@ -34,7 +34,7 @@ def twin() -> Iterator[Twin]:
 
 
 def motors_on(twin: Twin) -> list[bool]:
-    servos = driver_of(ROBOT).look(ROBOT, twin.port, default_calibration(ROBOT))
+    servos = driver_of(ROBOT).inspect(ROBOT, twin.port, default_calibration(ROBOT))
     return [servo.motor_on for servo in servos]
 
 

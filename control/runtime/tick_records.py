@@ -9,7 +9,7 @@ from ideomotor.control.runtime.realtime import touched
 from ideomotor.control.runtime.watchdog import Ages
 
 
-class TickHistory:
+class TickRecords:
     """Rows are ticks, in a ring of `RECORDED_TICKS`.
 
     Attributes:
