@@ -41,7 +41,7 @@ class WatchedLine:
     def note(self, answered: list[int], problems: list[tuple[str, int | None]]) -> None:
         self.watch.note(Replies(dict.fromkeys(answered, b""), {}, tuple(problems)), self.now)
         for servo in answered:
-            self.watch.heard_at[IDS.index(servo)] = self.now
+            self.watch.answered_at[IDS.index(servo)] = self.now
         self.watch.note_silence(self.now)
 
     def names(self) -> set[tuple[str, str]]:
