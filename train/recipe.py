@@ -1,6 +1,8 @@
 """Recipes: everything that decides a training, as one typed value with presets and overrides.
 
-`--set key=value` changes one field; nested fields are written with dots (`decoder.steps=2000`).
+`--set key=value` changes one field; nested fields are written with dots (`decoder.steps=2000`). They are
+read here and not by tyro, which takes neither `compile=true` nor `decoder.weights=3,0.5`, and says what is
+wrong in a box of many lines.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from ideomotor.datasets.lerobot import layout, stats, video
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
-STAGE, PLAN_TEXT, PROGRESS = "stage", "policy.plan_text", "policy.progress"
+STOP_STATE, PLAN_TEXT, PROGRESS = "stage", "policy.plan_text", "policy.progress"
 SAMPLE = 200  # pictures of a camera that its statistics are taken over, at least, if there are so many
 
 
@@ -60,7 +60,7 @@ class LiveEpisode:
         images: Mapping[str, np.ndarray],
         state: np.ndarray,
         commands: np.ndarray,
-        stage: str = "",
+        stop_state: str = "",
         plan_text: str = "",
         progress: float = 0.0,
     ) -> None:
@@ -70,13 +70,13 @@ class LiveEpisode:
             images: {camera: (H, W, 3) uint8 RGB} of every camera.
             state: (D,) [rad or m], measured at the row's time.
             commands: (K, A) [rad or m], those up to the next row; finite, as `state`.
-            stage: of the stop ladder, see `control/runtime/safe_stop.py`.
+            stop_state: of the safe-stop state machine, see `control/runtime/safe_stop.py`.
             plan_text, progress: what the policy said of them, which need not be true.
         """
         for name, film in self._films.items():
             film.add(images[name])
-        sent = np.asarray(commands, np.float32).ravel()
-        self._rows.append((np.asarray(state, np.float32), sent, stage, plan_text, float(progress)))
+        flat = np.asarray(commands, np.float32).ravel()
+        self._rows.append((np.asarray(state, np.float32), flat, stop_state, plan_text, float(progress)))
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Writes the episode, if there is a row, and gives the folder back.
@@ -97,14 +97,14 @@ class LiveEpisode:
     def _prepared(
         self, films: Mapping[str, tuple[bytes, stats.FeatureStats]], facts: Mapping[str, Any]
     ) -> PreparedEpisode:
-        states, commands, stages, texts, progress = zip(*self._rows, strict=True)
+        states, commands, stop_states, texts, progress = zip(*self._rows, strict=True)
         frames = np.arange(self.length)
         joints = len(self._embodiment.joints)
         columns: dict[str, Any] = {
             layout.STATE: np.stack(states),
             layout.ACTION: np.stack(commands)[:, :joints],
             layout.HIGH_RATE: np.stack(commands),
-            STAGE: list(stages),
+            STOP_STATE: list(stop_states),
             PLAN_TEXT: list(texts),
             PROGRESS: np.array(progress, np.float32),
             "next.done": frames == self.length - 1,
@@ -177,6 +177,6 @@ def _features(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
         for camera in embodiment.cameras
     }
     features |= {name: layout.features_of(embodiment, fps)[name] for name in names}
-    features |= {STAGE: layout.scalar_feature("string"), PLAN_TEXT: layout.scalar_feature("string")}
+    features |= {STOP_STATE: layout.scalar_feature("string"), PLAN_TEXT: layout.scalar_feature("string")}
     features |= {PROGRESS: layout.scalar_feature("float32"), "next.done": layout.scalar_feature("bool")}
     return features | layout.made_up_features()
