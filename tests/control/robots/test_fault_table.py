@@ -285,26 +285,3 @@ def _median_tick(robot: ServoArm) -> float:
         took.append(time.perf_counter() - start)
         time.sleep(max(0.0, 1 / 120 - took[-1]))
     return float(np.median(took))
-
-
-@of(*SDKS)
-def test_a_command_that_is_not_finite_is_not_sent(arm: ServoArm, twin: Twin) -> None:
-    drive(arm, twin, 0.2)
-    before = twin.where()
-    for tick in range(20):
-        arm.write(Command(tick, np.full(len(NAMES), np.nan)))
-        arm.hold()
-        arm.read()
-    assert np.abs(twin.where() - before).max() < 0.2
-    assert "not_finite" in {fault.name for fault in arm.faults() if fault.kind.stops}
-
-
-@of(*SDKS)
-def test_a_command_out_of_range_ends_at_the_calibrated_range(arm: ServoArm, twin: Twin) -> None:
-    far = arm.embodiment.home_position.copy()
-    far[0] = 3.0
-    for tick in range(120):
-        arm.read()
-        arm.write(Command(tick, far))
-        time.sleep(1 / 120)
-    assert twin.where()[0] == pytest.approx(arm.embodiment.upper[0], abs=0.02)
