@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim.generalization.held_out_objects import HELD_OUT_SHAPES
 from ideomotor.sim.layout import bearing_of
 from ideomotor.sim.motion import OPEN, SHUT, Arm
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import SceneState
 
 CARRY = 0.075  # height of the fingertips while carrying [m]
 RETREAT = 0.015  # above carrying height, after a release [m]
@@ -23,7 +20,7 @@ JAW_SWEEP = 0.062  # from a grasped object's centre to the open moving jaw [m]
 CLEARANCE = 0.014  # between a finger and a neighbour [m]
 
 
-def grasp(world: World, arm: Arm, name: str) -> Iterator[np.ndarray]:
+def grasp(world: SceneState, arm: Arm, name: str) -> Iterator[np.ndarray]:
     """Opens, goes above a thing, descends, closes, and rises to carrying height.
 
     It goes on from wherever the arm is: above the thing, if only roughly, it descends and corrects on the
@@ -46,7 +43,7 @@ def grasp(world: World, arm: Arm, name: str) -> Iterator[np.ndarray]:
     yield from arm.line_to(np.array([*tip[:2], CARRY]), arm.roll(), offset=offset, speed=0.15)
 
 
-def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) -> Iterator[np.ndarray]:
+def release(world: SceneState, arm: Arm, name: str, spot: np.ndarray, drop: float) -> Iterator[np.ndarray]:
     """Carries a grasped thing above `spot` (3,), lets go with its bottom `drop` [m] above, and retreats."""
     half = world.scene.thing(name).half
     # Where the object really sits in the hand, seen from the fingertips.
@@ -62,7 +59,7 @@ def release(world: World, arm: Arm, name: str, spot: np.ndarray, drop: float) ->
     yield from arm.line_to(above + (0, 0, RETREAT), roll, offset=half, speed=0.15)
 
 
-def sweep(world: World, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.ndarray]:
+def sweep(world: SceneState, arm: Arm, name: str, goal: np.ndarray) -> Iterator[np.ndarray]:
     """Pushes a thing along the table until its centre is at `goal` (2,), with the fingers closed."""
     start = world.position(name)[:2]
     reach = world.scene.thing(name).half + 0.008  # from the object's centre to the fingertips [m]
@@ -104,7 +101,7 @@ def _behind(arm: Arm, start: np.ndarray, direction: np.ndarray, reach: float) ->
     return tip[2] < SWEEP_HEIGHT + 0.008 and -reach - 0.03 < along < 0.008 - reach and across < 0.010
 
 
-def grasp_roll(world: World, name: str) -> float:
+def grasp_roll(world: SceneState, name: str) -> float:
     """The roll from the radial direction that suits a thing's faces and its neighbours [rad]."""
     thing, position = world.scene.thing(name), world.position(name)
     bearing = bearing_of(position)
@@ -132,7 +129,7 @@ def grasp_roll(world: World, name: str) -> float:
     return min(options, key=cost)
 
 
-def _grasp_point(world: World, name: str) -> np.ndarray:
+def _grasp_point(world: SceneState, name: str) -> np.ndarray:
     position = world.position(name)
     position[2] = max(LOWEST_TIP, position[2] - TIP_BELOW_CENTRE)
     return position

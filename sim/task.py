@@ -1,24 +1,61 @@
 """What a task is: plain functions bundled with the words people use for it.
 
 To add a task, write one file in `sim/tasks/` that ends in a `Task` and add it to the dict there. Every
-function gets the `World` and reads the truth of the simulation from it; none keeps state of its own.
+function that needs it gets the truth of the simulation as a `SceneState`; none keeps state of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import Scene, Thing
 
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
-
 HELD_OUT_PHRASINGS = 2  # the last templates of every task are never used for training
+
+
+class SceneState(Protocol):
+    """What tasks read of a `World`: the truth about its scene at present; names are those of things."""
+
+    @property
+    def scene(self) -> Scene: ...
+
+    @property
+    def start_positions(self) -> Mapping[str, np.ndarray]:
+        """(3,) [m] of each thing when the episode began."""
+        ...
+
+    def position(self, name: str) -> np.ndarray:
+        """(3,) [m] of a thing's body."""
+        ...
+
+    def yaw(self, name: str) -> float:
+        """Of a thing about the vertical [rad]."""
+        ...
+
+    def speed(self, name: str) -> float:
+        """Of a thing that can move freely [m/s]."""
+        ...
+
+    def slide(self, name: str) -> float:
+        """Displacement of a drawer or a button [m]."""
+        ...
+
+    def fingertips(self) -> np.ndarray:
+        """(3,) [m], between them."""
+        ...
+
+    def holding(self, name: str) -> bool:
+        """Whether both fingers touch a thing."""
+        ...
+
+    def touching(self, name: str) -> bool:
+        """Whether a finger touches a thing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +75,7 @@ class Subtask:
 
     text: str
     goal: Goal  # what it serves
-    done: Callable[[World], bool]
+    done: Callable[[SceneState], bool]
 
 
 @dataclass(frozen=True)
@@ -55,8 +92,8 @@ class Task:
     layout: Callable[[np.random.Generator], tuple[Thing, ...] | None]  # None: try again
     goals: Callable[[Scene], tuple[Goal, ...]]  # everything that can be asked for in a scene
     subtasks: Callable[[Scene, Goal], tuple[Subtask, ...]]
-    success: Callable[[World, Goal], bool]
-    expert: Callable[[World, Arm, Goal], Iterator[np.ndarray]]
+    success: Callable[[SceneState, Goal], bool]
+    expert: Callable[[SceneState, Arm, Goal], Iterator[np.ndarray]]
     # Generalisation (`generalization/axes.py`); a task without these is varied along the other axes only.
     harder_instructions: tuple[tuple[str, ...], ...] = ()  # templates of new sentences; with unknown verbs
     new_roles: Callable[[Goal], tuple[tuple[str, str], ...]] | None = None  # (thing, kind) never in this role

@@ -32,7 +32,6 @@ SERVO_SDKS = {
     "serial",
 }  # optional: imported by control/robots/ where they are used
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-FOR_TYPES_ONLY = {("sim/task.py", "ideomotor.sim.world")}  # a task acts in a world, which holds its task
 NAMED_LIKE_STDLIB = {"control/types.py"}  # a name the design gives; nothing in control/ is run by path
 
 
@@ -77,22 +76,12 @@ def test_files_import_each_other_in_no_circle():
     def imported(name: str, file: Path) -> set[str]:
         names = imports(ast.parse(file.read_text()))
         found = {name if name in modules else name.rpartition(".")[0] for name in names}
-        excepted = {module for where, module in FOR_TYPES_ONLY if where == relative(file)}
-        return (found & modules.keys()) - excepted - {name}
+        return (found & modules.keys()) - {name}
 
     try:
         TopologicalSorter({name: imported(name, file) for name, file in modules.items()}).prepare()
     except CycleError as error:
         pytest.fail(f"a circle: {' -> '.join(reversed(error.args[1]))}")
-
-
-@pytest.mark.parametrize(("file", "module"), FOR_TYPES_ONLY)
-def test_what_is_imported_for_types_only_is_not_loaded(file, module):
-    tree = ast.parse((ROOT / file).read_text())
-    typing = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node)]
-    tree.body = [node for node in tree.body if node not in typing]
-    assert any(module in name for node in typing for name in imports(node))
-    assert not any(module in name for name in imports(tree))
 
 
 def test_rooms_are_imported_as_ideomotor_and_never_relatively(source):

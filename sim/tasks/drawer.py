@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import DRAWER_HALF, DRAWER_TRAVEL, HANDLE_REACH, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 
 OPENED, CLOSED = 0.055, 0.012  # displacement from closed [m]
 START_OPEN = 0.070  # [m]
@@ -50,7 +46,7 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     name = goal.words["target"]
     act = ("pull" if goal.words["verb"] == "open" else "push") + f" the {name}"
 
-    def at_handle(world: World) -> bool:
+    def at_handle(world: SceneState) -> bool:
         offset = world.fingertips() - world.position(goal.target)
         return bool(np.hypot(*offset[:2]) < 0.06 and offset[2] < 0.012)
 
@@ -60,12 +56,12 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     )
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     slide = world.slide(goal.target)
     return slide > OPENED if goal.words["verb"] == "open" else slide < CLOSED
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     handle = world.position(goal.target)
     if goal.words["verb"] == "open":
         hook = np.array([handle[0] + HANDLE_REACH / 2, handle[1], HOOK_HEIGHT])

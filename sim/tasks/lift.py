@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import GRASPABLE, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task, goals_for
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task, goals_for
 
 LIFTED = 0.035  # rise of the object's centre that counts [m]
 
@@ -34,12 +30,12 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     )
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     rise = world.position(goal.target)[2] - world.start_positions[goal.target][2]
     return bool(rise > LIFTED)
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     yield from skills.grasp(world, arm, goal.target)
 
 

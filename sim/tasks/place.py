@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import BOWL_RADIUS, GRASPABLE, PLATE_RADIUS, ZONE_RADIUS, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 
 WHERE = {"bowl": "into", "plate": "onto"}
 # A zone is never a container by itself: `sim/generalization/axes.py` asks for it as a combination that
@@ -56,19 +52,19 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     )
 
 
-def is_above(world: World, goal: Goal) -> bool:
+def is_above(world: SceneState, goal: Goal) -> bool:
     """Whether the object is over its container."""
     offset = world.position(goal.target) - world.position(goal.place)
     return float(np.hypot(*offset[:2])) < INSIDE[world.scene.thing(goal.place).kind]
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     low = world.position(goal.target)[2] < 0.035 + world.scene.thing(goal.target).half
     at_rest = world.speed(goal.target) < STILL and not world.touching(goal.target)
     return low and at_rest and is_above(world, goal)
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     yield from skills.grasp(world, arm, goal.target)
     container = world.position(goal.place)
     yield from skills.release(world, arm, goal.target, container, DROP[world.scene.thing(goal.place).kind])

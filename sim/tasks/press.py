@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import BUTTON_HEIGHT, BUTTON_TRAVEL, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task, goals_for
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task, goals_for
 
 PRESSED = 0.6 * BUTTON_TRAVEL  # [m]
 NEAR = 0.035  # [m]
@@ -31,7 +27,7 @@ def goals(scene: Scene) -> tuple[Goal, ...]:
 def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     name = goal.words["target"]
 
-    def near(world: World) -> bool:
+    def near(world: SceneState) -> bool:
         offset = world.fingertips() - world.position(goal.target)
         return bool(np.hypot(*offset[:2]) < NEAR and offset[2] < 0.06)
 
@@ -41,11 +37,11 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     )
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     return world.slide(goal.target) > PRESSED
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     x, y, _ = world.position(goal.target)
     above = np.array([x, y, BUTTON_HEIGHT + 0.025])
     yield from arm.detour(above, above, grip=SHUT)

@@ -6,17 +6,13 @@ Left and right are the robot's own: left is +y.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import ZONE_RADIUS, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 
 KINDS = ("cube", "cylinder")
 SIDES = {"left": 1.0, "right": -1.0}
@@ -62,7 +58,7 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     )
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     position = world.position(goal.target)[:2]
     if world.speed(goal.target) > STILL:
         return False
@@ -75,7 +71,7 @@ def success(world: World, goal: Goal) -> bool:
     return bool(sign * moved[1] > FAR_ENOUGH and abs(moved[0]) < ASIDE)
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     end = world.position(goal.place)[:2] if goal.place else np.array(goal.spot)
     for _ in range(ATTEMPTS):
         yield from skills.sweep(world, arm, goal.target, end)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import GRASPABLE, Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task, goals_for
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task, goals_for
 
 ABOVE = 0.022  # height of the fingertips over the object's top [m]
 ACROSS_TOLERANCE = 0.020  # [m]
@@ -32,7 +28,7 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     return (Subtask(f"point at the {scene.describe(goal.target)}", goal, lambda world: success(world, goal)),)
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     thing = world.position(goal.target)
     offset = world.fingertips() - thing
     height = offset[2] - world.scene.thing(goal.target).half
@@ -40,7 +36,7 @@ def success(world: World, goal: Goal) -> bool:
     return float(np.hypot(*offset[:2])) < ACROSS_TOLERANCE and low < height < high
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     thing = world.position(goal.target)
     top = thing[2] + world.scene.thing(goal.target).half
     spot = np.array([thing[0], thing[1], top + ABOVE])

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import GRASPABLE, Scene
-from ideomotor.sim.task import Goal, Subtask, Task
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 from ideomotor.sim.tasks import place
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
 
 
 def goals(scene: Scene) -> tuple[Goal, ...]:
@@ -36,12 +32,12 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     return place.subtasks(scene, goal) + place.subtasks(scene, goal.then)
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     assert goal.then is not None
     return place.success(world, goal) and place.success(world, goal.then)
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     assert goal.then is not None
     yield from place.expert(world, arm, goal)
     yield from place.expert(world, arm, goal.then)

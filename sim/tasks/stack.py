@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import Scene, Thing
-from ideomotor.sim.task import Goal, Subtask, Task
-
-if TYPE_CHECKING:
-    from ideomotor.sim.world import World
+from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 
 HEIGHT_TOLERANCE = 0.006  # [m]
 STILL = 0.02  # [m/s]
@@ -42,20 +38,20 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     )
 
 
-def is_above(world: World, goal: Goal) -> bool:
+def is_above(world: SceneState, goal: Goal) -> bool:
     """Whether the upper cube's centre is over the lower cube."""
     offset = world.position(goal.target) - world.position(goal.place)
     return bool(np.hypot(*offset[:2]) < world.scene.thing(goal.place).half and offset[2] > 0.01)
 
 
-def success(world: World, goal: Goal) -> bool:
+def success(world: SceneState, goal: Goal) -> bool:
     rise = world.position(goal.target)[2] - world.position(goal.place)[2]
     expected = world.scene.thing(goal.target).half + world.scene.thing(goal.place).half
     at_rest = world.speed(goal.target) < STILL and not world.touching(goal.target)
     return abs(rise - expected) < HEIGHT_TOLERANCE and at_rest and is_above(world, goal)
 
 
-def expert(world: World, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
+def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     yield from skills.grasp(world, arm, goal.target)
     base = world.position(goal.place) + (0, 0, world.scene.thing(goal.place).half)
     yield from skills.release(world, arm, goal.target, base, drop=0.003)
