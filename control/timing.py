@@ -36,6 +36,17 @@ class Timing:
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
                 raise UserError(f"timing.{field.name}: got {value!r}, expected a number of at least {least}")
 
+    def check(self, embodiment: Embodiment) -> None:
+        """Raises UserError unless a controller of that robot can give the policy what it expects."""
+        hz, past = self.control_hz, self.past_command_ticks
+        if hz != embodiment.control_hz:
+            expected = f"{embodiment.name}'s {embodiment.control_hz}"
+            raise UserError(f"policy: timing.control_hz: got {hz}, expected {expected}")
+        if past > PAST_COMMAND_TICKS:
+            raise UserError(
+                f"policy: timing.past_command_ticks: got {past}, expected 1 to {PAST_COMMAND_TICKS}"
+            )
+
     def delay_ticks(self, name: str, delay_ms: float) -> int:
         """Returns an inference time in ticks.
 

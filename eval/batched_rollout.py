@@ -16,7 +16,7 @@ from ideomotor.control.types import ActionChunk, LatentPlan
 from ideomotor.eval.drivers import PolicyRequest, Requests, Result
 
 if TYPE_CHECKING:
-    from ideomotor.vla.policy import IdeomotorPolicy
+    from ideomotor.vla.policy import EpisodePolicy
 
 GROUP = 3  # episodes that a process is given at a time, for each that it may have at once
 
@@ -26,13 +26,13 @@ class _Slot(Generic[Result]):
     """One episode under way."""
 
     number: int
-    policy: IdeomotorPolicy
+    policy: EpisodePolicy
     requests: Requests[Result]
     request: PolicyRequest
 
 
 def play_batched(
-    play: Callable[[int, IdeomotorPolicy], Requests[Result]], count: int, policy: IdeomotorPolicy, slots: int
+    play: Callable[[int, EpisodePolicy], Requests[Result]], count: int, policy: EpisodePolicy, slots: int
 ) -> list[Result]:
     """Plays episodes 0 to count - 1, as many at once as there are slots, and returns what they return.
 
@@ -44,8 +44,10 @@ def play_batched(
     Raises:
         Whatever an episode raises; the others are closed.
     """
+    from ideomotor.vla.policy import EpisodePolicy
+
     results: dict[int, Result] = {}
-    waiting, free = iter(range(count)), [policy.beside() for _ in range(min(slots, count))]
+    waiting, free = iter(range(count)), [EpisodePolicy(policy.networks) for _ in range(min(slots, count))]
     under_way: list[_Slot[Result]] = []
     try:
         while True:
@@ -66,9 +68,9 @@ def play_batched(
 
 
 def _begun(
-    play: Callable[[int, IdeomotorPolicy], Requests[Result]],
+    play: Callable[[int, EpisodePolicy], Requests[Result]],
     waiting: Iterator[int],
-    free: list[IdeomotorPolicy],
+    free: list[EpisodePolicy],
     results: dict[int, Result],
 ) -> Iterable[_Slot[Result]]:
     """Begins an episode for every free policy, up to what it first asks for."""
@@ -89,7 +91,7 @@ def _most_alike(slots: list[_Slot[Result]]) -> list[_Slot[Result]]:
     groups: dict[tuple[frozenset[str], int], list[_Slot[Result]]] = {}
     for slot in sorted(slots, key=lambda slot: slot.number):
         wanted = -1 if slot.request.plan is None else len(slot.request.prefix)
-        groups.setdefault((slot.policy.lacks, wanted), []).append(slot)
+        groups.setdefault((slot.policy.without, wanted), []).append(slot)
     return max(groups.values(), key=len)
 
 

@@ -23,7 +23,7 @@ from ideomotor.sim.motion import Unreachable
 from ideomotor.sim.open_world import open_world
 
 if TYPE_CHECKING:
-    from ideomotor.vla.policy import IdeomotorPolicy
+    from ideomotor.vla.policy import EpisodePolicy
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def demonstrate_batched(attempts: Sequence[Attempt], batch: int) -> list[Prepare
     )
 
 
-def _demonstration(attempt: Attempt, policy: IdeomotorPolicy | None) -> Requests[PreparedEpisode | None]:
+def _demonstration(attempt: Attempt, policy: EpisodePolicy | None) -> Requests[PreparedEpisode | None]:
     frames: list[Frame] = []
     embodiment = load_embodiment(attempt.robot)
     ticks = embodiment.frame_ticks

@@ -27,6 +27,7 @@ from ideomotor.sim.vqa.phrasings import PHRASINGS
 from ideomotor.sim.world import World
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.text_generation import write_answers
 
 KINDS = ("held", "subtask")
 EVERY = 24  # ticks between pictures: 0.2 s
@@ -135,7 +136,7 @@ def answered(interpreter: Interpreter, video: Video, blind: bool = False) -> lis
         views = np.stack([resized(picture, config.image_size) for picture in pictures])
         state = None if blind else np.tile(observation.state, (len(words), 1))
         prompts = interpreter.prompts(words, [not blind] * len(words), state=state)
-        texts = interpreter.answers(to_pixels(views).unsqueeze(0), prompts, SHORT)
+        texts = write_answers(interpreter, to_pixels(views).unsqueeze(0), prompts, SHORT)
         for question, text in zip(words, texts, strict=True):
             said[question] += [text] * (len(video.seen) if blind else 1)
     return [longest(text == m.answer for text in said[m.question]) for m in video.asked]

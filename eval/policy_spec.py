@@ -14,7 +14,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 
 if TYPE_CHECKING:
-    from ideomotor.vla.policy import IdeomotorPolicy
+    from ideomotor.vla.policy import EpisodePolicy
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PolicySpec:
     noise: float | None = None  # that chunks begin with; None: as the checkpoint says
     confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: without
 
-    def load(self) -> IdeomotorPolicy | None:
+    def load(self) -> EpisodePolicy | None:
         """The policy in this process, None for the expert. UserError if it cannot be had so."""
         if self.policy is None:
             return None
@@ -43,32 +43,38 @@ def load_policy(
     sampler: str = "",
     noise: float | None = None,
     confidence: str = "",
-) -> IdeomotorPolicy:
+    parts: tuple[str, ...] = ("interpreter", "decoder"),
+) -> EpisodePolicy:
     """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
 
-    The rest is as in `PolicySpec`.
+    `parts` are the networks that are loaded, see `PolicyNetworks.from_pretrained`; the rest is as in
+    `PolicySpec`.
 
     Raises:
         UserError: the folder is missing or damaged, was made for another robot, or cannot be sampled so.
     """
     import torch
 
-    from ideomotor.vla.policy import IdeomotorPolicy
+    from ideomotor.vla.networks import PolicyNetworks
+    from ideomotor.vla.policy import EpisodePolicy
 
     torch.set_num_threads(1)
-    policy = IdeomotorPolicy.from_pretrained(folder)
-    policy.processor.check(load_embodiment(robot))
-    how = policy.sampling
-    policy.sampling = dataclasses.replace(
+    networks = PolicyNetworks.from_pretrained(folder, parts=parts)
+    networks.processor.check(load_embodiment(robot))
+    how, calibrated = networks.sampling, networks.confidence
+    if confidence == "agreement":
+        calibrated = dataclasses.replace(calibrated, agreements=(), chances=())
+    sampling = dataclasses.replace(
         how,
         steps=steps or how.steps,
         sampler=sampler or how.sampler,
         noise=how.noise if noise is None else noise,
     )
-    policy.tells_confidence = bool(confidence)
-    if confidence == "agreement":
-        policy.confidence = dataclasses.replace(policy.confidence, agreements=(), chances=())
-    return policy
+    return EpisodePolicy(
+        dataclasses.replace(
+            networks, sampling=sampling, confidence=calibrated, tells_confidence=bool(confidence)
+        )
+    )
 
 
 @functools.lru_cache(maxsize=1)

@@ -21,6 +21,7 @@ from ideomotor.sim.vqa.questions import KINDS, Grounding
 from ideomotor.sim.vqa.synthetic_scenes import PER_LAYOUT, SyntheticScene, synthetic_scenes
 from ideomotor.vla.images import resized, to_pixels
 from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.text_generation import write_answers
 
 SUITE = "questions"
 AMONG = 64  # descriptions to find a picture's own among
@@ -104,10 +105,10 @@ def ask(interpreter: Interpreter, scene: SyntheticScene) -> tuple[list[Answered]
         words = [item.instruction for item in group]
         seeing = interpreter.prompts(words, [True] * len(group), state=np.tile(scene.state, (len(group), 1)))
         reading = interpreter(pixels, seeing)
-        said = interpreter.answers(pixels, seeing, limit)
-        blind = interpreter.answers(pixels, interpreter.prompts(words, [False] * len(group)), limit)
+        said = write_answers(interpreter, pixels, seeing, limit)
+        blind = write_answers(interpreter, pixels, interpreter.prompts(words, [False] * len(group)), limit)
         if interpreter.align is not None:
-            vector = interpreter.embed_pictures(reading.vision)[0]
+            vector = interpreter.embed_pictures(reading.encoded)[0]
         points = reading.pointing.points.numpy() * config.image_size
         for item, answer, guess, found in zip(group, said, blind, points, strict=True):
             spots = [

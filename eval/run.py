@@ -29,7 +29,7 @@ from ideomotor.eval.stats.sequential import Stopping
 from ideomotor.eval.workers import in_order, in_order_grouped
 
 if TYPE_CHECKING:
-    from ideomotor.vla.policy import IdeomotorPolicy
+    from ideomotor.vla.policy import EpisodePolicy
 
 
 def evaluate(
@@ -72,7 +72,7 @@ def evaluate(
         for senses in {spec.without for spec in specs}:
             policy.run_without(filter(None, senses.split("+")))
         for delay_ms in {spec.delay_ms for spec in specs}:
-            policy.check_delay("delay-ms", delay_ms)
+            policy.timing.delay_ticks("delay-ms", delay_ms)
     fingerprint = fingerprint_of(policy_spec)
     stopping = Stopping(stop_at)
     rows = []
@@ -136,7 +136,7 @@ def run_episodes(
 
 
 def _run_noted(
-    spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool
+    spec: EpisodeSpec, policy: EpisodePolicy | None, robot: str, film: bool
 ) -> Requests[EpisodeRow]:
     try:
         return (yield from _play(spec, policy, robot, film))
@@ -145,7 +145,7 @@ def _run_noted(
         raise
 
 
-def _play(spec: EpisodeSpec, policy: IdeomotorPolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
+def _play(spec: EpisodeSpec, policy: EpisodePolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
     from ideomotor.eval.reporting.film import Film
     from ideomotor.sim.open_world import open_world
 

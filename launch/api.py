@@ -11,6 +11,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.timing import timing_of
 from ideomotor.control.types import Policy
 from ideomotor.launch.checkpoints import policy_folder
 from ideomotor.launch.loaded_policy import LoadedPolicy
@@ -89,7 +90,7 @@ def run_episode(
     try:
         if driver is None and not world.judging.judged:
             raise UserError(f"instruction: an expert does what is judged, {instruction!r} is not")
-        ticks = round(delay_ms * embodiment.control_hz / 1000)
+        ticks = 0 if driver is None else timing_of(driver, embodiment).delay_ticks("delay_ms", delay_ms)
         result = rollout(world, driver, delay_ticks=ticks, on_frame=frames.append)
         asked = world.instruction
     finally:

@@ -63,7 +63,7 @@ def action_batch(
         plan_features=plan_features,
         pixels=torch.stack(pixels, dim=1),
         state=torch.from_numpy(processor.state(state + noise, origin)),
-        past_commands=torch.from_numpy(processor.history(past_commands, origin)),
+        past_commands=torch.from_numpy(processor.past_commands(past_commands, origin)),
         actions=torch.from_numpy(processor.relative(actions, origin)),
         counted=counted,
         prefix_length=torch.from_numpy(prefix_length),

@@ -14,7 +14,7 @@ from torch import nn
 
 from ideomotor.train.parallel import global_count, shard_of_random
 from ideomotor.vla.decoder import Decoder, DecoderInputs
-from ideomotor.vla.interpreter import PlanHead
+from ideomotor.vla.plan_head import PlanHead
 from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, source_noise
 
 
@@ -89,8 +89,8 @@ class ActionObjective(nn.Module):
             has_camera=_kept(batch.state, batch.pixels.shape[:2], knobs.drop_camera),
             state=batch.state + knobs.state_jitter * _normal_like(batch.state),
             has_state=_kept(batch.state, (size,), knobs.drop_state),
-            history=batch.past_commands + knobs.past_command_jitter * _normal_like(batch.past_commands),
-            has_history=_kept(batch.state, (size,), knobs.drop_past_commands),
+            past_commands=batch.past_commands + knobs.past_command_jitter * _normal_like(batch.past_commands),
+            has_past_commands=_kept(batch.state, (size,), knobs.drop_past_commands),
         )
         context = self.decoder.context(self.embodiment, inputs).repeated(knobs.draws)
         actions = batch.actions.repeat_interleave(knobs.draws, 0)

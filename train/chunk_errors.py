@@ -46,8 +46,8 @@ def examine(
         has_camera=ones[:, None].expand(-1, batch.pixels.shape[1]),
         state=batch.state.to(device),
         has_state=ones,
-        history=batch.past_commands.to(device),
-        has_history=ones,
+        past_commands=batch.past_commands.to(device),
+        has_past_commands=ones,
     )
     actions = batch.actions
     noise = sampling.noise * source_noise(*actions.shape, knots=sampling.noise_knots).to(device)

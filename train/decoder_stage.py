@@ -30,7 +30,7 @@ from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint_info import PROCESSOR
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.processor import Processor, fit_processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig, sampler_of
 
@@ -45,10 +45,10 @@ def train_decoder(
     out: Path,
     resume: bool = False,
     log: Log = lambda line: None,
-    before: IdeomotorPolicy | None = None,
+    before: PolicyNetworks | None = None,
     compiled: bool = False,
     drive: Drive | None = None,
-) -> tuple[IdeomotorPolicy, dict[str, float], dict[str, Any] | None]:
+) -> tuple[PolicyNetworks, dict[str, float], dict[str, Any] | None]:
     """A policy whose decoder has learned the demonstrations, the last figures of training, and what was
     selected, see `Selection.outcome`; None where nothing was, and in all processes but the first.
 
@@ -87,7 +87,7 @@ def train_decoder(
         return action_batch(windows, plan_features, config.cameras, processor, recipe, moving, rng, step)
 
     sampling = _sampling(recipe, embodiment.targets)
-    policy = IdeomotorPolicy(interpreter, decoder, processor, sampling)
+    policy = PolicyNetworks(interpreter, decoder, processor, loader.timing, sampling)
     selection = None
     if recipe.select.tasks and processes()[0] == 0:
         assert drive is not None, "a recipe that selects needs something that drives"
@@ -106,7 +106,7 @@ def train_decoder(
     if selection is None:
         return policy, metrics, None
     if selection.best.step != metrics["step"]:
-        policy = IdeomotorPolicy.from_pretrained(selection.best_checkpoint)
+        policy = PolicyNetworks.from_pretrained(selection.best_checkpoint)
     return policy, metrics, selection.outcome()
 
 
@@ -159,6 +159,7 @@ def decoder_config(
         heads=recipe.heads,
         blocks=recipe.blocks,
         commands_per_token=recipe.commands_per_token,
+        past_command_ticks=loader.timing.past_command_ticks,
         vision=recipe.vision,
         state_octaves=recipe.state_octaves,
     )
@@ -184,7 +185,7 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
     )
 
 
-def _check_further(recipe: DecoderRecipe, loader: WindowLoader, before: IdeomotorPolicy) -> None:
+def _check_further(recipe: DecoderRecipe, loader: WindowLoader, before: PolicyNetworks) -> None:
     """Raises UserError unless the recipe can train this policy further."""
     before.processor.check(loader.embodiment)
     if before.sampling.objective != recipe.objective.predict:

@@ -38,8 +38,9 @@ from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.scene_pool import ScenePool, make_pool
 from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint import load_interpreter
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.nano import nano_vlm
 from ideomotor.vla.pretrained import adopt
 
 Log = Callable[[str], None]
@@ -168,11 +169,11 @@ def new_interpreter(
         vlm, tokenizer, base = adopt(
             stage.base, stage.tuning, spoken, stage.image_tokens, stage.lora_rank, stage.copy_base
         )
-        config = InterpreterConfig(cameras=cameras, layer=stage.layer, state=state, pretrained=base)
+        config = InterpreterConfig(cameras=cameras, layer=stage.layer, proprio=state, pretrained=base)
         return Interpreter(vlm, tokenizer, config)
     tokenizer = train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
-    config = InterpreterConfig(cameras=cameras, layer=stage.layer, align_dim=stage.align_dim, state=state)
+    config = InterpreterConfig(cameras=cameras, layer=stage.layer, align_dim=stage.align_dim, proprio=state)
     return Interpreter(vlm, tokenizer, config)
 
 
@@ -209,13 +210,13 @@ def continued(
         interpreter.config,
         cameras=cameras,
         align_dim=0 if interpreter.config.pretrained else interpreter.config.align_dim or align_dim,
-        state=interpreter.config.state or state,
+        proprio=interpreter.config.proprio or state,
     )
     if config == interpreter.config:
         return interpreter
     changed = Interpreter(interpreter.vlm, interpreter.tokenizer, config)
     missing, unexpected = changed.load_state_dict(interpreter.state_dict(), strict=False)
-    assert not unexpected and all(name.startswith(("align.", "feel.")) for name in missing), missing
+    assert not unexpected and all(name.startswith(("align.", "proprio.")) for name in missing), missing
     return changed
 
 

@@ -30,8 +30,9 @@ from ideomotor.train.scene_batch import camera_mask, proprio_noise, question_of,
 from ideomotor.train.scene_objective import SceneBatch, SceneObjective
 from ideomotor.train.trainer import fit
 from ideomotor.vla.images import sample_seeds
-from ideomotor.vla.interpreter import Interpreter, Reading
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.interpreter_output import InterpreterOutput
+from ideomotor.vla.networks import PolicyNetworks
 
 PLAN_STREAM = 16  # of random numbers for the interpreter's pictures; the decoder's cameras count from 0
 
@@ -69,7 +70,7 @@ class JointObjective(nn.Module):
 
 
 def train_joint(
-    recipe: Recipe, loader: WindowLoader, policy: IdeomotorPolicy, out: Path, resume: bool = False
+    recipe: Recipe, loader: WindowLoader, policy: PolicyNetworks, out: Path, resume: bool = False
 ) -> dict[str, float]:
     """Trains both networks of a policy, in place, and returns the last figures.
 
@@ -122,7 +123,9 @@ def train_joint(
     return fit("joint", objective, batch_at, loader.batch_size, stage.train, out, resume, examined)
 
 
-def plan_features_of(reading: Reading, pictured: torch.Tensor, insulated: bool = True) -> PlanFeatures:
+def plan_features_of(
+    reading: InterpreterOutput, pictured: torch.Tensor, insulated: bool = True
+) -> PlanFeatures:
     """What the decoder is given of a reading; without a picture (B,) there are no points."""
     pointing = reading.pointing
     presence = pointing.presence.sigmoid() * pictured.unsqueeze(-1)

@@ -36,7 +36,7 @@ from ideomotor.train.selection import Drive
 from ideomotor.train.trackers import summary_writer, trackio
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
@@ -89,7 +89,7 @@ def train(
         for line in (*loader.notes, *before(forecast(recipe, loader, out, resume), recipe)):
             log(line)
     figures: dict[str, Any] = {}
-    policy, chosen = IdeomotorPolicy.from_pretrained(recipe.init.policy) if recipe.init.policy else None, None
+    policy, chosen = PolicyNetworks.from_pretrained(recipe.init.policy) if recipe.init.policy else None, None
     if policy and recipe.decoder.train.left_out:
         interpreter = policy.interpreter
     else:

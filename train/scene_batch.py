@@ -43,7 +43,7 @@ def scene_batch(
         proprio: (N, D) the joint states that questions are asked with, see `proprio_of`; None: as they are.
     """
     count, cameras = images.shape[:2]
-    proprio = proprio_of(questions, interpreter.config.state) if proprio is None else proprio
+    proprio = proprio_of(questions, interpreter.config.proprio) if proprio is None else proprio
     flat = images.reshape(count * cameras, *images.shape[2:])
     pixels = to_pixels(flat) if seeds is None else augmented(flat, seeds.reshape(-1), shift=0)
     seen = np.ones((len(questions), cameras), bool) if seen is None else seen

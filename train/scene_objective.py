@@ -16,7 +16,8 @@ from torch import nn
 
 from ideomotor.train.parallel import gathered, global_count
 from ideomotor.vla.grounding import pointing_target
-from ideomotor.vla.interpreter import Interpreter, Reading
+from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.interpreter_output import InterpreterOutput
 from ideomotor.vla.language import Prompts
 
 
@@ -62,7 +63,7 @@ class SceneObjective(nn.Module):
         """`loss` and its parts; `pixel_error` is the median distance in pixels over what is present."""
         return self.losses(batch, self.interpreter(batch.pixels, batch.prompts))
 
-    def losses(self, batch: SceneBatch, reading: Reading) -> dict[str, torch.Tensor]:
+    def losses(self, batch: SceneBatch, reading: InterpreterOutput) -> dict[str, torch.Tensor]:
         """As `forward`, of what the interpreter has made of the batch."""
         pointing, size = reading.pointing, self.interpreter.config.image_size
         known = batch.known.unsqueeze(-1)
@@ -100,13 +101,13 @@ class SceneObjective(nn.Module):
             parts["far"] = (error > 3.0).float().mean()
         return {"loss": torch.as_tensor(loss), **{name: part.detach() for name, part in parts.items()}}
 
-    def _alignment(self, batch: SceneBatch, reading: Reading) -> torch.Tensor:
+    def _alignment(self, batch: SceneBatch, reading: InterpreterOutput) -> torch.Tensor:
         """The contrastive loss of the pictures and their descriptions; 0 where there are none."""
         align = self.interpreter.align
         if align is None:
             return reading.hidden.sum() * 0.0
         if batch.described is None or batch.described_ends is None:  # every weight wants its gradient
             return torch.stack([parameter.sum() for parameter in align.parameters()]).sum() * 0.0
-        pictures = self.interpreter.embed_pictures(reading.vision)
+        pictures = self.interpreter.embed_pictures(reading.encoded)
         texts = self.interpreter.embed_texts(batch.described, batch.described_ends)
         return align.loss(gathered(pictures), gathered(texts), gathered(batch.described_names))

@@ -26,19 +26,19 @@ class Alignment(nn.Module):
 
     def __init__(self, hidden: int, dim: int):
         super().__init__()
-        self.look = nn.Sequential(
+        self.image_head = nn.Sequential(
             nn.LayerNorm(hidden), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, dim)
         )
-        self.read = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, dim))
+        self.text_head = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, dim))
         self.sharpness = nn.Parameter(torch.tensor(math.log(1 / WARMTH)))
 
     def pictures(self, tokens: torch.Tensor) -> torch.Tensor:  # (B, T, hidden) -> (B, dim)
         """Unit vectors of pictures: the mean over tokens, so that what is there adds up wherever it is."""
-        return F.normalize(self.look(tokens).float().mean(1), dim=-1)
+        return F.normalize(self.image_head(tokens).float().mean(1), dim=-1)
 
     def texts(self, hidden: torch.Tensor) -> torch.Tensor:  # (B, hidden) -> (B, dim)
         """Unit vectors of texts."""
-        return F.normalize(self.read(hidden).float(), dim=-1)
+        return F.normalize(self.text_head(hidden).float(), dim=-1)
 
     def loss(self, pictures: torch.Tensor, texts: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of finding each picture's text among all, and each text's picture.

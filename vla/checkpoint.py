@@ -1,6 +1,6 @@
 """Checkpoint folders: what is in them, and loading them with errors that name the damaged file.
 
-config.json (shapes), model.safetensors (both networks), interpreter/ (the vision-language model's config and
+config.json (shapes, timing), model.safetensors (both networks), interpreter/ (the model's config and
 the tokenizer, as transformers writes them), processor.json (normalisation), README.md (model card). A
 folder with an interpreter alone has no decoder in its config and no processor. Where the config says that a
 pretrained base is not stored, model.safetensors has what was trained beside it, and the base is loaded
@@ -12,17 +12,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import Timing
 from ideomotor.vla.checkpoint_info import CARD, CONFIG, FORMAT, PROCESSOR, WEIGHTS, read_config
 from ideomotor.vla.confidence import ConfidenceConfig
 from ideomotor.vla.decoder import Decoder, DecoderConfig
@@ -32,6 +34,15 @@ from ideomotor.vla.processor import Processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig
 
 LANGUAGE = "interpreter"  # folder
+BOTH = ("interpreter", "decoder")
+Parts = tuple[
+    Interpreter | InterpreterConfig,
+    Decoder | DecoderConfig,
+    Processor,
+    Timing,
+    SamplingConfig,
+    ConfidenceConfig,
+]
 
 
 def save_parts(
@@ -39,6 +50,7 @@ def save_parts(
     interpreter: Interpreter,
     decoder: Decoder,
     processor: Processor,
+    timing: Timing,
     sampling: SamplingConfig,
     confidence: ConfidenceConfig,
     card: str = "",
@@ -51,6 +63,7 @@ def save_parts(
         "format": FORMAT,
         "interpreter": asdict(replace(interpreter.config, align_dim=0)),
         "decoder": asdict(decoder.config),
+        "timing": asdict(timing),
         "sampling": asdict(sampling),
         "confidence": asdict(confidence),
     }
@@ -67,24 +80,48 @@ def save_interpreter(interpreter: Interpreter, folder: Path, card: str = "") -> 
     _finish(partial, folder)
 
 
-def load_parts(folder: Path) -> tuple[Interpreter, Decoder, Processor, SamplingConfig, ConfidenceConfig]:
-    """What a policy is made of. UserError naming the file that is missing or damaged."""
+def load_parts(folder: Path, parts: Sequence[str] = BOTH) -> Parts:
+    """What a policy is made of.
+
+    Args:
+        folder: of the checkpoint.
+        parts: which of its networks are loaded; of another there is only its config, and neither its weights
+            nor a base that it names are read.
+
+    Raises:
+        UserError: naming the file that is missing or damaged.
+    """
     config = read_config(folder)
     if "decoder" not in config:
         raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
-    interpreter = _build_interpreter(folder, config)
-    decoder = Decoder(_parse(DecoderConfig, config["decoder"], folder))
-    _fill({"interpreter": interpreter, "decoder": decoder}, folder / WEIGHTS)
+    interpreter: Interpreter | InterpreterConfig = _interpreter_config(folder, config)
+    shape: DecoderConfig = _parse(DecoderConfig, config["decoder"], folder)
+    decoder: Decoder | DecoderConfig = shape
+    models: dict[str, nn.Module] = {}
+    if "interpreter" in parts:
+        models["interpreter"] = interpreter = _build_interpreter(folder, interpreter)
+    if "decoder" in parts:
+        models["decoder"] = decoder = Decoder(shape)
+    _fill(models, folder / WEIGHTS)
+    timing = _parse(Timing, config.get("timing", {}), folder)
     sampling = _parse(SamplingConfig, config.get("sampling", {}), folder)
     confidence = _parse(ConfidenceConfig, config.get("confidence", {}), folder)
     processor = load_processor(folder / PROCESSOR)
-    shape = (decoder.config.horizon, len(processor.joints))
-    if (
-        len(processor.action_mean) != shape[0]
-        or (processor.embodiment, shape[1]) not in decoder.config.embodiments
-    ):
+    joints = len(processor.joints)
+    if len(processor.action_mean) != shape.horizon or (processor.embodiment, joints) not in shape.embodiments:
         raise UserError(f"{folder / PROCESSOR}: statistics do not fit the decoder of {CONFIG}")
-    return interpreter, decoder, processor, sampling, confidence
+    _check_timing(timing, shape, processor, folder)
+    return interpreter, decoder, processor, timing, sampling, confidence
+
+
+def _check_timing(timing: Timing, shape: DecoderConfig, processor: Processor, folder: Path) -> None:
+    for name, found, expected in (
+        ("control_hz", timing.control_hz, processor.control_hz),
+        ("past_command_ticks", timing.past_command_ticks, shape.past_command_ticks),
+        ("max_prefix_ticks", timing.max_prefix_ticks, min(timing.max_prefix_ticks, shape.horizon - 1)),
+    ):
+        if found != expected:
+            raise UserError(f"{folder / CONFIG}: timing.{name}: got {found}, expected {expected}")
 
 
 def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
@@ -101,7 +138,7 @@ def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
 def load_interpreter(folder: Path) -> Interpreter:
     """The interpreter of a checkpoint folder, of a whole policy or of an interpreter alone."""
     config = read_config(folder)
-    interpreter = _build_interpreter(folder, config)
+    interpreter = _build_interpreter(folder, _interpreter_config(folder, config))
     _fill({"interpreter": interpreter}, folder / WEIGHTS)
     return interpreter.eval()
 
@@ -118,13 +155,16 @@ def _parse(kind: Any, values: Any, folder: Path) -> Any:
         raise UserError(f"{folder / CONFIG}: {kind.__name__}: {error}") from None
 
 
-def _build_interpreter(folder: Path, config: dict[str, Any]) -> Interpreter:
-    """An interpreter with the right shapes, and random weights but for a base that is not stored."""
-    where, values = folder / LANGUAGE, config["interpreter"]
+def _interpreter_config(folder: Path, config: dict[str, Any]) -> InterpreterConfig:
+    values = config["interpreter"]
     if isinstance(values, dict) and values.get("pretrained") is not None:
         values = {**values, "pretrained": _parse(Pretrained, values["pretrained"], folder)}
-    parsed = _parse(InterpreterConfig, values, folder)
-    base: Pretrained | None = parsed.pretrained
+    return _parse(InterpreterConfig, values, folder)
+
+
+def _build_interpreter(folder: Path, config: InterpreterConfig) -> Interpreter:
+    """An interpreter with the right shapes, and random weights but for a base that is not stored."""
+    where, base = folder / LANGUAGE, config.pretrained
     vlm = reload_base(base) if base and not base.stored else None
     try:
         if base is None:
@@ -142,29 +182,33 @@ def _build_interpreter(folder: Path, config: dict[str, Any]) -> Interpreter:
         raise UserError(
             f"{where}: no tokenizer and model config in it: {reason[0] if reason else error!r}"
         ) from None
-    return Interpreter(with_adapters(vlm, base) if base else vlm, tokenizer, parsed)
+    return Interpreter(with_adapters(vlm, base) if base else vlm, tokenizer, config)
 
 
 def _fill(models: dict[str, nn.Module], path: Path) -> None:
-    """Copies the stored weights into the models, which must want exactly what is stored for them."""
+    """Copies the stored weights into the models, which must want exactly what is stored for them. Tensors of
+    no model here are not read."""
     try:
-        stored = load_file(path)
+        with safe_open(path, framework="pt") as stored:
+            for name, model in models.items():
+                _fill_one(name, model, stored, path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: damaged or missing: {error}") from None
-    for prefix, model in models.items():
-        wanted = _tensors(model)
-        found = {
-            key[len(prefix) + 1 :]: value for key, value in stored.items() if key.startswith(prefix + ".")
-        }
-        if odd := sorted(wanted.keys() ^ found.keys()):
-            what = "missing" if odd[0] in wanted else "unexpected"
-            raise UserError(f"{path}: {what} tensor {prefix}.{odd[0]} ({len(odd)} in all)")
-        with torch.no_grad():
-            for key, parameter in wanted.items():
-                if parameter.shape != found[key].shape:
-                    shapes = f"{tuple(found[key].shape)}, expected {tuple(parameter.shape)}"
-                    raise UserError(f"{path}: {prefix}.{key}: shape {shapes}")
-                parameter.copy_(found[key])
+
+
+def _fill_one(name: str, model: nn.Module, stored: Any, path: Path) -> None:
+    wanted, start = _tensors(model), f"{name}."
+    found = {key.removeprefix(start) for key in stored.keys() if key.startswith(start)}  # noqa: SIM118
+    if odd := sorted(wanted.keys() ^ found):
+        what = "missing" if odd[0] in wanted else "unexpected"
+        raise UserError(f"{path}: {what} tensor {start}{odd[0]} ({len(odd)} in all)")
+    with torch.no_grad():
+        for key, parameter in wanted.items():
+            value = stored.get_tensor(start + key)
+            if parameter.shape != value.shape:
+                shapes = f"{tuple(value.shape)}, expected {tuple(parameter.shape)}"
+                raise UserError(f"{path}: {start}{key}: shape {shapes}")
+            parameter.copy_(value)
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:

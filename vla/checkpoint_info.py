@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import Timing
 from ideomotor.vla.processor import Processor, load_processor
 
-FORMAT = "ideomotor-policy-3"  # 2: the decoder predicts chunks; 3: words are written into the plan
+FORMAT = "ideomotor-policy-4"  # 4: timing is part of it, and parts are called as the field calls them
+EARLIER = "ideomotor-policy-3"  # what `vla.conversion` writes anew
 CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
 
 
@@ -21,10 +24,12 @@ class PolicyFacts:
 
     processor: Processor
     cameras: tuple[str, ...]  # that it looks through
+    timing: Timing
 
     def check(self, embodiment: Embodiment) -> None:
         """Raises UserError unless the policy can drive that robot with that robot's cameras."""
         self.processor.check(embodiment)
+        self.timing.check(embodiment)
         has = [camera.name for camera in embodiment.cameras]
         if missing := [name for name in self.cameras if name not in has]:
             raise UserError(
@@ -33,7 +38,7 @@ class PolicyFacts:
             )
 
 
-def glance(folder: Path) -> PolicyFacts:
+def read_facts(folder: Path) -> PolicyFacts:
     """Returns what a checkpoint folder is for.
 
     Raises:
@@ -49,14 +54,18 @@ def glance(folder: Path) -> PolicyFacts:
         raise UserError(f"{folder / CONFIG}: cameras: missing or not names ({error!r})") from None
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder / WEIGHTS}: no such file, expected the policy's weights")
-    return PolicyFacts(load_processor(folder / PROCESSOR), names)
+    try:
+        timing = Timing(**config["timing"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG}: timing: missing or not as expected ({error!r})") from None
+    return PolicyFacts(load_processor(folder / PROCESSOR), names, timing)
 
 
 def bundled_checkpoint(embodiment: str = "so101") -> Path:
     """The checkpoint that comes with the package for a robot: the one called like it, or else the arm's."""
     checkpoints = Path(__file__).parent / "checkpoints"
     own = checkpoints / embodiment
-    return own if own.is_dir() else checkpoints / "spine"
+    return own if own.is_dir() else checkpoints / "so101"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -68,6 +77,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
+    if isinstance(config, dict) and config.get("format") == EARLIER:
+        new = folder.resolve().with_name(f"{folder.resolve().name}-converted")
+        raise UserError(
+            f"{path}: in the format before this version's; write it anew with "
+            f"`ideomotor policy convert {shlex.quote(str(folder))} {shlex.quote(str(new))}`"
+        )
     if not isinstance(config, dict) or config.get("format") != FORMAT or "interpreter" not in config:
         raise UserError(f"{path}: not a policy's config, expected format {FORMAT!r}")
     return config

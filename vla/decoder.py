@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ideomotor.control.errors import unknown_name
-from ideomotor.vla.eyes import Eye
-from ideomotor.vla.visual_encoder import KeypointEncoder
+from ideomotor.control.timing import PAST_COMMAND_TICKS
+from ideomotor.vla.visual_encoder import GridEncoder, KeypointEncoder
 
 VISIONS = ("grid", "keypoints")
 
@@ -37,7 +37,7 @@ class DecoderConfig:
     image_size: int = 96  # [pixels]
     horizon: int = 96  # H [ticks]
     commands_per_token: int = 8
-    history: int = 8  # past commands given as context [ticks]
+    past_command_ticks: int = PAST_COMMAND_TICKS  # past commands that are context
     plan_tokens: int = 8
     plan_dim: int = 128
     width: int = 192
@@ -63,8 +63,8 @@ class DecoderInputs:
     has_camera: torch.Tensor  # (B, cameras)
     state: torch.Tensor  # (B, D)
     has_state: torch.Tensor  # (B,)
-    history: torch.Tensor  # (B, history, A) past commands relative to the state
-    has_history: torch.Tensor  # (B,)
+    past_commands: torch.Tensor  # (B, P, A) relative to where the chunk begins
+    has_past_commands: torch.Tensor  # (B,)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Context:
     """What all steps of a chunk share."""
 
     keys_values: list[tuple[torch.Tensor, torch.Tensor]]  # of every cross-attention
-    summary: torch.Tensor  # (B, width) plan and state at a glance
+    summary: torch.Tensor  # (B, width) plan and state in one vector
 
     def of(self, row: int) -> Context:
         """One of the samples, as a batch of its own."""
@@ -91,18 +91,18 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig):
         super().__init__()
         self.config = config
-        width, per = config.width, config.commands_per_token
-        self.tokens = config.horizon // per
-        self.eyes: Any = nn.ModuleDict({camera: _encoder(config) for camera in config.cameras})
+        width = config.width
+        self.tokens = config.horizon // config.commands_per_token
+        self.visual_encoders: Any = nn.ModuleDict({camera: _encoder(config) for camera in config.cameras})
         self.plan_in = nn.Linear(config.plan_dim, width)
         self.plan_at = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
         self.no_plan = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
         self.no_state = nn.Parameter(0.02 * torch.randn(width))
-        self.no_history = nn.Parameter(0.02 * torch.randn(width))
+        self.no_past_commands = nn.Parameter(0.02 * torch.randn(width))
         states = config.states or tuple(joints for _, joints in config.embodiments)
-        self.bodies: Any = nn.ModuleDict(
+        self.projections: Any = nn.ModuleDict(
             {
-                name: Body(joints, state, width, per, config.history, config.state_octaves)
+                name: EmbodimentProjections(joints, state, config)
                 for (name, joints), state in zip(config.embodiments, states, strict=True)
             }
         )
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         self.context_norm = nn.LayerNorm(width)
         # Plan and state also reach every token directly: finding the one plan token that says where among
         # eighty of pictures is slow to learn through attention alone (docs/lab_notes.md).
-        self.glance: Any = nn.Sequential(
+        self.summary_mlp: Any = nn.Sequential(
             nn.Linear((config.plan_tokens + 1) * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
@@ -119,36 +119,38 @@ class Decoder(nn.Module):
         self.blocks: Any = nn.ModuleList(blocks)
         self.last_norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last = nn.Linear(width, 2 * width)
-        for layer in (self.modulation, self.last, self.glance[-1]):
+        for layer in (self.modulation, self.last, self.summary_mlp[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def context(self, embodiment: str, inputs: DecoderInputs) -> Context:
-        """What cross-attentions read and what every token is told, computed once for a chunk."""
-        body = self.bodies[embodiment]
+        """What cross-attentions read and what is added to every token, computed once for a chunk."""
+        projections = self.projections[embodiment]
         plan = _or_missing(self.plan_in(inputs.plan) + self.plan_at, self.no_plan, inputs.has_plan)
-        state = body.state(_octaves(inputs.state, self.config.state_octaves)).unsqueeze(1)
+        state = projections.state(_octaves(inputs.state, self.config.state_octaves)).unsqueeze(1)
         state = _or_missing(state, self.no_state, inputs.has_state)
-        summary = self.glance(torch.cat([plan, state], dim=1).flatten(1))
-        seen, summary = self._seen(inputs, summary)
-        history = body.history(inputs.history.flatten(1)).unsqueeze(1)
-        history = _or_missing(history, self.no_history, inputs.has_history)
-        context = self.context_norm(torch.cat([plan, *seen, state, history], dim=1))
+        summary = self.summary_mlp(torch.cat([plan, state], dim=1).flatten(1))
+        visual, summary = self._visual_tokens(inputs, summary)
+        past = projections.past_commands(inputs.past_commands.flatten(1)).unsqueeze(1)
+        past = _or_missing(past, self.no_past_commands, inputs.has_past_commands)
+        context = self.context_norm(torch.cat([plan, *visual, state, past], dim=1))
         pairs = [block.attend.keys_values(context) for block in self.blocks if block.cross]
         return Context(pairs, summary)
 
-    def _seen(self, inputs: DecoderInputs, summary: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Each camera's tokens, and the summary with what is seen at a glance where there is such a thing."""
-        tokens, glances = [], []
+    def _visual_tokens(
+        self, inputs: DecoderInputs, summary: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Each camera's tokens, and the summary with those of the encoders that make one added to it."""
+        tokens, summaries = [], []
         for index, camera in enumerate(self.config.cameras):
             pixels, there = inputs.pixels[:, index], inputs.has_camera[:, index]
             if self.config.vision == "grid":
-                tokens.append(self.eyes[camera](pixels, there))
+                tokens.append(self.visual_encoders[camera](pixels, there))
             else:
-                seen, glance = self.eyes[camera](pixels, there, summary)
-                tokens.append(seen)
-                glances.append(glance)
-        return tokens, sum(glances, summary)
+                found, own_summary = self.visual_encoders[camera](pixels, there, summary)
+                tokens.append(found)
+                summaries.append(own_summary)
+        return tokens, sum(summaries, summary)
 
     def forward(
         self,
@@ -170,33 +172,36 @@ class Decoder(nn.Module):
         Returns:
             (B, H, A)
         """
-        body, per = self.bodies[embodiment], self.config.commands_per_token
-        given = committed.unflatten(1, (self.tokens, per))
+        projections, per = self.projections[embodiment], self.config.commands_per_token
+        by_token = committed.unflatten(1, (self.tokens, per))
         chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
         summary = context.summary.unsqueeze(1)
-        x = body.commands_in(torch.cat([chunk, given.to(chunk.dtype)], dim=-1)) + self.token_at + summary
-        # A token's flow time is `time`, or 1 where it is given: what follows from either is computed once.
+        x = projections.commands_in(torch.cat([chunk, by_token.to(chunk.dtype)], dim=-1))
+        x = x + self.token_at + summary
+        # A token's flow time is `time`, or 1 if it is committed: what follows from either is computed once.
         times = torch.stack([time, torch.ones_like(time)], dim=1)  # (B, 2)
         flow = self.time(_waves(times, self.config.width)) + summary
         shared, last = self.modulation(flow), self.last(flow)
-        clean = given.all(-1).unsqueeze(-1)  # (B, tokens, 1)
+        clean = by_token.all(-1).unsqueeze(-1)  # (B, tokens, 1)
         shared = torch.where(clean, shared[:, 1:], shared[:, :1])
         scale, shift = torch.where(clean, last[:, 1:], last[:, :1]).chunk(2, dim=-1)
         remaining = iter(context.keys_values)
         for block in self.blocks:
             x = block(x, shared, next(remaining) if block.cross else None)
         x = torch.addcmul(shift, self.last_norm(x), 1 + scale)
-        return body.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
+        return projections.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
 
 
-class Body(nn.Module):
+class EmbodimentProjections(nn.Module):
     """What is particular to one embodiment: its state in and its commands out."""
 
-    def __init__(self, joints: int, state: int, width: int, per_token: int, history: int, octaves: int = 0):
+    def __init__(self, joints: int, state: int, config: DecoderConfig):
         super().__init__()
-        state *= 1 + 2 * octaves
+        width, per_token = config.width, config.commands_per_token
+        state *= 1 + 2 * config.state_octaves
+        past = config.past_command_ticks * joints
         self.state = nn.Sequential(nn.Linear(state, width), nn.GELU(), nn.Linear(width, width))
-        self.history = nn.Sequential(nn.Linear(history * joints, width), nn.GELU(), nn.Linear(width, width))
+        self.past_commands = nn.Sequential(nn.Linear(past, width), nn.GELU(), nn.Linear(width, width))
         self.commands_in = nn.Linear(per_token * (joints + 1), width)
         self.commands_out = nn.Linear(width, per_token * joints)
         nn.init.zeros_(self.commands_out.weight)
@@ -262,7 +267,7 @@ class Attention(nn.Module):
 def _encoder(config: DecoderConfig) -> nn.Module:
     """The vision of one camera."""
     if config.vision == "grid":
-        return Eye(config.image_size, config.width)
+        return GridEncoder(config.image_size, config.width)
     return KeypointEncoder(config.image_size, config.width, config.queries)
 
 

@@ -25,7 +25,7 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageFeatures:
     """N pictures as the language model and the pointing head get them, row by row from the top left."""
 
     tokens: torch.Tensor  # (N, T, d)
@@ -34,7 +34,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Sight:
+class PatchGrid:
     """The grids that a square picture becomes."""
 
     size: int  # [pixels]
@@ -47,7 +47,7 @@ class Sight:
 class Family:
     """How the models of one family are used."""
 
-    encode: Callable[[Any, torch.Tensor], Seen]  # (model, (N, 3, S, S) normalised) -> Seen
+    encode: Callable[[Any, torch.Tensor], ImageFeatures]  # (model, (N, 3, S, S) normalised)
     step: Callable[[Any], int]  # config -> pixels along the side of an image token
     native: Callable[[Any], int]  # config -> side of the pictures it was trained on; 0: any
     patch: Callable[[Any], tuple[int, int]]  # config -> patches along a token's side, width of a patch
@@ -73,7 +73,7 @@ def family_of(config: Any) -> Family:
     return FAMILIES[config.model_type]
 
 
-def sight(config: Any, size: int) -> Sight:
+def patch_grid(config: Any, size: int) -> PatchGrid:
     """What becomes of pictures of `size` pixels. UserError for a size that the model cannot take."""
     family = family_of(config)
     step, native = family.step(config), family.native(config)
@@ -81,7 +81,7 @@ def sight(config: Any, size: int) -> Sight:
         wanted = f"{native}" if family.fixed else f"a multiple of {step}"
         raise UserError(f"interpreter: pictures of {size} pixels, expected {wanted} for {config.model_type}")
     sub, width = family.patch(config)
-    return Sight(size=size, tokens=size // step, patches=size // step * sub, width=width)
+    return PatchGrid(size=size, tokens=size // step, patches=size // step * sub, width=width)
 
 
 def within_budget(config: Any, budget: int) -> tuple[int, int]:
@@ -99,17 +99,17 @@ def within_budget(config: Any, budget: int) -> tuple[int, int]:
     return (native if family.fixed else side * step), side
 
 
-def pooled(seen: Seen, side: int) -> Seen:
+def pooled(features: ImageFeatures, side: int) -> ImageFeatures:
     """The same with at most side² image tokens, by averaging neighbours."""
-    whole = math.isqrt(seen.tokens.shape[1])
+    whole = math.isqrt(features.tokens.shape[1])
     if whole <= side:
-        return seen
+        return features
 
     def fewer(tokens: torch.Tensor) -> torch.Tensor:
         grid = tokens.transpose(1, 2).unflatten(2, (whole, whole))
         return F.adaptive_avg_pool2d(grid, side).flatten(2).transpose(1, 2)
 
-    return Seen(fewer(seen.tokens), seen.patches, tuple(map(fewer, seen.deep)))
+    return ImageFeatures(fewer(features.tokens), features.patches, tuple(map(fewer, features.deep)))
 
 
 def axis_positions(image: torch.Tensor, side: int) -> torch.Tensor:
@@ -150,10 +150,10 @@ def say(vlm: Any, hidden: torch.Tensor) -> torch.Tensor:
     return torch.tanh(logits / cap) * cap if cap else logits
 
 
-def _encode_idefics(vlm: Any, pixels: torch.Tensor) -> Seen:
+def _encode_idefics(vlm: Any, pixels: torch.Tensor) -> ImageFeatures:
     """SmolVLM, Idefics3: pixel values of shape (batch, images of a sample, …), patches of the encoder."""
     out = vlm.get_image_features(pixel_values=pixels.unsqueeze(1))
-    return Seen(torch.stack(list(out.pooler_output)), out.last_hidden_state)
+    return ImageFeatures(torch.stack(list(out.pooler_output)), out.last_hidden_state)
 
 
 def _encode_grid(vlm: Any, pixels: torch.Tensor) -> Any:
@@ -169,13 +169,13 @@ def _encode_grid(vlm: Any, pixels: torch.Tensor) -> Any:
     return vlm.get_image_features(pixel_values=flat, image_grid_thw=grid)
 
 
-def _encode_merged(vlm: Any, pixels: torch.Tensor) -> Seen:
+def _encode_merged(vlm: Any, pixels: torch.Tensor) -> ImageFeatures:
     """Of Qwen2.5-VL and GLM-4.5V the pointing head reads the tokens: the patches are in other orders."""
     tokens = torch.stack(list(_encode_grid(vlm, pixels).pooler_output))
-    return Seen(tokens, tokens)
+    return ImageFeatures(tokens, tokens)
 
 
-def _encode_deep(vlm: Any, pixels: torch.Tensor) -> Seen:
+def _encode_deep(vlm: Any, pixels: torch.Tensor) -> ImageFeatures:
     """Qwen3-VL: patches are put back into rows; features of earlier layers are fed in deeper (DeepStack)."""
     out, merge = _encode_grid(vlm, pixels), vlm.config.vision_config.spatial_merge_size
     tokens = torch.stack(list(out.pooler_output))
@@ -183,18 +183,18 @@ def _encode_deep(vlm: Any, pixels: torch.Tensor) -> Seen:
     blocks = out.last_hidden_state.view(len(pixels), side, side, merge, merge, -1)
     patches = blocks.transpose(2, 3).flatten(1, 4)
     deep = tuple(torch.stack(list(features)) for features in out.deepstack_features)
-    return Seen(tokens, patches, deep)
+    return ImageFeatures(tokens, patches, deep)
 
 
-def _encode_llama4(vlm: Any, pixels: torch.Tensor) -> Seen:
+def _encode_llama4(vlm: Any, pixels: torch.Tensor) -> ImageFeatures:
     """Llama 4: the projection into the language model is not among the image features."""
     patches = vlm.get_image_features(pixel_values=pixels).last_hidden_state
-    return Seen(vlm.multi_modal_projector(patches), patches)
+    return ImageFeatures(vlm.multi_modal_projector(patches), patches)
 
 
-def _encode_paligemma(vlm: Any, pixels: torch.Tensor) -> Seen:
+def _encode_paligemma(vlm: Any, pixels: torch.Tensor) -> ImageFeatures:
     out = vlm.get_image_features(pixel_values=pixels)
-    return Seen(out.pooler_output, out.last_hidden_state)
+    return ImageFeatures(out.pooler_output, out.last_hidden_state)
 
 
 _IDEFICS = Family(

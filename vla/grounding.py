@@ -88,10 +88,10 @@ class PointingHead(nn.Module):
             scale = self.sharpness.exp() / math.sqrt(keys.shape[-1])
             logits = query @ keys.transpose(1, 2) * scale  # (B, G M, cells²)
             attention = self._near_the_peak(logits).softmax(-1)
-            felt = torch.cat([attention @ values, query], dim=-1)
-            points = attention @ self.grid + self.offset(felt).tanh() / self.cells
+            found = torch.cat([attention @ values, query], dim=-1)
+            points = attention @ self.grid + self.offset(found).tanh() / self.cells
             certainty = torch.logsumexp(logits, dim=-1, keepdim=True) - math.log(logits.shape[-1])
-            presence = self.exists(torch.cat([felt, certainty], dim=-1)).squeeze(-1)
+            presence = self.exists(torch.cat([found, certainty], dim=-1)).squeeze(-1)
         split = (batch * group, self.names)
         return Pointing(
             logits=logits.reshape(*split, -1),

@@ -18,25 +18,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModelForImageTextToText, SmolVLMConfig
 
 from ideomotor.vla.alignment import Alignment
-from ideomotor.vla.families import axis_positions, family_of, first_layers, pooled, say, sight
-from ideomotor.vla.grounding import Pointing, PointingHead
+from ideomotor.vla.families import axis_positions, family_of, first_layers, patch_grid, pooled, say
+from ideomotor.vla.grounding import PointingHead
+from ideomotor.vla.interpreter_output import EncodedImages, InterpreterOutput
 from ideomotor.vla.language import (
     IMAGE_TOKEN,
     NO_IMAGE_TOKEN,
     PLAN_QUERIES,
     PLAN_TOKENS,
-    ROUND,
     Frame,
     Prompts,
-    decode_text,
     encode_prompts,
     encode_texts,
 )
 from ideomotor.vla.plan_head import PlanHead
 from ideomotor.vla.pretrained import ADAPTER, AddedTokens, Pretrained, checked_layer, fitted, frame_of
+from ideomotor.vla.state_encoder import ProprioEncoder
 
 
 @dataclass(frozen=True)
@@ -50,90 +49,8 @@ class InterpreterConfig:
     layer: int = -1  # which hidden state is the plan: -1 the last, normalised one
     map_width: int = 64  # channels of the pointing map
     align_dim: int = 0  # of the space in which pictures and descriptions meet; 0: there is none
-    state: int = 0  # numbers of the joint state that the plan queries are told; 0: they only see
+    proprio: int = 0  # numbers of the joint state that the plan queries are given; 0: pictures alone
     pretrained: Pretrained | None = None  # the base; None: nano, trained from scratch
-
-
-@dataclass(frozen=True)
-class Vision:
-    """The pictures of B samples, encoded once for any number of prompts."""
-
-    tokens: torch.Tensor  # (B, T, d) what the language model reads
-    keys_values: torch.Tensor  # (B, cells², 2 width) what the pointing head searches
-    deep: tuple[torch.Tensor, ...] = ()  # (B, T, d) each: what deeper layers read
-
-    def of(self, row: int) -> Vision:
-        """One of the samples, as a batch of its own."""
-        one = slice(row, row + 1)
-        return Vision(self.tokens[one], self.keys_values[one], tuple(part[one] for part in self.deep))
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the model makes of N = B G prompts."""
-
-    hidden: torch.Tensor  # (N, K, d) plan hidden states
-    words: torch.Tensor  # (N, words) logits: this word is in the subtasks ahead
-    meaning: torch.Tensor  # (N, d) the sum of those words' embeddings, each as far as it is likely
-    pointing: Pointing
-    logits: torch.Tensor | None  # (text positions, vocabulary), aligned with `text_labels`
-    text_labels: torch.Tensor | None  # (text positions,)
-    vision: Vision  # of the B samples
-
-
-def nano_vlm(tokenizer: Any, vision: int = 128, text: int = 160, layers: int = 4) -> nn.Module:
-    """SmolVLM scaled down by its config to about 1.8 M parameters, to be trained from scratch.
-
-    Attention is the plain kind: on a CPU in bfloat16 it trains 1.7 times faster than the fused one.
-    """
-    config = SmolVLMConfig(
-        vision_config={
-            "hidden_size": vision,
-            "intermediate_size": 2 * vision,
-            "num_hidden_layers": layers,
-            "num_attention_heads": max(1, vision // 64),
-            "image_size": 96,
-            "patch_size": 8,
-            "hidden_act": "gelu",
-        },
-        text_config={
-            "model_type": "llama",
-            "hidden_size": text,
-            "intermediate_size": 2 * text,
-            "num_hidden_layers": layers,
-            "num_attention_heads": max(1, text // 40),
-            "num_key_value_heads": max(1, text // 40),
-            "vocab_size": len(tokenizer),
-            "max_position_embeddings": 512,
-            "pad_token_id": tokenizer.pad_token_id,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-            "tie_word_embeddings": True,
-        },
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
-        scale_factor=3,
-        tie_word_embeddings=True,
-    )
-    return AutoModelForImageTextToText.from_config(config, attn_implementation="eager")
-
-
-class Feeling(nn.Module):
-    """What the joint state adds to the plan queries' embeddings; nothing at first, and where it is unknown.
-
-    From one picture it is hard to see whether something is held. The opening of a gripper tells.
-    """
-
-    def __init__(self, state: int, hidden: int):
-        super().__init__()
-        last = nn.Linear(hidden, hidden)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(nn.Linear(state, hidden), nn.GELU(), last)
-
-    def forward(self, state: torch.Tensor) -> torch.Tensor:
-        """(N, D) [rad or m], NaN where unknown -> (N, hidden)."""
-        known = state.isfinite().all(-1, keepdim=True)
-        return self.layers(state.nan_to_num()) * known
 
 
 class Interpreter(nn.Module):
@@ -158,26 +75,26 @@ class Interpreter(nn.Module):
         self.config = config
         base, text = config.pretrained, self.vlm.config.text_config
         self.family = family_of(self.vlm.config)
-        self.sight = sight(self.vlm.config, base.image_size if base else config.image_size)
-        self.side = base.token_side if base else self.sight.tokens
+        self.patch_grid = patch_grid(self.vlm.config, base.image_size if base else config.image_size)
+        self.side = base.token_side if base else self.patch_grid.tokens
         pictures, names = len(config.cameras), len(config.names)
         self.image_tokens = self.side**2 * pictures
         self.layer = checked_layer(self.vlm.config, config.layer)
         self.depth = int(text.num_hidden_layers)
         self.point = PointingHead(
-            self.sight.width,
+            self.patch_grid.width,
             text.hidden_size,
             names,
             config.image_size // 4,
-            self.sight.patches,
+            self.patch_grid.patches,
             config.map_width,
         )
         self.plan_head = PlanHead(text.hidden_size, config.plan_dim, names)
         self.align = Alignment(text.hidden_size, config.align_dim) if config.align_dim else None
-        self.feel = Feeling(config.state, text.hidden_size) if config.state else None
-        # From the last plan token: which words the subtasks ahead are told in.
+        self.proprio = ProprioEncoder(config.proprio, text.hidden_size) if config.proprio else None
+        # From the last plan token: which words the subtasks ahead are written in.
         self.say = nn.Linear(text.hidden_size, text.hidden_size)
-        self.words = base.words if base else range(len(tokenizer))  # ids that `Reading.words` is about
+        self.words = base.words if base else range(len(tokenizer))  # ids that are named
         self.rarely = nn.Parameter(torch.full((len(self.words),), -5.0))  # most words are not
         self.register_buffer("word_ids", torch.tensor(self.words), persistent=False)
         queries = torch.tensor(tokenizer.convert_tokens_to_ids(list(PLAN_TOKENS)))
@@ -204,17 +121,17 @@ class Interpreter(nn.Module):
             self.vlm.eval()
         return self
 
-    def see(self, pixels: torch.Tensor) -> Vision:
+    def encode_images(self, pixels: torch.Tensor) -> EncodedImages:
         """Encodes pictures: (B, cameras, 3, H, W) in [-1, 1]."""
         count = pixels.shape[:2]
         pictures, base = pixels.flatten(0, 1), self.config.pretrained
         if base:
             pictures = fitted(pictures, base, self.vlm.dtype)
-        seen = pooled(self.family.encode(self.vlm, pictures), self.side)
-        tokens = seen.tokens.unflatten(0, count).flatten(1, 2)
-        patches = seen.patches.unflatten(0, count)[:, 0]
-        deep = tuple(features.unflatten(0, count).flatten(1, 2) for features in seen.deep)
-        return Vision(tokens, self.point.map(pixels[:, 0], patches.to(pixels.dtype)), deep)
+        features = pooled(self.family.encode(self.vlm, pictures), self.side)
+        tokens = features.tokens.unflatten(0, count).flatten(1, 2)
+        patches = features.patches.unflatten(0, count)[:, 0]
+        deep = tuple(part.unflatten(0, count).flatten(1, 2) for part in features.deep)
+        return EncodedImages(tokens, self.point.map(pixels[:, 0], patches.to(pixels.dtype)), deep)
 
     def prompts(
         self,
@@ -226,36 +143,36 @@ class Interpreter(nn.Module):
         """Prompts for this model's number of image tokens; see `encode_prompts`.
 
         Args:
-            state: (N, D) joint states [rad or m], NaN where nobody tells; None: nowhere. Of no effect on a
+            state: (N, D) joint states [rad or m], NaN where unknown; None: everywhere. Of no effect on a
                 model that has no use for them.
         """
-        told = torch.full((len(instructions), self.config.state), torch.nan)
-        if state is not None and self.config.state:
-            told = torch.from_numpy(np.asarray(state, np.float32))
+        proprio = torch.full((len(instructions), self.config.proprio), torch.nan)
+        if state is not None and self.config.proprio:
+            proprio = torch.from_numpy(np.asarray(state, np.float32))
         return encode_prompts(
-            self.tokenizer, instructions, self.image_tokens, has_image, texts, frame=self.frame, state=told
+            self.tokenizer, instructions, self.image_tokens, has_image, texts, frame=self.frame, state=proprio
         )
 
     def embed(
-        self, vision: Vision, ids: torch.Tensor, state: torch.Tensor
+        self, encoded: EncodedImages, ids: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """Prompts as the language model is called with them; N is a multiple of B.
 
         Args:
-            vision: of B samples.
+            encoded: of B samples.
             ids: (N, L).
             state: (N, D), of `Prompts`.
 
         Returns:
             (N, L, d) embeddings with the pictures' tokens in place, and what else its family wants.
         """
-        embeddings = self._words(ids)
+        embeddings = self.embed_words(ids)
         here = ids == self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         places = here | (ids == self.tokenizer.convert_tokens_to_ids(NO_IMAGE_TOKEN))
-        seen, group = here[places].view(len(ids), -1), ids.shape[0] // vision.tokens.shape[0]
+        present, group = here[places].view(len(ids), -1), ids.shape[0] // encoded.tokens.shape[0]
 
         def placed(tokens: torch.Tensor) -> torch.Tensor:
-            return tokens.repeat_interleave(group, dim=0)[seen].to(embeddings.dtype)
+            return tokens.repeat_interleave(group, dim=0)[present].to(embeddings.dtype)
 
         also: dict[str, Any] = {}
         if self.family.axes:
@@ -263,36 +180,36 @@ class Interpreter(nn.Module):
         if self.family.prefix:
             first = self.tokenizer.convert_tokens_to_ids(PLAN_TOKENS[0])
             also["token_type_ids"] = (ids == first).cumsum(1)  # 0 as long as both directions are seen
-        if vision.deep:
+        if encoded.deep:
             also |= {
                 "visual_pos_masks": here,
-                "deepstack_visual_embeds": [placed(features) for features in vision.deep],
+                "deepstack_visual_embeds": [placed(features) for features in encoded.deep],
             }
-        if self.feel is not None:
-            felt = self.feel(state).to(embeddings.dtype).unsqueeze(1)
-            embeddings = embeddings + torch.isin(ids, self.query_ids).unsqueeze(-1) * felt
-        return embeddings.masked_scatter(here.unsqueeze(-1), placed(vision.tokens)), also
+        if self.proprio is not None:
+            proprio = self.proprio(state).to(embeddings.dtype).unsqueeze(1)
+            embeddings = embeddings + torch.isin(ids, self.query_ids).unsqueeze(-1) * proprio
+        return embeddings.masked_scatter(here.unsqueeze(-1), placed(encoded.tokens)), also
 
-    def forward(self, pixels: torch.Tensor, prompts: Prompts) -> Reading:
+    def forward(self, pixels: torch.Tensor, prompts: Prompts) -> InterpreterOutput:
         """Reads G prompts about each of B pictures (prompts b G … b G + G - 1 are about picture b).
 
         Args:
             pixels: (B, cameras, 3, H, W) in [-1, 1].
             prompts: N = B G rows; with texts, their logits are computed too.
         """
-        return self.read(self.see(pixels), prompts)
+        return self.read(self.encode_images(pixels), prompts)
 
-    def read(self, vision: Vision, prompts: Prompts) -> Reading:
+    def read(self, encoded: EncodedImages, prompts: Prompts) -> InterpreterOutput:
         """As `forward`, of pictures that are encoded already."""
-        given, layer, depth = self.embed(vision, prompts.ids, prompts.state), self.layer, self.depth
+        inputs, layer, depth = self.embed(encoded, prompts.ids, prompts.state), self.layer, self.depth
         logits = targets = None
         spoken = prompts.labels[:, 1:] >= 0
         if spoken.any() or layer == depth:
-            out = self._run(*given, output_hidden_states=layer != depth)
+            out = self.hidden_states(*inputs, output_hidden_states=layer != depth)
             hidden = out.last_hidden_state if layer == depth else out.hidden_states[layer]
         else:  # nobody asks for what the layers above make of it
             with first_layers(self.family.language(self.vlm), layer):
-                hidden = self._run(*given).last_hidden_state
+                hidden = self.hidden_states(*inputs).last_hidden_state
             out = None
         if out is not None and spoken.any():
             logits = say(self.vlm, out.last_hidden_state[:, :-1][spoken])
@@ -300,92 +217,40 @@ class Interpreter(nn.Module):
         plan = _take(hidden, prompts.plan_at).float()
         if self.config.pretrained:  # hidden states of large models have entries in the hundreds
             plan = F.layer_norm(plan, plan.shape[-1:])
-        grouped = plan.unflatten(0, (vision.tokens.shape[0], -1))
+        grouped = plan.unflatten(0, (encoded.tokens.shape[0], -1))
         words, meaning = self._mean(plan[:, -1])
-        pointing = self.point(grouped, vision.keys_values)
-        return Reading(plan, words, meaning, pointing, logits, targets, vision)
+        pointing = self.point(grouped, encoded.keys_values)
+        return InterpreterOutput(plan, words, meaning, pointing, logits, targets, encoded)
 
-    def embed_pictures(self, vision: Vision) -> torch.Tensor:
+    def embed_pictures(self, encoded: EncodedImages) -> torch.Tensor:
         """(B, align_dim) unit vectors of the first camera's pictures, near those of their descriptions."""
         assert self.align is not None
-        return self.align.pictures(vision.tokens[:, : self.side**2])
+        return self.align.pictures(encoded.tokens[:, : self.side**2])
 
     def embed_texts(self, ids: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
         """(B, align_dim) unit vectors of texts, as `encode_texts` gives them."""
         assert self.align is not None
-        hidden = self._run(self._words(ids), {}).last_hidden_state
+        hidden = self.hidden_states(self.embed_words(ids), {}).last_hidden_state
         return self.align.texts(hidden[torch.arange(len(ids), device=ids.device), ends])
 
     def encoded(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids (B, L) of texts without pictures, and (B,) where they end."""
         return encode_texts(self.tokenizer, texts)
 
-    @torch.inference_mode()
-    def answers(self, pixels: torch.Tensor, prompts: Prompts, limit: int = 16) -> list[str]:
-        """What is written, greedily, after each of G prompts about each of B pictures, N = B G in order.
-
-        Args:
-            pixels: (B, cameras, 3, H, W) in [-1, 1].
-            prompts: without texts.
-            limit: tokens of an answer at the most.
-        """
-        vision, ids, rows = self.see(pixels), prompts.ids, torch.arange(len(prompts.ids))
-        ends = prompts.plan_at[:, -1]  # of what has been read or written
-        first, done = ends + 1, torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-        for _ in range(limit):
-            hidden = self._run(*self.embed(vision, ids, prompts.state)).last_hidden_state[rows, ends]
-            scores = say(self.vlm, hidden)
-            words = (scores if self.added is None else self.added.unsaid(scores)).argmax(-1)
-            done = done | (words == self.tokenizer.eos_token_id)
-            if done.all():
-                break
-            ends = torch.where(done, ends, ends + 1)
-            if int(ends.amax()) >= ids.shape[1]:
-                ids = F.pad(ids, (0, ROUND), value=self.tokenizer.pad_token_id)
-            ids = ids.scatter(1, ends[:, None], torch.where(done, ids[rows, ends], words)[:, None])
-        spans = zip(ids.tolist(), first.tolist(), ends.tolist(), strict=True)
-        return [decode_text(self.tokenizer, row[begin : end + 1]) for row, begin, end in spans]
-
-    @torch.inference_mode()
-    def describe(
-        self,
-        vision: Vision,
-        instruction: str,
-        has_image: bool | Sequence[bool] = True,
-        limit: int = 80,
-        state: np.ndarray | None = None,
-    ) -> str:
-        """The readable plan, written greedily, for the pictures and the joint state (D,) of one sample."""
-        prompts = self.prompts([instruction], [has_image], state=None if state is None else state[None])
-        embeddings, also = self.embed(vision, prompts.ids, prompts.state)
-        out = self._run(embeddings, also, use_cache=True)
-        at = also["position_ids"].amax() if self.family.axes else None
-        words: list[int] = []
-        while len(words) < limit:
-            scores = say(self.vlm, out.last_hidden_state[:, -1])
-            word = int((scores if self.added is None else self.added.unsaid(scores)).argmax(-1))
-            if word == self.tokenizer.eos_token_id:
-                break
-            words.append(word)
-            step = self._words(torch.tensor([[word]], device=embeddings.device))
-            also = {} if at is None else {"position_ids": (at + len(words)).expand(3, 1, 1)}
-            out = self._run(step, also, use_cache=True, past_key_values=out.past_key_values)
-        return decode_text(self.tokenizer, words)
-
-    def _words(self, ids: torch.Tensor) -> torch.Tensor:
+    def embed_words(self, ids: torch.Tensor) -> torch.Tensor:
         """(N, L) ids -> (N, L, d) embeddings."""
         table = self.vlm.get_input_embeddings()
         return table(ids) if self.added is None else self.added(ids, table)
 
     def _mean(self, last: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last plan token (N, d) -> `words` and `meaning` of a `Reading`."""
+        """The last plan token (N, d) -> `words` and `meaning` of a `InterpreterOutput`."""
         with torch.autocast(last.device.type, enabled=False):
             table = self.vlm.get_input_embeddings().weight
             spelled = F.normalize(F.embedding(self.word_ids, table).float(), dim=-1)
             words = self.say(last.float()) @ spelled.T + self.rarely
             return words, words.sigmoid() @ spelled
 
-    def _run(self, embeddings: torch.Tensor, also: dict[str, Any], **options: Any) -> Any:
+    def hidden_states(self, embeddings: torch.Tensor, also: dict[str, Any], **options: Any) -> Any:
         """What the language model gives: last hidden states, and what the options ask for."""
         options = {"use_cache": False} | options
         return self.family.reader(self.vlm)(inputs_embeds=embeddings, **options, **also)

@@ -48,7 +48,12 @@ class Prompts:
     ids: torch.Tensor  # (B, L) int64
     plan_at: torch.Tensor  # (B, K) int64, positions of the plan queries
     labels: torch.Tensor  # (B, L) int64, the text's tokens, IGNORED elsewhere
-    state: torch.Tensor  # (B, D) [rad or m], NaN where nobody tells it; D is 0 if the model has no use for it
+    state: torch.Tensor  # (B, D) [rad or m], NaN where unknown; D is 0 if the model has no use for it
+
+    def to(self, device: torch.device | str) -> Prompts:
+        """The same on another device."""
+        moved = (part.to(device) for part in (self.ids, self.plan_at, self.labels, self.state))
+        return Prompts(*moved)
 
 
 def train_tokenizer(corpus: Iterable[str], vocabulary: int = 512) -> PreTrainedTokenizerFast:

@@ -1,4 +1,4 @@
-"""What the decoder is told: latent plan tokens made from an interpreter's hidden states, points and words."""
+"""What the decoder is given: plan tokens made from an interpreter's hidden states, points and words."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class PlanHead(nn.Module):
         meaning: torch.Tensor,
         points: torch.Tensor,
         presence: torch.Tensor,
-        felt: torch.Tensor | None = None,
+        has_hidden: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the decoder is told: points in the first tokens, words in the next.
+        """What the decoder is given: points in the first tokens, words in the next.
 
         Args:
-            hidden, meaning: (N, K, hidden) and (N, hidden), of a `Reading`.
+            hidden, meaning: (N, K, hidden) and (N, hidden), of an `InterpreterOutput`.
             points, presence: (N, M, 2) and (N, M) in [0, 1].
-            felt: (N,) 0 where the hidden states are withheld and points and words must do; None: nowhere.
+            has_hidden: (N,) 0 where hidden states are withheld, and points and words must do; None: nowhere.
 
         Returns:
             tokens (N, K, plan_dim) and the progress' logit (N,).
         """
         tokens = self.project(hidden)
-        if felt is not None:
-            tokens = tokens * felt[:, None, None]
+        if has_hidden is not None:
+            tokens = tokens * has_hidden[:, None, None]
         features = torch.cat([fourier(points), torch.ones_like(presence).unsqueeze(-1)], dim=-1)
         features = features * presence.unsqueeze(-1)
         parts = [write(features[:, m]) for m, write in enumerate(self.write)]

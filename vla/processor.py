@@ -90,7 +90,7 @@ class Processor:
         behind = [np.clip((state - origin) / unit, -3.0, 3.0) for unit in FOLLOWING]
         return np.concatenate([(origin - mean) / std, *behind], axis=-1).astype(np.float32)
 
-    def history(self, commands: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    def past_commands(self, commands: np.ndarray, origin: np.ndarray) -> np.ndarray:
         """(…, P, A) past commands, (…, A) origin -> relative, normalised by the first tick's spread."""
         return ((commands - self._from(origin)) / self._action[1][0]).astype(np.float32)
 

@@ -47,7 +47,7 @@ class SamplingConfig:
     steps: int = 5  # each is one pass of the decoder
     noise_knots: int = 12  # 0: white source noise, otherwise a spline's; as in training
     noise: float = 1.0  # standard deviation of the source noise: 1 as in training, 0: no chance
-    history: bool = False  # whether past commands are given to the decoder; as in training
+    past_commands: bool = False  # whether past commands are given to the decoder; as in training
     smoothing: float = 5000.0  # strength of the smoothing of chunks; 0 for none
     describe_every: int = 0  # plans after which the readable plan is written anew in any case; 0: never
     objective: str = "flow"  # what the decoder predicts, a key of SAMPLERS; as in training
@@ -103,15 +103,15 @@ def sample_chunk(
     decoder: Decoder,
     embodiment: str,
     inputs: DecoderInputs,
-    prefix: torch.Tensor,
+    committed_prefix: torch.Tensor,
     noise: torch.Tensor,
     steps: int = 5,
     sampler: str = "euler",
 ) -> torch.Tensor:
-    """A chunk of normalised commands whose first d ticks are the prefix.
+    """A chunk of normalised commands whose first d ticks are the committed prefix.
 
     Args:
-        prefix: (B, d, A) committed commands, normalised; d may be 0.
+        committed_prefix: (B, d, A) committed commands, normalised; d may be 0.
         noise: (B, H, A) from `source_noise`.
         steps: each is one pass of the decoder. The context is encoded once.
         sampler: one of those of the objective that the decoder was trained on.
@@ -121,7 +121,7 @@ def sample_chunk(
     """
     with torch.inference_mode():
         context = decoder.context(embodiment, inputs)
-    return sample_in_context(decoder, embodiment, context, prefix, noise, steps, sampler)
+    return sample_in_context(decoder, embodiment, context, committed_prefix, noise, steps, sampler)
 
 
 @torch.inference_mode()
@@ -129,22 +129,22 @@ def sample_in_context(
     decoder: Decoder,
     embodiment: str,
     context: Context,
-    prefix: torch.Tensor,
+    committed_prefix: torch.Tensor,
     noise: torch.Tensor,
     steps: int,
     sampler: str,
 ) -> torch.Tensor:
     """As `sample_chunk`, in a context that is encoded already."""
     committed = torch.zeros(noise.shape[:2], device=noise.device)
-    committed[:, : prefix.shape[1]] = 1.0
+    committed[:, : committed_prefix.shape[1]] = 1.0
     flow, scheduler = sampler in SAMPLERS["flow"], _scheduler(sampler, steps)
     x = noise.clone()
     for timestep in scheduler.timesteps:
-        x[:, : prefix.shape[1]] = prefix
+        x[:, : committed_prefix.shape[1]] = committed_prefix
         left = ((timestep if flow else timestep + 1) / NOISE_LEVELS).to(x)  # 1 where all is noise
         found = decoder(embodiment, x, committed, (1 - left).expand(len(x)), context)
         x = scheduler.step((x - found) / left if flow else found, timestep, x, return_dict=False)[0]
-    x[:, : prefix.shape[1]] = prefix
+    x[:, : committed_prefix.shape[1]] = committed_prefix
     return x
 
 

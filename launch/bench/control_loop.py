@@ -130,8 +130,9 @@ def beside_policy(
     options: LoopOptions, folder: Path, ticks: int, start: Callable[[], None]
 ) -> tuple[ControlReport | None, list[str]]:
     """Runs the whole topology for `ticks`; calls `start` when the control loop has begun."""
-    from ideomotor.launch.runtime.simulated_session import checkpoint, drive
+    from ideomotor.launch.runtime.simulated_session import drive, policy_maker
     from ideomotor.sim.sim_state_channel import SceneSpec
+    from ideomotor.vla.checkpoint_info import read_facts
 
     started = False
 
@@ -143,8 +144,15 @@ def beside_policy(
 
     config = ControlConfig(handover=options.handover, priority=options.priority, max_ticks=ticks)
     scene = SceneSpec(options.task, seed=1, robot=options.robot)
-    make_policy = checkpoint(folder, options.robot)
-    run = drive(scene, make_policy, config, finish_when_solved=False, on_poll=on_poll)
+    make_policy = policy_maker(folder, options.robot)
+    run = drive(
+        scene,
+        make_policy,
+        config,
+        timing=read_facts(folder).timing,
+        finish_when_solved=False,
+        on_poll=on_poll,
+    )
     if run.outcome.interrupted:
         raise KeyboardInterrupt
     if not started:
@@ -221,10 +229,13 @@ def _policy_folder(options: LoopOptions) -> Path:
     """The checkpoint; refuses what the user got wrong before any process starts."""
     from ideomotor.launch.checkpoints import policy_folder
     from ideomotor.sim.tasks import TASKS
+    from ideomotor.vla.checkpoint_info import read_facts
 
     if options.task not in TASKS:
         raise unknown_name("task", options.task, TASKS)
-    return policy_folder(options.policy)
+    folder = policy_folder(options.policy)
+    read_facts(folder).check(load_embodiment(options.robot))
+    return folder
 
 
 def _check(options: LoopOptions) -> None:

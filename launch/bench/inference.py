@@ -30,8 +30,9 @@ from ideomotor.launch.console import Output
 from ideomotor.sim.open_world import task_world
 from ideomotor.vla.decoder import DecoderInputs
 from ideomotor.vla.images import resized, to_pixels
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.smoothing import ORDER, smooth
+from ideomotor.vla.text_generation import write_plan
 
 PEERS: Final = ("ACT", "diffusion")
 PEER_HZ: Final = 30  # LeRobot's usual rate
@@ -77,8 +78,8 @@ def bench_inference(
         raise UserError(f"rounds: got {rounds}, expected at least 2")
     output = Output(json_target)
     torch.set_num_threads(1)
-    policy = IdeomotorPolicy.from_pretrained(policy_folder(folder))
-    scene = task_world("place", seed=0, embodiment=load_embodiment(policy.processor.embodiment))
+    policy = EpisodePolicy.from_pretrained(policy_folder(folder))
+    scene = task_world("place", seed=0, embodiment=load_embodiment(policy.networks.processor.embodiment))
     observation = scene.observe()
     scene.close()
     stages = stages_of(policy, observation)
@@ -94,12 +95,12 @@ def bench_inference(
 
 
 @contextmanager
-def peers(policy: IdeomotorPolicy, output: Output) -> Iterator[tuple[Ask | None, dict[str, Any]]]:
+def peers(policy: EpisodePolicy, output: Output) -> Iterator[tuple[Ask | None, dict[str, Any]]]:
     """LeRobot's policies with the cameras, joints and seconds ahead of ours; see `peer.lerobot`."""
-    shape, hz = policy.decoder.config, policy.processor.control_hz
+    shape, hz = policy.networks.decoder.config, policy.networks.processor.control_hz
     ticks = shape.horizon * PEER_HZ / hz
     chunk = max(8, round(ticks / 8) * 8)  # the diffusion policy's U-Net halves it three times
-    sizes = (len(shape.cameras), shape.image_size, len(policy.processor.joints), chunk, PEER_BATCH)
+    sizes = (len(shape.cameras), shape.image_size, len(policy.networks.processor.joints), chunk, PEER_BATCH)
     with lerobot("lerobot_policies.py", [str(size) for size in sizes], output) as (ask, facts):
         if ask:
             output.text.print(f"beside: lerobot {facts['version']}", markup=False)
@@ -108,23 +109,23 @@ def peers(policy: IdeomotorPolicy, output: Output) -> Iterator[tuple[Ask | None,
         yield ask, facts
 
 
-def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Callable[[], Any]]:
+def stages_of(policy: EpisodePolicy, observation: Observation) -> dict[str, Callable[[], Any]]:
     """{stage: what does it once}; the last of a plan's and of a chunk's stages are the whole of it."""
-    interpreter, decoder = policy.interpreter, policy.decoder
+    interpreter, decoder = policy.networks.interpreter, policy.networks.decoder
     looked, shape = interpreter.config, decoder.config
 
     def pixels(cameras: tuple[str, ...], size: int) -> torch.Tensor:
         frames = [resized(np.asarray(observation.images[camera]), size) for camera in cameras]
         return to_pixels(np.stack(frames)).unsqueeze(0)
 
-    felt = np.asarray(observation.state, np.float32)
+    proprio = np.asarray(observation.state, np.float32)
 
     def prompts() -> Any:
-        return interpreter.prompts([observation.instruction], [True], state=felt[None])
+        return interpreter.prompts([observation.instruction], [True], state=proprio[None])
 
     seen, asked = pixels(looked.cameras, looked.image_size), prompts()
     plan = policy.plan(observation)
-    joints = len(policy.processor.joints)
+    joints = len(policy.networks.processor.joints)
     nothing = np.zeros((0, joints), np.float32)
     inputs = DecoderInputs(
         plan=torch.from_numpy(plan.tokens).unsqueeze(0),
@@ -133,26 +134,28 @@ def stages_of(policy: IdeomotorPolicy, observation: Observation) -> dict[str, Ca
         has_camera=torch.ones(1, len(shape.cameras)),
         state=torch.zeros(1, joints),
         has_state=torch.ones(1),
-        history=torch.zeros(1, shape.history, joints),
-        has_history=torch.ones(1),
+        past_commands=torch.zeros(1, shape.past_command_ticks, joints),
+        has_past_commands=torch.ones(1),
     )
-    embodiment = policy.processor.embodiment
+    embodiment = policy.networks.processor.embodiment
     with torch.inference_mode():
-        context, vision = decoder.context(embodiment, inputs), interpreter.see(seen)
+        context, encoded = decoder.context(embodiment, inputs), interpreter.encode_images(seen)
     noise = torch.randn(1, shape.horizon, joints)
     committed, half = torch.zeros(1, shape.horizon), torch.tensor([0.5])
     chunk = policy.act(observation, plan, nothing).actions.astype(float)
     return {
         "plan: picture preparation": lambda: pixels(looked.cameras, looked.image_size),
         "plan: prompt": prompts,
-        "plan: pictures encoded": lambda: interpreter.see(seen),
+        "plan: pictures encoded": lambda: interpreter.encode_images(seen),
         "plan: interpreter prefill": lambda: interpreter(seen, asked),
-        "plan: readable text": lambda: interpreter.describe(vision, observation.instruction, state=felt),
+        "plan: readable text": lambda: write_plan(
+            interpreter, encoded, observation.instruction, state=proprio
+        ),
         "plan without its text": lambda: policy.plan(observation, describe=False),
         "chunk: picture preparation": lambda: pixels(shape.cameras, shape.image_size),
         "chunk: context": lambda: decoder.context(embodiment, inputs),
         "chunk: one flow step": lambda: decoder(embodiment, noise, committed, half, context),
-        "chunk: smoothing": lambda: smooth(chunk, chunk[:ORDER], policy.sampling.smoothing or 1.0),
+        "chunk: smoothing": lambda: smooth(chunk, chunk[:ORDER], policy.networks.sampling.smoothing or 1.0),
         "chunk": lambda: policy.act(observation, plan, nothing),
     }
 
@@ -204,10 +207,10 @@ def _beside(spent: Spent, policies: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _sizes(
-    policy: IdeomotorPolicy, stages: dict[str, Callable[[], Any]], policies: dict[str, Any]
+    policy: EpisodePolicy, stages: dict[str, Callable[[], Any]], policies: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Parameters and floating-point operations."""
-    parts = {"interpreter": policy.interpreter, "decoder": policy.decoder}
+    parts = {"interpreter": policy.networks.interpreter, "decoder": policy.networks.decoder}
     count = {name: sum(p.numel() for p in part.parameters()) / 1e6 for name, part in parts.items()}
     gflops = {name: operations(stages[name]) / 1e9 for name in ("plan without its text", "chunk")}
     rows = [row(f"parameters, {name}", value, "M") for name, value in count.items()]

@@ -41,7 +41,7 @@ from ideomotor.train.scene_pool import PoolSettings, make_pool
 from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder import Decoder
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.sampler import SamplingConfig
 
 POOL: Final = PoolSettings(scenes=32, shard=16)
@@ -147,7 +147,7 @@ def _first_stage(recipe: Recipe, folder: Path) -> tuple[Run, Interpreter]:
 
 def _second_stage(
     recipe: Recipe, stage: DecoderRecipe, interpreter: Interpreter, folder: Path
-) -> tuple[Run, IdeomotorPolicy]:
+) -> tuple[Run, PolicyNetworks]:
     """Training a decoder on generated episodes, whose frames the interpreter has read before."""
     embodiment = load_embodiment(recipe.robot)
     if not (folder / "episodes").is_dir():
@@ -178,7 +178,7 @@ def _second_stage(
         objective = ActionObjective(decoder, interpreter.plan_head, embodiment.name, stage.objective)
         return _steps("decoder", objective, batch_at, steps, stage.train, folder)
 
-    return run, IdeomotorPolicy(interpreter, decoder, processor, SamplingConfig())
+    return run, PolicyNetworks(interpreter, decoder, processor, loader.timing, SamplingConfig())
 
 
 def _with_grid(stage: DecoderRecipe) -> DecoderRecipe:

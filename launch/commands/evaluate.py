@@ -159,5 +159,5 @@ def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
     from ideomotor.vla.checkpoint import load_parts, save_confidence
 
     agreements, chances = fit_chances([judged_episode(row) for row in rows])
-    confidence = load_parts(folder)[4]
+    confidence = load_parts(folder, parts=())[-1]
     save_confidence(folder, replace(confidence, agreements=agreements, chances=chances))

@@ -117,11 +117,11 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
-    from ideomotor.vla.checkpoint_info import glance
+    from ideomotor.vla.checkpoint_info import read_facts
 
     embodiment = load_embodiment(options.robot)
     driver, policy = driver_of(embodiment), policy_folder(options.policy)
-    facts = glance(policy)
+    facts = read_facts(policy)
     facts.check(embodiment)
     folder = options.log or _usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
@@ -160,6 +160,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             robot=options.robot,
             rig=rig,
             policy=policy,
+            timing=facts.timing,
             handover=options.handover,
             seed=options.seed,
             max_ticks=_ticks(options, embodiment),

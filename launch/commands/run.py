@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.eval.rollout import EpisodeResult, Frame
     from ideomotor.sim.protocol import EpisodeWorld
-    from ideomotor.vla.policy import IdeomotorPolicy
+    from ideomotor.vla.policy import EpisodePolicy
 
 FILMS = (".mp4", ".webp", ".gif")
 FILM_HEIGHT = 384  # of each camera's picture [pixels]
@@ -142,14 +142,14 @@ def run(options: RunOptions) -> int:
     return 0
 
 
-def _policy(options: RunOptions, embodiment: Embodiment) -> IdeomotorPolicy:
+def _policy(options: RunOptions, embodiment: Embodiment) -> EpisodePolicy:
     """The policy; UserError if it cannot be had, or not with this delay."""
     from ideomotor.eval.policy_spec import load_policy
     from ideomotor.launch.checkpoints import policy_folder
 
     folder = policy_folder(options.policy, embodiment.name)
     policy = load_policy(folder, options.robot, confidence="told" if options.confidence else "")
-    policy.check_delay("delay", options.delay)
+    policy.timing.delay_ticks("delay", options.delay)
     return policy
 
 
@@ -171,9 +171,10 @@ def _announce(say: Say, options: RunOptions, world: EpisodeWorld, driver: str) -
     say(f"rendering    {backend_report()}")
 
 
-def _say_confidence(say: Say, policy: IdeomotorPolicy, result: EpisodeResult, mean: float) -> None:
+def _say_confidence(say: Say, policy: EpisodePolicy, result: EpisodeResult, mean: float) -> None:
     lowest = min(result.confidences, key=lambda one: one[1])
-    known = "" if policy.confidence.agreements else " (not calibrated: how far its samples agree)"
+    calibrated = bool(policy.networks.confidence.agreements)
+    known = "" if calibrated else " (not calibrated: how far its samples agree)"
     say(f"confidence   {mean:.0%} on average, ", end="")
     say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")
 

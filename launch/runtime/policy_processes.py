@@ -29,7 +29,8 @@ from ideomotor.control.runtime.shared_state import (
 )
 from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX_TICKS
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
-from ideomotor.control.types import Observation, Policy
+from ideomotor.control.timing import Timing
+from ideomotor.control.types import LatentPlan, Observation, Policy
 
 IDLE_S = 0.002
 LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy's time passes
@@ -39,22 +40,19 @@ LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy'
 class PolicyProcessConfig:
     """What both halves need to know."""
 
-    make_policy: Callable[[], Policy]  # picklable; called in each process
+    make_policy: Callable[[str], Policy]  # picklable; given the network that a process runs
     instruction: str
-    hz: float  # of control
+    timing: Timing
     handover: str = "rtc"
     seed: int = 0
     speed: float = 1.0  # of the policy's time, as a share of the clock's
-    plan_ticks: int = 12  # ticks of the policy's time between plans: 10 Hz
-    act_ticks: int = 16  # ticks of the policy's time between chunks
-    longest_prefix: int = 30  # what the decoder was trained with [ticks]
 
 
 def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     """Publishes plans for ever."""
     live_with_parent()
     shared = attach(spec)
-    policy = _policy(config)
+    policy = _policy(config, "interpreter")
     reader = ObservationReader(shared, config)
     record = shared.plan.new()
     policy.plan(_nothing(spec, config))  # what is slow the first time
@@ -62,12 +60,12 @@ def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> N
     start_heartbeat(shared, "interpreter")
     due, due_at = 0, 0.0
     while True:
-        seen = reader.read()
-        now = time.monotonic()
-        if seen is None or (reader.tick < due and now < due_at):
+        ready, now = reader.poll(), time.monotonic()
+        waiting = reader.tick < due and now < due_at
+        if not ready or waiting or (seen := reader.observation()) is None:
             time.sleep(IDLE_S)
             continue
-        due, due_at = reader.tick + config.plan_ticks, now + LONGEST_S
+        due, due_at = reader.tick + config.timing.plan_every_ticks, now + LONGEST_S
         plan = policy.plan(seen)
         pack_plan(record, replace(plan, observed_at=reader.frames_at))
         shared.plan.write(record)
@@ -77,20 +75,20 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     """Publishes chunks for ever."""
     live_with_parent()
     shared = attach(spec)
-    policy = _policy(config)
+    policy = _policy(config, "decoder")
     reader = ObservationReader(shared, config)
-    method = handover(config.handover)
-    delay = DelayEstimate(config.speed * config.hz, min(config.longest_prefix, MAX_PREFIX_TICKS))
+    method, timing = handover(config.handover), config.timing
+    delay = DelayEstimate(config.speed * timing.control_hz, min(timing.max_prefix_ticks, MAX_PREFIX_TICKS))
     plan_in, record = shared.plan.new(), shared.chunk.new()
-    nothing = _nothing(spec, config)
-    policy.act(nothing, policy.plan(nothing), np.empty((0, spec.joints)))  # what is slow the first time
+    no_plan = LatentPlan(np.empty((0, 0), np.float32), 0.0)
+    policy.act(_nothing(spec, config), no_plan, np.empty((0, spec.joints)))  # what is slow the first time
     start_heartbeat(shared, "decoder")
     epoch, due, due_at, chunks = -1, 0, 0.0, 0
     while True:
-        seen = reader.read()
-        now = time.monotonic()
+        ready, now = reader.poll(), time.monotonic()
         waiting = reader.epoch == epoch and reader.tick < due and now < due_at
-        if seen is None or waiting or not shared.plan.read(plan_in):
+        ready = ready and not waiting and bool(shared.plan.read(plan_in))
+        if not ready or (seen := reader.observation()) is None:
             time.sleep(IDLE_S)
             continue
         if reader.epoch != epoch or method.waits or not reader.playing:
@@ -104,11 +102,11 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
         committed_prefix = reader.committed_prefix[: delay.ticks() if method.uses_prefix and playing else 0]
         chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), committed_prefix)
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
-            reader.read()
+            reader.poll()
             executed = chunk.actions[:SYNC_TICKS]
-            actions = np.concatenate([executed, np.repeat(executed[-1:], round(config.hz), axis=0)])
+            actions = np.concatenate([executed, np.repeat(executed[-1:], timing.control_hz, axis=0)])
             chunk = replace(chunk, starts_at=reader.tick + reader.playing, actions=actions)
-        due = chunk.starts_at + (SYNC_TICKS if method.waits else config.act_ticks)
+        due = chunk.starts_at + (SYNC_TICKS if method.waits else timing.act_every_ticks)
         pack_chunk(record, replace(chunk, observed_at=observed_at, plan_observed_at=plan_at), epoch)
         shared.chunk.write(record)
         # One made at a standstill is entered once it is there, however long it took: not before is it old.
@@ -122,10 +120,10 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
             delay.add(time.monotonic() - began_at)
 
 
-def _policy(config: PolicyProcessConfig) -> Policy:
+def _policy(config: PolicyProcessConfig, part: str) -> Policy:
     """The policy; one that cannot be loaded ends the process with a line that says why."""
     try:
-        return config.make_policy()
+        return config.make_policy(part)
     except UserError as error:
         sys.exit(f"policy: {error}")
 
@@ -147,18 +145,27 @@ class ObservationReader:
         self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
         self.committed_prefix = np.empty((0, shared.spec.joints))
 
-    def read(self) -> Observation | None:
-        """What is to be seen now; None as long as there is no picture, or not every joint's position."""
-        if not self._shared.state.read(self._state) or not self._shared.frames.read(self._frames):
-            return None
+    def poll(self) -> bool:
+        """Looks at the state; False as long as there is no picture, or not every joint's position."""
+        if not self._shared.state.read(self._state) or not self._shared.frames.newest():
+            return False
         if not np.isfinite(self._state["position"]).all():
-            return None
+            return False
         self.tick, self.epoch = int(self._state["policy_tick"]), int(self._state["epoch"])
-        self.playing = bool(self._state["playing"])
-        self.state_at, self.frames_at = float(self._state["time"]), float(self._frames["time"])
+        self.playing, self.state_at = bool(self._state["playing"]), float(self._state["time"])
+        return True
+
+    def observation(self) -> Observation | None:
+        """What is to be seen now, with the state of the last `poll`; None if no whole pictures were met.
+
+        The only place where pictures are copied.
+        """
+        if not self._shared.frames.read(self._frames):
+            return None
+        self.frames_at = float(self._frames["time"])
         self.committed_prefix = self._state["committed_prefix"].copy()
         return Observation(
-            time=self.tick / self._config.hz,
+            time=self.tick / self._config.timing.control_hz,
             tick=self.tick,
             images=unpack_frames(self._frames, self._shared.spec),
             state=self._state["position"].astype(np.float32),

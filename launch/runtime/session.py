@@ -19,6 +19,7 @@ from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
+from ideomotor.control.timing import Timing
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
 from ideomotor.launch.runtime.lateness_histogram import lateness_svg
@@ -32,7 +33,7 @@ from ideomotor.launch.runtime.policy_processes import (
 )
 from ideomotor.launch.runtime.rig import Rig
 from ideomotor.launch.runtime.session_log import SessionLog
-from ideomotor.launch.runtime.simulated_session import checkpoint
+from ideomotor.launch.runtime.simulated_session import policy_maker
 from ideomotor.sim.instructions.judging import Judging
 
 FINISHED = "finished"
@@ -47,6 +48,7 @@ class SessionConfig:
     robot: str  # its name, or the path of its file
     rig: Rig
     policy: Path
+    timing: Timing  # the policy's
     handover: str
     seed: int
     max_ticks: int | None
@@ -92,8 +94,10 @@ def run_session(
     """
     embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    make_policy = checkpoint(config.policy, config.robot)
-    policy = PolicyProcessConfig(make_policy, rig.instruction, hz, config.handover, config.seed, config.speed)
+    make_policy = policy_maker(config.policy, config.robot)
+    policy = PolicyProcessConfig(
+        make_policy, rig.instruction, config.timing, config.handover, config.seed, config.speed
+    )
     view = View(shared, hz, console)
     attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (

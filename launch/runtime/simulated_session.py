@@ -17,6 +17,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
+from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.control.types import Policy
 from ideomotor.launch.runtime.policy_processes import (
     PolicyProcessConfig,
@@ -40,9 +41,10 @@ class WallClockRun:
 
 def drive(
     scene: SceneSpec,
-    make_policy: Callable[[], Policy],
+    make_policy: Callable[[str], Policy],
     config: ControlConfig,
     *,
+    timing: Timing | None = None,
     finish_when_solved: bool = True,
     on_poll: Callable[[shared_state.SharedState], None] | None = None,
 ) -> WallClockRun:
@@ -50,8 +52,10 @@ def drive(
 
     Args:
         scene: the world.
-        make_policy: picklable; called once in each of the two policy processes.
+        make_policy: picklable; called once in each of the two policy processes, with "interpreter" or
+            "decoder", the network that it runs.
         config: of the control process, the hand-over method included.
+        timing: of the policy; by default what is usual for the robot.
         finish_when_solved: otherwise the run lasts for `config.max_ticks`.
         on_poll: called many times a second with the shared state, for a display.
 
@@ -63,7 +67,7 @@ def drive(
     instruction = world.instruction
     world.close()
     policy = PolicyProcessConfig(
-        make_policy, instruction, float(embodiment.control_hz), config.handover, scene.seed
+        make_policy, instruction, timing or usual_timing(embodiment), config.handover, scene.seed
     )
     shared, wake = shared_state.create(embodiment), waker()
     physics = (shared.spec, scene, finish_when_solved, wake, max(config.priority - 1, 0))
@@ -90,8 +94,12 @@ def drive(
         shared.close()
 
 
-def checkpoint(folder: Path, robot: str) -> Callable[[], Policy]:
-    """A `make_policy` for a checkpoint folder."""
+def policy_maker(folder: Path, robot: str) -> Callable[[str], Policy]:
+    """A `make_policy` for a checkpoint folder: in each process only its network is loaded."""
+    return functools.partial(_load_part, folder, robot)
+
+
+def _load_part(folder: Path, robot: str, part: str) -> Policy:
     from ideomotor.eval.policy_spec import load_policy
 
-    return functools.partial(load_policy, folder, robot)
+    return load_policy(folder, robot, parts=(part,))

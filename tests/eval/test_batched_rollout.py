@@ -16,7 +16,7 @@ from ideomotor.eval.policy_spec import PolicySpec
 from ideomotor.eval.run import evaluate
 from ideomotor.eval.suites import suite
 
-BUNDLED = Path(next(iter(ideomotor.vla.__path__))) / "checkpoints" / "spine"
+BUNDLED = Path(next(iter(ideomotor.vla.__path__))) / "checkpoints" / "so101"
 PLAN = LatentPlan(np.zeros((1, 1), np.float32), 0.0)
 
 

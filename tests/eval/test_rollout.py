@@ -1,12 +1,15 @@
 """The lockstep loop, over a world and a policy small enough to reason about."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ideomotor.control.chunk_handover import HANDOVERS
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
 from ideomotor.eval.rollout import rollout
 
@@ -155,6 +158,22 @@ class SwingPolicy(HoldPolicy):
         actions = chunk.actions + 0.002 * way * np.arange(len(chunk.actions))[:, None] * np.eye(6)[0]
         actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(actions.astype(np.float32), 120.0, chunk.starts_at, observation.time, 0.0)
+
+
+def test_a_delay_beyond_what_the_policy_can_be_given_is_refused_before_the_first_tick():
+    world, policy = FakeWorld(max_ticks=48), HoldPolicy()
+    with pytest.raises(UserError, match="delay: got 31 ticks, expected at most the policy's 30"):
+        rollout(world, policy, delay_ticks=31)
+
+    class Quick(HoldPolicy):
+        timing = replace(usual_timing(world.embodiment), max_prefix_ticks=4, act_every_ticks=8)
+
+    policy = Quick()
+    with pytest.raises(UserError, match="delay: got 5 ticks"):
+        rollout(world, policy, delay_ticks=5)
+    assert world.tick == 0
+    rollout(world, policy, delay_ticks=4)
+    assert [tick for tick, *_ in policy.acted[:3]] == [0, 8, 16]  # as its own timing says
 
 
 def test_every_hand_over_starts_a_chunk_after_the_delay():

@@ -26,6 +26,7 @@ from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.supervisor import Job, live_with_parent, start_heartbeat, supervise
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
 from ideomotor.launch.runtime.policy_processes import (
     PolicyProcessConfig,
@@ -100,7 +101,14 @@ def refuse_robot(shared: shared_state.SharedState) -> LoggedRobot:
 
 
 class Swinger:
-    """A policy that swings joint 0."""
+    """A policy that swings joint 0.
+
+    Args:
+        part: the network that its process runs.
+    """
+
+    def __init__(self, part: str) -> None:
+        self.part = part
 
     def reset(self, seed: int) -> None:
         pass
@@ -111,7 +119,7 @@ class Swinger:
 
     def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
         tick = observation.tick
-        assert plan.tokens.shape == (2, 3) and plan.observed_at <= observation.time + 0.1
+        assert plan.tokens.shape in ((2, 3), (0, 0)) and plan.observed_at <= observation.time + 0.1
         actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
         actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
@@ -167,7 +175,7 @@ def run_supervised(
     button: Connection,
     handover: str,
     max_ticks: int | None,
-    make_policy: Callable[[], Swinger],
+    make_policy: Callable[[str], Swinger],
     speed: float,
     display_fails: bool,
     session: bool,
@@ -176,7 +184,7 @@ def run_supervised(
     if session:
         os.setsid()  # and with it all of its processes, as in a terminal
     shared = shared_state.attach(spec)
-    policy = PolicyProcessConfig(make_policy, "swing", float(HZ), handover, speed=speed)
+    policy = PolicyProcessConfig(make_policy, "swing", usual_timing(ROBOT), handover, speed=speed)
     jobs = [
         Job("cameras", cameras_process, (spec,)),
         Job("interpreter", interpreter_process, (spec, policy)),
@@ -223,7 +231,7 @@ class Running:
         folder: Path,
         handover: str = "rtc",
         max_ticks: int | None = None,
-        make_policy: Callable[[], Swinger] = Swinger,
+        make_policy: Callable[[str], Swinger] = Swinger,
         speed: float = 1.0,
         display_fails: bool = False,
         session: bool = False,

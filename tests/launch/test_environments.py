@@ -6,7 +6,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.loader import WindowLoader
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
 
 TINY = (
     *(
@@ -60,8 +60,10 @@ def test_record_train_and_eval(in_process, ideomotor, tmp_path):
     out = tmp_path / "policy"
     train = ("train", "--data", folders[0], "--out", out, "--config", "metaworld", *settings)
     assert ideomotor(*train).returncode == 0
-    policy = IdeomotorPolicy.from_pretrained(out)
-    assert not policy.processor.targets and policy.sampling.smoothing == 0 and not policy.sampling.history
+    policy = PolicyNetworks.from_pretrained(out)
+    assert (
+        not policy.processor.targets and policy.sampling.smoothing == 0 and not policy.sampling.past_commands
+    )
 
     measure = ("eval", "--policy", out, "--env", "Reacher-v5", "--episodes", 2, "--json", "-")
     results, repeated = in_process(*measure).json, in_process(*measure).json

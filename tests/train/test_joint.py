@@ -18,9 +18,10 @@ from ideomotor.train.joint_stage import JointBatch, JointObjective, plan_frames
 from ideomotor.train.recipe import DecoderRecipe, InterpreterRecipe
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.networks import PolicyNetworks
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def loader(data: Path, tmp_path: Path) -> WindowLoader:
 
 
 @pytest.fixture
-def policy(loader: WindowLoader) -> IdeomotorPolicy:
+def policy(loader: WindowLoader) -> PolicyNetworks:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(["scene: red cube. now: reach the red cube. next: hold still."] * 3, 320)
     interpreter = Interpreter(nano_vlm(tokenizer, 32, 32, 1), tokenizer, InterpreterConfig(plan_dim=24))
@@ -37,11 +38,11 @@ def policy(loader: WindowLoader) -> IdeomotorPolicy:
     for parameter in decoder.parameters():  # the output layers start at zero: no gradient would come through
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
-    return IdeomotorPolicy(interpreter, decoder, measure(loader, windows=64))
+    return PolicyNetworks(interpreter, decoder, measure(loader, windows=64), loader.timing)
 
 
 @pytest.fixture
-def batch(policy: IdeomotorPolicy, loader: WindowLoader) -> JointBatch:
+def batch(policy: PolicyNetworks, loader: WindowLoader) -> JointBatch:
     windows, shown = loader.batch(0), np.array([[True], [True], [True], [False]])
     frames = plan_frames(policy.interpreter, windows, (0, 0), True, InterpreterRecipe(), shown)
     cameras, rng = policy.decoder.config.cameras, np.random.default_rng(0)
@@ -51,7 +52,7 @@ def batch(policy: IdeomotorPolicy, loader: WindowLoader) -> JointBatch:
     return JointBatch(frames, torch.tensor(shown[:, 0], dtype=torch.float32), acted)
 
 
-def gradients(policy: IdeomotorPolicy, batch: JointBatch, insulated: bool) -> dict[str, float]:
+def gradients(policy: PolicyNetworks, batch: JointBatch, insulated: bool) -> dict[str, float]:
     """Norms of what the decoder's losses alone ask of each part."""
     torch.manual_seed(0)
     policy.interpreter.zero_grad()
@@ -73,7 +74,7 @@ def gradients(policy: IdeomotorPolicy, batch: JointBatch, insulated: bool) -> di
 
 
 def test_only_a_decoder_that_is_not_insulated_teaches_the_interpreter(
-    policy: IdeomotorPolicy, batch: JointBatch
+    policy: PolicyNetworks, batch: JointBatch
 ) -> None:
     apart, together = (gradients(policy, batch, insulated) for insulated in (True, False))
     assert apart["interpreter"] == 0.0 < together["interpreter"]
@@ -82,7 +83,7 @@ def test_only_a_decoder_that_is_not_insulated_teaches_the_interpreter(
 
 
 def test_frames_that_nobody_described_teach_the_interpreter_nothing(
-    policy: IdeomotorPolicy, batch: JointBatch
+    policy: PolicyNetworks, batch: JointBatch
 ) -> None:
     frames = replace(
         batch.frames, known=0 * batch.frames.known, is_instruction=0 * batch.frames.is_instruction

@@ -23,8 +23,10 @@ from ideomotor.train.scene_batch import camera_mask, scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.train.scene_pool import ScenePool
 from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, PlanHead, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.plan_head import PlanHead
 from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, sample_chunk, source_noise
 
 

@@ -18,7 +18,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
 from ideomotor.train.pipeline import train
 from ideomotor.vla.checkpoint import load_interpreter
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
 
 TWO = """
 import sys
@@ -46,7 +46,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_folder_is_a_policy_that_runs(trained: Path) -> None:
-    policy = IdeomotorPolicy.from_pretrained(trained)
+    policy = PolicyNetworks.from_pretrained(trained)
     images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
     observation = Observation(0.0, 0, images, np.zeros(6, np.float32), "reach the red cube")
     chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))
@@ -74,12 +74,12 @@ def test_data_may_be_added_to_a_training_whose_normalisation_stays(
     data: Path, more: Path, tmp_path: Path
 ) -> None:
     train([data], tmp_path / "out", "smoke")
-    began_with = IdeomotorPolicy.from_pretrained(tmp_path / "out").processor
+    began_with = PolicyNetworks.from_pretrained(tmp_path / "out").processor
     result = train([data, more], tmp_path / "out", "smoke", resume=True, overrides=["decoder.train.steps=5"])
     assert result["policy"]["step"] == 5
-    assert IdeomotorPolicy.from_pretrained(tmp_path / "out").processor == began_with
+    assert PolicyNetworks.from_pretrained(tmp_path / "out").processor == began_with
     train([data, more], tmp_path / "new", "smoke")
-    assert IdeomotorPolicy.from_pretrained(tmp_path / "new").processor != began_with
+    assert PolicyNetworks.from_pretrained(tmp_path / "new").processor != began_with
 
 
 def test_a_decoder_is_trained_further_with_its_own_normalisation(
@@ -87,7 +87,7 @@ def test_a_decoder_is_trained_further_with_its_own_normalisation(
 ) -> None:
     given = [f"init.interpreter={trained}", f"init.policy={trained}", "decoder.train.learning_rate=0.0"]
     train([data], tmp_path / "more", "smoke", overrides=given)
-    old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
+    old, new = PolicyNetworks.from_pretrained(trained), PolicyNetworks.from_pretrained(tmp_path / "more")
     assert new.processor == old.processor
     for key, weight in old.decoder.state_dict().items():
         torch.testing.assert_close(new.decoder.state_dict()[key], weight, msg=key)
@@ -103,7 +103,7 @@ def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None
     given = [*without, f"init.policy={trained}"]
     result = train([data], tmp_path / "more", "smoke", overrides=given)
     assert result["joint"]["step"] == 2 and not {"interpreter", "policy"} & result.keys()
-    old, new = IdeomotorPolicy.from_pretrained(trained), IdeomotorPolicy.from_pretrained(tmp_path / "more")
+    old, new = PolicyNetworks.from_pretrained(trained), PolicyNetworks.from_pretrained(tmp_path / "more")
     for part in ("interpreter", "decoder"):
         before, after = (getattr(each, part).state_dict() for each in (old, new))
         assert any(not torch.equal(before[key], after[key]) for key in before), part
@@ -144,7 +144,7 @@ def test_two_processes_train_as_one_does(trained: Path, data: Path, tmp_path: Pa
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
-    IdeomotorPolicy.from_pretrained(out)
+    PolicyNetworks.from_pretrained(out)
     for stage in ("interpreter", "decoder", "joint"):
         one, two = losses(trained, stage), losses(out, stage)
         assert list(two) == [1, 2, 3]
@@ -180,7 +180,7 @@ def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weigh
         assert process.wait() == (130 if number == signal.SIGINT else -number)
         assert len(losses(torn, stage)) < 40
     assert started(torn).wait() == 0
-    whole, parts = (IdeomotorPolicy.from_pretrained(tmp_path / name) for name in ("whole", "torn"))
+    whole, parts = (PolicyNetworks.from_pretrained(tmp_path / name) for name in ("whole", "torn"))
     for part in ("interpreter", "decoder"):
         one, two = (getattr(policy, part).state_dict() for policy in (whole, parts))
         for key, weight in one.items():

@@ -10,8 +10,9 @@ import torch
 
 from ideomotor.train.interpreter_stage import continued
 from ideomotor.train.plan_cache import PlanCache, read_plans
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.nano import nano_vlm
 
 
 class FakeLoader:
@@ -75,8 +76,8 @@ def test_each_frame_is_read_once_with_its_own_words(interpreter: Interpreter, tm
 
 def test_what_it_feels_is_read_too(interpreter: Interpreter, tmp_path) -> None:
     feeling = continued(interpreter, ("front",), 0, state=2)
-    assert feeling.feel is not None
-    torch.nn.init.normal_(feeling.feel.layers[2].weight, std=3.0)
+    assert feeling.proprio is not None
+    torch.nn.init.normal_(feeling.proprio.layers[2].weight, std=3.0)
     rows, plain = np.array([74]), read_plans(interpreter, FakeLoader(tmp_path), lambda line: None)
     moved = read_plans(feeling, loader := FakeLoader(tmp_path), lambda line: None)
     pixels = torch.from_numpy(loader.row_images(rows)["front"]).movedim(-1, 1).float() / 127.5 - 1

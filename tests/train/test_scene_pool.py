@@ -17,8 +17,9 @@ from ideomotor.train.recipe import InterpreterRecipe
 from ideomotor.train.scene_batch import camera_mask, scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.train.scene_pool import INSTRUCTIONS, Mixture, PoolSettings, ScenePool, make_pool
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import decode_text, train_tokenizer
+from ideomotor.vla.nano import nano_vlm
 
 SETTINGS = PoolSettings(scenes=24, shard=24, level="mixed")
 
@@ -119,7 +120,7 @@ def test_an_older_checkpoint_goes_on_with_more_cameras_and_with_alignment(pools)
     only = [(True, False)]
     pixels = torch.rand(1, 2, 3, 96, 96)
     with torch.inference_mode():  # the same pictures on the same patches
-        assert torch.equal(new.see(pixels[:, :1]).tokens, old.see(pixels[:, :1]).tokens)
+        assert torch.equal(new.encode_images(pixels[:, :1]).tokens, old.encode_images(pixels[:, :1]).tokens)
         assert new(pixels, new.prompts(["reach the red cube"], only)).hidden.isfinite().all()
 
 

@@ -10,12 +10,15 @@ import torch
 import transformers
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.families import FAMILIES
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import Processor, fit_processor
 
 CORPUS = [
@@ -58,8 +61,10 @@ def processor(so101: Embodiment) -> Processor:
 
 
 @pytest.fixture
-def policy(interpreter: Interpreter, decoder: Decoder, processor: Processor) -> IdeomotorPolicy:
-    return IdeomotorPolicy(interpreter, decoder, processor)
+def policy(
+    so101: Embodiment, interpreter: Interpreter, decoder: Decoder, processor: Processor
+) -> EpisodePolicy:
+    return EpisodePolicy(PolicyNetworks(interpreter, decoder, processor, usual_timing(so101)))
 
 
 @pytest.fixture

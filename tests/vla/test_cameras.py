@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import PLAN_TOKENS
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
+from ideomotor.vla.text_generation import write_answers, write_plan
 
 QUESTIONS = ["what is in the hand", "reach the red cube", "put the blue ball into the bowl"]
 
@@ -54,15 +58,16 @@ def test_prompts_of_one_batch_may_miss_different_cameras(both: Interpreter) -> N
 
 def test_answers_are_what_describe_writes(both: Interpreter) -> None:
     pixels = torch.rand(2, 2, 3, 96, 96) * 2 - 1
-    answers = both.answers(pixels, both.prompts(QUESTIONS * 2, [True] * 6), limit=20)
+    answers = write_answers(both, pixels, both.prompts(QUESTIONS * 2, [True] * 6), limit=20)
     alone = [
-        both.describe(both.see(pixels[k // 3 : k // 3 + 1]), QUESTIONS[k % 3], limit=20) for k in range(6)
+        write_plan(both, both.encode_images(pixels[k // 3 : k // 3 + 1]), QUESTIONS[k % 3], limit=20)
+        for k in range(6)
     ]
     assert answers == alone and any(answers)
 
 
-def test_a_policy_without_its_wrist_camera_still_points(both, decoder, processor) -> None:
-    policy = IdeomotorPolicy(both, decoder, processor)
+def test_a_policy_without_its_wrist_camera_still_points(both, decoder, processor, so101) -> None:
+    policy = EpisodePolicy(PolicyNetworks(both, decoder, processor, usual_timing(so101)))
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     state = np.zeros(6, np.float32)
     whole = policy.plan(Observation(0.0, 0, {"front": image, "wrist": image}, state, QUESTIONS[1]))
@@ -76,10 +81,13 @@ def test_vectors_survive_a_checkpoint(both: Interpreter, tmp_path) -> None:
     loaded, pixels = load_interpreter(tmp_path / "kept"), torch.rand(2, 2, 3, 96, 96)
     with torch.inference_mode():
         for one in (both, loaded):
-            pictures, texts = one.embed_pictures(one.see(pixels)), one.embed_texts(*one.encoded(QUESTIONS))
+            pictures, texts = (
+                one.embed_pictures(one.encode_images(pixels)),
+                one.embed_texts(*one.encoded(QUESTIONS)),
+            )
             assert pictures.shape == (2, 16) and texts.shape == (3, 16)
             torch.testing.assert_close(texts.norm(dim=-1), torch.ones(3))
-        assert torch.equal(both.embed_pictures(both.see(pixels)), pictures)
+        assert torch.equal(both.embed_pictures(both.encode_images(pixels)), pictures)
     assert both.embed_texts(*both.encoded([QUESTIONS[0]]))[0].allclose(
         texts[0], atol=1e-5
     )  # padding is not read

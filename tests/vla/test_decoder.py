@@ -19,8 +19,8 @@ def inputs() -> DecoderInputs:
         has_camera=torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
         state=torch.randn(3, 6),
         has_state=ones,
-        history=torch.randn(3, 8, 6),
-        has_history=ones,
+        past_commands=torch.randn(3, 8, 6),
+        has_past_commands=ones,
     )
 
 
@@ -28,11 +28,11 @@ def plain(
     decoder: Decoder, actions: torch.Tensor, committed: torch.Tensor, time: torch.Tensor, context: Context
 ) -> torch.Tensor:
     """The decoder with each token's own flow time, a product for each formula and no fused attention."""
-    body, per = decoder.bodies["so101"], decoder.config.commands_per_token
+    projections, per = decoder.projections["so101"], decoder.config.commands_per_token
     given = committed.unflatten(1, (-1, per))
     summary = context.summary.unsqueeze(1)
     x = torch.cat([actions.unflatten(1, (-1, per)).flatten(2), given], dim=-1)
-    x = body.commands_in(x) + decoder.token_at + summary
+    x = projections.commands_in(x) + decoder.token_at + summary
     flow = torch.where(given.all(-1), torch.ones_like(time)[:, None], time[:, None])
     flow = decoder.time(_waves(flow, decoder.config.width)) + summary
     contexts = iter(context.keys_values)
@@ -46,7 +46,7 @@ def plain(
         x = x + gate2 * block.mlp(block.norm2(x) * (1 + scale2) + shift2)
     scale, shift = decoder.last(flow).chunk(2, dim=-1)
     x = decoder.last_norm(x) * (1 + scale) + shift
-    return body.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
+    return projections.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -75,9 +75,9 @@ def test_embodiments_share_everything_but_their_projections() -> None:
         torch.nn.init.normal_(parameter, std=0.1)
     for (name, joints), state in zip(bodies, states, strict=True):
         ones = torch.ones(2)
-        history, pixels = torch.randn(2, config.history, joints), torch.zeros(2, 0, 3, 96, 96)
+        past, pixels = torch.randn(2, config.past_command_ticks, joints), torch.zeros(2, 0, 3, 96, 96)
         inputs = DecoderInputs(
-            torch.randn(2, 8, 24), ones, pixels, torch.ones(2, 0), torch.randn(2, state), ones, history, ones
+            torch.randn(2, 8, 24), ones, pixels, torch.ones(2, 0), torch.randn(2, state), ones, past, ones
         )
         decoder.zero_grad()
         context = decoder.context(name, inputs)

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import fit_processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig
 
@@ -42,9 +44,11 @@ def test_a_policy_of_deltas_acts_and_starts_from_rest(processor, interpreter: In
     for parameter in decoder.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
-    policy = IdeomotorPolicy(interpreter, decoder, processor, SamplingConfig(smoothing=0.0))
-    history, known = policy._history(0, np.full(6, 3.0))
-    assert history.shape == (8, 2) and not history.any() and known
+    policy = EpisodePolicy(
+        PolicyNetworks(interpreter, decoder, processor, usual_timing(REACHER), SamplingConfig(smoothing=0.0))
+    )
+    past, known = policy._own_past(0, np.full(6, 3.0))
+    assert past.shape == (8, 2) and not past.any() and known
     picture = np.zeros((96, 96, 3), np.uint8)
     observation = Observation(0.0, 0, {"above": picture}, np.full(6, 3.0, np.float32), "reach")
     prefix = np.array([[0.5, -0.5], [0.25, 0.0]])
@@ -53,4 +57,4 @@ def test_a_policy_of_deltas_acts_and_starts_from_rest(processor, interpreter: In
     assert np.abs(chunk.actions).max() < 10  # not around the state, which is at 3 here
     # Far from what was commanded a robot with joint targets has not followed; deltas say nothing of that.
     later = replace(observation, time=10 / 50, tick=10)
-    assert policy._history(later.tick, np.full(6, -30.0))[1]
+    assert policy._own_past(later.tick, np.full(6, -30.0))[1]

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig
 
-from ideomotor.vla.families import FAMILIES, axis_positions, sight, within_budget
+from ideomotor.vla.families import FAMILIES, axis_positions, patch_grid, within_budget
 from ideomotor.vla.language import IMAGE_TOKEN
 from ideomotor.vla.pretrained import fitted
+from ideomotor.vla.text_generation import write_plan
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -50,8 +51,8 @@ def test_a_prompt_is_read_as_the_model_reads_it_from_its_own_processor(family, c
     raw = torch.randint(0, 256, (len(cameras), 3, size, size), generator=torch.Generator().manual_seed(2))
     raw = raw.to(torch.uint8)
     prompts = interpreter.prompts(["reach the red cube"], [True])
-    vision = interpreter.see((raw.float() / 127.5 - 1).unsqueeze(0))
-    last = interpreter._run(*interpreter.embed(vision, prompts.ids, prompts.state)).last_hidden_state
+    vision = interpreter.encode_images((raw.float() / 127.5 - 1).unsqueeze(0))
+    last = interpreter.hidden_states(*interpreter.embed(vision, prompts.ids, prompts.state)).last_hidden_state
     end = int(prompts.plan_at[0, 0])  # what follows are tokens the base does not have
     ids = prompts.ids[:, :end]
     here = ids == interpreter.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
@@ -69,12 +70,12 @@ def test_the_plan_is_written_as_without_a_cache(family, bases, make, pictures) -
     interpreter = make(bases[family])
     pixels, limit = pictures(1), 5
     interpreter.tokenizer.eos_token = "<pad>"  # a random model may say <eos> at once, and never <pad>
-    written = interpreter.describe(interpreter.see(pixels), "reach the red cube", limit=limit)
-    prompts, vision = interpreter.prompts(["reach the red cube"], [True]), interpreter.see(pixels)
+    written = write_plan(interpreter, interpreter.encode_images(pixels), "reach the red cube", limit=limit)
+    prompts, vision = interpreter.prompts(["reach the red cube"], [True]), interpreter.encode_images(pixels)
     ids = prompts.ids
     words: list[int] = []
     for _ in range(limit):
-        last = interpreter._run(*interpreter.embed(vision, ids, prompts.state)).last_hidden_state
+        last = interpreter.hidden_states(*interpreter.embed(vision, ids, prompts.state)).last_hidden_state
         logits = interpreter.added.unsaid(interpreter.vlm.get_output_embeddings()(last[:, -1]))
         words.append(int(logits.argmax(-1)))
         ids = torch.cat([ids, torch.tensor([words[-1:]])], dim=1)
@@ -107,7 +108,7 @@ def test_pictures_and_words_matter_and_padding_and_company_do_not(family, bases,
 def test_a_picture_has_no_more_tokens_than_the_budget(family, bases, budget: int) -> None:
     config = AutoConfig.from_pretrained(bases[family])
     size, side = within_budget(config, budget)
-    grid, native = sight(config, size), FAMILIES[family].native(config)
+    grid, native = patch_grid(config, size), FAMILIES[family].native(config)
     assert side**2 <= budget and side <= grid.tokens
     assert not native or size <= native
     if not native:

@@ -10,8 +10,10 @@ from ideomotor.train.scene_batch import proprio_of, scene_batch
 from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.train.scene_pool import Question
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig, nano_vlm
+from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.language import train_tokenizer
+from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.text_generation import write_answers, write_plan
 
 ASKED = "is anything held?"
 NOTHING = (np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
@@ -21,7 +23,7 @@ PIXELS = torch.zeros(1, 1, 3, 96, 96)
 def untrained(state: int = 0) -> Interpreter:
     torch.manual_seed(0)
     tokenizer = train_tokenizer([ASKED, "yes", "no"] * 3, 300)
-    return Interpreter(nano_vlm(tokenizer, 32, 40, 1), tokenizer, InterpreterConfig(state=state))
+    return Interpreter(nano_vlm(tokenizer, 32, 40, 1), tokenizer, InterpreterConfig(proprio=state))
 
 
 def question(opening: float) -> Question:
@@ -32,7 +34,7 @@ def question(opening: float) -> Question:
 
 def said(interpreter: Interpreter, states: np.ndarray) -> list[str]:
     prompts = interpreter.prompts([ASKED] * len(states), [True] * len(states), state=states)
-    return interpreter.answers(PIXELS, prompts)
+    return write_answers(interpreter, PIXELS, prompts)
 
 
 def test_what_no_picture_shows_is_learned_from_the_state() -> None:
@@ -52,9 +54,9 @@ def test_what_no_picture_shows_is_learned_from_the_state() -> None:
     assert said(interpreter, states) == ["no", "no", "yes", "yes", "yes", "no", "no"]
     assert len(set(said(interpreter, np.full((7, 2), np.nan)))) == 1
     prompts = interpreter.prompts([ASKED] * 7, [True] * 7, state=states)
-    vision = interpreter.see(PIXELS)
-    assert interpreter.answers(PIXELS, prompts) == [
-        interpreter.describe(vision, ASKED, state=state) for state in states
+    vision = interpreter.encode_images(PIXELS)
+    assert write_answers(interpreter, PIXELS, prompts) == [
+        write_plan(interpreter, vision, ASKED, state=state) for state in states
     ]
 
 

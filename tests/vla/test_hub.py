@@ -22,7 +22,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.hub import checkpoint_folder
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
 
 Revisions = dict[str, list[dict[str, bytes]]]  # of each repository, oldest first: {path: content}
 
@@ -146,14 +146,14 @@ def oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-PUSH = "print(IdeomotorPolicy.from_pretrained(sys.argv[1]).push_to_hub('lab/arm', '# card'))"
-FETCH = "IdeomotorPolicy.from_pretrained('lab/arm').save_pretrained(sys.argv[1])"
-OLDER = f"IdeomotorPolicy.from_pretrained('lab/arm', '{0:040x}').save_pretrained(sys.argv[1])"
+PUSH = "print(PolicyNetworks.from_pretrained(sys.argv[1]).push_to_hub('lab/arm', '# card'))"
+FETCH = "PolicyNetworks.from_pretrained('lab/arm').save_pretrained(sys.argv[1])"
+OLDER = f"PolicyNetworks.from_pretrained('lab/arm', '{0:040x}').save_pretrained(sys.argv[1])"
 
 
 def ran(code: str, argument: Path | str, home: Path, address: str) -> subprocess.CompletedProcess:
     """In a process of its own, since the client reads the Hub's address when it is imported."""
-    source = f"import sys\nfrom ideomotor.vla.policy import IdeomotorPolicy\n{code}"
+    source = f"import sys\nfrom ideomotor.vla.networks import PolicyNetworks\n{code}"
     env = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_TOKEN": "hf_test"}
     env.pop("HF_HUB_OFFLINE", None)
     return subprocess.run(
@@ -164,8 +164,8 @@ def ran(code: str, argument: Path | str, home: Path, address: str) -> subprocess
     )
 
 
-def test_what_is_fetched_is_what_was_pushed(policy: IdeomotorPolicy, tmp_path: Path) -> None:
-    policy.save_pretrained(tmp_path / "mine")
+def test_what_is_fetched_is_what_was_pushed(policy: PolicyNetworks, tmp_path: Path) -> None:
+    policy.networks.save_pretrained(tmp_path / "mine")
     with hub() as (address, revisions):
         pushed = ran(PUSH, tmp_path / "mine", tmp_path / "home", address)
         assert pushed.returncode == 0, pushed.stderr
@@ -190,7 +190,7 @@ def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
         asked = ran(FETCH, tmp_path, tmp_path / "home", address)
     last = asked.stderr.splitlines()[-1]
     assert "UserError: policy: no folder 'lab/arm'" in last and "Hugging Face Hub" in last
-    refused = ran(PUSH, Path(__file__).parents[2] / "vla" / "checkpoints" / "spine", tmp_path, address)
+    refused = ran(PUSH, Path(__file__).parents[2] / "vla" / "checkpoints" / "so101", tmp_path, address)
     assert "UserError: push_to_hub: 'lab/arm'" in refused.stderr.splitlines()[-1]
 
 

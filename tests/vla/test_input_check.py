@@ -14,15 +14,15 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
 from ideomotor.sim.open_world import task_world
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.policy import EpisodePolicy
 
 NO_PREFIX = np.zeros((0, 6))
 
 
 @pytest.fixture(scope="module")
-def bundled() -> IdeomotorPolicy:
+def bundled() -> EpisodePolicy:
     torch.set_num_threads(1)
-    return IdeomotorPolicy.from_pretrained(bundled_checkpoint("so101"))
+    return EpisodePolicy.from_pretrained(bundled_checkpoint("so101"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def seen() -> Observation:
     return observation
 
 
-def acted(policy: IdeomotorPolicy, observation: Observation) -> np.ndarray:
+def acted(policy: EpisodePolicy, observation: Observation) -> np.ndarray:
     """(H, A) the first chunk of an episode."""
     policy.reset(0)
     return policy.act(observation, policy.plan(observation, describe=False), NO_PREFIX).actions
@@ -58,7 +58,7 @@ def with_pictures(seen: Observation, change: Callable[[np.ndarray], Any]) -> Obs
     ids=["float32", "float64", "float 255", "int64", "channels first", "both", "a tensor", "a list"],
 )
 def test_pictures_in_other_forms_are_the_same_pictures(
-    bundled: IdeomotorPolicy, seen: Observation, change: Callable[[np.ndarray], Any]
+    bundled: EpisodePolicy, seen: Observation, change: Callable[[np.ndarray], Any]
 ) -> None:
     assert np.array_equal(acted(bundled, with_pictures(seen, change)), acted(bundled, seen))
 
@@ -78,7 +78,7 @@ def test_pictures_in_other_forms_are_the_same_pictures(
     ],
 )
 def test_what_is_no_picture_is_refused(
-    bundled: IdeomotorPolicy, seen: Observation, change: Callable[[np.ndarray], Any], words: str
+    bundled: EpisodePolicy, seen: Observation, change: Callable[[np.ndarray], Any], words: str
 ) -> None:
     with pytest.raises(
         UserError, match=f"observation.images.front: {words}|observation.images.front.*{words}"
@@ -98,14 +98,14 @@ def test_what_is_no_picture_is_refused(
     ],
 )
 def test_a_camera_that_it_does_not_know_instead_of_one_that_it_does_is_refused(
-    bundled: IdeomotorPolicy, seen: Observation, names: dict[str, str], words: str
+    bundled: EpisodePolicy, seen: Observation, names: dict[str, str], words: str
 ) -> None:
     images = {names.get(name, name): image for name, image in seen.images.items()}
     with pytest.raises(UserError, match=f"observation.images: camera: {words}"):
         acted(bundled, replace(seen, images=images))
 
 
-def test_a_camera_may_be_missing_and_more_may_be_there(bundled: IdeomotorPolicy, seen: Observation) -> None:
+def test_a_camera_may_be_missing_and_more_may_be_there(bundled: EpisodePolicy, seen: Observation) -> None:
     more = replace(seen, images={**seen.images, "top": seen.images["front"]})
     assert np.array_equal(acted(bundled, more), acted(bundled, seen))
     acted(bundled, replace(seen, images={"front": seen.images["front"]}))
@@ -125,25 +125,25 @@ def test_a_camera_may_be_missing_and_more_may_be_there(bundled: IdeomotorPolicy,
     ],
 )
 def test_a_state_that_no_robot_measures_in_these_units_is_refused(
-    bundled: IdeomotorPolicy, seen: Observation, change: Callable[[np.ndarray], Any], words: str
+    bundled: EpisodePolicy, seen: Observation, change: Callable[[np.ndarray], Any], words: str
 ) -> None:
     with pytest.raises(UserError, match=f"observation.state.*{words}"):
         acted(bundled, replace(seen, state=change(seen.state)))
 
 
-def test_an_instruction_is_a_string(bundled: IdeomotorPolicy, seen: Observation) -> None:
+def test_an_instruction_is_a_string(bundled: EpisodePolicy, seen: Observation) -> None:
     with pytest.raises(UserError, match="observation.instruction: got list, expected a string"):
         acted(bundled, replace(seen, instruction=["lift"]))
 
 
-def test_committed_commands_are_of_its_joints(bundled: IdeomotorPolicy, seen: Observation) -> None:
+def test_committed_commands_are_of_its_joints(bundled: EpisodePolicy, seen: Observation) -> None:
     bundled.reset(0)
     with pytest.raises(UserError, match=r"prefix: shape \(3, 4\), expected \(ticks, 6\)"):
         bundled.act(seen, bundled.plan(seen, describe=False), np.zeros((3, 4)))
 
 
 def test_names_and_units_are_checked_once_an_episode_and_a_dark_picture_decides_no_scale(
-    bundled: IdeomotorPolicy, seen: Observation
+    bundled: EpisodePolicy, seen: Observation
 ) -> None:
     bundled.reset(0)
     plan = bundled.plan(with_pictures(seen, lambda image: np.zeros(image.shape, np.float32)), describe=False)

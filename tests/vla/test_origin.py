@@ -11,10 +11,12 @@ import torch
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.decoder import Decoder, DecoderConfig
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.policy import IdeomotorPolicy
+from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import Processor, fit_processor, load_processor
 from ideomotor.vla.sampler import SamplingConfig
 
@@ -29,14 +31,22 @@ def processor(so101: Embodiment) -> Processor:
 
 
 @pytest.fixture(scope="module")
-def policy(interpreter: Interpreter, processor: Processor) -> IdeomotorPolicy:
+def policy(so101: Embodiment, interpreter: Interpreter, processor: Processor) -> EpisodePolicy:
     torch.manual_seed(1)
     shape = DecoderConfig(states=(processor.state_numbers,), plan_dim=24, width=32, heads=2, blocks=2)
     decoder = Decoder(shape)
     for parameter in decoder.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
-    return IdeomotorPolicy(interpreter, decoder, processor, SamplingConfig(history=True, smoothing=0.0))
+    return EpisodePolicy(
+        PolicyNetworks(
+            interpreter,
+            decoder,
+            processor,
+            usual_timing(so101),
+            SamplingConfig(past_commands=True, smoothing=0.0),
+        )
+    )
 
 
 PLAN = LatentPlan(np.ones((8, 24), np.float32), 0.0)
@@ -52,7 +62,7 @@ def test_commands_come_back_and_a_chunk_keeps_its_origin_in_the_file(
     assert np.array_equal(origin, past[-1])
     actions = origin + rng.normal(0, 0.1, (96, 6))
     assert np.allclose(processor.absolute(processor.relative(actions, origin), origin), actions, atol=1e-6)
-    assert np.array_equal(processor.history(past, origin)[-1], np.zeros(6))
+    assert np.array_equal(processor.past_commands(past, origin)[-1], np.zeros(6))
     processor.save(tmp_path / "processor.json")
     assert load_processor(tmp_path / "processor.json") == processor
 
@@ -65,9 +75,7 @@ def test_the_state_is_told_as_its_distance_from_the_command(processor: Processor
     assert held[11] == 3.0 and held[17] == pytest.approx(1.5)  # cut off in the fine unit, told in the coarse
 
 
-def test_noise_in_the_joints_does_not_shift_a_chunk(
-    policy: IdeomotorPolicy, observation: Observation
-) -> None:
+def test_noise_in_the_joints_does_not_shift_a_chunk(policy: EpisodePolicy, observation: Observation) -> None:
     """Withheld from the network, another measured state gives the same commands to the bit."""
     policy.run_without(["state"])
     sent = np.repeat(observation.state[None].astype(float), 8, axis=0)
@@ -80,9 +88,7 @@ def test_noise_in_the_joints_does_not_shift_a_chunk(
     assert np.array_equal(*chunks)
 
 
-def test_what_was_sent_counts_and_not_what_was_meant(
-    policy: IdeomotorPolicy, observation: Observation
-) -> None:
+def test_what_was_sent_counts_and_not_what_was_meant(policy: EpisodePolicy, observation: Observation) -> None:
     def begins(sent: np.ndarray | None) -> np.ndarray:
         policy.reset(0)
         policy.act(observation, PLAN, NONE)

@@ -1,6 +1,7 @@
 """The policy keeps to `control.types.Policy` whatever senses it is given."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +10,14 @@ import torch
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.train.interpreter_stage import continued
+from ideomotor.vla import networks
 from ideomotor.vla.confidence import ConfidenceConfig, agreement
-from ideomotor.vla.policy import SENSES, IdeomotorPolicy, chunks, plans
+from ideomotor.vla.policy import SENSES, EpisodePolicy, chunks, plans
 
 
 @pytest.mark.parametrize("cameras", [(), ("front",), ("wrist",), ("front", "wrist")])
 def test_any_camera_may_be_missing(
-    policy: IdeomotorPolicy, observation: Observation, cameras: tuple[str, ...]
+    policy: EpisodePolicy, observation: Observation, cameras: tuple[str, ...]
 ) -> None:
     seen = replace(observation, images={name: observation.images[name] for name in cameras})
     plan = policy.plan(seen)
@@ -36,7 +38,7 @@ def test_any_camera_may_be_missing(
 
 @pytest.mark.parametrize("delay", [0, 1, 3, 12, 30])
 def test_a_chunk_begins_with_what_is_committed(
-    policy: IdeomotorPolicy, observation: Observation, delay: int
+    policy: EpisodePolicy, observation: Observation, delay: int
 ) -> None:
     prefix = np.random.default_rng(3).normal(0, 0.1, (delay, 6)).astype(np.float32)
     chunk = policy.act(observation, policy.plan(observation), prefix)
@@ -46,7 +48,7 @@ def test_a_chunk_begins_with_what_is_committed(
     assert chunk.observed_at == chunk.plan_observed_at == 0.5
 
 
-def test_an_episode_follows_from_its_seed(policy: IdeomotorPolicy, observation: Observation) -> None:
+def test_an_episode_follows_from_its_seed(policy: EpisodePolicy, observation: Observation) -> None:
     def episode(seed: int) -> np.ndarray:
         policy.reset(seed)
         chunks = []
@@ -60,10 +62,10 @@ def test_an_episode_follows_from_its_seed(policy: IdeomotorPolicy, observation: 
     assert not np.array_equal(first, episode(2))
 
 
-def test_without_noise_nothing_is_left_to_chance(policy: IdeomotorPolicy, observation: Observation) -> None:
+def test_without_noise_nothing_is_left_to_chance(policy: EpisodePolicy, observation: Observation) -> None:
     def acted(seed: int, noise: float) -> np.ndarray:
-        how = replace(policy.sampling, noise=noise)
-        driver = IdeomotorPolicy(policy.interpreter, policy.decoder, policy.processor, how)
+        how = replace(policy.networks.sampling, noise=noise)
+        driver = EpisodePolicy(replace(policy.networks, sampling=how))
         driver.reset(seed)
         return driver.act(observation, driver.plan(observation), np.zeros((0, 6))).actions
 
@@ -75,7 +77,7 @@ def test_without_noise_nothing_is_left_to_chance(policy: IdeomotorPolicy, observ
         acted(1, 1.5)
 
 
-def test_chunks_join_smoothly(policy: IdeomotorPolicy, observation: Observation) -> None:
+def test_chunks_join_smoothly(policy: EpisodePolicy, observation: Observation) -> None:
     policy.reset(0)
     plan = policy.plan(observation)
     first = policy.act(observation, plan, np.zeros((0, 6))).actions
@@ -89,36 +91,33 @@ def test_chunks_join_smoothly(policy: IdeomotorPolicy, observation: Observation)
 
 
 def test_text_is_written_once_an_episode_or_when_asked(
-    policy: IdeomotorPolicy, observation: Observation
+    policy: EpisodePolicy, observation: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    describe = policy.interpreter.describe
-    policy.interpreter.describe = lambda *args, **kw: written.append(1) or "text"
-    try:
-        policy.reset(0)
-        assert policy.plan(observation).text == "text"
-        assert policy.plan(observation).text == "text"
-        assert len(written) == 1
-        policy.plan(observation, describe=True)
-        assert len(written) == 2
-    finally:
-        policy.interpreter.describe = describe
+    monkeypatch.setattr(networks, "write_plan", lambda *args, **kw: written.append(1) or "text")
+    policy.reset(0)
+    assert policy.plan(observation).text == "text"
+    assert policy.plan(observation).text == "text"
+    assert len(written) == 1
+    policy.plan(observation, describe=True)
+    assert len(written) == 2
 
 
 def test_text_is_written_anew_when_other_words_are_ahead_in_two_plans_running(
-    policy: IdeomotorPolicy, observation: Observation, monkeypatch: pytest.MonkeyPatch
+    policy: EpisodePolicy, observation: Observation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy.interpreter.rarely, "data", 0 * policy.interpreter.rarely.data)
-    monkeypatch.setattr(policy.interpreter, "describe", lambda pixels, instruction, seen, state: instruction)
+    rarely = policy.networks.interpreter.rarely
+    monkeypatch.setattr(rarely, "data", 0 * rarely.data)
+    monkeypatch.setattr(networks, "write_plan", lambda by, encoded, instruction, seen, state: instruction)
     policy.reset(0)
     other = replace(observation, instruction="open the drawer")
-    told = [policy.plan(now).text for now in (observation, observation, other, observation, other, other)]
-    assert told == [observation.instruction] * 5 + ["open the drawer"]
+    texts = [policy.plan(now).text for now in (observation, observation, other, observation, other, other)]
+    assert texts == [observation.instruction] * 5 + ["open the drawer"]
 
 
 @pytest.mark.parametrize("sense", [*SENSES, "front", "wrist"])
 def test_it_runs_without_a_sense_and_does_not_use_it(
-    policy: IdeomotorPolicy, observation: Observation, sense: str
+    policy: EpisodePolicy, observation: Observation, sense: str
 ) -> None:
     def acted(seen: Observation, plan: LatentPlan | None = None) -> tuple[np.ndarray, np.ndarray]:
         policy.reset(0)
@@ -147,31 +146,33 @@ def test_it_runs_without_a_sense_and_does_not_use_it(
     assert np.array_equal(acted(observation)[1], whole)
 
 
-def test_an_interpreter_that_feels_is_told_the_state_or_is_not(
-    policy: IdeomotorPolicy, observation: Observation
+def test_an_interpreter_with_proprioception_is_given_the_state_or_is_not(
+    policy: EpisodePolicy, observation: Observation
 ) -> None:
-    feeling = continued(policy.interpreter, policy.interpreter.config.cameras, 0, state=6)
-    assert feeling.feel is not None
-    torch.nn.init.normal_(feeling.feel.layers[2].weight, std=3.0)
-    felt = IdeomotorPolicy(feeling, policy.decoder, policy.processor, policy.sampling)
+    with_proprio = continued(
+        policy.networks.interpreter, policy.networks.interpreter.config.cameras, 0, state=6
+    )
+    assert with_proprio.proprio is not None
+    torch.nn.init.normal_(with_proprio.proprio.layers[2].weight, std=3.0)
+    sensing = EpisodePolicy(replace(policy.networks, interpreter_or_config=with_proprio))
     bent = replace(observation, state=observation.state + 0.5)
-    first, second = (felt.plan(seen).tokens for seen in (observation, bent))
+    first, second = (sensing.plan(seen).tokens for seen in (observation, bent))
     assert np.abs(first - second).max() > 0.01
-    felt.run_without(["state"])
-    untold = felt.plan(bent).tokens
-    assert np.array_equal(untold, felt.plan(observation).tokens)
+    sensing.run_without(["state"])
+    untold = sensing.plan(bent).tokens
+    assert np.array_equal(untold, sensing.plan(observation).tokens)
     assert np.allclose(untold, policy.plan(bent).tokens, atol=1e-6)
 
 
 def test_a_policy_trained_without_a_sense_never_uses_it(
-    policy: IdeomotorPolicy, observation: Observation
+    policy: EpisodePolicy, observation: Observation
 ) -> None:
-    def acted(driver: IdeomotorPolicy) -> np.ndarray:
+    def acted(driver: EpisodePolicy) -> np.ndarray:
         driver.reset(0)
         return driver.act(observation, driver.plan(observation), np.zeros((0, 6))).actions
 
-    blind = replace(policy.sampling, without=("vision",))
-    trained = IdeomotorPolicy(policy.interpreter, policy.decoder, policy.processor, blind)
+    blind = replace(policy.networks.sampling, without=("vision",))
+    trained = EpisodePolicy(replace(policy.networks, sampling=blind))
     policy.run_without(["vision"])
     assert np.array_equal(acted(trained), acted(policy))
     trained.run_without(["state"])
@@ -179,24 +180,24 @@ def test_a_policy_trained_without_a_sense_never_uses_it(
     assert np.array_equal(acted(trained), acted(policy))
 
 
-def test_a_batch_of_episodes_is_what_each_is_alone(policy: IdeomotorPolicy, observation: Observation) -> None:
+def test_a_batch_of_episodes_is_what_each_is_alone(policy: EpisodePolicy, observation: Observation) -> None:
     seen = [
         observation,
         replace(observation, instruction="put the blue ball into the bowl", time=1.0, tick=120),
         replace(observation, images={"wrist": observation.images["wrist"]}, state=-observation.state),
     ]
-    policy.tells_confidence = True
+    confident = replace(policy.networks, tells_confidence=True)
 
-    def lanes() -> list[IdeomotorPolicy]:
-        found = [policy.beside() for _ in seen]
-        for seed, lane in enumerate(found):
-            lane.reset(seed)
+    def policies() -> list[EpisodePolicy]:
+        found = [EpisodePolicy(confident) for _ in seen]
+        for seed, one in enumerate(found):
+            one.reset(seed)
         return found
 
-    alone, together = lanes(), lanes()
+    alone, batched = policies(), policies()
     for _ in range(2):  # the second chunk continues the first
-        planned = [lane.plan(one) for lane, one in zip(alone, seen, strict=True)]
-        for one, other in zip(planned, plans(together, seen), strict=True):
+        planned = [driver.plan(one) for driver, one in zip(alone, seen, strict=True)]
+        for one, other in zip(planned, plans(batched, seen), strict=True):
             np.testing.assert_allclose(other.tokens, one.tokens, atol=1e-5)
             assert (other.text, other.observed_at, set(other.keypoints)) == (
                 one.text,
@@ -205,39 +206,39 @@ def test_a_batch_of_episodes_is_what_each_is_alone(policy: IdeomotorPolicy, obse
             )
             assert other.progress == pytest.approx(one.progress, abs=1e-5)
         prefixes = [np.tile(one.state, (5, 1)) for one in seen]
-        acted = [lane.act(*rest) for lane, *rest in zip(alone, seen, planned, prefixes, strict=True)]
-        for one, other in zip(acted, chunks(together, seen, planned, prefixes), strict=True):
+        acted = [driver.act(*rest) for driver, *rest in zip(alone, seen, planned, prefixes, strict=True)]
+        for one, other in zip(acted, chunks(batched, seen, planned, prefixes), strict=True):
             np.testing.assert_allclose(other.actions, one.actions, atol=1e-5)
             assert other.confidence == pytest.approx(one.confidence, abs=1e-4)
             assert (other.starts_at, other.plan_observed_at) == (one.starts_at, one.plan_observed_at)
         assert not np.allclose(acted[0].actions, acted[1].actions, atol=1e-3)
 
 
-def test_an_unknown_sense_is_refused(policy: IdeomotorPolicy) -> None:
+def test_an_unknown_sense_is_refused(policy: EpisodePolicy) -> None:
     with pytest.raises(UserError, match="without.*did you mean 'vision'"):
         policy.run_without(["visoin"])
 
 
 def test_telling_confidence_changes_nothing_that_is_done(
-    policy: IdeomotorPolicy, observation: Observation
+    policy: EpisodePolicy, observation: Observation
 ) -> None:
-    def episode(tells: bool, seed: int = 3) -> tuple[np.ndarray, list[float]]:
-        policy.tells_confidence = tells
-        policy.reset(seed)
+    def episode(tells: bool, seed: int = 3, **changed: Any) -> tuple[np.ndarray, list[float]]:
+        policy = EpisodePolicy(replace(plain, tells_confidence=tells, **changed), seed=seed)
         chunks = []
         for step in range(3):
             now = replace(observation, time=0.5 + 0.1 * step, tick=60 + 12 * step)
             chunks.append(policy.act(now, policy.plan(now), np.zeros((2 * step, 6))))
         return np.stack([chunk.actions for chunk in chunks]), [chunk.confidence for chunk in chunks]
 
+    plain = policy.networks
     silent, nothing = episode(False)
     spoken, told = episode(True)
     assert np.array_equal(silent, spoken)
     assert np.isnan(nothing).all()
     assert all(0 < confidence < 1 for confidence in told)
     assert episode(True)[1] == told != episode(True, seed=4)[1]
-    policy.confidence = ConfidenceConfig(4, (0.0, 1.0), (0.2, 0.8))
-    assert episode(True)[1] == pytest.approx([0.2 + 0.6 * raw for raw in told])
+    calibrated = ConfidenceConfig(4, (0.0, 1.0), (0.2, 0.8))
+    assert episode(True, confidence=calibrated)[1] == pytest.approx([0.2 + 0.6 * raw for raw in told])
 
 
 def test_agreement_falls_as_samples_scatter() -> None:
@@ -249,7 +250,7 @@ def test_agreement_falls_as_samples_scatter() -> None:
     assert scattered == pytest.approx([1 / 1.1, 1 / 2, 1 / 4], rel=0.02)
 
 
-def test_another_number_of_joints_is_refused(policy: IdeomotorPolicy, observation: Observation) -> None:
+def test_another_number_of_joints_is_refused(policy: EpisodePolicy, observation: Observation) -> None:
     wrong = replace(observation, state=np.zeros(7, np.float32))
     with pytest.raises(UserError, match="7 values, expected 6"):
         policy.act(wrong, policy.plan(observation), np.zeros((0, 7)))

@@ -32,8 +32,8 @@ def inputs(decoder: Decoder, batch: int = 1) -> DecoderInputs:
         has_camera=torch.ones(batch, cameras),
         state=draw(6),
         has_state=ones,
-        history=draw(config.history, 6),
-        has_history=ones,
+        past_commands=draw(config.past_command_ticks, 6),
+        has_past_commands=ones,
     )
 
 
@@ -188,7 +188,7 @@ def test_a_sampler_that_the_objective_has_not_is_refused() -> None:
         SamplingConfig(steps=0)
 
 
-@pytest.mark.parametrize("name", ["plan", "pixels", "state", "history"])
+@pytest.mark.parametrize("name", ["plan", "pixels", "state", "past_commands"])
 def test_a_missing_sense_is_not_looked_at(decoder: Decoder, name: str) -> None:
     there = inputs(decoder)
     flag = "has_camera" if name == "pixels" else f"has_{name}"

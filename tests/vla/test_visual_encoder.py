@@ -82,9 +82,9 @@ def test_a_decoder_sees_with_it(cameras: tuple[str, ...]) -> None:
     ones = torch.ones(3)
 
     def chunk(pixels: torch.Tensor) -> torch.Tensor:
-        there, history = torch.ones(3, len(cameras)), torch.zeros(3, config.history, 6)
+        there, past = torch.ones(3, len(cameras)), torch.zeros(3, config.past_command_ticks, 6)
         plan, state = torch.ones(3, 8, 24), torch.ones(3, 6)
-        inputs = DecoderInputs(plan, ones, pixels, there, state, ones, history, ones)
+        inputs = DecoderInputs(plan, ones, pixels, there, state, ones, past, ones)
         with torch.inference_mode():
             context = decoder.context("so101", inputs)
             return decoder("so101", torch.zeros(3, 96, 6), torch.zeros(3, 96), torch.zeros(3), context)

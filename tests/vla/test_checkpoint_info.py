@@ -9,13 +9,13 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.vla.checkpoint_info import WEIGHTS, bundled_checkpoint, glance
+from ideomotor.vla.checkpoint_info import WEIGHTS, bundled_checkpoint, read_facts
 
 ROBOT = load_embodiment("so101")
 
 
 def test_a_policy_says_which_robot_and_cameras_it_is_for() -> None:
-    facts = glance(bundled_checkpoint())
+    facts = read_facts(bundled_checkpoint())
     assert facts.cameras == ("front", "wrist") and facts.processor.embodiment == "so101"
     facts.check(ROBOT)
     with pytest.raises(UserError, match="looks through camera wrist, which so101 lacks .it has front"):
@@ -25,7 +25,7 @@ def test_a_policy_says_which_robot_and_cameras_it_is_for() -> None:
 
 
 def test_every_robot_gets_the_checkpoint_that_was_made_for_it() -> None:
-    facts = glance(bundled_checkpoint("metaworld"))
+    facts = read_facts(bundled_checkpoint("metaworld"))
     assert facts.cameras == ("corner2",)
     facts.check(load_embodiment("metaworld"))
     assert bundled_checkpoint("my_own_arm") == bundled_checkpoint()  # which then says whom it is for
@@ -41,12 +41,12 @@ def test_a_policy_without_weights_is_refused(tmp_path) -> None:
     shutil.copytree(bundled_checkpoint(), folder)
     (folder / WEIGHTS).unlink()
     with pytest.raises(UserError, match="model.safetensors: no such file"):
-        glance(folder)
+        read_facts(folder)
 
 
-def test_a_glance_loads_no_torch() -> None:
+def test_facts_are_read_without_torch() -> None:
     code = (
-        "import sys; from ideomotor.vla.checkpoint_info import *; glance(bundled_checkpoint()); "
+        "import sys; from ideomotor.vla.checkpoint_info import *; read_facts(bundled_checkpoint()); "
         "print('torch' in sys.modules, 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
