@@ -283,7 +283,8 @@ def _pixels(
         there = not blind and camera in observation.images
         return resized(np.asarray(observation.images[camera]), size) if there else black
 
-    return torch.stack([to_pixels(np.stack([picture(o, c) for c in cameras])) for o in observations])
+    rows = [to_pixels(np.stack([picture(o, camera) for camera in cameras])) for o in observations]
+    return torch.cat([row.unsqueeze(0) for row in rows])  # `stack` would lay them out otherwise
 
 
 def _stacked(rows: Iterable[np.ndarray]) -> torch.Tensor:
