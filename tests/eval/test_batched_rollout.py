@@ -15,6 +15,7 @@ from ideomotor.eval.drivers import PolicyRequest, Requests
 from ideomotor.eval.policy_spec import PolicySpec
 from ideomotor.eval.run import evaluate
 from ideomotor.eval.suites import suite
+from ideomotor.vla import policy
 
 BUNDLED = Path(next(iter(ideomotor.vla.__path__))) / "checkpoints" / "so101"
 PLAN = LatentPlan(np.zeros((1, 1), np.float32), 0.0)
@@ -23,10 +24,10 @@ PLAN = LatentPlan(np.zeros((1, 1), np.float32), 0.0)
 class Nobody:
     """A policy without networks."""
 
-    lacks = frozenset[str]()
+    without = frozenset[str]()
 
-    def beside(self) -> "Nobody":
-        return Nobody()
+    def __init__(self, networks: None = None) -> None:
+        self.networks = networks
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
         return [(slot, f"answer to {slot.number}") for slot in slots]
 
     monkeypatch.setattr(batched_rollout, "_answered", answer)
+    monkeypatch.setattr(policy, "EpisodePolicy", Nobody)
     return groups
 
 
