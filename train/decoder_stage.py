@@ -126,7 +126,7 @@ def _sampling(recipe: DecoderRecipe, targets: bool) -> SamplingConfig:
         noise_knots=recipe.objective.noise_knots,
         noise=recipe.noise,
         smoothing=recipe.smoothing if targets else 0.0,
-        history=recipe.objective.drop_past_commands < 1.0,
+        past_commands=recipe.objective.drop_past_commands < 1.0,
     )
 
 
