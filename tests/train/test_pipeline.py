@@ -19,6 +19,7 @@ from ideomotor.control.types import Observation
 from ideomotor.train.pipeline import train
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
 
 TWO = """
 import sys
@@ -46,7 +47,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_folder_is_a_policy_that_runs(trained: Path) -> None:
-    policy = PolicyNetworks.from_pretrained(trained)
+    policy = EpisodePolicy.from_pretrained(trained)
     images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
     observation = Observation(0.0, 0, images, np.zeros(6, np.float32), "reach the red cube")
     chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))

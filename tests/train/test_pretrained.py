@@ -25,7 +25,7 @@ from ideomotor.train.scene_objective import SceneObjective, SceneWeights
 from ideomotor.train.scene_pool import ScenePool
 from ideomotor.vla.families import FAMILIES
 from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.pretrained import TUNING
 
 HEADS = ("added.rows", "point.", "say.", "rarely")
@@ -159,7 +159,7 @@ def test_the_command_line_trains_a_policy_around_a_base(bases, data, tmp_path: P
     stored = load_file(out / "model.safetensors")
     assert all("lora_" in key for key in stored if key.startswith("interpreter.vlm."))
 
-    policy = PolicyNetworks.from_pretrained(out)
+    policy = EpisodePolicy.from_pretrained(out)
     images = {name: np.zeros((96, 96, 3), np.uint8) for name in ("front", "wrist")}
     observation = Observation(0.0, 0, images, np.zeros(6, np.float32), "reach the red cube")
     chunk = policy.act(observation, policy.plan(observation), np.zeros((4, 6)))
