@@ -15,7 +15,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import Command
 from ideomotor.eval.phrasings import phrasings
 from ideomotor.sim.episode import draw_episode, phrase
-from ideomotor.sim.generalization.held_out_phrasings import TEMPLATES, renamed
+from ideomotor.sim.generalization.held_out_phrasings import renamed
 from ideomotor.sim.instructions import vocabulary
 from ideomotor.sim.instructions.meaning import _fitting, in_words, understand
 from ideomotor.sim.instructions.sentences import judging_of, read
@@ -55,7 +55,10 @@ def plain(sentence: str) -> str:
 @ALL
 def test_none_of_them_is_a_template(name: str) -> None:
     """Neither of training nor of its held-out ones nor of the axis `phrasing`, by any name of the things."""
-    templates = [*TASKS[name].instructions, *(line for step in TEMPLATES[name] for line in step)]
+    templates = [
+        *TASKS[name].instructions,
+        *(line for step in TASKS[name].harder_instructions for line in step),
+    ]
     for one in phrasings().values():
         if one.task == name:
             task, scene = scene_of(name, one.seed)
@@ -78,7 +81,9 @@ def test_what_templates_say_is_read_as_their_goal_word_by_word(name: str) -> Non
     for seed in range(4):
         scene = draw_episode(task, seed, "light", "train").scene
         for goal in task.goals(scene)[:5]:
-            for step, templates in ((0, task.instructions), (1, TEMPLATES[name][0]), (3, TEMPLATES[name][1])):
+            for step, templates in zip(
+                (0, 1, 3), (task.instructions, *task.harder_instructions), strict=True
+            ):
                 for template in templates:
                     said = template.format(**renamed(goal.words, step))
                     fits, why = _fitting(task, scene, read(said))
