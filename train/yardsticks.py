@@ -51,7 +51,7 @@ SO101 = (
         windows=2_400_000,
         seen="10,000 steps of stage 1, 2,400,000 windows, in its last four rounds alone",
         could="solves 665 of 800 held-out episodes of eight tasks (83.1 %, 80.4 to 85.6)",
-        where="vla/checkpoints/spine/README.md",
+        where="vla/checkpoints/so101/README.md",
         figures={"held_out_pixel_p50": 0.34},
     ),
 )
