@@ -175,7 +175,7 @@ def train(
         data: a dataset folder, or several.
         out: becomes the checkpoint, and keeps what `resume` needs.
         config: recipe to start from, see `ideomotor train --help`.
-        changes: {key of the recipe: value}, such as {"policy.train.steps": 2000}.
+        changes: {key of the recipe: value}, such as {"decoder.train.steps": 2000}.
         resume: continue an interrupted training in `out`.
 
     Returns:

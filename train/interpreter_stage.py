@@ -2,7 +2,7 @@
 
 Of an environment that is not ours there are no synthetic scenes (`interpreter.pool.scenes=0`). The
 interpreter then learns from recorded frames alone to tell what is to be done, which is how the decoder gets
-the instruction; where things are it is not shown, and the decoder finds them with its own eyes.
+the instruction; where things are it is not shown, and the decoder finds them in its own pictures.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str
 def continued(
     interpreter: Interpreter, cameras: tuple[str, ...], align_dim: int, state: int = 0
 ) -> Interpreter:
-    """The same interpreter with these cameras, and with alignment and a sense of the joints (`state` numbers)
-    if they are wanted and it had none: new parts, untrained.
+    """The same interpreter with these cameras, and with alignment and an input of the joints (`state`
+    numbers) if they are wanted and it had none: new parts, untrained.
 
     Its tokenizer stays: it is a byte-level one, which reads and writes words it does not know in pieces.
     """
