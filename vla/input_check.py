@@ -113,6 +113,24 @@ class InputCheck:
         return np.ascontiguousarray(np.rint(picture).astype(np.uint8))
 
 
+def newest(past_commands: Any, ticks: int, joints: int) -> np.ndarray:
+    """Returns the newest commands that were sent, (ticks, joints) float64; older ones are left out.
+
+    Raises:
+        UserError: there are fewer, they are of other joints, or one is no number.
+    """
+    past = np.asarray(past_commands)
+    if past.dtype.kind not in "fiu" or past.ndim != 2 or len(past) < ticks or past.shape[1] != joints:
+        raise UserError(
+            f"observation.past_commands: {past.dtype} of shape {past.shape}, expected ({ticks}, {joints}) "
+            "numbers, oldest first, or more ticks (or none at all, where nobody knows)"
+        )
+    past = past[-ticks:].astype(float)
+    if not np.isfinite(past).all():
+        raise UserError("observation.past_commands: a command is not finite, expected what was sent")
+    return past
+
+
 def _is_picture(image: Any) -> bool:
     """Whether nothing has to be done."""
     plain = isinstance(image, np.ndarray) and image.dtype == np.uint8

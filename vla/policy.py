@@ -12,7 +12,7 @@ import torch
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
-from ideomotor.vla.input_check import InputCheck
+from ideomotor.vla.input_check import InputCheck, newest
 from ideomotor.vla.networks import ChunkRequest, PlanDraft, PolicyNetworks, SampledChunk
 from ideomotor.vla.smoothing import ORDER, smooth
 
@@ -178,7 +178,7 @@ class EpisodePolicy:
         whether they led to where the robot is."""
         processor, past = self.networks.processor, observation.past_commands
         if processor.origin == "command" and processor.targets and past is not None:
-            return np.asarray(past, float)[-self.timing.past_command_ticks :], True
+            return newest(past, self.timing.past_command_ticks, len(processor.joints)), True
         return self._own_past(observation.tick, np.asarray(observation.state, float))
 
     def _own_past(self, tick: int, state: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -103,6 +103,30 @@ def test_what_was_sent_counts_and_not_what_was_meant(policy: EpisodePolicy, obse
     assert not np.allclose(begins(None), begins(sent), atol=1e-4)  # its own chunk, where nobody says
 
 
+def test_more_past_commands_than_are_needed_are_as_good_and_fewer_are_refused(
+    policy: EpisodePolicy, observation: Observation
+) -> None:
+    def begins(past: np.ndarray) -> np.ndarray:
+        policy.reset(0)
+        return policy.act(replace(observation, past_commands=past), PLAN, NONE).actions
+
+    needed = policy.timing.past_command_ticks
+    sent = observation.state + 0.01 * np.arange(needed)[:, None]
+    longer = np.concatenate([np.full((5, 6), 9.0), sent])
+    assert np.array_equal(begins(longer), begins(sent))
+    not_finite = sent.copy()
+    not_finite[2, 3] = np.nan
+    for past, words in (
+        (sent[1:], rf"shape \({needed - 1}, 6\), expected \({needed}, 6\)"),
+        (sent[:0], rf"shape \(0, 6\), expected \({needed}, 6\)"),
+        (sent[:, :5], rf"shape \({needed}, 5\)"),
+        (sent[-1], r"shape \(6,\)"),
+        (not_finite, "not finite"),
+    ):
+        with pytest.raises(UserError, match=f"observation.past_commands: .*{words}"):
+            begins(past)
+
+
 def test_an_unknown_origin_in_a_file_is_refused(processor: Processor, tmp_path: Path) -> None:
     replace(processor, origin="home").save(tmp_path / "processor.json")
     with pytest.raises(UserError, match=r"processor.json.*origin 'home'.*state, command"):
