@@ -99,8 +99,8 @@ def train_joint(
         windows = loader.batch(step)
         whole = len(windows) * processes()[1]
         mine = own_rows(whole)
-        drops = {"drop_image": settings.drop_image, "drop_camera": settings.drop_camera}
-        shown = camera_mask(chance, whole, len(cameras), **drops)[mine]
+        drop_image, drop_camera = settings.drop_image, settings.drop_camera
+        shown = camera_mask(chance, whole, len(cameras), None, drop_image, drop_camera)[mine]
         size, drop, jitter = windows.at_plan.state.shape[1], settings.drop_state, settings.state_jitter
         noise = proprio_noise(chance, whole, size, drop, jitter)[mine]
         noisy = replace(windows.at_plan, state=windows.at_plan.state + noise)

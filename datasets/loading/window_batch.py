@@ -46,12 +46,12 @@ def merged(size: int, parts: Sequence[tuple[np.ndarray, Any]]) -> Any:
 
     Args:
         size: B.
-        parts: (which rows these are, as (B,) bool; arrays, lists, or dicts and dataclasses of them).
+        parts: (which rows these are, as (B,) bool; arrays, lists, dicts of them, or batches).
     """
-    example = parts[0][1]
+    example: Any = parts[0][1]
     if len(parts) == 1:
         return example
-    if dataclasses.is_dataclass(example) and not isinstance(example, type):
+    if isinstance(example, FrameBatch | WindowBatch):
         names = [field.name for field in dataclasses.fields(example)]
         return type(example)(**{n: merged(size, [(at, getattr(p, n)) for at, p in parts]) for n in names})
     if isinstance(example, dict):
