@@ -229,4 +229,5 @@ def chunks(
     every = zip(policies, observations, latent, prefixes, strict=True)
     requests = [policy.request(policy.admit(o), plan, prefix) for policy, o, plan, prefix in every]
     sampled = policies[0].networks.chunks(requests, policies[0].without)
-    return [policy.finish_chunk(*made) for policy, *made in zip(policies, requests, sampled, strict=True)]
+    drawn = zip(policies, requests, sampled, strict=True)
+    return [policy.finish_chunk(request, chunk) for policy, request, chunk in drawn]

@@ -30,6 +30,7 @@ from ideomotor.launch.console import Output
 from ideomotor.sim.open_world import task_world
 from ideomotor.vla.decoder import DecoderInputs
 from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.smoothing import ORDER, smooth
 from ideomotor.vla.text_generation import write_plan
@@ -83,7 +84,7 @@ def bench_inference(
     observation = scene.observe()
     scene.close()
     stages = stages_of(policy, observation)
-    with peers(policy, output) as (ask, facts):
+    with peers(policy.networks, output) as (ask, facts):
         spent = measure(stages, ask, rounds)
         policies = facts["policies"] if ask else {}
         rows = [*_times(spent, stages), *_beside(spent, policies), *_sizes(policy, stages, policies)]
@@ -95,12 +96,12 @@ def bench_inference(
 
 
 @contextmanager
-def peers(policy: EpisodePolicy, output: Output) -> Iterator[tuple[Ask | None, dict[str, Any]]]:
+def peers(networks: PolicyNetworks, output: Output) -> Iterator[tuple[Ask | None, dict[str, Any]]]:
     """LeRobot's policies with the cameras, joints and seconds ahead of ours; see `peer.lerobot`."""
-    shape, hz = policy.networks.decoder.config, policy.networks.processor.control_hz
+    shape, hz = networks.decoder.config, networks.processor.control_hz
     ticks = shape.horizon * PEER_HZ / hz
     chunk = max(8, round(ticks / 8) * 8)  # the diffusion policy's U-Net halves it three times
-    sizes = (len(shape.cameras), shape.image_size, len(policy.networks.processor.joints), chunk, PEER_BATCH)
+    sizes = (len(shape.cameras), shape.image_size, len(networks.processor.joints), chunk, PEER_BATCH)
     with lerobot("lerobot_policies.py", [str(size) for size in sizes], output) as (ask, facts):
         if ask:
             output.text.print(f"beside: lerobot {facts['version']}", markup=False)

@@ -90,7 +90,7 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
     output, recipe = Output(json_target), resolve(config)
     with tempfile.TemporaryDirectory(prefix="ideomotor-bench-") as folder:
         first, interpreter = _first_stage(recipe, Path(folder))
-        second, policy = _second_stage(recipe, recipe.decoder, interpreter, Path(folder))
+        second, networks = _second_stage(recipe, recipe.decoder, interpreter, Path(folder))
         grid, _ = _second_stage(recipe, _with_grid(recipe.decoder), interpreter, Path(folder))
         stages = {
             "stage 1, interpreter": (first, recipe.interpreter.pictures * recipe.interpreter.group),
@@ -98,7 +98,7 @@ def bench_training(json_target: Path | None = None, config: str = "nano", steps:
             BESIDE: (grid, recipe.decoder.batch),
         }
         spent: dict[str, list[float]] = {}
-        with peers(policy, output) as (ask, facts):
+        with peers(networks, output) as (ask, facts):
             for _ in range(ROUNDS):
                 for name, (run, _samples) in stages.items():
                     spent.setdefault(name, []).extend(run(steps))

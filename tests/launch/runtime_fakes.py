@@ -28,11 +28,7 @@ from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.supervisor import Job, live_with_parent, start_heartbeat, supervise
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
-from ideomotor.launch.runtime.policy_processes import (
-    PolicyProcessConfig,
-    decoder_process,
-    interpreter_process,
-)
+from ideomotor.launch.runtime import policy_processes
 
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz
@@ -184,11 +180,13 @@ def run_supervised(
     if session:
         os.setsid()  # and with it all of its processes, as in a terminal
     shared = shared_state.attach(spec)
-    policy = PolicyProcessConfig(make_policy, "swing", usual_timing(ROBOT), handover, speed=speed)
+    policy = policy_processes.PolicyProcessConfig(
+        make_policy, "swing", usual_timing(ROBOT), handover, speed=speed
+    )
     jobs = [
         Job("cameras", cameras_process, (spec,)),
-        Job("interpreter", interpreter_process, (spec, policy)),
-        Job("decoder", decoder_process, (spec, policy)),
+        Job("interpreter", policy_processes.interpreter_process, (spec, policy)),
+        Job("decoder", policy_processes.decoder_process, (spec, policy)),
     ]
     config = ControlConfig(
         handover=handover, speed=speed, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
