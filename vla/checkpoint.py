@@ -238,8 +238,8 @@ def _write(
     if decoder is not None:
         models["decoder"] = decoder
     tensors = {
-        f"{prefix}.{key}": tensor.detach().cpu().contiguous()
-        for prefix, model in models.items()
+        f"{name}.{key}": tensor.detach().cpu().contiguous()
+        for name, model in models.items()
         for key, tensor in _tensors(model).items()
         if decoder is None or not key.startswith("align.")
     }

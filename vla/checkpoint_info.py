@@ -23,7 +23,7 @@ class PolicyFacts:
     """What a policy was made for."""
 
     processor: Processor
-    cameras: tuple[str, ...]  # that it looks through
+    cameras: tuple[str, ...]  # that it sees through
     timing: Timing
 
     def check(self, embodiment: Embodiment) -> None:

@@ -1,4 +1,4 @@
-"""How sure the policy is of a chunk: how far samples at the same observation agree, told as a probability.
+"""How sure the policy is of a chunk: how far samples at the same observation agree, as a probability.
 
 A decoder that knows what to do comes to nearly the same chunk from any noise; where it does not, its samples
 scatter. Their agreement orders chunks by how sure they are. What an agreement is worth is a map, not

@@ -156,7 +156,7 @@ class Decoder(nn.Module):
         self,
         embodiment: str,
         actions: torch.Tensor,
-        committed: torch.Tensor,
+        is_committed: torch.Tensor,
         time: torch.Tensor,
         context: Context,
     ) -> torch.Tensor:
@@ -165,7 +165,7 @@ class Decoder(nn.Module):
         Args:
             embodiment: whose projections to use.
             actions: (B, H, A) noisy, clean where committed.
-            committed: (B, H) 1 where the command is given.
+            is_committed: (B, H) 1 where it is.
             time: (B,) flow time of what is not committed, 0 noise, 1 data.
             context: from `context`.
 
@@ -173,7 +173,7 @@ class Decoder(nn.Module):
             (B, H, A)
         """
         projections, per = self.projections[embodiment], self.config.commands_per_token
-        by_token = committed.unflatten(1, (self.tokens, per))
+        by_token = is_committed.unflatten(1, (self.tokens, per))
         chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
         summary = context.summary.unsqueeze(1)
         x = projections.commands_in(torch.cat([chunk, by_token.to(chunk.dtype)], dim=-1))

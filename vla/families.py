@@ -56,7 +56,7 @@ class Family:
     vision: Callable[[Any], nn.Module]
     fixed: bool = False  # takes pictures of its native size only
     axes: bool = False  # positions are counted along time, height and width (M-RoPE)
-    prefix: bool = False  # pictures and instruction see each other in both directions (PrefixLM)
+    prefix_lm: bool = False  # pictures and instruction see each other in both directions (PrefixLM)
     opening: tuple[str, ...] = ()  # pieces of a prompt: special tokens and plain text
     before: tuple[str, ...] = ()  # each picture
     after: tuple[str, ...] = ()
@@ -274,7 +274,7 @@ FAMILIES: dict[str, Family] = {
         language=lambda vlm: vlm.model.language_model,
         vision=lambda vlm: vlm.model.vision_tower,
         fixed=True,
-        prefix=True,
+        prefix_lm=True,
         asking=("<bos>",),
         closing=("\n",),
     ),

@@ -177,7 +177,7 @@ class Interpreter(nn.Module):
         also: dict[str, Any] = {}
         if self.family.axes:
             also["position_ids"] = axis_positions(here, self.side)
-        if self.family.prefix:
+        if self.family.prefix_lm:
             first = self.tokenizer.convert_tokens_to_ids(PLAN_TOKENS[0])
             also["token_type_ids"] = (ids == first).cumsum(1)  # 0 as long as both directions are seen
         if encoded.deep:

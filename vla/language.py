@@ -117,8 +117,8 @@ def encode_prompts(
         there = has_image[index]
         head = [*frame.opening]
         for picture in range(frame.pictures):
-            seen = there[picture] if isinstance(there, Sequence) else there
-            tokens = [image if seen else no_image] * (image_tokens // frame.pictures)
+            shown = there[picture] if isinstance(there, Sequence) else there
+            tokens = [image if shown else no_image] * (image_tokens // frame.pictures)
             head += [*frame.before, *tokens, *frame.after]
         head += [*frame.asking, *(ids[:max_words] or [silent]), *frame.closing]
         starts.append(len(head))

@@ -232,14 +232,18 @@ class PolicyNetworks:
             ).to(device),
             has_past_commands=torch.tensor(remembered, device=device),
         )
-        prefix = _stacked(processor.relative(r.committed_prefix, r.origin) for r in requests).to(device)
+        committed_prefix = _stacked(processor.relative(r.committed_prefix, r.origin) for r in requests).to(
+            device
+        )
         context = decoder.context(processor.embodiment, inputs)
         noise = torch.cat([request.noise for request in requests]).to(device)
-        sampled = self._sampled(context, prefix, self.sampling.noise * noise)
+        sampled = self._sampled(context, committed_prefix, self.sampling.noise * noise)
         return [
             SampledChunk(
                 processor.absolute(sampled[row].cpu().numpy(), request.origin),
-                self._confidence(context.of(row), prefix[row : row + 1], sampled[row : row + 1], request),
+                self._confidence(
+                    context.of(row), committed_prefix[row : row + 1], sampled[row : row + 1], request
+                ),
             )
             for row, request in enumerate(requests)
         ]
@@ -255,22 +259,22 @@ class PolicyNetworks:
             return np.asarray(plan.tokens, np.float32)
         return np.zeros((self.decoder_config.plan_tokens, self.decoder_config.plan_dim), np.float32)
 
-    def _sampled(self, context: Context, prefix: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def _sampled(self, context: Context, committed_prefix: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         how = self.sampling
         return sample_in_context(
-            self.decoder, self.processor.embodiment, context, prefix, noise, how.steps, how.sampler
+            self.decoder, self.processor.embodiment, context, committed_prefix, noise, how.steps, how.sampler
         )
 
     def _confidence(
-        self, context: Context, prefix: torch.Tensor, sampled: torch.Tensor, request: ChunkRequest
+        self, context: Context, committed_prefix: torch.Tensor, sampled: torch.Tensor, request: ChunkRequest
     ) -> float:
         """Of a chunk (1, H, A), by others in the same context."""
         if request.other_noise is None:
             return nan
         noise = request.other_noise.to(sampled.device)
         count = len(noise)
-        others = self._sampled(context.repeated(count), prefix.expand(count, -1, -1), noise)
-        return self.confidence.of(agreement(torch.cat([sampled, others])[:, prefix.shape[1] :]))
+        others = self._sampled(context.repeated(count), committed_prefix.expand(count, -1, -1), noise)
+        return self.confidence.of(agreement(torch.cat([sampled, others])[:, committed_prefix.shape[1] :]))
 
 
 def _pixels(

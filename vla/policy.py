@@ -131,24 +131,26 @@ class EpisodePolicy:
             UserError: a prefix of other joints, or one that leaves nothing to decide.
         """
         networks = self.networks
-        prefix = self._checked(committed_prefix)
+        committed_prefix = self._checked(committed_prefix)
         past, known = self._past_commands(observation)
         origin = networks.processor.origin_of(np.asarray(observation.state, float), past)
         others = networks.confidence.samples - 1 if networks.tells_confidence else 0
         # Compared chunks are drawn apart, so that the executed one stays the same to the bit.
         other_noise = networks.noise(others, self._others) if others else None
         noise = networks.noise(1, self._generator)
-        return ChunkRequest(observation, plan, prefix, past, known, origin, noise, other_noise)
+        return ChunkRequest(observation, plan, committed_prefix, past, known, origin, noise, other_noise)
 
     def finish_chunk(self, request: ChunkRequest, sampled: SampledChunk) -> ActionChunk:
         """A chunk as it is executed: smoothed, behind what is committed; and remembers it."""
-        networks, observation, prefix = self.networks, request.observation, request.committed_prefix
-        free = sampled.actions[len(prefix) :]
+        networks, observation, committed_prefix = self.networks, request.observation, request.committed_prefix
+        free = sampled.actions[len(committed_prefix) :]
         if networks.sampling.smoothing > 0:
             rest = self._at_rest(np.asarray(observation.state, float), ORDER)
-            before = np.concatenate([request.past_commands if request.known else rest, prefix])[-ORDER:]
+            before = np.concatenate([request.past_commands if request.known else rest, committed_prefix])[
+                -ORDER:
+            ]
             free = smooth(free, before, networks.sampling.smoothing)
-        actions = np.concatenate([prefix, free.astype(np.float32)])
+        actions = np.concatenate([committed_prefix, free.astype(np.float32)])
         self._commands = np.concatenate([request.past_commands, actions])
         self._commands_until = observation.tick + len(actions)
         return ActionChunk(
@@ -160,18 +162,18 @@ class EpisodePolicy:
             confidence=sampled.confidence,
         )
 
-    def _checked(self, prefix: np.ndarray) -> np.ndarray:
+    def _checked(self, committed_prefix: np.ndarray) -> np.ndarray:
         """(d, A) float32."""
         horizon, joints = self.networks.decoder_config.horizon, len(self.networks.processor.joints)
-        prefix = np.asarray(prefix, np.float32)
-        if prefix.size and prefix.shape[1:] != (joints,):
-            raise UserError(f"committed_prefix: shape {prefix.shape}, expected (ticks, {joints})")
-        prefix = prefix.reshape(-1, joints)
-        if len(prefix) >= horizon:
+        committed_prefix = np.asarray(committed_prefix, np.float32)
+        if committed_prefix.size and committed_prefix.shape[1:] != (joints,):
+            raise UserError(f"committed_prefix: shape {committed_prefix.shape}, expected (ticks, {joints})")
+        committed_prefix = committed_prefix.reshape(-1, joints)
+        if len(committed_prefix) >= horizon:
             raise UserError(
-                f"committed_prefix: {len(prefix)} ticks, expected fewer than the chunk's {horizon}"
+                f"committed_prefix: {len(committed_prefix)} ticks, expected fewer than the chunk's {horizon}"
             )
-        return prefix
+        return committed_prefix
 
     def _past_commands(self, observation: Observation) -> tuple[np.ndarray, bool]:
         """(P, A) commands before this observation, as they were sent or else as this policy meant them, and
@@ -219,15 +221,17 @@ def chunks(
     policies: Sequence[EpisodePolicy],
     observations: Sequence[Observation],
     latent: Sequence[LatentPlan],
-    prefixes: Sequence[np.ndarray],
+    committed_prefixes: Sequence[np.ndarray],
 ) -> list[ActionChunk]:
     """The next chunks of several episodes, as `plans`.
 
     Args:
         policies, observations, latent, prefixes: one of each for every episode, prefixes of one length.
     """
-    every = zip(policies, observations, latent, prefixes, strict=True)
-    requests = [policy.request(policy.admit(o), plan, prefix) for policy, o, plan, prefix in every]
+    every = zip(policies, observations, latent, committed_prefixes, strict=True)
+    requests = [
+        policy.request(policy.admit(o), plan, committed_prefix) for policy, o, plan, committed_prefix in every
+    ]
     sampled = policies[0].networks.chunks(requests, policies[0].without)
     drawn = zip(policies, requests, sampled, strict=True)
     return [policy.finish_chunk(request, chunk) for policy, request, chunk in drawn]

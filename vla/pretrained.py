@@ -38,7 +38,7 @@ class Pretrained:
     lora_rank: int
     image_size: int  # pictures as the base is given them [pixels]
     token_side: int  # its image tokens are pooled to a grid of this side
-    words: tuple[int, ...]  # ids of the words that subtasks are told in
+    words: tuple[int, ...]  # ids of the words that subtasks are written in
     mean: tuple[float, ...]  # of pixels in [0, 1]
     std: tuple[float, ...]
 
@@ -84,7 +84,7 @@ def adopt(
     Args:
         source: hub id or folder.
         tuning: one of TUNING.
-        spoken: texts with the words that subtasks are told in.
+        spoken: texts with the words that subtasks are written in.
         image_tokens: how many tokens a picture may become.
         lora_rank: of the adapters, with "lora".
         stored: whether checkpoints copy a frozen base instead of naming it; one tuned in full is copied.
@@ -122,7 +122,7 @@ def adopt(
 
 
 def check(source: str, tuning: str, image_tokens: int = 64, lora_rank: int = 16, layer: int = -1) -> None:
-    """What can be told without loading weights: raises as `adopt` and `Interpreter` do."""
+    """What can be checked without loading weights: raises as `adopt` and `Interpreter` do."""
     if tuning not in TUNING:
         raise unknown_name("tuning", tuning, TUNING)
     if tuning == "lora":
@@ -210,10 +210,10 @@ def normalisation(source: str, config: Any) -> tuple[tuple[float, ...], tuple[fl
     """(mean, std) of pixels in [0, 1]: what the base's image processor says, or its family's default."""
     family = family_of(config)
     try:
-        told, _ = ImageProcessingMixin.get_image_processor_dict(source)
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(source)
     except (OSError, ValueError):
-        told = {}
-    mean, std = told.get("image_mean") or family.mean, told.get("image_std") or family.std
+        settings = {}
+    mean, std = settings.get("image_mean") or family.mean, settings.get("image_std") or family.std
     return tuple(map(float, mean)), tuple(map(float, std))
 
 

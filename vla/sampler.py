@@ -135,14 +135,14 @@ def sample_in_context(
     sampler: str,
 ) -> torch.Tensor:
     """As `sample_chunk`, in a context that is encoded already."""
-    committed = torch.zeros(noise.shape[:2], device=noise.device)
-    committed[:, : committed_prefix.shape[1]] = 1.0
+    is_committed = torch.zeros(noise.shape[:2], device=noise.device)
+    is_committed[:, : committed_prefix.shape[1]] = 1.0
     flow, scheduler = sampler in SAMPLERS["flow"], _scheduler(sampler, steps)
     x = noise.clone()
     for timestep in scheduler.timesteps:
         x[:, : committed_prefix.shape[1]] = committed_prefix
         left = ((timestep if flow else timestep + 1) / NOISE_LEVELS).to(x)  # 1 where all is noise
-        found = decoder(embodiment, x, committed, (1 - left).expand(len(x)), context)
+        found = decoder(embodiment, x, is_committed, (1 - left).expand(len(x)), context)
         x = scheduler.step((x - found) / left if flow else found, timestep, x, return_dict=False)[0]
     x[:, : committed_prefix.shape[1]] = committed_prefix
     return x

@@ -62,11 +62,11 @@ def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> N
     while True:
         ready, now = reader.poll(), time.monotonic()
         waiting = reader.tick < due and now < due_at
-        if not ready or waiting or (seen := reader.observation()) is None:
+        if not ready or waiting or (observation := reader.observation()) is None:
             time.sleep(IDLE_S)
             continue
         due, due_at = reader.tick + config.timing.plan_every_ticks, now + LONGEST_S
-        plan = policy.plan(seen)
+        plan = policy.plan(observation)
         pack_plan(record, replace(plan, observed_at=reader.frames_at))
         shared.plan.write(record)
 
@@ -88,7 +88,7 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
         ready, now = reader.poll(), time.monotonic()
         waiting = reader.epoch == epoch and reader.tick < due and now < due_at
         ready = ready and not waiting and bool(shared.plan.read(plan_in))
-        if not ready or (seen := reader.observation()) is None:
+        if not ready or (observation := reader.observation()) is None:
             time.sleep(IDLE_S)
             continue
         if reader.epoch != epoch or method.waits or not reader.playing:
@@ -100,7 +100,7 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
         observed_at = min(began_at, reader.frames_at)  # a camera that gives nothing new makes the chunk old
         age = config.speed * max(began_at - plan_at, 0.0)
         committed_prefix = reader.committed_prefix[: delay.ticks() if method.uses_prefix and playing else 0]
-        chunk = policy.act(seen, replace(plan, observed_at=seen.time - age), committed_prefix)
+        chunk = policy.act(observation, replace(plan, observed_at=observation.time - age), committed_prefix)
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
             reader.poll()
             executed = chunk.actions[:SYNC_TICKS]
