@@ -87,7 +87,7 @@ def test_embodiments_share_everything_but_their_projections() -> None:
         touched[name] = {key for key, p in decoder.named_parameters() if p.grad is not None and p.grad.any()}
     shared = touched["so101"] & touched["dual"]
     assert any(key.startswith("blocks.") for key in shared)
-    assert not any(key.startswith("bodies.") for key in shared)
+    assert not any(key.startswith("projections.") for key in shared)
     for name, keys in touched.items():
-        own = {key for key, _ in decoder.named_parameters() if key.startswith(f"bodies.{name}.")}
+        own = {key for key, _ in decoder.named_parameters() if key.startswith(f"projections.{name}.")}
         assert keys - shared == own
