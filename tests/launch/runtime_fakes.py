@@ -180,9 +180,8 @@ def run_supervised(
     if session:
         os.setsid()  # and with it all of its processes, as in a terminal
     shared = shared_state.attach(spec)
-    policy = policy_processes.PolicyProcessConfig(
-        make_policy, "swing", usual_timing(ROBOT), handover, speed=speed
-    )
+    timing = usual_timing(ROBOT)
+    policy = policy_processes.PolicyProcessConfig(make_policy, "swing", timing, handover, speed=speed)
     jobs = [
         Job("cameras", cameras_process, (spec,)),
         Job("interpreter", policy_processes.interpreter_process, (spec, policy)),

@@ -1,10 +1,9 @@
 """Emulated STS3215 servos behind a pseudo-terminal: `python sts_emulator.py OPTIONS`; standard library only.
 
-Feetech's protocol: FF FF id length instruction parameters checksum, where the checksum is the inverted sum of
-what stands between header and itself; a reply has the error bits in the place of the instruction. PING,
-READ, WRITE, REG WRITE, ACTION, SYNC READ, SYNC WRITE. A reply starts when the line is free, after the servo's
-return delay and whatever latency a test gives it, and takes its time on the wire; a USB adapter's latency
-timer may hold it back (62 bytes or the timer, as an FTDI chip does).
+Feetech's protocol (sts_packet.py): PING, READ, WRITE, REG WRITE, ACTION, SYNC READ, SYNC WRITE. A reply
+starts when the line is free, after the servo's return delay and whatever latency a test gives it, and takes
+its time on the wire; a USB adapter's latency timer may hold it back (62 bytes or the timer, as an FTDI chip
+does).
 
 Tests use it through `emulated_arm.EmulatedArm`, which sends [method, arguments] as lines of JSON on standard
 input; each is answered by one line.
@@ -25,6 +24,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from sts_packet import next_packet, packed
 from sts_servo import REGISTERS, Servo
 
 PING, READ, WRITE, REG_WRITE, ACTION, SYNC_READ, SYNC_WRITE = 1, 2, 3, 4, 5, 0x82, 0x83
@@ -183,26 +183,9 @@ class Emulator:
             self._input += os.read(self._ends[0], 4096)
         except OSError:
             return
-        while (packet := self._packet()) is not None:
+        while (packet := next_packet(self._input)) is not None:
             self.counts["requests"] += 1
             self._obey(*packet)
-
-    def _packet(self) -> tuple[int, int, bytes] | None:
-        """(id, instruction, parameters) of the next whole packet; what is damaged is skipped."""
-        data = self._input
-        while (start := data.find(b"\xff\xff")) >= 0:
-            del data[:start]
-            if len(data) < 4 or len(data) < 4 + data[3]:
-                return None
-            end = 4 + data[3]
-            if data[2] == 0xFF or data[3] < 2 or ~sum(data[2 : end - 1]) & 0xFF != data[end - 1]:
-                del data[0]
-                continue
-            packet = data[2], data[4], bytes(data[5 : end - 1])
-            del data[:end]
-            return packet
-        del data[: max(0, len(data) - 1)]
-        return None
 
     def _obey(self, to: int, instruction: int, parameters: bytes) -> None:
         if instruction == SYNC_READ:
@@ -256,8 +239,7 @@ class Emulator:
     def _reply(self, servo: Servo, data: bytes) -> None:
         if servo.circumstances.silent:
             return
-        body = bytes([servo.get("id"), len(data) + 2, servo.get("status")]) + data
-        packet = b"\xff\xff" + body + bytes([~sum(body) & 0xFF])
+        packet = packed(servo.get("id"), servo.get("status"), data)
         starts = max(self._free_at, self._now) + servo.get("return_delay") * 2e-6
         starts += self._draw.uniform(*servo.circumstances.latency_s)
         self._free_at = starts + len(packet) * BYTE_S
