@@ -22,7 +22,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.hub import checkpoint_folder
-from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.policy import EpisodePolicy
 
 Revisions = dict[str, list[dict[str, bytes]]]  # of each repository, oldest first: {path: content}
 
@@ -164,7 +164,7 @@ def ran(code: str, argument: Path | str, home: Path, address: str) -> subprocess
     )
 
 
-def test_what_is_fetched_is_what_was_pushed(policy: PolicyNetworks, tmp_path: Path) -> None:
+def test_what_is_fetched_is_what_was_pushed(policy: EpisodePolicy, tmp_path: Path) -> None:
     policy.networks.save_pretrained(tmp_path / "mine")
     with hub() as (address, revisions):
         pushed = ran(PUSH, tmp_path / "mine", tmp_path / "home", address)
