@@ -35,6 +35,8 @@ from ideomotor.train.recipe import Recipe, as_dict, resolve
 from ideomotor.train.selection import Drive
 from ideomotor.train.trackers import summary_writer, trackio
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
+from ideomotor.vla.checkpoint_info import read_facts
+from ideomotor.vla.hub import checkpoint_folder
 from ideomotor.vla.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.pretrained import Pretrained
@@ -74,7 +76,7 @@ def train(
     check_apart("out", out, data)
     transformers.logging.set_verbosity_error()
     recipe = resolve(config, overrides)
-    timing = usual_timing(load_embodiment(recipe.robot))
+    timing = _timing(recipe)
     _check(recipe, data, timing)
     _check_trackers(recipe)
     join_processes()
@@ -160,6 +162,13 @@ def _first_stage(
         save_interpreter(interpreter, kept)
     wait_for_all()
     return interpreter
+
+
+def _timing(recipe: Recipe) -> Timing:
+    """Of the policy that is trained further, or what is usual for the robot."""
+    if recipe.init.policy:
+        return read_facts(checkpoint_folder(recipe.init.policy)).timing
+    return usual_timing(load_embodiment(recipe.robot))
 
 
 def _check(recipe: Recipe, data: Sequence[Path], timing: Timing) -> None:
