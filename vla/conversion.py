@@ -56,7 +56,9 @@ def convert_checkpoint(old: Path, new: Path, robot: str = "") -> None:
         raise UserError(f"{old / CONFIG}: format {config.get('format')!r}, expected {EARLIER!r}")
     if new.exists():
         raise UserError(f"out: {new} is there already, expected a new folder")
-    config = {name: _renamed(name, value) for name, value in config.items()} | {"format": FORMAT}
+    config: dict[str, Any] = {name: _renamed(name, value) for name, value in config.items()} | {
+        "format": FORMAT
+    }
     if "decoder" in config:
         timing = usual_timing(_embodiment(old, robot))
         most = min(timing.max_prefix_ticks, int(config["decoder"]["horizon"]) - 1)

@@ -226,7 +226,8 @@ def chunks(
     """The next chunks of several episodes, as `plans`.
 
     Args:
-        policies, observations, latent, prefixes: one of each for every episode, prefixes of one length.
+        policies, observations, latent, committed_prefixes: one of each for every episode; prefixes of one
+            length.
     """
     every = zip(policies, observations, latent, committed_prefixes, strict=True)
     requests = [

@@ -65,21 +65,21 @@ def test_a_new_sense_changes_nothing_at_first(tmp_path) -> None:
     new = continued(old, ("front",), 0, state=6).eval()
     assert continued(new, ("front",), 0) is new and continued(new, ("front",), 0, state=6) is new
     state = np.random.default_rng(0).normal(size=(2, 6))
-    told, seen = [ASKED, "yes"], [True, True]
+    texts, seen = [ASKED, "yes"], [True, True]
     with torch.inference_mode():
-        before = old(PIXELS, old.prompts(told, seen, state=state)).hidden
-        assert torch.equal(new(PIXELS, new.prompts(told, seen, state=state)).hidden, before)
-        assert new.feel is not None
-        torch.nn.init.normal_(new.feel.layers[2].weight, std=3.0)
-        after = new(PIXELS, new.prompts(told, seen, state=state)).hidden
+        before = old(PIXELS, old.prompts(texts, seen, state=state)).hidden
+        assert torch.equal(new(PIXELS, new.prompts(texts, seen, state=state)).hidden, before)
+        assert new.proprio is not None
+        torch.nn.init.normal_(new.proprio.layers[2].weight, std=3.0)
+        after = new(PIXELS, new.prompts(texts, seen, state=state)).hidden
         assert (after - before).abs().amax((1, 2)).min() > 0.01
         state[1] = np.nan  # of one of them nobody tells it
-        half = new(PIXELS, new.prompts(told, seen, state=state)).hidden
+        half = new(PIXELS, new.prompts(texts, seen, state=state)).hidden
         assert torch.equal(half[0], after[0]) and torch.allclose(half[1], before[1], atol=1e-6)
     save_interpreter(new, tmp_path)
     with torch.inference_mode():
         loaded = load_interpreter(tmp_path)
-        assert torch.equal(loaded(PIXELS, loaded.prompts(told, seen, state=state)).hidden, half)
+        assert torch.equal(loaded(PIXELS, loaded.prompts(texts, seen, state=state)).hidden, half)
 
 
 def test_states_are_dropped_and_blurred_by_question() -> None:
