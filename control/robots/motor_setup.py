@@ -61,9 +61,9 @@ def find_motor(
                 break
         else:
             raise UserError(f"bus: no servo answers at {port}: are its wire and its supply plugged in?")
-    patience = min(SLOWEST_S, max(4 * found[0].reply_s, 0.003))
+    wait_s = min(SLOWEST_S, max(4 * found[0].reply_s, 0.003))
     others = [number for number in IDS if number not in {*likely, *(motor.id for motor in found)}]
-    found += _answering(port, found[0].baud, others, patience)
+    found += _answering(port, found[0].baud, others, wait_s)
     if len(found) > 1:
         numbers = ", ".join(str(number) for number in sorted({motor.id for motor in found}))
         raise UserError(f"bus: several servos at {port} (ids {numbers}), expected one: unplug the others")
@@ -125,17 +125,17 @@ def _line(port: str, baud: int) -> Iterator[ServoLine]:
         line.close()
 
 
-def _answering(port: str, baud: int, numbers: Iterable[int], patience: float) -> Iterator[FoundMotor]:
+def _answering(port: str, baud: int, numbers: Iterable[int], wait_s: float) -> Iterator[FoundMotor]:
     """The servos of some ids that answer at a rate; UserError where two answer at once."""
     with _line(port, baud) as line:
         for number in numbers:
             began = time.monotonic()
-            replies = line.read(number, reg.MODEL.address, reg.MODEL.size, patience)
+            replies = line.read(number, reg.MODEL.address, reg.MODEL.size, wait_s)
             took = time.monotonic() - began
             if not replies.data and not any(name == "corrupt_reply" for name, _ in replies.problems):
                 continue
             # Two of an id answer on top of each other, or one after the other.
-            again = line.read(number, reg.ID.address, reg.ID.size, patience)
+            again = line.read(number, reg.ID.address, reg.ID.size, wait_s)
             wrong = {name for name, _ in (*replies.problems, *again.problems)}
             if wrong & {"corrupt_reply", "late_reply"}:
                 raise UserError(f"bus: several servos answer at {port} to id {number}, expected one alone")

@@ -60,8 +60,8 @@ def differences(stored: FeatureStats, data: FeatureStats) -> Iterator[tuple[str,
     if any(q is None or q.shape != low.shape for q in quantiles):
         yield f"quantiles: expected {low.size} numbers each", False
     elif quantiles:
-        ladder = np.stack([low - tolerance, *[q for q in quantiles if q is not None], high + tolerance])
-        if not (np.diff(ladder, axis=0) >= -1e-6 - 1e-5 * size).all():
+        rungs = np.stack([low - tolerance, *[q for q in quantiles if q is not None], high + tolerance])
+        if not (np.diff(rungs, axis=0) >= -1e-6 - 1e-5 * size).all():
             yield "quantiles are not in order between min and max", False
 
 

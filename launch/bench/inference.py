@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
-from ideomotor.launch.bench.lerobot_peer import Ask, lerobot
+from ideomotor.launch.bench.lerobot_peer import PeerCall, lerobot
 from ideomotor.launch.bench.rows import row, table
 from ideomotor.launch.checkpoints import policy_folder
 from ideomotor.launch.console import Output
@@ -96,7 +96,7 @@ def bench_inference(
 
 
 @contextmanager
-def peers(networks: PolicyNetworks, output: Output) -> Iterator[tuple[Ask | None, dict[str, Any]]]:
+def peers(networks: PolicyNetworks, output: Output) -> Iterator[tuple[PeerCall | None, dict[str, Any]]]:
     """LeRobot's policies with the cameras, joints and seconds ahead of ours; see `peer.lerobot`."""
     shape, hz = networks.decoder.config, networks.processor.control_hz
     ticks = shape.horizon * PEER_HZ / hz
@@ -161,7 +161,7 @@ def stages_of(policy: EpisodePolicy, observation: Observation) -> dict[str, Call
     }
 
 
-def measure(stages: dict[str, Callable[[], Any]], ask: Ask | None, rounds: int) -> Spent:
+def measure(stages: dict[str, Callable[[], Any]], ask: PeerCall | None, rounds: int) -> Spent:
     """Everyone takes turns; what a peer took is under its name."""
     spent: Spent = {}
     for turn in range(-2, rounds):  # the first prepare kernels

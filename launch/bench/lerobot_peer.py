@@ -19,13 +19,13 @@ from ideomotor.control.errors import UserError
 from ideomotor.launch.console import Output
 
 PYTHON: Final = "IDEOMOTOR_LEROBOT_PYTHON"
-Ask = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> its answer
+PeerCall = Callable[[dict[str, Any]], dict[str, Any]]  # a request -> its answer
 
 
 @contextmanager
 def lerobot(
     script: str, arguments: Sequence[str], output: Output
-) -> Iterator[tuple[Ask | None, dict[str, Any]]]:
+) -> Iterator[tuple[PeerCall | None, dict[str, Any]]]:
     """Runs a script of this folder with LeRobot's Python, one thread, no network.
 
     Yields:

@@ -87,19 +87,24 @@ def test_the_plan_is_written_as_without_a_cache(family, bases, make, pictures) -
 @torch.inference_mode()
 def test_pictures_and_words_matter_and_padding_and_company_do_not(family, bases, make, pictures) -> None:
     interpreter, pixels = make(bases[family]), pictures()
-    told = ["reach the red cube", "put the blue ball into the bowl and hold it there until told otherwise"]
+    instructions = [
+        "reach the red cube",
+        "put the blue ball into the bowl and hold it there until told otherwise",
+    ]
 
-    def plan(pixels, told, seen) -> torch.Tensor:
-        return interpreter(pixels, interpreter.prompts(told, seen)).hidden
+    def plan(pixels, instructions, seen) -> torch.Tensor:
+        return interpreter(pixels, interpreter.prompts(instructions, seen)).hidden
 
-    both = plan(pixels, [*told, *told], [True, True, True, False])
-    alone = plan(pixels[:1], told[:1], [True])
+    both = plan(pixels, [*instructions, *instructions], [True, True, True, False])
+    alone = plan(pixels[:1], instructions[:1], [True])
     torch.testing.assert_close(both[:1], alone, atol=2e-4, rtol=1e-3)
     for other in (1, 2):  # another instruction, another picture
         assert (both[other] - both[0]).abs().max() > 1e-3
-    assert torch.isfinite(plan(pixels, told, [False, False])).all()  # no picture in the whole batch
-    blind = plan(pixels.flip(0), [*told, *told], [True, False, True, True])
-    torch.testing.assert_close(plan(pixels, [*told, *told], [True, False, True, True])[1], blind[1])
+    assert torch.isfinite(plan(pixels, instructions, [False, False])).all()  # no picture in the whole batch
+    blind = plan(pixels.flip(0), [*instructions, *instructions], [True, False, True, True])
+    torch.testing.assert_close(
+        plan(pixels, [*instructions, *instructions], [True, False, True, True])[1], blind[1]
+    )
 
 
 @every_family
@@ -130,19 +135,21 @@ def test_a_small_budget_is_kept_by_the_prompt(family, bases, make, pictures) -> 
 def test_the_plan_is_read_from_the_chosen_layer(family, layer, bases, make, pictures) -> None:
     """The same whether the layers above are run too, for the text, or not; and the model stays whole."""
     interpreter = make(bases[family], layer=layer)
-    told, pixels = ["reach the red cube"], pictures(1)
+    instructions, pixels = ["reach the red cube"], pictures(1)
     above = interpreter.family.language(interpreter.vlm).layers[layer]
     ran = []
     above.register_forward_hook(lambda *_: ran.append(1))
-    short = interpreter(pixels, interpreter.prompts(told, [True])).hidden
+    short = interpreter(pixels, interpreter.prompts(instructions, [True])).hidden
     assert not ran
-    long = interpreter(pixels, interpreter.prompts(told, [True], ["now: reach"])).hidden
+    long = interpreter(pixels, interpreter.prompts(instructions, [True], ["now: reach"])).hidden
     assert len(ran) == 1
     torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-4)
     if layer:
         for parameter in interpreter.family.language(interpreter.vlm).layers[layer - 1].parameters():
             parameter.add_(0.1)
-        assert (interpreter(pixels, interpreter.prompts(told, [True])).hidden - short).abs().max() > 1e-3
+        assert (
+            interpreter(pixels, interpreter.prompts(instructions, [True])).hidden - short
+        ).abs().max() > 1e-3
 
 
 @every_family

@@ -232,13 +232,13 @@ def test_telling_confidence_changes_nothing_that_is_done(
 
     plain = policy.networks
     silent, nothing = episode(False)
-    spoken, told = episode(True)
+    spoken, confidences = episode(True)
     assert np.array_equal(silent, spoken)
     assert np.isnan(nothing).all()
-    assert all(0 < confidence < 1 for confidence in told)
-    assert episode(True)[1] == told != episode(True, seed=4)[1]
+    assert all(0 < confidence < 1 for confidence in confidences)
+    assert episode(True)[1] == confidences != episode(True, seed=4)[1]
     calibrated = ConfidenceConfig(4, (0.0, 1.0), (0.2, 0.8))
-    assert episode(True, confidence=calibrated)[1] == pytest.approx([0.2 + 0.6 * raw for raw in told])
+    assert episode(True, confidence=calibrated)[1] == pytest.approx([0.2 + 0.6 * raw for raw in confidences])
 
 
 def test_agreement_falls_as_samples_scatter() -> None:

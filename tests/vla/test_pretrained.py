@@ -130,10 +130,10 @@ def test_the_tokenizer_comes_back_the_same(family, bases, tmp_path: Path, make) 
     loaded = load_interpreter(tmp_path / "saved")
     assert type(loaded.tokenizer) is type(tokenizer)
     assert loaded.tokenizer.get_vocab() == tokenizer.get_vocab()
-    told, texts = ["reach the red cube!", "été 北", ""], ["now: reach", None, "scene: red cube"]
-    first, second = (each.prompts(told, [True] * 3, texts) for each in (interpreter, loaded))
+    asked, texts = ["reach the red cube!", "été 北", ""], ["now: reach", None, "scene: red cube"]
+    first, second = (each.prompts(asked, [True] * 3, texts) for each in (interpreter, loaded))
     assert torch.equal(first.ids, second.ids) and torch.equal(first.labels, second.labels)
-    assert decode_text(tokenizer, tokenizer(told[0], add_special_tokens=False)["input_ids"]) == told[0]
+    assert decode_text(tokenizer, tokenizer(asked[0], add_special_tokens=False)["input_ids"]) == asked[0]
     known = tokenizer.convert_ids_to_tokens(first.ids[0].tolist())
     row = FAMILIES[family]
     for part in (*row.opening, *row.before, *row.after, *row.asking, *row.closing):
@@ -142,8 +142,8 @@ def test_the_tokenizer_comes_back_the_same(family, bases, tmp_path: Path, make) 
 
 def test_normalisation_is_the_processors(bases, tmp_path: Path, make) -> None:
     folder = shutil.copytree(bases["qwen2_5_vl"], tmp_path / "base")
-    told = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    asked = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(asked))
     base = make(folder).config.pretrained
     assert (base.mean, base.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert make(bases["smolvlm"]).config.pretrained.mean == (0.5, 0.5, 0.5)

@@ -44,8 +44,8 @@ def test_what_no_picture_shows_is_learned_from_the_state() -> None:
     black = np.zeros((1, 1, 96, 96, 3), np.uint8)
     for _ in range(150):
         questions = [question(opening) for opening in rng.uniform(0, 1, 32)]
-        felt = proprio_of(questions, 2, rng, drop=0.2)
-        objective(scene_batch(interpreter, black, questions, proprio=felt))["loss"].backward()
+        proprio = proprio_of(questions, 2, rng, drop=0.2)
+        objective(scene_batch(interpreter, black, questions, proprio=proprio))["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
     interpreter.eval()
@@ -88,8 +88,8 @@ def test_states_are_dropped_and_blurred_by_question() -> None:
     questions[1] = dataclasses.replace(questions[1], state=np.zeros(6, np.float32))  # another robot's
     exact = proprio_of(questions, 2)
     assert np.isnan(exact[:2]).all() and (exact[2:] == [0.5, 0.5]).all()
-    felt = proprio_of(questions, 2, np.random.default_rng(0), drop=0.25, jitter=0.01)
-    known = np.isfinite(felt).all(axis=1)
-    assert 0.2 < 1 - known.mean() < 0.3 and not np.isfinite(felt[~known]).any()
-    assert 0.008 < felt[known].std(axis=0).min() and felt[known].std(axis=0).max() < 0.012
+    proprio = proprio_of(questions, 2, np.random.default_rng(0), drop=0.25, jitter=0.01)
+    known = np.isfinite(proprio).all(axis=1)
+    assert 0.2 < 1 - known.mean() < 0.3 and not np.isfinite(proprio[~known]).any()
+    assert 0.008 < proprio[known].std(axis=0).min() and proprio[known].std(axis=0).max() < 0.012
     assert proprio_of(questions, 0).shape == (1000, 0)

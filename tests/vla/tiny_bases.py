@@ -189,8 +189,8 @@ def save_tiny_base(family: str, folder: Path, seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder)
     row = FAMILIES[family]
     if row.mean != HALF:
-        told = {"image_mean": list(row.mean), "image_std": list(row.std)}
-        (folder / "preprocessor_config.json").write_text(json.dumps(told))
+        asked = {"image_mean": list(row.mean), "image_std": list(row.std)}
+        (folder / "preprocessor_config.json").write_text(json.dumps(asked))
     return folder
 
 

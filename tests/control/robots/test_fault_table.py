@@ -124,7 +124,7 @@ def rearmed(robot: ServoArm, twin: Twin) -> None:
 
 
 @dataclass
-class Seen:
+class Observed:
     """What happened tick by tick."""
 
     states: list[RobotState] = field(default_factory=list)
@@ -155,9 +155,9 @@ class Seen:
         return wrong
 
 
-def drive(robot: ServoArm, twin: Twin, seconds: float) -> Seen:
+def drive(robot: ServoArm, twin: Twin, seconds: float) -> Observed:
     """Moves all joints to and fro around the home pose, 120 times a second."""
-    seen, start, tick = Seen(), time.monotonic(), 0
+    seen, start, tick = Observed(), time.monotonic(), 0
     while (now := time.monotonic()) < start + seconds:
         seen.truths.append((now, twin.where()))
         state = robot.read()
@@ -174,7 +174,7 @@ def drive(robot: ServoArm, twin: Twin, seconds: float) -> Seen:
     return seen
 
 
-def watched(robot: ServoArm, twin: Twin, seconds: float, fault: str = "") -> Seen:
+def watched(robot: ServoArm, twin: Twin, seconds: float, fault: str = "") -> Observed:
     """Drives an arm that is well with a fault; once more if the machine stood still, which proves nothing."""
     for _ in range(5):
         twin.inject(fault)
