@@ -5,7 +5,9 @@ This folder is mapped to the package `ideomotor` itself (pyproject.toml); the ro
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,3 +35,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*_NAMES]
+
+
+class _Package(ModuleType):
+    """`train` stays the function when the room of that name is imported (`from ideomotor.train import …`)."""
+
+    @property
+    def train(self) -> Any:
+        return __getattr__("train")
+
+    @train.setter
+    def train(self, room: ModuleType) -> None:
+        """The import system's; the room is found in `sys.modules`."""
+
+
+sys.modules[__name__].__class__ = _Package

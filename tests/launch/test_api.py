@@ -57,6 +57,11 @@ def test_importing_loads_nothing_heavy_and_names_six_functions() -> None:
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     names = ["evaluate", "load_policy", "make_env", "open_dataset", "run_episode", "train"]
     assert done.stdout == f"[] {names}\n"
+    code = (
+        "import ideomotor.train.recipe; from ideomotor.train import recipe; print(ideomotor.train.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "ideomotor.launch.api\n", "the function, not the room of that name"
     with pytest.raises(AttributeError, match="load_policy"):
         _ = ideomotor.load_polic
 

@@ -117,7 +117,7 @@ def test_the_added_tokens_leave_the_base_alone(family, bases, make) -> None:
     assert torch.equal(table.weight, saved[key])
     ids = torch.arange(table.weight.shape[0]).unsqueeze(0)
     mine = torch.isin(ids, interpreter.added.ids)
-    assert torch.equal(interpreter._words(ids)[~mine], table(ids)[~mine])
+    assert torch.equal(interpreter.embed_words(ids)[~mine], table(ids)[~mine])
     spread = interpreter.added.rows.std(), table(ids).std()
     assert 0.5 < spread[0] / spread[1] < 2.0  # as large as words are in this model
 
