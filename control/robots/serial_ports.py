@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ideomotor.control.device_paths import stable_path
 from ideomotor.control.errors import UserError
 
 # {(vendor, product): chip and where it is used}; a product of None is any of the vendor's
@@ -56,7 +57,7 @@ def serial_ports(stable: tuple[Path, ...] = STABLE) -> list[SerialPort]:
         found.append(
             SerialPort(
                 device=port.device,
-                path=_stable_path(port.device, stable),
+                path=stable_path(port.device, stable),
                 usb_id=f"{port.vid:04x}:{port.pid:04x}" if on_usb else "",
                 description=port.description if port.description != "n/a" else "",
                 serial_number=port.serial_number or "",
@@ -70,12 +71,3 @@ def _adapter(vendor: int | None, product: int | None) -> str:
     if vendor is None:
         return ""
     return ADAPTERS.get((vendor, product)) or ADAPTERS.get((vendor, None)) or ""
-
-
-def _stable_path(device: str, folders: tuple[Path, ...]) -> str:
-    """The link that leads to a device and to no other."""
-    for folder in folders:
-        for link in sorted(folder.glob("*")) if folder.is_dir() else ():
-            if link.resolve() == Path(device).resolve():
-                return str(link)
-    return device

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ideomotor.control.device_paths import stable_path
+
 DEVICES = Path("/dev")
 STABLE = (Path("/dev/v4l/by-path"), Path("/dev/v4l/by-id"))  # by-path: two alike share their id
 QUERYCAP, ENUM_FMT = 0x80685600, 0xC0405602
@@ -69,7 +71,7 @@ def video_devices(
             name = _captures(file, ioctl)
             if name is not None:
                 modes = tuple(_modes(file, ioctl))
-                found.append(VideoDevice(f"/dev/{path.name}", _stable_path(path, stable), name, modes))
+                found.append(VideoDevice(f"/dev/{path.name}", stable_path(path, stable), name, modes))
         except OSError:
             continue  # no Video4Linux device after all
         finally:
@@ -122,11 +124,3 @@ def _listed(
         except OSError:
             return
         yield struct.unpack_from(form, entry, offset)
-
-
-def _stable_path(device: Path, folders: tuple[Path, ...]) -> str:
-    for folder in folders:
-        for link in sorted(folder.glob("*")) if folder.is_dir() else ():
-            if link.resolve() == device.resolve():
-                return str(link)
-    return str(device)
