@@ -79,7 +79,7 @@ METAWORLD := metaworld==3.1.1 packaging scipy imageio
 metaworld: $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(METAWORLD)
 	@$(BIN)/python -c 'import gymnasium as g; \
-	  e = g.make("ideomotor.sim.metaworld:ideomotor/MetaWorld-v0", task="reach-v3"); e.reset(seed=0); e.close()'
+	  e = g.make("ideomotor.sim.environments.metaworld:ideomotor/MetaWorld-v0", task="reach-v3"); e.reset(seed=0); e.close()'
 	@echo "Meta-World works here: $(BIN)/ideomotor tasks --env metaworld"
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.

@@ -1,8 +1,8 @@
 """Where an embodiment lives that is not ours: a Gymnasium environment and what its parts are called.
 
 An embodiment file may have a section `environment` (imitate `metaworld.yaml` or `reacher.yaml`). With it
-`sim/external.py` needs nothing else to record, train on and evaluate any environment that has pictures and
-a box of actions.
+`sim/environments/external.py` needs nothing else to record, train on and evaluate any environment that has
+pictures and a box of actions.
 """
 
 from __future__ import annotations

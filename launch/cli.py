@@ -85,45 +85,45 @@ def _robots() -> tuple[type, Callable[[Any], int]]:
 
 
 def _record() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import record, record_options
+    from ideomotor.launch.commands.record import options, record
 
-    return record_options.RecordOptions, record.record
+    return options.RecordOptions, record.record
 
 
 def _data_info() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import data
+    from ideomotor.launch.commands.data import info
 
-    return data.InfoOptions, data.info
+    return info.InfoOptions, info.info
 
 
 def _data_validate() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import data
+    from ideomotor.launch.commands.data import info
 
-    return data.ValidateOptions, data.validate
+    return info.ValidateOptions, info.validate
 
 
 def _data_stats() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import data_stats
+    from ideomotor.launch.commands.data import stats
 
-    return data_stats.StatsOptions, data_stats.stats
+    return stats.StatsOptions, stats.stats
 
 
 def _data_view() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import data_view
+    from ideomotor.launch.commands.data import view
 
-    return data_view.ViewOptions, data_view.view
+    return view.ViewOptions, view.view
 
 
 def _data_convert() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import data_convert
+    from ideomotor.launch.commands.data import convert
 
-    return data_convert.ConvertOptions, data_convert.convert
+    return convert.ConvertOptions, convert.convert
 
 
 def _data_edit() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import data_edit
+    from ideomotor.launch.commands.data import edit
 
-    return data_edit.EditOptions, data_edit.edit
+    return edit.EditOptions, edit.edit
 
 
 def _policy_convert() -> tuple[type, Callable[[Any], int]]:
@@ -139,7 +139,7 @@ def _train() -> tuple[type, Callable[[Any], int]]:
 
 
 def _eval() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import evaluate
+    from ideomotor.launch.commands.evaluate import evaluate
 
     return evaluate.EvalArguments, evaluate.evaluate
 
@@ -187,19 +187,19 @@ def _twin() -> tuple[type, Callable[[Any], int]]:
 
 
 def _find_port() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import find_port
+    from ideomotor.launch.commands.bring_up import find_port
 
     return find_port.FindPortOptions, find_port.find_port
 
 
 def _setup_motors() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import setup_motors
+    from ideomotor.launch.commands.bring_up import setup_motors
 
     return setup_motors.SetupMotorsOptions, setup_motors.setup_motors
 
 
 def _find_cameras() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import find_cameras
+    from ideomotor.launch.commands.bring_up import find_cameras
 
     return find_cameras.FindCamerasOptions, find_cameras.find_cameras
 
@@ -211,7 +211,7 @@ def _release() -> tuple[type, Callable[[Any], int]]:
 
 
 def _calibrate() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands import calibrate
+    from ideomotor.launch.commands.bring_up import calibrate
 
     return calibrate.CalibrateOptions, calibrate.calibrate
 

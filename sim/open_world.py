@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import unknown_name
+from ideomotor.sim.environments.external import ExternalWorld
 from ideomotor.sim.episode import draw_episode
-from ideomotor.sim.external import ExternalWorld
 from ideomotor.sim.generalization.axes import varied
 from ideomotor.sim.protocol import EpisodeWorld
 from ideomotor.sim.randomization import LEVELS

@@ -16,6 +16,6 @@ from ideomotor.sim.tasks import TASKS
 for _name in TASKS:
     gymnasium.register(
         id=f"ideomotor/{_name.capitalize()}-v0",
-        entry_point="ideomotor.sim.gym_env:TaskEnv",
+        entry_point="ideomotor.sim.environments.gym_env:TaskEnv",
         kwargs={"task": _name},
     )

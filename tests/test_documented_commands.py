@@ -9,7 +9,7 @@ import pytest
 from ideomotor.eval.suites import SUITES
 from ideomotor.launch.cli import COMMANDS, _split
 from ideomotor.launch.command_line import parse
-from ideomotor.launch.commands.evaluate_options import QUESTIONS
+from ideomotor.launch.commands.evaluate.options import QUESTIONS
 from ideomotor.train.recipe import resolve
 
 ROOT = Path(__file__).parents[1]

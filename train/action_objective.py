@@ -1,6 +1,6 @@
 """What the decoder is trained for: chunks from noise, with committed prefixes and dropped-out inputs.
 
-Either where the flow from noise to the chunk ends, or the noise itself (see vla/sampler.py).
+Either where the flow from noise to the chunk ends, or the noise itself (see vla/decoder/sampler.py).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ideomotor.train.parallel import global_count, shard_of_random
-from ideomotor.vla.decoder import Decoder, DecoderInputs
-from ideomotor.vla.plan_head import PlanHead
-from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, source_noise
+from ideomotor.vla.decoder.decoder import Decoder, DecoderInputs
+from ideomotor.vla.decoder.sampler import NOISE_LEVELS, noise_levels, source_noise
+from ideomotor.vla.interpreter.plan_head import PlanHead
 
 
 @dataclass(frozen=True)

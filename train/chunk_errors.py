@@ -8,9 +8,9 @@ import torch
 
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
-from ideomotor.vla.decoder import DecoderInputs
+from ideomotor.vla.decoder.decoder import DecoderInputs
+from ideomotor.vla.decoder.sampler import SamplingConfig, sample_chunk, source_noise
 from ideomotor.vla.processor import Processor
-from ideomotor.vla.sampler import SamplingConfig, sample_chunk, source_noise
 
 MILLI = {"rad": "mrad", "m": "mm"}  # {unit of a joint: a thousandth of it}
 

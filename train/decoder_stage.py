@@ -28,11 +28,11 @@ from ideomotor.train.recipe import DecoderRecipe
 from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint_info import PROCESSOR
-from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
+from ideomotor.vla.decoder.sampler import SamplingConfig, sampler_of
+from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.processor import Processor, fit_processor, load_processor
-from ideomotor.vla.sampler import SamplingConfig, sampler_of
 
 Log = Callable[[str], None]
 EXAMINED = 10**7  # number of the batch that examinations use: no training comes that far

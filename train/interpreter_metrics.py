@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ideomotor.train.device import to_device
-from ideomotor.train.scene_batch import scene_batch
-from ideomotor.train.scene_pool import Mixture, ScenePool
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.train.scenes.batch import scene_batch
+from ideomotor.train.scenes.pool import Mixture, ScenePool
+from ideomotor.vla.interpreter.interpreter import Interpreter
 
 EXAMINED = 256  # held-out pictures in an examination
 

@@ -22,11 +22,11 @@ from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.interpreter_metrics import examine
-from ideomotor.train.page import samples_of
 from ideomotor.train.parallel import first_process_first, own_rows, processes
-from ideomotor.train.progress import Countdown
 from ideomotor.train.recipe import InterpreterRecipe, Recipe, as_dict
-from ideomotor.train.scene_batch import (
+from ideomotor.train.reporting.page import samples_of
+from ideomotor.train.reporting.progress import Countdown
+from ideomotor.train.scenes.batch import (
     ahead,
     camera_mask,
     proprio_of,
@@ -34,14 +34,14 @@ from ideomotor.train.scene_batch import (
     rephrased,
     scene_batch,
 )
-from ideomotor.train.scene_objective import SceneBatch, SceneObjective
-from ideomotor.train.scene_pool import ScenePool, make_pool
+from ideomotor.train.scenes.objective import SceneBatch, SceneObjective
+from ideomotor.train.scenes.pool import ScenePool, make_pool
 from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint import load_interpreter
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
-from ideomotor.vla.pretrained import adopt
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
+from ideomotor.vla.interpreter.pretrained import adopt
 
 Log = Callable[[str], None]
 SCENE_ROBOT = "so101"  # whose states synthetic scenes have

@@ -26,12 +26,12 @@ from ideomotor.train.device import to_device
 from ideomotor.train.parallel import own_rows, processes
 from ideomotor.train.plan_cache import views
 from ideomotor.train.recipe import InterpreterRecipe, Recipe
-from ideomotor.train.scene_batch import camera_mask, proprio_noise, question_of, rephrased, scene_batch
-from ideomotor.train.scene_objective import SceneBatch, SceneObjective
+from ideomotor.train.scenes.batch import camera_mask, proprio_noise, question_of, rephrased, scene_batch
+from ideomotor.train.scenes.objective import SceneBatch, SceneObjective
 from ideomotor.train.trainer import fit
 from ideomotor.vla.images import sample_seeds
-from ideomotor.vla.interpreter import Interpreter
-from ideomotor.vla.interpreter_output import InterpreterOutput
+from ideomotor.vla.interpreter.interpreter import Interpreter
+from ideomotor.vla.interpreter.output import InterpreterOutput
 from ideomotor.vla.networks import PolicyNetworks
 
 PLAN_STREAM = 16  # of random numbers for the interpreter's pictures; the decoder's cameras count from 0

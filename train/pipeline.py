@@ -19,11 +19,8 @@ from ideomotor.datasets.loading.loader import open_datasets_cache
 from ideomotor.datasets.mapping.mapping import open_mapped
 from ideomotor.datasets.outputs import check_apart
 from ideomotor.train.decoder_stage import train_decoder
-from ideomotor.train.forecast import forecast
 from ideomotor.train.interpreter_stage import train_interpreter
 from ideomotor.train.joint_stage import train_joint
-from ideomotor.train.outlook import after, before
-from ideomotor.train.page import write_page
 from ideomotor.train.parallel import (
     OwnWindows,
     first_process_first,
@@ -32,14 +29,17 @@ from ideomotor.train.parallel import (
     wait_for_all,
 )
 from ideomotor.train.recipe import Recipe, as_dict, resolve
+from ideomotor.train.reporting.forecast import forecast
+from ideomotor.train.reporting.outlook import after, before
+from ideomotor.train.reporting.page import write_page
+from ideomotor.train.reporting.trackers import summary_writer, trackio
 from ideomotor.train.selection import Drive
-from ideomotor.train.trackers import summary_writer, trackio
 from ideomotor.vla.checkpoint import CONFIG, load_interpreter, save_interpreter
 from ideomotor.vla.checkpoint_info import read_facts
 from ideomotor.vla.hub import checkpoint_folder
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.interpreter.interpreter import Interpreter
+from ideomotor.vla.interpreter.pretrained import Pretrained
 from ideomotor.vla.networks import PolicyNetworks
-from ideomotor.vla.pretrained import Pretrained
 
 RECIPE = "recipe.json"
 Log = Callable[[str], None]

@@ -19,11 +19,11 @@ from ideomotor.train.action_objective import PlanFeatures
 from ideomotor.train.device import computes_in_bf16, tune_process
 from ideomotor.train.instruction_augmentation import augmented_instruction
 from ideomotor.train.parallel import own_device, processes, wait_for_all
-from ideomotor.train.progress import Countdown
-from ideomotor.train.scene_pool import NAMES
+from ideomotor.train.reporting.progress import Countdown
+from ideomotor.train.scenes.pool import NAMES
 from ideomotor.vla.images import resized, to_pixels
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import PLAN_QUERIES
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import PLAN_QUERIES
 
 Log = Callable[[str], None]
 READ_AT_ONCE = 64  # frames

@@ -17,10 +17,10 @@ from typing import Any, get_type_hints
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.train.action_objective import ActionSettings
 from ideomotor.train.learner import Settings
-from ideomotor.train.scene_objective import SceneWeights
-from ideomotor.train.scene_pool import Mixture, PoolSettings
+from ideomotor.train.scenes.objective import SceneWeights
+from ideomotor.train.scenes.pool import Mixture, PoolSettings
 from ideomotor.train.selection import SelectionSettings
-from ideomotor.vla.sampler import sampler_of
+from ideomotor.vla.decoder.sampler import sampler_of
 
 
 @dataclass(frozen=True)

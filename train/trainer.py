@@ -19,7 +19,6 @@ from ideomotor.control.errors import UserError
 from ideomotor.train.batches import BatchAt, Batches, Meter
 from ideomotor.train.device import to_device, tune_process
 from ideomotor.train.learner import Learner, Settings, learning_rate
-from ideomotor.train.metrics import Metrics
 from ideomotor.train.parallel import (
     join_processes,
     mean_of_all,
@@ -28,7 +27,8 @@ from ideomotor.train.parallel import (
     processes,
     wait_for_all,
 )
-from ideomotor.train.progress import StageProgress
+from ideomotor.train.reporting.metrics import Metrics
+from ideomotor.train.reporting.progress import StageProgress
 from ideomotor.train.selection import Selection
 from ideomotor.train.state import (
     Position,

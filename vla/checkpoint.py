@@ -26,12 +26,12 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
 from ideomotor.vla.checkpoint_info import CARD, CONFIG, FORMAT, PROCESSOR, WEIGHTS, read_config
-from ideomotor.vla.confidence import ConfidenceConfig
-from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
+from ideomotor.vla.decoder.confidence import ConfidenceConfig
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
+from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
 from ideomotor.vla.processor import Processor, load_processor
-from ideomotor.vla.sampler import SamplingConfig
 
 LANGUAGE = "interpreter"  # folder
 BOTH = ("interpreter", "decoder")

@@ -17,14 +17,14 @@ import torch
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.checkpoint import BOTH, load_parts, save_parts
-from ideomotor.vla.confidence import ConfidenceConfig, agreement
-from ideomotor.vla.decoder import Context, Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.decoder.confidence import ConfidenceConfig, agreement
+from ideomotor.vla.decoder.decoder import Context, Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.decoder.sampler import SamplingConfig, sample_in_context, source_noise
 from ideomotor.vla.hub import checkpoint_folder, push_folder
 from ideomotor.vla.images import resized, to_pixels
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.text_generation import write_plan
 from ideomotor.vla.processor import Processor
-from ideomotor.vla.sampler import SamplingConfig, sample_in_context, source_noise
-from ideomotor.vla.text_generation import write_plan
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
+from ideomotor.vla.decoder.smoothing import ORDER, smooth
 from ideomotor.vla.input_check import InputCheck, newest
 from ideomotor.vla.networks import ChunkRequest, PlanDraft, PolicyNetworks, SampledChunk
-from ideomotor.vla.smoothing import ORDER, smooth
 
 # What a policy can be run without, beside each of its cameras. The first three are the places of fusion:
 # early in the interpreter, intermediate in the decoder's attention to the plan, late in the decoder's vision.

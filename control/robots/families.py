@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots.dxl import DxlFamily
+from ideomotor.control.robots.dynamixel.bus import DxlFamily
 from ideomotor.control.robots.family import Family
-from ideomotor.control.robots.sts import StsFamily
+from ideomotor.control.robots.feetech.bus import StsFamily
 from ideomotor.control.servo_bus import ServoBus
 
 FAMILIES: dict[str, Family] = {"feetech": StsFamily(), "dynamixel": DxlFamily()}

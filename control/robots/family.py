@@ -1,4 +1,4 @@
-"""All that the rest of `control/robots/` has to know about a family of servos (`sts.py`, `dxl.py`).
+"""All that the rest of `control/robots/` has to know about a family of servos (`feetech/`, `dynamixel/`).
 
 The line, the loop, bringing an arm up and calibrating it are the same for all families. To add one, write its
 `Packets` and its `Family` and give it an entry in `families.py`.

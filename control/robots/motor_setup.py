@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots import sts_registers as reg
 from ideomotor.control.robots.bring_up import open_line
+from ideomotor.control.robots.feetech import registers as reg
+from ideomotor.control.robots.feetech.packets import StsPackets
 from ideomotor.control.robots.register_retry import REPLY_S, read, write
 from ideomotor.control.robots.servo_line import ServoLine
-from ideomotor.control.robots.sts_packets import StsPackets
 from ideomotor.control.servo_bus import Servo
 
 # {baud rate: value of BAUD}, "STS3215 memory table", the usual one first

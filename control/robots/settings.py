@@ -2,8 +2,8 @@
 
 A servo keeps settings without power: limits that its goals are clamped to, how it counts, its operating
 mode, how much torque it may use. A program that ran before may have written them (LeRobot's calibration
-writes the limits). Each family names its own in a table of `Setting`s (`sts_settings.py`,
-`dxl_settings.py`); here they are compared with what a joint needs, said in words, and put back. What is
+writes the limits). Each family names its own in a table of `Setting`s (`feetech/settings.py`,
+`dynamixel/settings.py`); here they are compared with what a joint needs, said in words, and put back. What is
 only kept until the power goes is not in these tables: a family's `prepare` writes it at each connection.
 """
 

@@ -1,8 +1,8 @@
 """What the policy's confidence is worth: does it know of its failures, and does it mean what it says.
 
-Every chunk has a confidence (vla/confidence.py), every episode one outcome. An episode's confidence is the
-mean over its chunks; the early one is that of its first two seconds, before much has happened that would
-show how it ends: a failed episode lasts longer, so what its later chunks say is not a forecast.
+Every chunk has a confidence (vla/decoder/confidence.py), every episode one outcome. An episode's confidence
+is the mean over its chunks; the early one is that of its first two seconds, before much has happened that
+would show how it ends: a failed episode lasts longer, so what its later chunks say is not a forecast.
 """
 
 from __future__ import annotations

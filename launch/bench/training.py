@@ -35,14 +35,14 @@ from ideomotor.train.interpreter_stage import new_interpreter
 from ideomotor.train.learner import Settings
 from ideomotor.train.plan_cache import read_plans
 from ideomotor.train.recipe import GRID, DecoderRecipe, Recipe, resolve
-from ideomotor.train.scene_batch import scene_batch
-from ideomotor.train.scene_objective import SceneObjective
-from ideomotor.train.scene_pool import PoolSettings, make_pool
+from ideomotor.train.scenes.batch import scene_batch
+from ideomotor.train.scenes.objective import SceneObjective
+from ideomotor.train.scenes.pool import PoolSettings, make_pool
 from ideomotor.train.trainer import fit
-from ideomotor.vla.decoder import Decoder
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.decoder.decoder import Decoder
+from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
-from ideomotor.vla.sampler import SamplingConfig
 
 POOL: Final = PoolSettings(scenes=32, shard=16)
 EPISODES, FRAMES = 4, 60  # of the generated data

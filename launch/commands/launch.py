@@ -111,7 +111,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.control.runtime import shared_state
     from ideomotor.launch.checkpoints import policy_folder, policy_name
-    from ideomotor.launch.commands.servo_settings import settle
+    from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch

@@ -73,7 +73,7 @@ def train(options: TrainOptions) -> int:
         from ideomotor.datasets.mapping.mapping import open_mapped
         from ideomotor.launch.commands.checkpoint_selection import check_selection, driver
         from ideomotor.train.recipe import resolve
-        from ideomotor.vla.pretrained import check
+        from ideomotor.vla.interpreter.pretrained import check
 
     overrides = [*_given(options.interpreter), *options.set]
     overrides = [*_lasting(options.minutes, overrides), *overrides]

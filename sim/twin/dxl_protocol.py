@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.robots import dxl_registers as reg
+from ideomotor.control.robots.dynamixel import registers as reg
 from ideomotor.sim.twin.dxl_servo import DxlServo
 from ideomotor.sim.twin.line import TwinLine
 from ideomotor.sim.twin.plant import Plant, make_plant

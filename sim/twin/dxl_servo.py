@@ -1,14 +1,15 @@
 """One Dynamixel X servo of the twin: its control table, and what its registers do to its motor and encoder.
 
-The table is the manufacturer's (`control/robots/dxl_registers.py`), and so is what is refused with which
-error (e-manual, "Protocol 2.0", section Error). Registers below 64 survive a restart and are locked while the
-motor is on. What the manual leaves open is as awkward as it can be: after a restart counts begin within one
-turn, goals are kept while the motor is off, and an error that switched it off stays until a restart.
+The table is the manufacturer's (`control/robots/dynamixel/registers.py`), and so is what is refused with
+which error (e-manual, "Protocol 2.0", section Error). Registers below 64 survive a restart and are locked
+while the motor is on. What the manual leaves open is as awkward as it can be: after a restart counts begin
+within one turn, goals are kept while the motor is off, and an error that switched it off stays until a
+restart.
 """
 
 from __future__ import annotations
 
-from ideomotor.control.robots import dxl_registers as reg
+from ideomotor.control.robots.dynamixel import registers as reg
 from ideomotor.control.robots.registers import Register
 from ideomotor.control.servo_bus import Servo
 

@@ -8,7 +8,7 @@ SYNC READ and SYNC WRITE.
 from __future__ import annotations
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.feetech import registers as reg
 from ideomotor.sim.twin.line import TwinLine
 from ideomotor.sim.twin.plant import Plant, make_plant
 from ideomotor.sim.twin.sts_servo import StsServo

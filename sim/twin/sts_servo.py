@@ -1,12 +1,12 @@
 """One STS3215 of the twin: its memory table, and what its registers do to its motor and encoder.
 
-The table is the manufacturer's (`control/robots/sts_registers.py`). Registers below 40 survive a restart and
-need LOCK at 0 to be written; the others come back with their usual values and the motor off.
+The table is the manufacturer's (`control/robots/feetech/registers.py`). Registers below 40 survive a restart
+and need LOCK at 0 to be written; the others come back with their usual values and the motor off.
 """
 
 from __future__ import annotations
 
-from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.feetech import registers as reg
 from ideomotor.control.servo_bus import Servo
 
 FIRST_VOLATILE = 40

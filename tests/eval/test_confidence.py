@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.eval.stats.confidence import Judged, auc, figures, fit_chances, not_descending
-from ideomotor.vla.confidence import ConfidenceConfig
+from ideomotor.vla.decoder.confidence import ConfidenceConfig
 
 
 def episodes(count: int, seed: int = 0, failures_last: bool = False) -> list[Judged]:

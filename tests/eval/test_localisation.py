@@ -10,9 +10,9 @@ from ideomotor.eval import localisation as suite
 from ideomotor.eval.localisation import Moments, longest, overlap, runs, scored
 from ideomotor.eval.stats.measures import wilson
 from ideomotor.sim.vqa.phrasings import PHRASINGS
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
 
 
 @pytest.fixture(scope="module")

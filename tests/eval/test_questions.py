@@ -8,9 +8,9 @@ import torch
 from ideomotor.eval import questions as suite
 from ideomotor.eval.stats.measures import wilson
 from ideomotor.sim.vqa.questions import Grounding
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.types import Command
-from ideomotor.launch.commands.calibrate import dialogue
+from ideomotor.launch.commands.bring_up.calibrate import dialogue
 from ideomotor.launch.console import Output
 from ideomotor.sim.twin.process import Twin
 

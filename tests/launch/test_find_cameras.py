@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ideomotor.launch.commands.find_cameras import LABEL, TILE, contact_sheet
+from ideomotor.launch.commands.bring_up.find_cameras import LABEL, TILE, contact_sheet
 from ideomotor.launch.commands.video import VideoWriter
 from ideomotor.launch.runtime.video_devices import (
     ENUM_FMT,

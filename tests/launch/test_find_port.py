@@ -11,7 +11,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.serial_ports import SerialPort, serial_ports
-from ideomotor.launch.commands import find_port
+from ideomotor.launch.commands.bring_up import find_port
 
 list_ports = pytest.importorskip("serial.tools.list_ports")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.launch.commands.record_checks import MAX_FAILURES, check_solvable
-from ideomotor.launch.commands.record_options import RecordOptions
+from ideomotor.launch.commands.record.checks import MAX_FAILURES, check_solvable
+from ideomotor.launch.commands.record.options import RecordOptions
 from ideomotor.launch.environments import robot_of
 
 
@@ -37,7 +37,7 @@ def test_that_is_blamed_which_makes_scenes_harder(options, said):
         ("reacher", "reacher"),
         ("Reacher-v5", "reacher"),
         ("gymnasium.envs.mujoco:Reacher-v5", "reacher"),
-        ("ideomotor.sim.metaworld:ideomotor/MetaWorld-v0", "metaworld"),
+        ("ideomotor.sim.environments.metaworld:ideomotor/MetaWorld-v0", "metaworld"),
         ("ideomotor/MetaWorld-v0", "metaworld"),
     ],
 )

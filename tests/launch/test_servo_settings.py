@@ -17,7 +17,7 @@ from ideomotor.control.calibration import default_calibration, save_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import driver_of
-from ideomotor.launch.commands.servo_settings import agree, settle
+from ideomotor.launch.commands.bring_up.servo_settings import agree, settle
 from ideomotor.launch.commands.video import VideoWriter
 from ideomotor.launch.console import Output
 from ideomotor.launch.runtime.preflight import unlike_a_launch

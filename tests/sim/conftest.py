@@ -1,4 +1,4 @@
-"""Embodiment files of two small environments, for the tests of `sim/external.py`."""
+"""Embodiment files of two small environments, for the tests of `sim/environments/external.py`."""
 
 import importlib.util
 import sys

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.robots import dxl_registers as reg
+from ideomotor.control.robots.dynamixel import registers as reg
 from ideomotor.sim.twin.dxl_protocol import PING, READ, REBOOT, REBOOT_S, DxlLine, packed
 from ideomotor.sim.twin.plant import STEP_S
 from ideomotor.sim.twin.process import Twin

@@ -14,7 +14,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation
 from ideomotor.eval.rollout import Frame, rollout
-from ideomotor.sim.external import ExternalWorld, disturbance
+from ideomotor.sim.environments.external import ExternalWorld, disturbance
 
 
 def demonstrated(world: ExternalWorld) -> tuple[list[Frame], np.ndarray]:

@@ -9,7 +9,7 @@ from ideomotor.control.embodiment import embodiment_names, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.eval.rollout import rollout
 from ideomotor.launch.environments import robot_of
-from ideomotor.sim.external import ExternalWorld, check_seeding
+from ideomotor.sim.environments.external import ExternalWorld, check_seeding
 
 
 @pytest.mark.parametrize(("kind", "word"), [("deaf", "differently"), ("same", "the same")])

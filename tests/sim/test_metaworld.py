@@ -11,8 +11,8 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.types import Command
 from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import rollout
-from ideomotor.sim.external import ExternalWorld, check_seeding
-from ideomotor.sim.metaworld import MetaWorldEnv, expert
+from ideomotor.sim.environments.external import ExternalWorld, check_seeding
+from ideomotor.sim.environments.metaworld import MetaWorldEnv, expert
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
 
 BODY = load_embodiment("metaworld")

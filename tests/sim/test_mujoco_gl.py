@@ -35,7 +35,10 @@ def fresh(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_opengl
-@pytest.mark.parametrize("first", ["ideomotor.sim.external", "ideomotor.sim.gym_env", "ideomotor.sim.motion"])
+@pytest.mark.parametrize(
+    "first",
+    ["ideomotor.sim.environments.external", "ideomotor.sim.environments.gym_env", "ideomotor.sim.motion"],
+)
 def test_an_environment_that_draws_with_mujocos_renderer_works_without_a_display(first):
     done = fresh(f"import {first}\nimport mujoco\n{DRAW}")
     assert done.stdout == "drawn True\n", done.stderr

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.feetech import registers as reg
 from ideomotor.control.types import Command
 from ideomotor.sim.sim_state_channel import SceneSpec
 from ideomotor.sim.twin.faults import KEYS, FaultPlan, parse_fault

@@ -12,7 +12,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.lerobot.episode import Episode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
-from ideomotor.train.scene_pool import ScenePool
+from ideomotor.train.scenes.pool import ScenePool
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 220), "white": (240, 240, 240)}
 

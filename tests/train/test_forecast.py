@@ -12,13 +12,13 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.launch.commands import train
-from ideomotor.train import forecast as module
-from ideomotor.train.forecast import Part, forecast
-from ideomotor.train.outlook import HELP, after, before, too_little
-from ideomotor.train.page import PAGE
 from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.recipe import Recipe, resolve
-from ideomotor.train.yardsticks import SO101
+from ideomotor.train.reporting import forecast as module
+from ideomotor.train.reporting.forecast import Part, forecast
+from ideomotor.train.reporting.outlook import HELP, after, before, too_little
+from ideomotor.train.reporting.page import PAGE
+from ideomotor.train.reporting.yardsticks import SO101
 
 LONGER = ["interpreter.train.steps=30", "decoder.train.steps=1000"]
 

@@ -16,11 +16,11 @@ from ideomotor.train.action_objective import ActionObjective, ActionSettings
 from ideomotor.train.decoder_stage import measure
 from ideomotor.train.joint_stage import JointBatch, JointObjective, plan_frames
 from ideomotor.train.recipe import DecoderRecipe, InterpreterRecipe
-from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.train.scenes.objective import SceneObjective, SceneWeights
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
 from ideomotor.vla.networks import PolicyNetworks
 
 

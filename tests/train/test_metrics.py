@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ideomotor.control.errors import UserError
-from ideomotor.train.metrics import Metrics
-from ideomotor.train.page import PAGE
-from ideomotor.train.trackers import summary_writer, trackio
+from ideomotor.train.reporting.metrics import Metrics
+from ideomotor.train.reporting.page import PAGE
+from ideomotor.train.reporting.trackers import summary_writer, trackio
 
 
 def write(out: Path, start: int, steps: list[int], loss: float) -> None:
@@ -54,7 +54,7 @@ def test_trackio_has_what_the_lines_have_and_nothing_twice(tmp_path: Path) -> No
     script = """
 import json, sys
 from pathlib import Path
-from ideomotor.train.metrics import Metrics
+from ideomotor.train.reporting.metrics import Metrics
 out = Path(sys.argv[1])
 for start, steps, loss in ((0, (10, 20, 30), 0.0), (20, (30, 40), 100.0)):  # goes on from a state of step 20
     with Metrics(out, "decoder", start, trackio=True) as log:

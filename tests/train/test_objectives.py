@@ -19,15 +19,15 @@ from ideomotor.train.action_objective import (
     flow_sample,
 )
 from ideomotor.train.interpreter_metrics import examine
-from ideomotor.train.scene_batch import camera_mask, scene_batch
-from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import ScenePool
-from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
-from ideomotor.vla.plan_head import PlanHead
-from ideomotor.vla.sampler import NOISE_LEVELS, noise_levels, sample_chunk, source_noise
+from ideomotor.train.scenes.batch import camera_mask, scene_batch
+from ideomotor.train.scenes.objective import SceneObjective, SceneWeights
+from ideomotor.train.scenes.pool import ScenePool
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.decoder.sampler import NOISE_LEVELS, noise_levels, sample_chunk, source_noise
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
+from ideomotor.vla.interpreter.plan_head import PlanHead
 
 
 def test_the_interpreter_learns_to_point_at_and_to_say_what_is_named(squares: ScenePool) -> None:

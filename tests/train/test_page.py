@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ideomotor.train.charts import Line, Mark, chart
-from ideomotor.train.metrics import Metrics
-from ideomotor.train.page import PAGE, figures_of, write_page
 from ideomotor.train.recipe import as_dict, resolve
-from ideomotor.train.yardsticks import METAWORLD, SO101, curves
+from ideomotor.train.reporting.charts import Line, Mark, chart
+from ideomotor.train.reporting.metrics import Metrics
+from ideomotor.train.reporting.page import PAGE, figures_of, write_page
+from ideomotor.train.reporting.yardsticks import METAWORLD, SO101, curves
 
 
 def training(out: Path, config: str = "quick") -> Path:

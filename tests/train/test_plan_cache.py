@@ -10,9 +10,9 @@ import torch
 
 from ideomotor.train.interpreter_stage import continued
 from ideomotor.train.plan_cache import PlanCache, read_plans
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
 
 
 class FakeLoader:

@@ -20,13 +20,13 @@ from ideomotor.launch import cli
 from ideomotor.train.interpreter_metrics import examine
 from ideomotor.train.interpreter_stage import new_interpreter
 from ideomotor.train.recipe import InterpreterRecipe
-from ideomotor.train.scene_batch import scene_batch
-from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import ScenePool
-from ideomotor.vla.families import FAMILIES
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.train.scenes.batch import scene_batch
+from ideomotor.train.scenes.objective import SceneObjective, SceneWeights
+from ideomotor.train.scenes.pool import ScenePool
+from ideomotor.vla.interpreter.families import FAMILIES
+from ideomotor.vla.interpreter.interpreter import Interpreter
+from ideomotor.vla.interpreter.pretrained import TUNING
 from ideomotor.vla.policy import EpisodePolicy
-from ideomotor.vla.pretrained import TUNING
 
 HEADS = ("added.rows", "point.", "say.", "rarely")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ideomotor.control.durations import in_words
-from ideomotor.train import progress
-from ideomotor.train.progress import Countdown, StageProgress
+from ideomotor.train.reporting import progress
+from ideomotor.train.reporting.progress import Countdown, StageProgress
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from ideomotor.control.errors import UserError
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.interpreter_stage import checked_cameras, continued
 from ideomotor.train.recipe import InterpreterRecipe
-from ideomotor.train.scene_batch import camera_mask, scene_batch
-from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import INSTRUCTIONS, Mixture, PoolSettings, ScenePool, make_pool
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import decode_text, train_tokenizer
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.train.scenes.batch import camera_mask, scene_batch
+from ideomotor.train.scenes.objective import SceneObjective, SceneWeights
+from ideomotor.train.scenes.pool import INSTRUCTIONS, Mixture, PoolSettings, ScenePool, make_pool
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import decode_text, train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
 
 SETTINGS = PoolSettings(scenes=24, shard=24, level="mixed")
 

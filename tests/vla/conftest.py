@@ -12,11 +12,11 @@ import transformers
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
-from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.families import FAMILIES
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
+from ideomotor.vla.interpreter.families import FAMILIES
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import Processor, fit_processor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from ideomotor.vla.alignment import Alignment
+from ideomotor.vla.interpreter.alignment import Alignment
 
 
 def unit(*rows: tuple[float, ...]) -> torch.Tensor:

@@ -9,12 +9,12 @@ import torch
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import PLAN_TOKENS
-from ideomotor.vla.nano import nano_vlm
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import PLAN_TOKENS
+from ideomotor.vla.interpreter.nano import nano_vlm
+from ideomotor.vla.interpreter.text_generation import write_answers, write_plan
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
-from ideomotor.vla.text_generation import write_answers, write_plan
 
 QUESTIONS = ["what is in the hand", "reach the red cube", "put the blue ball into the bowl"]
 

@@ -18,8 +18,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla import checkpoint
 from ideomotor.vla.checkpoint import load_interpreter, save_confidence, save_interpreter
-from ideomotor.vla.confidence import ConfidenceConfig
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.decoder.confidence import ConfidenceConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import Processor

@@ -19,7 +19,7 @@ from ideomotor.launch.cli import main
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
 from ideomotor.vla.checkpoint_info import read_facts
 from ideomotor.vla.conversion import SETTINGS, convert_checkpoint
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.policy import EpisodePolicy
 
 OLD_NAMES = (  # as they were called, for each new name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ideomotor.vla.decoder import Context, Decoder, DecoderConfig, DecoderInputs, _waves
+from ideomotor.vla.decoder.decoder import Context, Decoder, DecoderConfig, DecoderInputs, _waves
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import torch
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
-from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
+from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import fit_processor, load_processor
-from ideomotor.vla.sampler import SamplingConfig
 
 REACHER = load_embodiment("reacher")
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig
 
-from ideomotor.vla.families import FAMILIES, axis_positions, patch_grid, within_budget
-from ideomotor.vla.language import IMAGE_TOKEN
-from ideomotor.vla.pretrained import fitted
-from ideomotor.vla.text_generation import write_plan
+from ideomotor.vla.interpreter.families import FAMILIES, axis_positions, patch_grid, within_budget
+from ideomotor.vla.interpreter.language import IMAGE_TOKEN
+from ideomotor.vla.interpreter.pretrained import fitted
+from ideomotor.vla.interpreter.text_generation import write_plan
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

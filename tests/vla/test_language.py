@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.vla.language import (
+from ideomotor.vla.interpreter.language import (
     IGNORED,
     PLAN_TOKENS,
     decode_text,

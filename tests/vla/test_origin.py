@@ -13,12 +13,12 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.vla.decoder import Decoder, DecoderConfig
-from ideomotor.vla.interpreter import Interpreter
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
+from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
 from ideomotor.vla.processor import Processor, fit_processor, load_processor
-from ideomotor.vla.sampler import SamplingConfig
 
 
 @pytest.fixture(scope="module")

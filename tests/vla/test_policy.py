@@ -11,7 +11,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.train.interpreter_stage import continued
 from ideomotor.vla import networks
-from ideomotor.vla.confidence import ConfidenceConfig, agreement
+from ideomotor.vla.decoder.confidence import ConfidenceConfig, agreement
 from ideomotor.vla.policy import SENSES, EpisodePolicy, chunks, plans
 
 

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
-from ideomotor.vla.families import FAMILIES
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import ADDED_TOKENS, decode_text
-from ideomotor.vla.pretrained import TUNING, adopt, check
+from ideomotor.vla.interpreter.families import FAMILIES
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import ADDED_TOKENS, decode_text
+from ideomotor.vla.interpreter.pretrained import TUNING, adopt, check
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

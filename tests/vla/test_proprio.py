@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from ideomotor.train.interpreter_stage import continued
-from ideomotor.train.scene_batch import proprio_of, scene_batch
-from ideomotor.train.scene_objective import SceneObjective, SceneWeights
-from ideomotor.train.scene_pool import Question
+from ideomotor.train.scenes.batch import proprio_of, scene_batch
+from ideomotor.train.scenes.objective import SceneObjective, SceneWeights
+from ideomotor.train.scenes.pool import Question
 from ideomotor.vla.checkpoint import load_interpreter, save_interpreter
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.language import train_tokenizer
-from ideomotor.vla.nano import nano_vlm
-from ideomotor.vla.text_generation import write_answers, write_plan
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.language import train_tokenizer
+from ideomotor.vla.interpreter.nano import nano_vlm
+from ideomotor.vla.interpreter.text_generation import write_answers, write_plan
 
 ASKED = "is anything held?"
 NOTHING = (np.zeros((2, 2), np.float32), np.zeros(2, np.float32))

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.decoder import Decoder, DecoderInputs
-from ideomotor.vla.sampler import (
+from ideomotor.vla.decoder.decoder import Decoder, DecoderInputs
+from ideomotor.vla.decoder.sampler import (
     NOISE_LEVELS,
     SAMPLERS,
     SamplingConfig,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ideomotor.vla.smoothing import ORDER, smooth
+from ideomotor.vla.decoder.smoothing import ORDER, smooth
 
 HZ = 120.0
 RNG = np.random.default_rng(0)

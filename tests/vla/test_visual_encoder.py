@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.visual_encoder import KeypointEncoder
+from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig, DecoderInputs
+from ideomotor.vla.decoder.visual_encoder import KeypointEncoder
 
 WIDTH, QUERIES = 32, 4
 

@@ -18,9 +18,9 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from ideomotor.vla.families import FAMILIES, HALF
-from ideomotor.vla.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.pretrained import adopt
+from ideomotor.vla.interpreter.families import FAMILIES, HALF
+from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.pretrained import adopt
 
 CORPUS = [
     "reach the red cube",

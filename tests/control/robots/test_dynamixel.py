@@ -10,9 +10,9 @@ import pytest
 
 from ideomotor.control.embodiment import EMBODIMENTS, load_embodiment
 from ideomotor.control.errors import MotorsOnError, UserError
-from ideomotor.control.robots import dxl_registers as reg
 from ideomotor.control.robots.adapters import KeepTorqueOn
 from ideomotor.control.robots.bring_up import switch_off
+from ideomotor.control.robots.dynamixel import registers as reg
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.register_retry import REPLY_S, read, write
 from ideomotor.control.robots.registers import Register

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ideomotor.control.robots import dxl_registers, sts_registers
-from ideomotor.control.robots import sts_registers as reg
+from ideomotor.control.robots.dynamixel import registers as dxl_registers
+from ideomotor.control.robots.feetech import registers as reg
+from ideomotor.control.robots.feetech import registers as sts_registers
 from ideomotor.control.robots.registers import Register
 
 TABLES = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.control.robots import dxl_registers as dxl
-from ideomotor.control.robots import sts_registers as sts
+from ideomotor.control.robots.dynamixel import registers as dxl
 from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.faults import FAULTS
+from ideomotor.control.robots.feetech import registers as sts
 from ideomotor.control.robots.servo_health import JUDGED, Health, judge
 
 ARMS = {

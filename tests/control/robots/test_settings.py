@@ -162,8 +162,8 @@ DXL_LEFT = [
 
 def test_dynamixel_servos_are_looked_at_likewise() -> None:
     pytest.importorskip("dynamixel_sdk")
-    from ideomotor.control.robots import dxl_registers as reg
     from ideomotor.control.robots.drivers import opened
+    from ideomotor.control.robots.dynamixel import registers as reg
 
     koch = load_embodiment("koch")
     driver, known = driver_of(koch), default_calibration(koch)

@@ -1,0 +1,163 @@
+"""`ideomotor eval`: a policy on a suite, as a table for people and JSON and HTML to keep."""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ideomotor.control.ctrl_c import loading
+from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.launch.commands.evaluate.checks import check, checked_axes, resolved
+from ideomotor.launch.commands.evaluate.compare import compare_evaluations, compare_options
+from ideomotor.launch.commands.evaluate.options import (
+    DEFAULT_SUITE,
+    PHRASINGS,
+    QUESTIONS,
+    EvalArguments,
+    EvalOptions,
+)
+from ideomotor.launch.commands.evaluate.questions import evaluate_questions, question_options
+from ideomotor.launch.commands.evaluate.tables import show_evaluation
+from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.environments import NO_LEVEL, levels_of
+
+if TYPE_CHECKING:
+    from ideomotor.eval.episode_spec import EpisodeSpec
+    from ideomotor.eval.reporting.film import Strips
+    from ideomotor.eval.rows import EpisodeRow
+
+
+def evaluate(arguments: EvalArguments) -> int:
+    """The command: a suite, a comparison of two evaluations, or questions to an interpreter."""
+    if arguments.compare:
+        return compare_evaluations(compare_options(arguments))
+    if arguments.suite == QUESTIONS:
+        return evaluate_questions(question_options(arguments))
+    return evaluate_suite(arguments)
+
+
+def evaluate_suite(options: EvalOptions) -> int:
+    """Runs the suite and reports every task's share of solved episodes with its interval."""
+    output = Output(options.json)
+    options = resolved(options)
+    embodiment = load_embodiment(options.robot)
+    tasks = check(options, embodiment)
+
+    with loading():
+        from ideomotor.eval.reporting.film import Strips
+        from ideomotor.eval.stats import sequential
+        from ideomotor.eval.summary import summary
+        from ideomotor.launch.checkpoints import policy_folder, policy_name
+
+    folder = None if options.expert else policy_folder(options.policy, embodiment.name)
+    specs = _specs(options, embodiment, tasks)
+    if options.stop_at is not None:
+        sequential.check(specs, options.stop_at)
+    strips = Strips(options.out) if options.out else None
+    rows = _rows(options, specs, folder, strips, output)
+    if options.calibrate and folder:
+        _calibrate(folder, rows)
+    name = "expert" if options.expert else policy_name(options.policy)
+    external = embodiment.environment is not None and options.suite == DEFAULT_SUITE
+    title = embodiment.name if external else options.suite
+    stopping = None if options.stop_at is None else sequential.figures(specs, rows, options.stop_at)
+    results = summary(title, name, rows, stopping, levels_of(embodiment))
+    if options.out and strips:
+        _write_report(options.out, results, strips)
+    output.result(results)
+    show_evaluation(output.text, results)
+    if options.calibrate and folder:
+        output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
+    if options.out:
+        output.text.print(f"report: {options.out / 'report.html'}", markup=False)
+    return 0
+
+
+def _specs(options: EvalOptions, embodiment: Embodiment, tasks: Sequence[str]) -> list[EpisodeSpec]:
+    from ideomotor.eval.suites import HELD_OUT_SEEDS, suite
+
+    return suite(
+        options.suite,
+        tasks,
+        options.episodes if options.suite == PHRASINGS else options.count,
+        HELD_OUT_SEEDS if options.seed_start is None else options.seed_start,
+        options.delay_ms,
+        options.handover,
+        NO_LEVEL if embodiment.environment else options.randomize,
+        [part.strip() for part in options.without.split(",") if part.strip()],
+        checked_axes(options, tasks),
+    )
+
+
+def _rows(
+    options: EvalOptions,
+    specs: Sequence[EpisodeSpec],
+    folder: Path | None,
+    strips: Strips | None,
+    output: Output,
+) -> list[EpisodeRow]:
+    """Runs the episodes, with a bar, and keeps the strips of their films."""
+    from ideomotor.eval.policy_spec import PolicySpec
+    from ideomotor.eval.run import evaluate as run_suite
+
+    confidence = "agreement" if options.calibrate else "told" if options.confidence else ""
+    with output.progress() as progress, _saying_what_is_missing(len(specs), options) as finished:
+        bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
+
+        def on_row(row: EpisodeRow) -> None:
+            finished.append(row.spec)
+            if strips:
+                strips.keep(row)
+            progress.update(bar, advance=1, description=f"evaluating {row.spec.task}")
+
+        return run_suite(
+            specs,
+            PolicySpec(folder, options.robot, options.steps, options.sampler, options.noise, confidence),
+            workers=options.workers,
+            batch=options.batch,
+            ray=options.ray,
+            out=options.out,
+            resume=options.resume,
+            on_row=on_row,
+            stop_at=options.stop_at,
+            film=strips is not None,
+        )
+
+
+def _write_report(folder: Path, results: dict[str, Any], strips: Strips) -> None:
+    from ideomotor.eval.reporting.report import render_html
+    from ideomotor.eval.rows import RESULTS_FILE
+
+    write_whole(folder / RESULTS_FILE, json_text.dumps(results, indent=1) + "\n")
+    write_whole(folder / "report.html", render_html(results, strips.load()))
+
+
+@contextmanager
+def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[list[EpisodeSpec]]:
+    """Gives a list to put finished episodes in; says how many lack when the block ends before its time."""
+    finished: list[EpisodeSpec] = []
+    try:
+        yield finished
+    except (Exception, KeyboardInterrupt) as error:
+        if finished and not isinstance(error, UserError):
+            how = "--resume runs them" if options.out else "--out would have kept the others"
+            most = "at most " if options.stop_at is not None else ""
+            lacking = planned - len(finished)
+            print(f"{most}{lacking} of {planned} episodes are missing; {how}", file=sys.stderr)
+        raise
+
+
+def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
+    from ideomotor.eval.stats.confidence import fit_chances
+    from ideomotor.eval.summary import judged_episode
+    from ideomotor.vla.checkpoint import load_parts, save_confidence
+
+    agreements, chances = fit_chances([judged_episode(row) for row in rows])
+    confidence = load_parts(folder, parts=())[-1]
+    save_confidence(folder, replace(confidence, agreements=agreements, chances=chances))

@@ -1,0 +1,140 @@
+"""The command line of `ideomotor eval`.
+
+`EvalArguments` is what can be typed. It is one of three things: a suite's `EvalOptions`, the `CompareOptions`
+of --compare (compare.py), or the `QuestionOptions` of suite questions (questions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ideomotor.control.chunk_handover import DEFAULT
+from ideomotor.control.errors import UserError
+
+QUESTIONS = "questions"  # a suite of its own kind, see `launch/commands/evaluate/questions.py`
+GENERALIZATION, PHRASINGS = "generalization", "phrasings"
+MT50, METAWORLD, MT50_EPISODES = "mt50", "metaworld", 10  # a suite, its environment, episodes of each task
+DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """A policy on a suite: what is run, how, and where the results go."""
+
+    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
+
+    expert: bool = False
+    """evaluate the scripted experts instead of a policy"""
+
+    suite: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT_SUITE
+    """builtin: new scenes and phrasings; familiar: new scenes, phrasings of the demonstrations;
+    swap: told to use another object than success is judged by; named: told to use another object, which
+    success is judged by; generalization: builtin, then the same with one thing at a time not as in training
+    (--axes); questions: the interpreter alone is asked about 8 still scenes for each of --episodes;
+    phrasings: a hundred instructions in people's own words, then the same goals in templates;
+    mt50: Meta-World's 50 tasks by the published protocol (docs/metaworld.md)"""
+
+    tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
+    """only these tasks"""
+
+    episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """episodes of each task; by default 50, of mt50 10, of phrasings all 12 or 13 that there are"""
+
+    seed_start: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """first seed of each task; by default one that demonstrations do not reach"""
+
+    randomize: Literal["none", "light", "full"] = "light"
+    """how much of the scenes' look and physics varies with the seed"""
+
+    delay_ms: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """simulated inference time [ms]"""
+
+    handover: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
+    """how a chunk takes over from the one before: rtc (ours), or sync, naive, ensemble to compare with"""
+
+    without: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
+    """run every episode again without each of these: a camera (front, wrist), language, state, or a place
+    where they come together: early (the interpreter's pictures), plan, vision (the decoder's own pictures);
+    A+B: without both"""
+
+    axes: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
+    """of suite generalization: only these; all by default, or with --expert those that change what the body
+    has to do (docs/generalization.md lists them)"""
+
+    steps: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """steps of the sampler; by default the checkpoint's"""
+
+    sampler: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """ddim or dpm-solver, where the decoder predicts noise; by default the checkpoint's"""
+
+    noise: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """standard deviation of what chunks begin with, 0 for no chance; by default the checkpoint's"""
+
+    confidence: bool = False
+    """let the policy tell how sure it is of each chunk, and report how well that foretells failure; takes
+    more time and does not change what it does"""
+
+    calibrate: bool = False
+    """fit what confidence means to these episodes, of seeds before the suites', and write it into --policy"""
+
+    robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
+    """robot, or embodiment file"""
+
+    env: Annotated[str, tyro.conf.arg(metavar="NAME|FILE|MODULE:ID")] = ""
+    """tasks of a Gymnasium environment that an embodiment file maps, from starts that no demonstration had"""
+
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """processes to run with; does not change the results"""
+
+    batch: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """episodes of a policy at once in each process, whose networks run as one batch: faster, and the same but
+    for the rounding of float32 (docs/evaluation.md)"""
+
+    ray: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = ""
+    """run on a Ray cluster (HOST:PORT, ray://HOST:PORT or auto; extra `ray`) instead, the same results"""
+
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """folder for results.json, report.html and the finished episodes that --resume continues from"""
+
+    resume: bool = False
+    """continue an interrupted evaluation in --out"""
+
+    stop_at: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None
+    """end a task as soon as it is decided, at 95 %, whether its success rate is above or below RATE; verdicts
+    and intervals hold although they are looked at after every episode"""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """write the results as JSON; - is standard output"""
+
+    @property
+    def count(self) -> int:
+        """Episodes of each task."""
+        by_default = MT50_EPISODES if self.suite == MT50 else DEFAULT_EPISODES
+        return by_default if self.episodes is None else self.episodes
+
+
+@dataclass(frozen=True)
+class EvalArguments(EvalOptions):
+    """Evaluates a policy, the bundled one by default, on a fixed list of episodes."""
+
+    compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
+    """run nothing; say whether B is better than A, two folders (or results.json) of evaluations of the same
+    episodes, and if that cannot be told, how many episodes would tell"""
+
+
+def refuse_others(arguments: EvalArguments, meant: Collection[str], why: str) -> None:
+    """Raises UserError for the first option that was changed and is none of those that are meant.
+
+    Args:
+        meant: names of fields.
+        why: the rest of the error's line.
+    """
+    for field in fields(arguments):
+        if field.name not in meant and getattr(arguments, field.name) != field.default:
+            raise UserError(f"{field.name.replace('_', '-')}: {why}")

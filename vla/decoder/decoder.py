@@ -1,0 +1,289 @@
+"""The decoder (System 1): a flow-matching transformer from plan, pictures and joint state to commands.
+
+One token carries several consecutive commands at the control rate. Tokens attend to each other and, in
+every other block, to the context: plan tokens, the decoder's own light visual tokens and proprioception.
+Each token has its own flow time (0 noise, 1 data), so that commands already committed are given clean:
+training-time real-time chunking (arXiv 2512.05964). One adaLN projection is shared by all blocks.
+
+The network predicts the chunk itself and not the velocity of the flow, which follows from it: motions are
+smooth and few-dimensional, noise is not, and a small network had better not carry it through (Li and He,
+"Back to Basics: Let Denoising Generative Models Denoise", arXiv 2511.13720).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ideomotor.control.errors import unknown_name
+from ideomotor.control.timing import PAST_COMMAND_TICKS
+from ideomotor.vla.decoder.visual_encoder import GridEncoder, KeypointEncoder
+
+VISIONS = ("grid", "keypoints")
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Shape of the decoder."""
+
+    embodiments: tuple[tuple[str, int], ...] = (("so101", 6),)  # (name, joints)
+    states: tuple[int, ...] = ()  # numbers of each one's state; as many as joints if empty
+    cameras: tuple[str, ...] = ("front", "wrist")
+    image_size: int = 96  # [pixels]
+    horizon: int = 96  # H [ticks]
+    commands_per_token: int = 8
+    past_command_ticks: int = PAST_COMMAND_TICKS  # past commands that are context
+    plan_tokens: int = 8
+    plan_dim: int = 128
+    width: int = 192
+    heads: int = 4
+    blocks: int = 6
+    mlp_ratio: int = 3
+    vision: str = "grid"  # a cell each 16 pixels as a token, or "keypoints": what `visual_encoder` finds
+    queries: int = 8  # places that the plan asks for in each picture, of "keypoints"
+    state_octaves: int = 0  # sines and cosines of each number of the state
+
+    def __post_init__(self) -> None:
+        if self.vision not in VISIONS:
+            raise unknown_name("decoder.vision", self.vision, VISIONS)
+
+
+@dataclass(frozen=True)
+class DecoderInputs:
+    """What a chunk is made from, normalised. `has_*` are 1 where the modality is there, 0 where missing."""
+
+    plan: torch.Tensor  # (B, K, plan_dim)
+    has_plan: torch.Tensor  # (B,)
+    pixels: torch.Tensor  # (B, cameras, 3, H, W) in [-1, 1]
+    has_camera: torch.Tensor  # (B, cameras)
+    state: torch.Tensor  # (B, D)
+    has_state: torch.Tensor  # (B,)
+    past_commands: torch.Tensor  # (B, P, A) relative to where the chunk begins
+    has_past_commands: torch.Tensor  # (B,)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all steps of a chunk share."""
+
+    keys_values: list[tuple[torch.Tensor, torch.Tensor]]  # of every cross-attention
+    summary: torch.Tensor  # (B, width) plan and state in one vector
+
+    def of(self, row: int) -> Context:
+        """One of the samples, as a batch of its own."""
+        one = slice(row, row + 1)
+        return Context([(k[one], v[one]) for k, v in self.keys_values], self.summary[one])
+
+    def repeated(self, times: int) -> Context:
+        """Each sample `times` times in a row."""
+        pairs = [(k.repeat_interleave(times, 0), v.repeat_interleave(times, 0)) for k, v in self.keys_values]
+        return Context(pairs, self.summary.repeat_interleave(times, 0))
+
+
+class Decoder(nn.Module):
+    """What the chunk will be, seen from any point of the action flow."""
+
+    def __init__(self, config: DecoderConfig):
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.tokens = config.horizon // config.commands_per_token
+        self.visual_encoders: Any = nn.ModuleDict({camera: _encoder(config) for camera in config.cameras})
+        self.plan_in = nn.Linear(config.plan_dim, width)
+        self.plan_at = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
+        self.no_plan = nn.Parameter(0.02 * torch.randn(config.plan_tokens, width))
+        self.no_state = nn.Parameter(0.02 * torch.randn(width))
+        self.no_past_commands = nn.Parameter(0.02 * torch.randn(width))
+        states = config.states or tuple(joints for _, joints in config.embodiments)
+        self.projections: Any = nn.ModuleDict(
+            {
+                name: EmbodimentProjections(joints, state, config)
+                for (name, joints), state in zip(config.embodiments, states, strict=True)
+            }
+        )
+        self.token_at = nn.Parameter(0.02 * torch.randn(self.tokens, width))
+        self.context_norm = nn.LayerNorm(width)
+        # Plan and state also reach every token directly: finding the one plan token that says where among
+        # eighty of pictures is slow to learn through attention alone (docs/lab_notes.md).
+        self.summary_mlp: Any = nn.Sequential(
+            nn.Linear((config.plan_tokens + 1) * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.modulation = nn.Linear(width, 6 * width)
+        blocks = [Block(width, config.heads, config.mlp_ratio, bool(i % 2)) for i in range(config.blocks)]
+        self.blocks: Any = nn.ModuleList(blocks)
+        self.last_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.last = nn.Linear(width, 2 * width)
+        for layer in (self.modulation, self.last, self.summary_mlp[-1]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def context(self, embodiment: str, inputs: DecoderInputs) -> Context:
+        """What cross-attentions read and what is added to every token, computed once for a chunk."""
+        projections = self.projections[embodiment]
+        plan = _or_missing(self.plan_in(inputs.plan) + self.plan_at, self.no_plan, inputs.has_plan)
+        state = projections.state(_octaves(inputs.state, self.config.state_octaves)).unsqueeze(1)
+        state = _or_missing(state, self.no_state, inputs.has_state)
+        summary = self.summary_mlp(torch.cat([plan, state], dim=1).flatten(1))
+        visual, summary = self._visual_tokens(inputs, summary)
+        past = projections.past_commands(inputs.past_commands.flatten(1)).unsqueeze(1)
+        past = _or_missing(past, self.no_past_commands, inputs.has_past_commands)
+        context = self.context_norm(torch.cat([plan, *visual, state, past], dim=1))
+        pairs = [block.attend.keys_values(context) for block in self.blocks if block.cross]
+        return Context(pairs, summary)
+
+    def _visual_tokens(
+        self, inputs: DecoderInputs, summary: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Each camera's tokens, and the summary with those of the encoders that make one added to it."""
+        tokens, summaries = [], []
+        for index, camera in enumerate(self.config.cameras):
+            pixels, there = inputs.pixels[:, index], inputs.has_camera[:, index]
+            if self.config.vision == "grid":
+                tokens.append(self.visual_encoders[camera](pixels, there))
+            else:
+                found, own_summary = self.visual_encoders[camera](pixels, there, summary)
+                tokens.append(found)
+                summaries.append(own_summary)
+        return tokens, sum(summaries, summary)
+
+    def forward(
+        self,
+        embodiment: str,
+        actions: torch.Tensor,
+        is_committed: torch.Tensor,
+        time: torch.Tensor,
+        context: Context,
+    ) -> torch.Tensor:
+        """The chunk that this point of the flow leads to: (1 - time) away along the flow's velocity.
+
+        Args:
+            embodiment: whose projections to use.
+            actions: (B, H, A) noisy, clean where committed.
+            is_committed: (B, H) 1 where it is.
+            time: (B,) flow time of what is not committed, 0 noise, 1 data.
+            context: from `context`.
+
+        Returns:
+            (B, H, A)
+        """
+        projections, per = self.projections[embodiment], self.config.commands_per_token
+        by_token = is_committed.unflatten(1, (self.tokens, per))
+        chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
+        summary = context.summary.unsqueeze(1)
+        x = projections.commands_in(torch.cat([chunk, by_token.to(chunk.dtype)], dim=-1))
+        x = x + self.token_at + summary
+        # A token's flow time is `time`, or 1 if it is committed: what follows from either is computed once.
+        times = torch.stack([time, torch.ones_like(time)], dim=1)  # (B, 2)
+        flow = self.time(_waves(times, self.config.width)) + summary
+        shared, last = self.modulation(flow), self.last(flow)
+        clean = by_token.all(-1).unsqueeze(-1)  # (B, tokens, 1)
+        shared = torch.where(clean, shared[:, 1:], shared[:, :1])
+        scale, shift = torch.where(clean, last[:, 1:], last[:, :1]).chunk(2, dim=-1)
+        remaining = iter(context.keys_values)
+        for block in self.blocks:
+            x = block(x, shared, next(remaining) if block.cross else None)
+        x = torch.addcmul(shift, self.last_norm(x), 1 + scale)
+        return projections.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
+
+
+class EmbodimentProjections(nn.Module):
+    """What is particular to one embodiment: its state in and its commands out."""
+
+    def __init__(self, joints: int, state: int, config: DecoderConfig):
+        super().__init__()
+        width, per_token = config.width, config.commands_per_token
+        state *= 1 + 2 * config.state_octaves
+        past = config.past_command_ticks * joints
+        self.state = nn.Sequential(nn.Linear(state, width), nn.GELU(), nn.Linear(width, width))
+        self.past_commands = nn.Sequential(nn.Linear(past, width), nn.GELU(), nn.Linear(width, width))
+        self.commands_in = nn.Linear(per_token * (joints + 1), width)
+        self.commands_out = nn.Linear(width, per_token * joints)
+        nn.init.zeros_(self.commands_out.weight)
+        nn.init.zeros_(self.commands_out.bias)
+
+
+class Block(nn.Module):
+    """Attention (to the other tokens, or to the context) and an MLP, both modulated by flow time."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int, cross: bool):
+        super().__init__()
+        self.cross = cross
+        self.attend = Attention(width, heads)
+        self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
+        self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
+        )
+        start = torch.zeros(6, width)
+        start[2] = start[5] = 1.0 / math.sqrt(6)  # gates open: the output layer is what starts at zero
+        self.own = nn.Parameter(start.flatten())
+
+    def forward(
+        self, x: torch.Tensor, shared: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> torch.Tensor:
+        """(B, T, width) -> (B, T, width)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = (shared + self.own).chunk(6, dim=-1)
+        normed = torch.addcmul(shift1, self.norm1(x), 1 + scale1)
+        x = torch.addcmul(x, gate1, self.attend(normed, context or self.attend.keys_values(normed)))
+        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm2(x), 1 + scale2)))
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys and values can be computed ahead."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def keys_values(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, S, width) -> keys and values, each (B, heads, S, width / heads)."""
+        key, value = self.key_value(context).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def forward(self, x: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """(B, T, width) attends to the context."""
+        key, value = context
+        query = self._split(self.query(x))
+        if self.training:  # on a CPU in bfloat16 the fused kind trains slower
+            query = query / math.sqrt(key.shape[-1])
+            found = (query @ key.transpose(-1, -2)).softmax(-1).to(value.dtype) @ value
+        else:
+            found = F.scaled_dot_product_attention(query, key, value)
+        return self.out(found.transpose(1, 2).flatten(2))
+
+    def _split(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _encoder(config: DecoderConfig) -> nn.Module:
+    """The vision of one camera."""
+    if config.vision == "grid":
+        return GridEncoder(config.image_size, config.width)
+    return KeypointEncoder(config.image_size, config.width, config.queries)
+
+
+def _octaves(values: torch.Tensor, octaves: int) -> torch.Tensor:
+    """(B, D) -> (B, (1 + 2 octaves) D): the values and their sines and cosines at 1, 2, 4 … radians each."""
+    angles = [values * 2.0**octave for octave in range(octaves)]
+    return torch.cat([values, *(angle.sin() for angle in angles), *(angle.cos() for angle in angles)], dim=-1)
+
+
+def _or_missing(tokens: torch.Tensor, missing: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """(B, T, width) tokens where `there` (B,), the learned missing token elsewhere."""
+    return torch.where(there.view(-1, 1, 1) > 0, tokens, missing.to(tokens.dtype))
+
+
+def _waves(time: torch.Tensor, width: int) -> torch.Tensor:
+    """Sinusoidal features (…, width) of flow time in [0, 1]."""
+    rates = torch.exp(torch.linspace(0.0, math.log(200.0), width // 2, device=time.device))
+    angles = time.unsqueeze(-1) * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

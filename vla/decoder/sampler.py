@@ -1,0 +1,177 @@
+"""From noise to a chunk: a few steps through a diffusers scheduler, for decoders trained on either objective.
+
+`flow`: the decoder predicts where the flow from noise to data ends. diffusers counts sigma from 1 (noise)
+down to 0 (data) and steps along d x / d sigma; our flow time is 1 - sigma, and d x / d sigma is
+(x - end) / sigma.
+
+`epsilon`: the decoder predicts the noise in x = alpha data + sigma noise (DDPM, arXiv 2006.11239), stepped
+with DDIM (arXiv 2010.02502) or the second-order DPM-Solver++ (arXiv 2211.01095). Its time runs as the flow's:
+1 where commands are clean, as only committed ones are, and 0 where they are noise.
+
+Both keep committed commands clean (training-time real-time chunking, arXiv 2512.05964): the first d ticks are
+given as they are, at time 1, before each step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.vla.decoder.decoder import Context, Decoder, DecoderInputs
+
+SAMPLERS: dict[str, tuple[str, ...]] = {  # objective: its samplers, the default first
+    "flow": ("euler",),
+    "epsilon": ("ddim", "dpm-solver"),
+}
+NOISE_LEVELS = 1000
+# Stable Diffusion's levels (arXiv 2112.10752). The last one keeps 7 % of the data: sampling, which begins
+# with pure noise, draws means towards 0 by as much; but where less is kept, errors in the predicted noise are
+# blown up: with DDPM's own levels (0.6 %) nothing useful was learned (docs/lab_notes.md).
+_LEVELS: dict[str, Any] = dict(
+    num_train_timesteps=NOISE_LEVELS, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012
+)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How chunks are drawn; part of the checkpoint. UserError for a sampler that the objective has not."""
+
+    steps: int = 5  # each is one pass of the decoder
+    noise_knots: int = 12  # 0: white source noise, otherwise a spline's; as in training
+    noise: float = 1.0  # standard deviation of the source noise: 1 as in training, 0: no chance
+    past_commands: bool = False  # whether past commands are given to the decoder; as in training
+    smoothing: float = 5000.0  # strength of the smoothing of chunks; 0 for none
+    describe_every: int = 0  # plans after which the readable plan is written anew in any case; 0: never
+    objective: str = "flow"  # what the decoder predicts, a key of SAMPLERS; as in training
+    sampler: str = "euler"  # one of the objective's
+    without: tuple[str, ...] = ()  # senses that were never there in training, see `vla.policy.SENSES`
+
+    def __post_init__(self) -> None:
+        sampler_of(self.objective, self.sampler)
+        if not 1 <= self.steps <= NOISE_LEVELS:
+            raise UserError(f"sampling.steps: got {self.steps}, expected 1 to {NOISE_LEVELS}")
+        if not 0 <= self.noise <= 1:
+            raise UserError(f"sampling.noise: got {self.noise}, expected 0 to 1")
+
+
+def sampler_of(objective: str, sampler: str = "") -> str:
+    """The sampler by this name, or the objective's default. UserError if the objective has none such."""
+    if objective not in SAMPLERS:
+        raise unknown_name("objective", objective, SAMPLERS)
+    if sampler and sampler not in SAMPLERS[objective]:
+        raise UserError(
+            f"sampler: got {sampler!r}, expected one of {', '.join(SAMPLERS[objective])} for a decoder "
+            f"trained on the objective {objective!r}"
+        )
+    return sampler or SAMPLERS[objective][0]
+
+
+def source_noise(
+    batch: int, ticks: int, joints: int, knots: int, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """(batch, ticks, joints) Gaussian noise of unit variance at each tick.
+
+    Args:
+        knots: 0 for white noise; otherwise the noise is a cubic B-spline with so many random
+            coefficients, as smooth as the motions it is turned into.
+    """
+    if knots == 0:
+        return torch.randn(batch, ticks, joints, generator=generator)
+    basis = _spline_basis(ticks, knots)
+    return torch.einsum("tk,bkj->btj", basis, torch.randn(batch, basis.shape[1], joints, generator=generator))
+
+
+@cache
+def noise_levels() -> tuple[torch.Tensor, torch.Tensor]:
+    """alpha and sigma, each (NOISE_LEVELS,), of the levels of the objective `epsilon`, the cleanest first.
+
+    The decoder's time at level t is 1 - (t + 1) / NOISE_LEVELS.
+    """
+    kept = DDIMScheduler(**_LEVELS).alphas_cumprod
+    return kept.sqrt(), (1 - kept).sqrt()
+
+
+def sample_chunk(
+    decoder: Decoder,
+    embodiment: str,
+    inputs: DecoderInputs,
+    committed_prefix: torch.Tensor,
+    noise: torch.Tensor,
+    steps: int = 5,
+    sampler: str = "euler",
+) -> torch.Tensor:
+    """A chunk of normalised commands whose first d ticks are the committed prefix.
+
+    Args:
+        committed_prefix: (B, d, A) committed commands, normalised; d may be 0.
+        noise: (B, H, A) from `source_noise`.
+        steps: each is one pass of the decoder. The context is encoded once.
+        sampler: one of those of the objective that the decoder was trained on.
+
+    Returns:
+        (B, H, A)
+    """
+    with torch.inference_mode():
+        context = decoder.context(embodiment, inputs)
+    return sample_in_context(decoder, embodiment, context, committed_prefix, noise, steps, sampler)
+
+
+@torch.inference_mode()
+def sample_in_context(
+    decoder: Decoder,
+    embodiment: str,
+    context: Context,
+    committed_prefix: torch.Tensor,
+    noise: torch.Tensor,
+    steps: int,
+    sampler: str,
+) -> torch.Tensor:
+    """As `sample_chunk`, in a context that is encoded already."""
+    is_committed = torch.zeros(noise.shape[:2], device=noise.device)
+    is_committed[:, : committed_prefix.shape[1]] = 1.0
+    flow, scheduler = sampler in SAMPLERS["flow"], _scheduler(sampler, steps)
+    x = noise.clone()
+    for timestep in scheduler.timesteps:
+        x[:, : committed_prefix.shape[1]] = committed_prefix
+        left = ((timestep if flow else timestep + 1) / NOISE_LEVELS).to(x)  # 1 where all is noise
+        found = decoder(embodiment, x, is_committed, (1 - left).expand(len(x)), context)
+        x = scheduler.step((x - found) / left if flow else found, timestep, x, return_dict=False)[0]
+    x[:, : committed_prefix.shape[1]] = committed_prefix
+    return x
+
+
+def _scheduler(sampler: str, steps: int) -> Any:
+    """A diffusers scheduler set to so many steps; both kinds count NOISE_LEVELS timesteps down to data."""
+    scheduler: Any
+    if sampler == "euler":
+        scheduler = FlowMatchEulerDiscreteScheduler()
+        scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
+        return scheduler
+    # `trailing` starts where there is nothing but noise (arXiv 2305.08891).
+    options: dict[str, Any] = dict(**_LEVELS, prediction_type="epsilon", timestep_spacing="trailing")
+    if sampler == "ddim":
+        scheduler = DDIMScheduler(**options, clip_sample=False)
+    else:
+        scheduler = DPMSolverMultistepScheduler(**options, algorithm_type="dpmsolver++", solver_order=2)
+    with warnings.catch_warnings():  # diffusers makes an array of a tensor in a way that numpy 2 warns of
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def _spline_basis(ticks: int, knots: int) -> torch.Tensor:
+    """(ticks, knots + 3) uniform cubic B-splines, rows scaled to unit length so that variance is one."""
+    at = torch.arange(ticks) / ticks * knots
+    distance = (at[:, None] - (torch.arange(knots + 3) - 1)[None, :]).abs()
+    inner = 2 / 3 - distance**2 + distance**3 / 2
+    outer = (2 - distance).clamp_min(0.0) ** 3 / 6
+    basis = torch.where(distance < 1, inner, outer)
+    return basis / basis.norm(dim=1, keepdim=True)
