@@ -69,6 +69,7 @@ class SharedStateSpec:
                 [
                     ("tick", number),
                     ("time", real),
+                    ("policy_time", real),  # [ticks] that the command is of; NaN: of no chunk
                     ("late_us", real),  # that the tick before this one began after its deadline
                     *((part, real, (joints,)) for part in (*STATE, "command")),
                     *((age, real) for age in ("state_age", "chunk_age", "plan_age")),  # [s], NaN: none

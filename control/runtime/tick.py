@@ -265,12 +265,14 @@ class ControlTick:
         out["tick"], out["time"] = tick, now
         out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
         out["command"], out["last_commands"] = position, self._last_commands
+        played = self._playback.at if self._executed else np.nan
         self._playback.publish(out, self._executed)
         out["stage"], out["reason"] = self.safe_stop.stop_state.encode(), self.safe_stop.reason.encode()[:500]
         self._shared.state.write(out)
         full, ages = self._tick_out, self._ages
         for name in ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason"):
             full[name] = out[name]
+        full["policy_time"] = played
         full["late_us"] = self.record.newest_lateness_us
         full["state_age"] = ages.state_s
         full["chunk_age"] = np.nan if ages.chunk_s is None else ages.chunk_s

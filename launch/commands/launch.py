@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +22,14 @@ from ideomotor.control.calibration import USUAL_ARM
 from ideomotor.control.chunk_handover import DEFAULT, handover
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
-from ideomotor.launch.commands.release import let_go
 from ideomotor.launch.console import Output, write_whole
-from ideomotor.launch.runtime.ending import Files, Voice, ended, patiently, tell
-from ideomotor.launch.runtime.left_on import remove_note, state_folder, write_note
+from ideomotor.launch.runtime.ending import as_text, end_session
+from ideomotor.launch.runtime.left_on import state_folder
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.rig import Rig
-    from ideomotor.launch.runtime.session_log import SessionLog
 
 
 @dataclass(frozen=True)
@@ -135,6 +131,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         unlike += unlike_a_launch(servos) if options.dry_run else []
         shared = shared_state.create(embodiment, film_sizes(rig.modes, embodiment))
         stack.callback(shared.close)
+        assert rig.cameras is not None  # a policy has eyes
         cameras = measure_cameras(shared, rig.cameras(shared), embodiment, rig.sources)
         found = preflight(
             session.slowed(embodiment, options.speed),
@@ -142,7 +139,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             servos,
             cameras,
             policy_name(options.policy),
-            facts,
+            facts.processor.dataset,
             unlike,
         )
         output.text.print(tables(found))
@@ -152,7 +149,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         stack.callback(log.close)
         about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": _as_json(options)}
         about["preflight"] = dataclasses.asdict(found)
-        write_whole(folder / REPORT, _text(about | {"outcome": None}))
+        write_whole(folder / REPORT, as_text(about | {"outcome": None}))
         dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""
         output.text.print(f"log: {folder}\nstarting the policy{dry}", markup=False)
         config = session.SessionConfig(
@@ -176,50 +173,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             "log": str(folder),
         }
         outcome["unlike_a_launch"] = unlike
-        return _end(options, output, config, result, log, outcome, about)
-
-
-def _end(
-    options: LaunchOptions,
-    output: Output,
-    config: session.SessionConfig,
-    result: session.SessionResult,
-    log: SessionLog,
-    outcome: dict[str, Any],
-    about: dict[str, Any],
-) -> int:
-    """The motors have been seen to: now the person, then the files, then what there is to read."""
-    from ideomotor.control.robots.drivers import driver_of
-    from ideomotor.launch.runtime import session
-    from ideomotor.launch.runtime.session_recorder import PICTURE, REPORT
-
-    voice, files, port = Voice(output.text), Files(), config.rig.port
-    if outcome["motors_on"]:
-        voice.say(ended(outcome))
-        if sys.stdin and sys.stdin.isatty():
-            driver = driver_of(config.embodiment)
-            outcome["motors_on"] = not let_go(voice.say, lambda: driver.let_go(config.embodiment, port))
-        if outcome["motors_on"] and not options.twin:
-            write_note(options.robot, port, outcome["stop_reason"])
-            voice.say(f"To let go: ideomotor release {options.robot} --port {port}")
-    if not outcome["motors_on"] and not options.dry_run:
-        remove_note(port)
-    with patiently(voice):
-        facts = _facts(options, config.rig, result)
-        outcome["logged"] = files.write("log", lambda: log.finish(facts))
-        if log.failed and outcome["logged"]:
-            files.problems.append(f"log: {log.failed}")
-        if picture := session.picture(config, result):
-            files.write("log", lambda: write_whole(log.folder / PICTURE, picture))
-        outcome["faults"] = [*outcome["faults"], *files.problems]
-        files.write("log", lambda: write_whole(log.folder / REPORT, _text(about | {"outcome": outcome})))
-        outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
-        files.write("json", lambda: output.result(outcome))
-    outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
-    tell(outcome, voice)
-    if outcome["interrupted"] or outcome["stop_reason"].startswith("emergency stop"):
-        return 130
-    return 0 if outcome["stop_reason"] == session.FINISHED and not outcome["faults"] else 1
+        return end_session(output, config, result, log, outcome, about, _facts(options, rig, result))
 
 
 def _rig(options: LaunchOptions, embodiment: Embodiment) -> contextlib.AbstractContextManager[Rig]:
@@ -265,10 +219,6 @@ def _live_console() -> Any:
 def _as_json(options: LaunchOptions) -> dict[str, Any]:
     fields = dataclasses.asdict(options)
     return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
-
-
-def _text(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def _check(options: LaunchOptions) -> None:

@@ -6,16 +6,24 @@ is gone, a disk that is full, a person who presses Ctrl-C.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import handled
+from ideomotor.launch.commands.release import let_go
+from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.runtime.left_on import remove_note, write_note
+
+if TYPE_CHECKING:
+    from ideomotor.launch.runtime.session import SessionConfig, SessionResult
+    from ideomotor.launch.runtime.session_log import SessionLog
 
 
 class Voice:
@@ -65,6 +73,62 @@ def patiently(voice: Voice) -> Generator[None]:
 
     with handled(on_signal):
         yield
+
+
+def end_session(
+    output: Output,
+    config: SessionConfig,
+    result: SessionResult,
+    log: SessionLog,
+    outcome: dict[str, Any],
+    about: dict[str, Any],
+    facts: dict[str, Any],
+) -> int:
+    """The motors have been seen to: now the person, then the files, then what there is to read.
+
+    Args:
+        outcome: what `--json` gets; what happens here is added.
+        about: what the log's report says besides.
+        facts: what the log's episode says of itself.
+
+    Returns:
+        The exit code.
+    """
+    from ideomotor.control.robots.drivers import driver_of
+    from ideomotor.launch.runtime import session
+    from ideomotor.launch.runtime.session_recorder import PICTURE, REPORT
+
+    voice, files, port = Voice(output.text), Files(), config.rig.port
+    if outcome["motors_on"]:
+        voice.say(ended(outcome))
+        if sys.stdin and sys.stdin.isatty():
+            driver = driver_of(config.embodiment)
+            outcome["motors_on"] = not let_go(voice.say, lambda: driver.let_go(config.embodiment, port))
+        if outcome["motors_on"] and config.rig.inject is None:
+            write_note(config.robot, port, outcome["stop_reason"])
+            voice.say(f"To let go: ideomotor release {config.robot} --port {port}")
+    if not outcome["motors_on"] and not config.dry_run:
+        remove_note(port)
+    with patiently(voice):
+        outcome["logged"] = files.write("log", lambda: log.finish(facts))
+        if log.failed and outcome["logged"]:
+            files.problems.append(f"log: {log.failed}")
+        if picture := session.picture(config, result):
+            files.write("log", lambda: write_whole(log.folder / PICTURE, picture))
+        outcome["faults"] = [*outcome["faults"], *files.problems]
+        files.write("log", lambda: write_whole(log.folder / REPORT, as_text(about | {"outcome": outcome})))
+        outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
+        files.write("json", lambda: output.result(outcome))
+    outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
+    tell(outcome, voice)
+    if outcome["interrupted"] or outcome["stop_reason"].startswith("emergency stop"):
+        return 130
+    return 0 if outcome["stop_reason"] == session.FINISHED and not outcome["faults"] else 1
+
+
+def as_text(value: dict[str, Any]) -> str:
+    """JSON as files have it."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def tell(outcome: dict[str, Any], voice: Voice) -> None:

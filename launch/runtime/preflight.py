@@ -23,7 +23,6 @@ from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import START_S, Job
 from ideomotor.launch.runtime.rig import Rig
-from ideomotor.vla.checkpoint_info import PolicyFacts
 
 MEASURE_S = 1.0  # that frame rates are measured for
 LEAST_SHARE = 0.8  # of a camera's rate, below which there is a warning
@@ -65,12 +64,14 @@ def preflight(
     servos: list[ServoStatus],
     cameras: list[CameraReport],
     policy: str,
-    facts: PolicyFacts,
+    trained_on: str = "",
     others: Sequence[str] = (),
 ) -> Preflight:
     """Puts the report together. Everything in it has passed its own checks already.
 
     Args:
+        policy: who drives, in words.
+        trained_on: fingerprint of the policy's data; empty where nothing was trained.
         others: warnings that were found before.
     """
     position = np.array([servo.position for servo in servos])
@@ -112,7 +113,7 @@ def preflight(
         servos=servos,
         cameras=cameras,
         policy=policy,
-        trained_on=facts.processor.dataset,
+        trained_on=trained_on,
         instruction=rig.instruction,
         limits=limits,
         far_from_home=float(away[furthest]),
@@ -140,7 +141,8 @@ def tables(found: Preflight) -> Group:
     about.add_column()
     about.add_row("robot", f"{found.robot}, {found.protocol} bus at {found.port}")
     about.add_row("calibration", f"{found.calibration}, made {found.calibrated_at}")
-    about.add_row("policy", f"{found.policy}, trained on data {found.trained_on}")
+    trained = f", trained on data {found.trained_on}" if found.trained_on else ""
+    about.add_row("policy", f"{found.policy}{trained}")
     about.add_row("instruction", found.instruction)
     for camera in found.cameras:
         about.add_row("camera", f"{camera.name} ({camera.source}), {camera.hz:.1f} pictures a second")

@@ -46,7 +46,7 @@ class Rig:
     instruction: str
     sources: dict[str, str]  # {camera: what it is}
     modes: dict[str, CameraMode]  # {camera: what it gives}, of those that are not drawn
-    cameras: Callable[[SharedState], Job]
+    cameras: Callable[[SharedState], Job] | None  # None: there are none
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
     table: Table | None = None  # with the task's things, where they are simulated
     judging: Judging | None = None  # what success is judged by, if it is; None where nobody judges

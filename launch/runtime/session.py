@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class SessionConfig:
     embodiment: Embodiment
     robot: str  # its name, or the path of its file
     rig: Rig
-    policy: Path
+    policy: Path | None  # its checkpoint
     timing: Timing  # the policy's
     handover: str
     seed: int
@@ -57,6 +57,9 @@ class SessionConfig:
     dry_run: bool
     floor: bool  # an empty loop beside it
     late_faults: tuple[str, ...] = ()  # of the twin, from the first tick on
+    chunk_jobs: tuple[Job, ...] | None = (
+        None  # who makes plans and chunks instead of the checkpoint's networks
+    )
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,16 @@ class SessionResult:
 
 
 def run_session(
-    config: SessionConfig, shared: SharedState, log: SessionLog, console: Console
+    config: SessionConfig,
+    shared: SharedState,
+    log: SessionLog,
+    console: Console,
+    watch: Callable[[], None] | None = None,
 ) -> SessionResult:
     """Runs until it is finished or stopped. Main thread only.
+
+    Args:
+        watch: called many times a second; it may follow the shared state and make requests.
 
     From before torque comes on there is a note (launch/runtime/left_on.py) for an arm that nobody looks after
     any more.
@@ -94,10 +104,6 @@ def run_session(
     """
     embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    make_policy = policy_maker(config.policy, config.robot)
-    policy = PolicyProcessConfig(
-        make_policy, rig.instruction, config.timing, config.handover, config.seed, config.speed
-    )
     view = View(shared, hz, console)
     attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (
@@ -119,6 +125,8 @@ def run_session(
                 attempts.poll(time.monotonic())
             if why := log.failure():
                 view.say(f"log: {why}; nothing more is recorded, the arm goes on")
+            if watch:
+                watch()
             view.poll()
 
         with _noted(config):
@@ -126,11 +134,7 @@ def run_session(
                 shared,
                 slowed(embodiment, config.speed),
                 functools.partial(open_robot, embodiment, rig.port, rig.calibration, config.dry_run),
-                [
-                    rig.cameras(shared),
-                    Job("interpreter", interpreter_process, (shared.spec, policy)),
-                    Job("decoder", decoder_process, (shared.spec, policy)),
-                ],
+                [*([rig.cameras(shared)] if rig.cameras else []), *_chunk_jobs(config, shared)],
                 ControlConfig(
                     handover=config.handover,
                     speed=config.speed,
@@ -149,6 +153,21 @@ def run_session(
         view.take(time.monotonic())
         found = measured(floor) if floor and began else None
         return SessionResult(outcome, began, found, ended, solved, view.marks.as_json())
+
+
+def _chunk_jobs(config: SessionConfig, shared: SharedState) -> tuple[Job, ...]:
+    """Who makes plans and chunks."""
+    if config.chunk_jobs is not None:
+        return config.chunk_jobs
+    assert config.policy is not None  # one of the two is there
+    make_policy = policy_maker(config.policy, config.robot)
+    policy = PolicyProcessConfig(
+        make_policy, config.rig.instruction, config.timing, config.handover, config.seed, config.speed
+    )
+    return (
+        Job("interpreter", interpreter_process, (shared.spec, policy)),
+        Job("decoder", decoder_process, (shared.spec, policy)),
+    )
 
 
 def _is_noted(config: SessionConfig) -> bool:
