@@ -84,6 +84,12 @@ def _robots() -> tuple[type, Callable[[Any], int]]:
     return listing.RobotsOptions, listing.robots
 
 
+def _robots_check() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands.bring_up import robots_check
+
+    return robots_check.RobotsCheckOptions, robots_check.robots_check
+
+
 def _record() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands.record import options, record
 
@@ -220,6 +226,7 @@ COMMANDS: dict[str, _Entry] = {
     "run": _Entry("run a simulated task with a policy or the scripted expert", _run),
     "tasks": _Entry("list the tasks, their objects and instructions", _tasks),
     "robots": _Entry("list the robots, their joints and limits; check an embodiment file", _robots),
+    "robots check": _Entry("how well each servo of an arm is, motors off", _robots_check),
     "record": _Entry("record demonstrations of the scripted experts to a LeRobot v3 dataset", _record),
     "data info": _Entry("what a dataset holds", _data_info),
     "data validate": _Entry("check a dataset file by file", _data_validate),
@@ -250,7 +257,7 @@ COMMANDS: dict[str, _Entry] = {
 def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
     """(command, its arguments); the command is None where help on a group such as `data` is wanted."""
     first, second = arguments[0], arguments[1] if len(arguments) > 1 else "--help"
-    if first in COMMANDS:
+    if first in COMMANDS and f"{first} {second}" not in COMMANDS:  # `robots check` beside `robots`
         return first, arguments[1:]
     group = [name for name in COMMANDS if name.startswith(first + " ")]
     if not group:

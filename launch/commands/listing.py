@@ -30,7 +30,10 @@ class TasksOptions:
 
 @dataclass(frozen=True)
 class RobotsOptions:
-    """Lists the robots with their joints and limits, or checks one embodiment file."""
+    """Lists the robots with their joints and limits, or checks one embodiment file.
+
+    `ideomotor robots check ROBOT` looks at an arm's servos.
+    """
 
     robot: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")] = None
     """show only this one: a name, or the path of an embodiment file"""
