@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ideomotor.control.runtime import shared_state
+from ideomotor.control import capabilities
+from ideomotor.control.runtime import shared_state, tick
 
 
 @pytest.fixture
@@ -18,15 +19,26 @@ def tick_bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def make_bench(tick_bench: Any) -> Iterator[Callable[..., Any]]:
-    """make_bench(speed=..., robot=..., **servos): a `Bench` with `Servos(**servos)`, closed at the end."""
+def clock(tick_bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A `Clock` that what happens in a tick goes by, and nothing else does."""
+    clock = tick_bench.Clock()
+    for module in (tick, shared_state, capabilities):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def make_bench(tick_bench: Any, clock: Any) -> Iterator[Callable[..., Any]]:
+    """make_bench(speed=..., robot=..., staleness=..., **servos): a `Bench` of its own, closed at the end.
+
+    Its robot is `Servos(**servos)`.
+    """
     made = []
 
     def make(**options: Any) -> Any:
-        own = {name: options.pop(name) for name in ("speed", "robot") if name in options}
-        made.append(
-            tick_bench.Bench(tick_bench.Servos(**options), shared_state.create(tick_bench.ROBOT), **own)
-        )
+        own = {name: options.pop(name) for name in ("speed", "robot", "staleness") if name in options}
+        servos, shared = tick_bench.Servos(**options), shared_state.create(tick_bench.ROBOT)
+        made.append(tick_bench.Bench(clock, servos, shared, **own))
         return made[-1]
 
     yield make

@@ -6,8 +6,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.robots.adapters import KeepTorqueOn
 from ideomotor.control.runtime.safe_stop import StopState
-
-pytestmark = pytest.mark.realtime
+from ideomotor.control.runtime.watchdog import StalenessLimits
 
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
@@ -63,7 +62,7 @@ def test_torque_goes_off_at_the_end_of_the_safe_stop_only(bench):
 
 @pytest.mark.parametrize("speed", [1.0, 0.3])
 def test_a_first_chunk_that_is_late_is_entered_at_its_beginning(speed, make_bench):
-    bench = make_bench(speed=speed)
+    bench = make_bench(speed=speed, staleness=StalenessLimits(chunk_s=5.0, plan_s=5.0))  # one chunk is all
     bench.feeding = False
     bench.run(3)
     late = bench.made()

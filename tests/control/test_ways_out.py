@@ -1,8 +1,8 @@
 """Every state of a run x every way out of it x what the motors do then: a table.
 
-Control runs in this process, as fast as it can, with a robot that makes the way out happen when the state is
-reached. What other processes add (one that is killed, a closed terminal) is in tests/launch/test_runtime.py
-and test_endings.py.
+Control runs in this process, by a clock of its own, with a robot that makes the way out happen when the
+state is reached. What other processes add (one that is killed, a closed terminal) is in
+tests/launch/test_runtime.py and test_endings.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,17 +24,13 @@ from ideomotor.control.runtime import process, shared_state
 from ideomotor.control.runtime.loop import run_loop
 from ideomotor.control.runtime.report import ControlConfig, Refusal
 from ideomotor.control.runtime.safe_stop import StopConfig
-from ideomotor.control.runtime.watchdog import StalenessLimits
 from ideomotor.control.types import ActionChunk, Command, RobotState
-
-pytestmark = pytest.mark.realtime
 
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
 CONFIG = ControlConfig(
     priority=0,
     peers=(),
-    staleness=StalenessLimits(600.0, 600.0, 600.0, 600.0),  # ticks here are not a 120th of a second
     stop=StopConfig(park_after_s=0.1, park_speed=2.0, off_after_s=0.1, end_after_s=0.1),
 )
 START = ROBOT.home_position + 0.1 * np.eye(6)[0]
@@ -71,9 +67,9 @@ CONNECTING = {
 class Puppet:
     """A robot that does as commanded, but for one thing when a state is reached."""
 
-    def __init__(self, state: str, way: str, shared: shared_state.SharedState) -> None:
+    def __init__(self, state: str, way: str, shared: shared_state.SharedState, clock: Any) -> None:
         self.first, self.at = STATES[state]
-        self.way, self.shared = way, shared
+        self.way, self.shared, self.clock = way, shared, clock
         self.position, self.on, self.held = START.copy(), False, 0
         self.ticks = self.reads = self.parked = 0
         self.done = self.breaks = False
@@ -96,7 +92,7 @@ class Puppet:
         if self.breaks and self.way == "lasting defect":
             raise ZeroDivisionError("a defect")
         self.feed()
-        return RobotState(time.monotonic(), self.position.copy(), np.zeros(6), np.zeros(6))
+        return RobotState(self.clock.monotonic(), self.position.copy(), np.zeros(6), np.zeros(6))
 
     def write(self, command: Command) -> None:
         self.ticks += 1
@@ -143,17 +139,21 @@ class Puppet:
             return
         ticks = np.arange(self.ticks, self.ticks + 96)
         actions = START + 0.2 * np.sin(np.pi * ticks / HZ)[:, None] * np.eye(6)[0]
-        now, record = time.monotonic(), self.shared.chunk.new()
+        now, record = self.clock.monotonic(), self.shared.chunk.new()
         chunk = ActionChunk(actions, HZ, self.ticks, now, now)
         shared_state.pack_chunk(record, chunk, int(self._state["epoch"]) or 1)
         self.shared.chunk.write(record)
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[shared_state.SharedState]:
-    monkeypatch.setattr(process, "run_loop", functools.partial(run_loop, sleep_until_ns=lambda at: None))
+def shared(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Iterator[shared_state.SharedState]:
+    by_clock = functools.partial(run_loop, now_ns=clock.monotonic_ns, sleep_until_ns=clock.sleep_until_ns)
+    monkeypatch.setattr(process, "run_loop", by_clock)
     shared = shared_state.create(ROBOT)
-    yield shared
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in SIGNALS}
+    yield shared  # whoever runs the tests may ignore some of them (nohup, a shell's `&`)
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
     shared.close()
 
 
@@ -172,24 +172,26 @@ def ended(shared: shared_state.SharedState, puppet: Puppet) -> tuple[str, bool]:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("state", [state for state in STATES if state != "connecting"])
 def test_once_motors_are_on_every_way_out_is_the_ladders(
-    shared: shared_state.SharedState, state: str, way: str
+    shared: shared_state.SharedState, clock: Any, state: str, way: str
 ) -> None:
-    puppet = Puppet(state, way, shared)
+    puppet = Puppet(state, way, shared, clock)
     assert ended(shared, puppet) == WAYS[way]
     if WAYS[way][0] == "off":
         np.testing.assert_allclose(puppet.position, ROBOT.home_position, atol=1e-6)
 
 
 @pytest.mark.parametrize("way", CONNECTING)
-def test_while_they_come_on_as_well(shared: shared_state.SharedState, way: str) -> None:
-    puppet = Puppet("connecting", way, shared)
+def test_while_they_come_on_as_well(shared: shared_state.SharedState, clock: Any, way: str) -> None:
+    puppet = Puppet("connecting", way, shared, clock)
     assert ended(shared, puppet) == CONNECTING[way]
     np.testing.assert_array_equal(puppet.position, START)
 
 
 @pytest.mark.parametrize("way", [*SIGNALS, "emergency stop"])
-def test_what_comes_before_that_switches_nothing_on(shared: shared_state.SharedState, way: str) -> None:
-    puppet = Puppet("connecting", way, shared)
+def test_what_comes_before_that_switches_nothing_on(
+    shared: shared_state.SharedState, clock: Any, way: str
+) -> None:
+    puppet = Puppet("connecting", way, shared, clock)
 
     def made(shared: shared_state.SharedState) -> Puppet:
         puppet.leave()

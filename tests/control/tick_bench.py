@@ -1,6 +1,5 @@
 """Control, ticked by hand over a robot that is a few numbers, for tests of what a tick does."""
 
-import time
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,13 +18,31 @@ from ideomotor.control.types import ActionChunk, Command, RobotState
 
 ROBOT = load_embodiment("so101")
 HZ = float(ROBOT.control_hz)
-STALENESS = StalenessLimits(chunk_s=600.0, plan_s=600.0)  # ticks here are not a 120th of a second
 STOP = StopConfig(park_after_s=0.5, park_speed=2.0, off_after_s=0.1, end_after_s=0.1)
 NEAR = replace(  # calls a joint stuck after 0.1 rad and hundredths of a second
     ROBOT,
     joints=tuple(replace(joint, max_following_error=0.1) for joint in ROBOT.joints),
     following_s=0.02,
 )
+
+
+class Clock:
+    """Stands in for the module `time` where a tick reads it: the same on every machine, moved by the test."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def monotonic(self) -> float:
+        return self.now_ns / 1e9
+
+    def sleep(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)
+
+    def sleep_until_ns(self, deadline: int) -> None:
+        self.now_ns = max(self.now_ns, deadline)
 
 
 @dataclass(frozen=True)
@@ -90,14 +107,28 @@ class Servos:
 
 
 class Bench:
-    """Control, ticked by hand, with a decoder that publishes a slow swing every 16 ticks."""
+    """Control, ticked by hand, with a decoder that publishes a slow swing every 16 ticks.
+
+    A tick takes its 120th of a second of `clock`, and nothing of it by any other.
+    """
 
     def __init__(
-        self, servos: Servos, shared: shared_state.SharedState, speed: float = 1.0, robot: Embodiment = ROBOT
+        self,
+        clock: Clock,
+        servos: Servos,
+        shared: shared_state.SharedState,
+        speed: float = 1.0,
+        robot: Embodiment = ROBOT,
+        staleness: StalenessLimits | None = None,
     ) -> None:
-        self.servos, self.shared, self.tick = servos, shared, 0
+        self.clock, self.servos, self.shared, self.tick = clock, servos, shared, 0
         config = ControlConfig(
-            priority=0, stop=STOP, staleness=STALENESS, peers=(), effort=EffortLimit(for_s=0.02), speed=speed
+            priority=0,
+            stop=STOP,
+            staleness=staleness or StalenessLimits(),
+            peers=(),
+            effort=EffortLimit(for_s=0.02),
+            speed=speed,
         )
         self.control = ControlTick(shared, robot, KeepTorqueOn(servos), config, EStop())
         self._record = shared.chunk.new()
@@ -123,6 +154,7 @@ class Bench:
                 self.feed()
             going = self.control.step(self.tick)
             self.tick += 1
+            self.clock.sleep(1 / HZ)
         return going
 
     def made(self, began: int | None = None) -> tuple[ActionChunk, int]:
@@ -136,7 +168,7 @@ class Bench:
         epoch, tick = (int(state["epoch"]), int(state["policy_tick"])) if number else (1, 0)
         ticks = np.arange(tick, tick + 96) - (began or 0)
         actions = ROBOT.home_position + self.swing(ticks)[:, None] * np.eye(6)[0]
-        now = time.monotonic()
+        now = self.clock.monotonic()
         return ActionChunk(actions.astype(np.float32), HZ, tick, now, now), epoch
 
     def publish(self, chunk: ActionChunk, epoch: int) -> None:
