@@ -130,7 +130,16 @@ def guard(
     first, last = int(state["tick"]) + 1, state["last_commands"][2].copy()
     still = 0
     record = shared.ticks.new()  # its writer is gone, and the log shall have these commands too
-    for name in ("position", "velocity", "effort", "state_age", "chunk_age", "plan_age"):
+    for name in (
+        "position",
+        "velocity",
+        "effort",
+        "state_age",
+        "chunk_age",
+        "plan_age",
+        "action_age",
+        "policy_time",
+    ):
         record[name] = np.nan
     record["stage"], record["reason"] = b"hold", b"control died: the guardian brings the arm to rest"
 

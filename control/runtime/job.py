@@ -14,3 +14,4 @@ class Job:
     role: str  # one of `HEARTBEATS`
     target: Callable[..., None]  # a module-level function that keeps the heartbeat of its role
     args: tuple[Any, ...] = ()
+    again: bool = False  # started anew when it dies: control waits for it

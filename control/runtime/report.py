@@ -13,6 +13,8 @@ from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.tick_profile import TickCosts
 from ideomotor.control.runtime.watchdog import StalenessLimits
 from ideomotor.control.safety.effort import EffortLimit
+from ideomotor.control.teleop.approach import ApproachLimits
+from ideomotor.control.teleop.teleoperator import DriverName
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class ControlConfig:
     staleness: StalenessLimits = StalenessLimits()
     stop: StopConfig = StopConfig()
     effort: EffortLimit = EffortLimit()
+    driver: DriverName = DriverName.POLICY  # who drives at first
+    drivers: tuple[DriverName, ...] = (DriverName.POLICY, DriverName.PERSON)  # who may
+    approach: ApproachLimits = ApproachLimits()  # to the pose of a person who drives
     following: bool = True  # a joint that does not follow is a fault; False where nothing is written to it
     peers: tuple[str, ...] = ("supervisor", "decoder", "interpreter", "cameras")
     max_ticks: int | None = None  # finish after so many
@@ -63,3 +68,5 @@ class ControlReport:
     boundaries: list[int] = field(default_factory=list)  # rows of `commands` at which a new chunk took over
     ran: np.ndarray | None = None  # (n,) bool, rows of `commands` that were chunks'; None: all
     costs: TickCosts | None = None  # of the newest ticks
+    action_delay_s: np.ndarray | None = None  # (m,) from a person's action to the sending of its command
+    tracking_error_rad: np.ndarray | None = None  # (m,) of the joint furthest from its command, no gripper

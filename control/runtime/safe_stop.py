@@ -3,7 +3,7 @@
 A robot that loses its policy must neither run on nor drop. Each state is tried before the next:
 
 1. *hold*: decelerate within the limits and stay. Where the reason passes (a chunk that was late), the run
-   goes on from here by itself.
+   goes on from here by itself; where nobody drives at present, the arm waits here for as long as it takes.
 2. *park*: after a while of holding, move slowly to the home pose, where nothing falls when power goes.
 3. *off*: after a while at home, torque off; only for a robot that can (`capabilities.CanRelax`), and not if
    something was in the way home.
@@ -41,6 +41,7 @@ class StopState(StrEnum):
 class Cause(StrEnum):
     """Kinds of reasons to stop, the gravest last."""
 
+    NO_DRIVER = "no_driver"  # nobody to follow; passes by itself, and holds where it is until then
     STALE = "stale"  # passes by itself
     AGAIN = "again"  # goes home and waits there for `SafeStop.begin`
     FINISH = "finish"  # the run is over
@@ -81,6 +82,8 @@ class SafeStop:
     def trip(self, cause: Cause, reason: str) -> None:
         """Stops for a reason; one less grave than the present one changes nothing."""
         order = list(Cause)
+        if cause is Cause.NO_DRIVER is self.cause:
+            self.reason = reason  # what is to be done about it changes
         if self.cause is not None and order.index(cause) <= order.index(self.cause):
             return
         self.cause, self.reason = cause, reason
@@ -92,9 +95,9 @@ class SafeStop:
         """The things are back: begins anew, at once if the arm waits at home, or when it gets there."""
         self._may_begin = self.cause is Cause.AGAIN
 
-    def clear_stale(self) -> None:
-        """What was stale is fresh again: goes on, if that was all and the arm only holds."""
-        if self.cause is Cause.STALE and self.stop_state is StopState.HOLD:
+    def clear(self, cause: Cause) -> None:
+        """What passes by itself has passed: goes on, if that was all and the arm only holds."""
+        if self.cause is cause and self.stop_state is StopState.HOLD:
             self.rearm()
 
     def rearm(self) -> None:
@@ -136,6 +139,8 @@ class SafeStop:
                 self.ended = finishing and still_s >= config.end_after_s
             elif self.cause is Cause.NOT_FOLLOWING:
                 self.ended = still_s >= config.park_after_s
+            elif self.cause is Cause.NO_DRIVER:
+                pass  # it waits for the person as long as that takes
             elif still_s >= (config.end_after_s if self.cause in ASKED_FOR else config.park_after_s):
                 self._enter(StopState.PARK)
                 self._from = command

@@ -1,6 +1,7 @@
 """What the processes of one running robot share: a block of memory with a mailbox for each kind of value.
 
     cameras ──frames──► interpreter ──plan──► decoder ──chunk──► control ──state──► all of them
+                                      teleoperator ──teleop──────► control
 
 Each mailbox has one writer. Beside them are plain 64-bit words that are written whole: who is alive
 (`HEARTBEATS`), what control is asked to do (`REQUESTS`, and by whom) and whether it has ended by itself.
@@ -92,6 +93,10 @@ class SharedState:
     @property
     def chunk(self) -> Mailbox:
         return self._mailboxes["chunk"]
+
+    @property
+    def teleop(self) -> Mailbox:
+        return self._mailboxes["teleop"]
 
     def heartbeat(self, role: str) -> None:
         """Says that this process, which is `role`, is alive now."""

@@ -9,8 +9,18 @@ import numpy as np
 from ideomotor.control.timing import PAST_COMMAND_TICKS
 
 # "body": physics of a simulated robot
-HEARTBEATS = ("supervisor", "control", "guardian", "decoder", "interpreter", "cameras", "body")
-REQUESTS = ("finish", "estop", "rearm", "again", "begin")  # each is carried out when its word grows
+HEARTBEATS = (
+    "supervisor",
+    "control",
+    "guardian",
+    "decoder",
+    "interpreter",
+    "cameras",
+    "body",
+    "teleoperator",
+)
+# Each is carried out when its word grows.
+REQUESTS = ("finish", "estop", "rearm", "again", "begin", "take_over", "hand_back")
 MAX_PREFIX_TICKS = 48  # commands ahead that the decoder may be given [ticks]
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536
@@ -63,6 +73,7 @@ class SharedStateSpec:
                     ("past_commands", real, (PAST_COMMAND_TICKS, joints)),  # of the policy_ticks before it
                     ("stage", name),  # of the safe stop
                     ("reason", text),  # why it is there
+                    ("driver", name),  # who gives the targets: policy or person
                 ]
             ),
             "ticks": np.dtype(  # the same once more for whoever wants every tick, besides how it went
@@ -72,9 +83,12 @@ class SharedStateSpec:
                     ("policy_time", real),  # [ticks] that the command is of; NaN: of no chunk
                     ("late_us", real),  # that the tick before this one began after its deadline
                     *((part, real, (joints,)) for part in (*STATE, "command")),
-                    *((age, real) for age in ("state_age", "chunk_age", "plan_age")),  # [s], NaN: none
+                    *(
+                        (age, real) for age in ("state_age", "chunk_age", "plan_age", "action_age")
+                    ),  # [s], NaN: none
                     ("stage", name),
                     ("reason", text),
+                    ("driver", name),
                     ("interventions", text),  # of the safety filter, with commas between them
                 ]
             ),
@@ -100,6 +114,14 @@ class SharedStateSpec:
                     ("text", text),
                     ("keypoints", keypoint, (MAX_KEYPOINTS,)),
                     ("tokens", np.float32, (MAX_PLAN_FLOATS,)),
+                ]
+            ),
+            "teleop": np.dtype(  # what a person wants, see control/teleop/teleoperator.py
+                [
+                    ("time", real),  # of its measuring
+                    ("position", real, (joints,)),
+                    ("engaged", np.bool_),
+                    ("fault", text),  # why there is nothing new; empty while there is
                 ]
             ),
             "chunk": np.dtype(

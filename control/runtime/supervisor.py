@@ -25,17 +25,22 @@ from typing import Any
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.interrupts import shielded
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.guardian import GUARD_S, MakeRobot, guard, guardian_job
 from ideomotor.control.runtime.job import Job
 from ideomotor.control.runtime.process import control_process, where
 from ideomotor.control.runtime.report import ControlConfig, ControlReport, Refusal
 from ideomotor.control.runtime.shared_state import HEARTBEATS, REQUESTS, SharedState
+from ideomotor.control.runtime.starting import (
+    POLL_S,
+    Restarts,
+    await_jobs,
+    count_down,
+    how,
+    start_shielded,
+)
 from ideomotor.control.safety.filter import SafetyFilter
 
-POLL_S = 0.01
-START_S = 180.0  # until every job lives: loading torch on a busy machine takes its time
 STOP_S = 60.0  # for the safe stop, where this process has failed and only waits for its end
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
@@ -95,17 +100,17 @@ def supervise(
     try:
         with estop.on_signals():
             for role, process in processes.items():
-                _start_shielded(process)
+                start_shielded(process)
                 started[role] = process
             to_us.close()
-            _await_jobs(shared, processes, estop)
-            _count_down(shared, countdown_s, on_count, estop)
+            await_jobs(shared, processes, estop)
+            count_down(shared, countdown_s, on_count, estop)
             if estop.reason:
                 return Outcome(None, interrupted=estop.reason)
-            _start_shielded(control)
+            start_shielded(control)
             started["control"] = control
             theirs.close()
-            watch = _Watch(shared, started, config, estop, on_poll)
+            watch = _Watch(shared, started, config, estop, on_poll, Restarts(context, jobs))
             try:
                 said = watch.until_control_ends(ours)
                 if isinstance(said, Refusal):
@@ -159,7 +164,9 @@ class _Watch:
         config: ControlConfig,
         estop: EStop,
         on_poll: Callable[[], None] | None,
+        restarts: Restarts,
     ) -> None:
+        self._restarts = restarts
         self.shared, self.faults = shared, list[str]()
         self._estop, self._on_poll = estop, on_poll
         self._control, self._processes = processes["control"], processes
@@ -184,7 +191,7 @@ class _Watch:
                     self._lose(self._control.sentinel)
             self._kill_if_hung(said is not None)
         if said is None:
-            self.faults.append(f"control died: {_how(self._control)}")
+            self.faults.append(f"control died: {how(self._control)}")
         return said
 
     def poll(self, pipes: Sequence[connection.Connection] = ()) -> list[Any]:
@@ -193,6 +200,9 @@ class _Watch:
         self.shared.heartbeat("supervisor")
         for sentinel in [s for s in self._alive if s in ready]:
             self._lose(sentinel)
+        for role, process in self._restarts.started().items():
+            self._processes[role] = process
+            self._alive[process.sentinel] = role
         if self._estop.reason and not self._passed_on:  # the signal may have come to this process only
             self._passed_on = True
             self.shared.request("estop", self._estop.reason.removeprefix("emergency stop: "))
@@ -209,7 +219,8 @@ class _Watch:
     def _lose(self, sentinel: int) -> None:
         role = self._alive.pop(sentinel, "control")
         if role != "control":
-            self.faults.append(f"{role} died: {_how(self._processes[role])}")
+            self.faults.append(f"{role} died: {how(self._processes[role])}")
+            self._restarts.died(role)
 
     def _kill_if_hung(self, said: bool) -> None:
         process, at = self.shared.heartbeats[HEARTBEATS.index("control")]
@@ -253,43 +264,3 @@ def _guarded(
         watch.faults.append(f"the arm could not be taken over: {said}")
         return False
     return bool(said)
-
-
-def _await_jobs(shared: SharedState, processes: dict[str, SpawnProcess], estop: EStop) -> None:
-    until = time.monotonic() + START_S
-    waiting = dict(processes)
-    while waiting and not estop.reason:
-        shared.heartbeat("supervisor")
-        for role, process in list(waiting.items()):
-            if shared.heartbeats[HEARTBEATS.index(role), 0] == process.pid:
-                del waiting[role]
-            elif process.exitcode is not None:
-                raise UserError(f"{role}: its process ended while starting ({_how(process)})")
-        if waiting and time.monotonic() > until:
-            raise UserError(f"{', '.join(waiting)}: not ready after {START_S:.0f} s")
-        time.sleep(POLL_S)
-
-
-def _count_down(
-    shared: SharedState, seconds: float, on_count: Callable[[float], None] | None, estop: EStop
-) -> None:
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0 and not estop.reason:
-        shared.heartbeat("supervisor")
-        if on_count:
-            on_count(left)
-        time.sleep(min(left, POLL_S))
-
-
-def _start_shielded(process: SpawnProcess) -> None:
-    """Starts a process that does not receive what a terminal sends to all of its processes, until it asks."""
-    with shielded():
-        process.start()
-
-
-def _how(process: SpawnProcess) -> str:
-    process.join(1.0)  # its sentinel is ready before its exit code
-    code = process.exitcode
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    return f"killed by {signal.Signals(-code).name}"

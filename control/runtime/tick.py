@@ -18,7 +18,10 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.estop import EStop
 from ideomotor.control.runtime.loop import RECORDED_TICKS, LoopRecord
+from ideomotor.control.runtime.person import ROLE as PERSON
+from ideomotor.control.runtime.person import Person
 from ideomotor.control.runtime.playback import Playback
+from ideomotor.control.runtime.publication import Publication
 from ideomotor.control.runtime.report import ControlConfig, ControlReport
 from ideomotor.control.runtime.safe_stop import Cause, SafeStop, StopState
 from ideomotor.control.runtime.shared_state import REQUESTS, SharedState
@@ -28,7 +31,7 @@ from ideomotor.control.runtime.watchdog import Ages, Peers, stale
 from ideomotor.control.safety.effort import EffortWatch
 from ideomotor.control.safety.following import FollowingWatch
 from ideomotor.control.safety.start_pose import too_far
-from ideomotor.control.types import Command, Robot
+from ideomotor.control.types import ActionChunk, Command, Robot
 
 
 class ControlTick:
@@ -42,6 +45,7 @@ class ControlTick:
         method = handover(config.handover)
         self.controller = Controller(embodiment, method)
         self._playback = Playback(shared, self.controller, config.speed)
+        self._person = Person(shared, embodiment, config)
         self._executed = False  # a chunk's command, at this tick
         self._waits = method.waits  # standing still between chunks is then no fault
         self._can_relax = robot if isinstance(robot, CanRelax) else None
@@ -50,11 +54,11 @@ class ControlTick:
         self.safe_stop = SafeStop(embodiment, config.stop, self._can_relax is not None)
         self.faults: list[tuple[int, str]] = []
         self._shared, self._robot, self._config, self._estop = shared, robot, config, estop
-        self._peers = Peers(shared, config.peers, config.staleness)
+        self._peers = Peers(shared, [role for role in config.peers if role != PERSON], config.staleness)
         self._effort = EffortWatch(embodiment, config.effort)
         self._following = FollowingWatch(embodiment, config.following)
         self._requests = np.zeros_like(shared.requests)  # asked while the robot was being connected: counts
-        self._state_out, self._tick_out = shared.state.new(), shared.ticks.new()
+        self._publication = Publication(shared, self.safe_stop, self._playback, self._person)
         self._state, unmeasured = start_state(robot)
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]
@@ -62,7 +66,7 @@ class ControlTick:
         self._relaxed = self._left_on = False
         self._finishing = self._failed = False
         self._takes_over: tuple[float, int] | None = None  # the chunk executed at the last tick
-        self._records = TickRecords(len(embodiment.joints))
+        self._records = TickRecords(embodiment)
         self.controller.reset(self._state)
         self._last_commands = np.repeat(self._state.position[None], 3, axis=0)  # (3, A), oldest first
         self._following.reset(self._state.position)
@@ -78,7 +82,8 @@ class ControlTick:
             self._fresh_at = now  # locking memory and the like took its time
         self._read(now)
         profile.mark("read")
-        self._playback.take()
+        if not self._person.drives:  # a policy goes on thinking, from poses that it does not act on
+            self._playback.take()
         profile.mark("chunk")
         self._carry_out_requests(tick)
         profile.mark("orders")
@@ -93,6 +98,7 @@ class ControlTick:
         self._carry_out_requests(tick)
         # One on: the tick that failed may have got a command already.
         command = self.controller.follow(tick + 1, self._state, self.safe_stop.target())
+        self._person.stop()
         self.safe_stop.advance(command.position, self._finishing)
         return self._send(tick, now, command.position)
 
@@ -116,6 +122,7 @@ class ControlTick:
             if self._can_relax.torque_off() is False:
                 self._left_on = True
                 self.faults.append((tick, "robot: not all motors say that they are off"))
+        self._records.sent(tick, self._person.sent())
         self._profile.mark("write")
         self._publish(tick, now, position)
         self._shared.heartbeat("control")
@@ -125,14 +132,12 @@ class ControlTick:
 
     def report(self, warning: str, fifo: bool) -> ControlReport:
         """What happened, after the loop."""
-        record, records = self.record, self._records
-        order, ages = records.order(record.ticks), records.ages(record.ticks)
+        record = self.record
         return ControlReport(
             ticks=record.ticks,
             achieved_hz=record.achieved_hz,
             late=record.late,
             missed=record.missed,
-            no_fresh_command=records.no_fresh_command,
             interventions=dict(self.controller.interventions),
             faults=self.faults,
             stop_state=str(self.safe_stop.stop_state),
@@ -141,17 +146,14 @@ class ControlTick:
             fifo=fifo,
             lateness_us=record.lateness_us(),
             busy_us=record.busy_us(),
-            chunk_age_s=ages[:, 0],
-            plan_age_s=ages[:, 1],
-            commands=records.commands[order],
-            boundaries=[int(row) for row in np.flatnonzero(records.new_chunk[order])],
-            ran=records.ran[order],
             costs=self._profile.costs(),
+            **self._records.report(record.ticks),
         )
 
     def close(self) -> None:
         """Lets go of the shared state."""
         self._peers.close()
+        self._person.close()
 
     # ---- the parts of a tick
 
@@ -180,6 +182,8 @@ class ControlTick:
             self._trip(tick, Cause.AGAIN, "home, to begin again")
         if asked[REQUESTS.index("begin")]:
             self.safe_stop.begin()
+        if self._person.change(asked[REQUESTS.index("take_over")], asked[REQUESTS.index("hand_back")]):
+            self._begin_anew()
         over = self._config.max_ticks is not None and tick >= self._config.max_ticks
         if asked[REQUESTS.index("finish")] or over or self._estop.repeated:
             self._finishing = True
@@ -205,7 +209,34 @@ class ControlTick:
         self.safe_stop.rearm()
 
     def _decide(self, tick: int, now: float, now_ns: int) -> np.ndarray:
-        """The position (A,) to command: the chunks' while all is well, the safe stop's otherwise."""
+        """The position (A,) to command: the driver's while all is well, the safe stop's otherwise."""
+        chunk = self._judge(tick, now, now_ns)
+        runs = self.safe_stop.stop_state is StopState.RUN
+        self._records.begin(tick, runs)
+        if runs and self._is_new:
+            self._records.tracking(tick, self._last_commands[2] - self._state.position)
+        self._profile.mark("watch")
+        self._executed = runs and chunk is not None
+        if runs and self._person.drives:
+            command = self.controller.follow(tick, self._state, self._person.target(self._last_commands))
+        elif runs:
+            self._person.stop()
+            command = self.controller.step(tick, self._state, self._playback.at)
+            if chunk:
+                source = (chunk.observed_at, chunk.starts_at)
+                is_new = self._takes_over is not None and source != self._takes_over
+                self._takes_over = source
+                self._records.chunk(tick, self._ages, is_new)
+        else:
+            self._person.stop()
+            command = self.controller.follow(tick, self._state, self.safe_stop.target())
+        self.safe_stop.advance(command.position, self._finishing)
+        if not runs and self.safe_stop.stop_state is StopState.RUN:
+            self._begin_anew()
+        return command.position
+
+    def _judge(self, tick: int, now: float, now_ns: int) -> ActionChunk | None:
+        """Stops for what is wrong and goes on from what has passed; the chunk to be executed, if any."""
         stuck, own = self._not_following(now), stopping_fault(self._tells_faults)
         strained = self._effort.check(self._state.effort, now)
         heavy = (Cause.FAULT, strained) if strained else None
@@ -213,9 +244,10 @@ class ControlTick:
         wrong = [each for each in (self._peers.check(now_ns), own, heavy, stuck) if each]
         for cause, reason in wrong:
             self._trip(tick, cause, reason)
+        absent = self._person.take(now, now_ns, self._last_commands)
         running = self.safe_stop.stop_state is StopState.RUN
         holding = self.safe_stop.cause is Cause.STALE and self.safe_stop.stop_state is StopState.HOLD
-        chunk = self._playback.next_chunk()
+        chunk = None if self._person.drives else self._playback.next_chunk()
         if running and chunk and self._takes_over is None:
             first = self._playback.first_target()
             far = too_far(self.controller.embodiment, self._state.position, first, self._config.speed)
@@ -232,24 +264,12 @@ class ControlTick:
         if late:
             self._trip(tick, Cause.STALE, late)
         elif not wrong:
-            self.safe_stop.clear_stale()
-        self._records.begin(tick, self.safe_stop.stop_state is StopState.RUN)
-        self._profile.mark("watch")
-        self._executed = self.safe_stop.stop_state is StopState.RUN and chunk is not None
-        if self.safe_stop.stop_state is not StopState.RUN:
-            command = self.controller.follow(tick, self._state, self.safe_stop.target())
+            self.safe_stop.clear(Cause.STALE)
+        if absent:
+            self._trip(tick, Cause.NO_DRIVER, absent)
         else:
-            command = self.controller.step(tick, self._state, self._playback.at)
-            if chunk:
-                source = (chunk.observed_at, chunk.starts_at)
-                is_new = self._takes_over is not None and source != self._takes_over
-                self._takes_over = source
-                self._records.chunk(tick, ages, is_new)
-        stopped = self.safe_stop.stop_state is not StopState.RUN
-        self.safe_stop.advance(command.position, self._finishing)
-        if stopped and self.safe_stop.stop_state is StopState.RUN:
-            self._begin_anew()
-        return command.position
+            self.safe_stop.clear(Cause.NO_DRIVER)
+        return chunk
 
     def _not_following(self, now: float) -> tuple[Cause, str] | None:
         """A joint that does not follow; once that is why the arm stands, it no longer pushes."""
@@ -259,26 +279,11 @@ class ControlTick:
         return (Cause.NOT_FOLLOWING, reason) if reason else None
 
     def _publish(self, tick: int, now: float, position: np.ndarray) -> None:
-        out, state = self._state_out, self._state
         self._last_commands[:2] = self._last_commands[1:]
         self._last_commands[2] = position
-        out["tick"], out["time"] = tick, now
-        out["position"], out["velocity"], out["effort"] = state.position, state.velocity, state.effort
-        out["command"], out["last_commands"] = position, self._last_commands
         played = self._playback.at if self._executed else np.nan
-        self._playback.publish(out, self._executed)
-        out["stage"], out["reason"] = self.safe_stop.stop_state.encode(), self.safe_stop.reason.encode()[:500]
-        self._shared.state.write(out)
-        full, ages = self._tick_out, self._ages
-        for name in ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason"):
-            full[name] = out[name]
-        full["policy_time"] = played
-        full["late_us"] = self.record.newest_lateness_us
-        full["state_age"] = ages.state_s
-        full["chunk_age"] = np.nan if ages.chunk_s is None else ages.chunk_s
-        full["plan_age"] = np.nan if ages.plan_s is None else ages.plan_s
-        full["interventions"] = ",".join(self.controller.reasons).encode()
-        self._shared.ticks.write(full)
+        self._publication.state(tick, now, self._state, self._last_commands, self._executed)
+        self._publication.tick(self._ages, played, self.record.newest_lateness_us, self.controller.reasons)
 
     def _trip(self, tick: int, cause: Cause, reason: str) -> None:
         """Stops, if there is not a graver reason already. What was committed will not be executed."""

@@ -24,6 +24,7 @@ class StalenessLimits:
     chunk_s: float = 1.0  # since the observation of the chunk being executed
     plan_s: float = 1.5  # since the observation of its plan
     silence_s: float = 0.5  # since a process's last sign of life
+    action_s: float = 0.1  # since the measuring of the action of a person who drives
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from ideomotor.datasets.lerobot.prepare import PreparedEpisode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 STOP_STATE, PLAN_TEXT, PROGRESS = "stage", "policy.plan_text", "policy.progress"
+# Who drove a row: 0 the policy, 1 a person; and, as LeRobot tags it, whether that took over from a policy.
+DRIVER, INTERVENTION = "driver", "intervention"
 SAMPLE = 200  # pictures of a camera that its statistics are taken over, at least, if there are so many
 
 
@@ -48,7 +50,7 @@ class LiveEpisode:
             identity=layout.identity_of(embodiment) | {"source": source},
         )
         self._films = {camera.name: _Film(camera.height, camera.width, fps) for camera in embodiment.cameras}
-        self._rows: list[tuple[np.ndarray, np.ndarray, str, str, float]] = []
+        self._rows: list[tuple[np.ndarray, np.ndarray, str, str, float, int, bool]] = []
 
     @property
     def length(self) -> int:
@@ -63,6 +65,8 @@ class LiveEpisode:
         stop_state: str = "",
         plan_text: str = "",
         progress: float = 0.0,
+        driver: int = 0,
+        intervention: bool = False,
     ) -> None:
         """Takes the next row.
 
@@ -72,11 +76,14 @@ class LiveEpisode:
             commands: (K, A) [rad or m], those up to the next row; finite, as `state`.
             stop_state: of the safe-stop state machine, see `control/runtime/safe_stop.py`.
             plan_text, progress: what the policy said of them, which need not be true.
+            driver: 0 the policy, 1 a person.
+            intervention: a person, who took over from a policy.
         """
         for name, film in self._films.items():
             film.add(images[name])
-        flat = np.asarray(commands, np.float32).ravel()
-        self._rows.append((np.asarray(state, np.float32), flat, stop_state, plan_text, float(progress)))
+        flat, measured = np.asarray(commands, np.float32).ravel(), np.asarray(state, np.float32)
+        said = (stop_state, plan_text, float(progress))
+        self._rows.append((measured, flat, *said, driver, intervention))
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Writes the episode, if there is a row, and gives the folder back.
@@ -97,7 +104,7 @@ class LiveEpisode:
     def _prepared(
         self, films: Mapping[str, tuple[bytes, stats.FeatureStats]], facts: Mapping[str, Any]
     ) -> PreparedEpisode:
-        states, commands, stop_states, texts, progress = zip(*self._rows, strict=True)
+        states, commands, stop_states, texts, progress, drivers, interventions = zip(*self._rows, strict=True)
         frames = np.arange(self.length)
         joints = len(self._embodiment.joints)
         columns: dict[str, Any] = {
@@ -107,6 +114,8 @@ class LiveEpisode:
             STOP_STATE: list(stop_states),
             PLAN_TEXT: list(texts),
             PROGRESS: np.array(progress, np.float32),
+            DRIVER: np.array(drivers, np.int64),
+            INTERVENTION: np.array(interventions, bool),
             "next.done": frames == self.length - 1,
             "timestamp": (frames / self._fps).astype(np.float32),
             "frame_index": frames,
@@ -179,4 +188,5 @@ def _features(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
     features |= {name: layout.features_of(embodiment, fps)[name] for name in names}
     features |= {STOP_STATE: layout.scalar_feature("string"), PLAN_TEXT: layout.scalar_feature("string")}
     features |= {PROGRESS: layout.scalar_feature("float32"), "next.done": layout.scalar_feature("bool")}
+    features |= {DRIVER: layout.scalar_feature("int64"), INTERVENTION: layout.scalar_feature("bool")}
     return features | layout.made_up_features()

@@ -42,13 +42,30 @@ def figures(report: ControlReport, hz: float, floor: Floor | None) -> dict[str, 
         "busy_us": _percentiles(report.busy_us),
         **_costs(report.costs),
         "fifo": report.fifo,
-        "chunk_age_ms": _ages(report.chunk_age_s),
-        "plan_age_ms": _ages(report.plan_age_s),
+        "chunk_age_ms": _spread(1000 * report.chunk_age_s),
+        "plan_age_ms": _spread(1000 * report.plan_age_s),
         "interventions": sum(report.interventions.values()),
         "interventions_by_reason": report.interventions,
         "stops": [{"tick": tick, "reason": reason} for tick, reason in report.faults],
         "handovers": len(report.boundaries),
         "jerk_ratio": smooth.jerk_ratio if math.isfinite(smooth.jerk_ratio) else None,
+    }
+
+
+def teleoperation(report: ControlReport | None) -> dict[str, Any]:
+    """How a person's driving felt: p50, p99 and max of what we add and of how far the arm is behind.
+
+    `added_delay_ms` is from the measuring of an action to the sending of its command, `tracking_error_rad`
+    between a joint's last command and its measured position, of the joint (not grippers) that is furthest.
+
+    Args:
+        report: None if no person could drive, or nothing ran: the keys are null then.
+    """
+    delays = None if report is None else report.action_delay_s
+    errors = None if report is None else report.tracking_error_rad
+    return {
+        "added_delay_ms": None if delays is None else _spread(1000 * delays),
+        "tracking_error_rad": None if errors is None else _spread(errors),
     }
 
 
@@ -71,10 +88,17 @@ def table(result: dict[str, Any], hz: float) -> Table:
         shown.add_row(name, *percentiles, late_shown, str(result[missed]) if missed else "")
     for part, values in (result["parts_us"] or {}).items():
         shown.add_row(f"  of that, {part} [µs]", *(f"{values[p]:.0f}" for p in ("p50", "p99", "p999", "max")))
-    for name, key in (("age of the chunk [ms]", "chunk_age_ms"), ("age of its plan [ms]", "plan_age_ms")):
-        if result[key]:
+    rows = (
+        ("age of the chunk [ms]", "chunk_age_ms", 1),
+        ("age of its plan [ms]", "plan_age_ms", 1),
+        ("delay added to the person's motion [ms]", "added_delay_ms", 1),
+        ("tracking error [mrad]", "tracking_error_rad", 1000),
+    )
+    for name, key, scale in rows:
+        if result.get(key):
             values = result[key]
-            shown.add_row(name, f"{values['p50']:.0f}", f"{values['p99']:.0f}", "", f"{values['max']:.0f}")
+            p50, p99, highest = (f"{scale * values[p]:.0f}" for p in ("p50", "p99", "max"))
+            shown.add_row(name, p50, p99, "", highest)
     caption = [f"{result['ticks']} ticks, {result['no_fresh_command_ticks']} without a fresh command"]
     if result["jerk_ratio"] is not None:
         caption.append(f"{result['handovers']} hand-overs, jerk ratio {result['jerk_ratio']:.2f}")
@@ -108,9 +132,9 @@ def _percentiles(values_us: np.ndarray) -> dict[str, float]:
     return {name: round(value, 1) for name, value in dataclasses.asdict(summarise(values_us)).items()}
 
 
-def _ages(values_s: np.ndarray) -> dict[str, float] | None:
+def _spread(values: np.ndarray) -> dict[str, float] | None:
     """None where nothing was measured."""
-    if not len(values_s):
+    if not len(values):
         return None
-    p50, p99 = (float(value) for value in np.percentile(1000 * values_s, [50, 99]))
-    return {"p50": p50, "p99": p99, "max": float(1000 * values_s.max())}
+    p50, p99 = (float(value) for value in np.percentile(values, [50, 99]))
+    return {"p50": p50, "p99": p99, "max": float(values.max())}

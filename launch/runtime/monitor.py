@@ -14,7 +14,7 @@ import termios
 import time
 import tty
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -23,6 +23,7 @@ from rich.table import Table
 
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import SharedState, text_of
+from ideomotor.control.teleop.teleoperator import DriverName
 from ideomotor.launch.runtime.marks import AGAIN, MARKS, Marks
 from ideomotor.launch.streams import gone
 
@@ -37,21 +38,27 @@ KEYS = {
     "q": ("finish", "finish"),
 }
 KEY_NAMES = {" ": "space", "\n": "Enter"}
+DRIVER_KEY = "t"
 
 
 class View:
     """What is shown while a robot runs.
 
-    Without a terminal there is no live picture: only what changes in the safe stop is said, one line each.
+    Without a terminal there is no live picture: only what changes in the safe stop, and who drives, is said,
+    one line each.
 
     Args:
         shared: of the running robot.
         hz: that control is meant to reach.
         console: where to show it.
+        drivers: who may drive: with both, a key takes over and hands back.
     """
 
-    def __init__(self, shared: SharedState, hz: float, console: Console) -> None:
+    def __init__(
+        self, shared: SharedState, hz: float, console: Console, drivers: Sequence[DriverName] = ()
+    ) -> None:
         self._shared, self._hz, self._console = shared, hz, console
+        self._drivers, self._driver = tuple(drivers), ""
         self._ticks, self._frames = Follower(shared.ticks), Follower(shared.frames)
         self._recent: deque[np.ndarray] = deque()
         self._frame_times: dict[str, deque[float]] = {name: deque() for name, *_ in shared.spec.cameras}
@@ -123,6 +130,7 @@ class View:
             self._interventions.update(filter(None, text_of(record["interventions"]).split(",")))
             stage = (text_of(record["stage"]), text_of(record["reason"]))
             self.marks.see(int(record["tick"]), *stage)
+            self._see_driver(text_of(record["driver"]))
             if stage != self._stage:
                 self._stage = stage
                 if self._live is None:
@@ -142,6 +150,11 @@ class View:
             while len(times) > 1 and now - times[0] > WINDOW_S:
                 times.popleft()
 
+    def _see_driver(self, driver: str) -> None:
+        before, self._driver = self._driver, driver
+        if len(self._drivers) > 1 and before not in ("", driver):
+            self.say(f"driver: the {driver}")
+
     def table(self, now: float) -> Table:
         """The picture, at time `now` [s]."""
         shown = Table(box=None, show_header=False, pad_edge=False)
@@ -149,6 +162,10 @@ class View:
         shown.add_column()
         stage, reason = self._stage
         shown.add_row("state", f"{stage or 'starting'}{f': {reason}' if reason else ''}")
+        if DriverName.PERSON in self._drivers:
+            key = "hand back" if self._driver == DriverName.PERSON else "take over"
+            also = f" ({DRIVER_KEY}: {key})" if len(self._drivers) > 1 else ""
+            shown.add_row("driver", f"the {self._driver or self._drivers[0]}{also}")
         if self._recent:
             newest = self._recent[-1]
             late = np.array([record["late_us"] for record in self._recent])
@@ -160,9 +177,12 @@ class View:
                 f"tick {int(newest['tick'])}, {hz:.1f} Hz of {self._hz:g}, lateness p50 {p50:.0f} µs, "
                 f"p99 {p99:.0f}, max {late.max():.0f}",
             )
-            ages = [
-                f"{what} {_ms(float(newest[f'{what}_age']))}" for what in ("state", "chunk", "plan")
-            ]  # fmt: skip
+            kinds = [
+                ("state",),
+                ("chunk", "plan") * (DriverName.POLICY in self._drivers or not self._drivers),
+            ]
+            kinds.append(("action",) * (DriverName.PERSON in self._drivers))
+            ages = [f"{what} {_ms(float(newest[f'{what}_age']))}" for each in kinds for what in each]
             shown.add_row("ages", ", ".join(ages))
         cameras = []
         for name, times in self._frame_times.items():
@@ -195,10 +215,18 @@ class View:
                 if key in MARKS:
                     self.marks.mark(MARKS[key])
                     self.say(f"this attempt: {MARKS[key]}")
+                if key == DRIVER_KEY and len(self._drivers) > 1:
+                    self._change_driver()
                 if key in KEYS:
                     self._shared.request(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
                         self.say(f"key: {KEYS[key][1]}")
+
+    def _change_driver(self) -> None:
+        state = self._shared.state.new()
+        known = self._shared.state.read(state)
+        person = known and text_of(state["driver"]) == DriverName.PERSON
+        self._shared.request("hand_back" if person else "take_over", f"key {DRIVER_KEY}")
 
     def _lost(self) -> None:
         """The terminal is gone, and with it whoever could stop the robot."""

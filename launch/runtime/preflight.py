@@ -21,7 +21,8 @@ from ideomotor.control.interrupts import shielded
 from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
-from ideomotor.control.runtime.supervisor import START_S, Job
+from ideomotor.control.runtime.starting import START_S
+from ideomotor.control.runtime.supervisor import Job
 from ideomotor.launch.runtime.rig import Rig
 
 MEASURE_S = 1.0  # that frame rates are measured for

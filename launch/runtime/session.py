@@ -1,4 +1,8 @@
-"""A launch from the moment at which everything has been looked at: processes, countdown, run, figures."""
+"""A launch from the moment at which everything has been looked at: processes, countdown, run, figures.
+
+A session is a rig (an arm or its twin, cameras), who drives it (the processes of a policy, a person's
+teleoperator, or both) and a log.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,19 @@ from rich.console import Console
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.drivers import open_robot
+from ideomotor.control.runtime.person import ROLE as PERSON
+from ideomotor.control.runtime.realtime import PRIORITY
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
+from ideomotor.control.teleop.process import teleoperator_process
+from ideomotor.control.teleop.teleoperator import DriverName, Teleoperator
 from ideomotor.control.timing import Timing
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
 from ideomotor.launch.runtime.lateness_histogram import lateness_svg
 from ideomotor.launch.runtime.left_on import put_back, read_note, remove_note, write_note
-from ideomotor.launch.runtime.loop_figures import figures
+from ideomotor.launch.runtime.loop_figures import figures, teleoperation
 from ideomotor.launch.runtime.monitor import View
 from ideomotor.launch.runtime.policy_processes import (
     PolicyProcessConfig,
@@ -47,8 +55,8 @@ class SessionConfig:
     embodiment: Embodiment
     robot: str  # its name, or the path of its file
     rig: Rig
-    policy: Path | None  # its checkpoint
-    timing: Timing  # the policy's
+    policy: Path | None  # its checkpoint; None: others make chunks, or only a person drives
+    timing: Timing | None  # the policy's
     handover: str
     seed: int
     max_ticks: int | None
@@ -60,6 +68,14 @@ class SessionConfig:
     chunk_jobs: tuple[Job, ...] | None = (
         None  # who makes plans and chunks instead of the checkpoint's networks
     )
+    teleoperator: Callable[[], Teleoperator] | None = None  # a person's; picklable, called in its process
+
+    @property
+    def drivers(self) -> tuple[DriverName, ...]:
+        """Who may drive, the first one from the beginning."""
+        policy = () if self.policy is None and self.chunk_jobs is None else (DriverName.POLICY,)
+        person = () if self.teleoperator is None else (DriverName.PERSON,)
+        return (*policy, *person)
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ def run_session(
     """
     embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    view = View(shared, hz, console)
+    view = View(shared, hz, console, config.drivers)
     attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
@@ -134,10 +150,12 @@ def run_session(
                 shared,
                 slowed(embodiment, config.speed),
                 functools.partial(open_robot, embodiment, rig.port, rig.calibration, config.dry_run),
-                [*([rig.cameras(shared)] if rig.cameras else []), *_chunk_jobs(config, shared)],
+                _jobs(config, shared),
                 ControlConfig(
                     handover=config.handover,
                     speed=config.speed,
+                    driver=config.drivers[0],
+                    drivers=config.drivers,
                     following=not config.dry_run,
                     max_ticks=config.max_ticks,
                 ),
@@ -155,11 +173,22 @@ def run_session(
         return SessionResult(outcome, began, found, ended, solved, view.marks.as_json())
 
 
+def _jobs(config: SessionConfig, shared: SharedState) -> list[Job]:
+    """The processes beside control: cameras, and who drives."""
+    jobs = [config.rig.cameras(shared)] if config.rig.cameras else []
+    if config.teleoperator is not None:
+        arguments = (shared.spec, config.embodiment, config.teleoperator, PRIORITY - 1)
+        jobs.append(Job(PERSON, teleoperator_process, arguments, again=True))
+    if DriverName.POLICY in config.drivers:
+        jobs += _chunk_jobs(config, shared)
+    return jobs
+
+
 def _chunk_jobs(config: SessionConfig, shared: SharedState) -> tuple[Job, ...]:
     """Who makes plans and chunks."""
     if config.chunk_jobs is not None:
         return config.chunk_jobs
-    assert config.policy is not None  # one of the two is there
+    assert config.policy is not None and config.timing is not None  # one of the two is there
     make_policy = policy_maker(config.policy, config.robot)
     policy = PolicyProcessConfig(
         make_policy, config.rig.instruction, config.timing, config.handover, config.seed, config.speed
@@ -214,6 +243,7 @@ def as_json(config: SessionConfig, result: SessionResult) -> dict[str, Any]:
         "attempts": result.attempts,
         "solved": result.solved,
         "marks": result.marks,
+        **teleoperation(report if config.teleoperator else None),
         "warning": report.warning if report else "",
     }
 

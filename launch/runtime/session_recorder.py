@@ -20,6 +20,7 @@ from ideomotor.control.runtime.shared_state import (
     unpack_frames,
     unpack_plan,
 )
+from ideomotor.control.teleop.teleoperator import DriverName
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +31,8 @@ PICTURE = "launch/lateness.svg"
 BLOCK = 1200  # ticks in a row group
 ARRAYS = ("position", "velocity", "effort", "command")
 PLAN_COLUMNS = ("observed_at", "text", "progress", "keypoints")
-NUMBERS = ("time", "state_age", "chunk_age", "plan_age", "late_us")
+NUMBERS = ("time", "state_age", "chunk_age", "plan_age", "action_age", "late_us")
+TEXTS = ("stage", "reason", "driver")
 
 
 @dataclass
@@ -41,6 +43,7 @@ class _Row:
     state: np.ndarray  # (D,)
     commands: np.ndarray  # (K, A)
     stage: str
+    driver: str
     plan_text: str
     progress: float
     images: dict[str, np.ndarray] | None = None
@@ -71,6 +74,7 @@ class Recorder:
         self._pictures: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=8)
         self._state = embodiment.home_position  # where joints were measured last
         self._text, self._progress = "", 0.0
+        self._policy_drove = False  # in this session, so far
 
     def take(self) -> None:
         """Takes over what is new in the shared state."""
@@ -120,9 +124,10 @@ class Recorder:
         while self._started <= tick // self._per_row:  # more than once if ticks were lost
             self._started += 1
             commands = np.repeat(command[None], self._per_row, axis=0)
-            stage = text_of(record["stage"])
-            row = _Row(float(record["time"]), self._state, commands, stage, self._text, self._progress)
-            self._rows.append(row)
+            stage, driver = text_of(record["stage"]), text_of(record["driver"])
+            self._policy_drove |= driver == DriverName.POLICY
+            said = (stage, driver, self._text, self._progress)
+            self._rows.append(_Row(float(record["time"]), self._state, commands, *said))
         self._rows[-1].commands[tick % self._per_row :] = command
 
     def _give_pictures(self, at_the_end: bool = False) -> None:
@@ -146,7 +151,9 @@ class Recorder:
                 name: (row.images or {}).get(name, np.zeros((height, width, 3), np.uint8))
                 for name, height, width in shapes
             }
-            self._episode.add(images, row.state, row.commands, row.stage, row.plan_text, row.progress)
+            person = row.driver == DriverName.PERSON
+            said = (row.stage, row.plan_text, row.progress, int(person), person and self._policy_drove)
+            self._episode.add(images, row.state, row.commands, *said)
 
     def _write_block(self) -> None:
         """Appends the ticks to their file."""
@@ -161,7 +168,7 @@ class Recorder:
         for name in ARRAYS:
             flat = pa.array(records[name].ravel())
             columns.append(pa.FixedSizeListArray.from_arrays(flat, records[name].shape[1]))
-        columns += [pa.array([text_of(text) for text in records[name]]) for name in ("stage", "reason")]
+        columns += [pa.array([text_of(text) for text in records[name]]) for name in TEXTS]
         reasons = [text_of(text) for text in records["interventions"]]
         columns.append(pa.array([text.split(",") if text else [] for text in reasons], pa.list_(pa.string())))
         self._ticks_file.write_table(pa.Table.from_arrays(columns, schema=self._schema))
@@ -181,7 +188,7 @@ def _ticks_schema(embodiment: Embodiment) -> pa.Schema:
     joints = len(embodiment.joints)
     fields = [("tick", pa.int64()), *((name, pa.float64()) for name in NUMBERS)]
     fields += [(name, pa.list_(pa.float64(), joints)) for name in ARRAYS]
-    fields += [("stage", pa.string()), ("reason", pa.string()), ("interventions", pa.list_(pa.string()))]
+    fields += [*((name, pa.string()) for name in TEXTS), ("interventions", pa.list_(pa.string()))]
     return pa.schema(fields, {"joints": json.dumps(embodiment.joint_names), "time": "monotonic seconds"})
 
 

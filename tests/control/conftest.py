@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from ideomotor.control import capabilities
-from ideomotor.control.runtime import shared_state, tick
+from ideomotor.control.runtime import person, shared_state, tick
+
+OWN = (
+    "speed",
+    "robot",
+    "staleness",
+    "peers",
+    "driver",
+    "drivers",
+)  # options of a bench and not of its servos
 
 
 @pytest.fixture
@@ -22,7 +31,7 @@ def tick_bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 def clock(tick_bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A `Clock` that what happens in a tick goes by, and nothing else does."""
     clock = tick_bench.Clock()
-    for module in (tick, shared_state, capabilities):
+    for module in (tick, person, shared_state, capabilities):
         monkeypatch.setattr(module, "time", clock)
     return clock
 
@@ -36,7 +45,7 @@ def make_bench(tick_bench: Any, clock: Any) -> Iterator[Callable[..., Any]]:
     made = []
 
     def make(**options: Any) -> Any:
-        own = {name: options.pop(name) for name in ("speed", "robot", "staleness") if name in options}
+        own = {name: options.pop(name) for name in OWN if name in options}
         servos, shared = tick_bench.Servos(**options), shared_state.create(tick_bench.ROBOT)
         made.append(tick_bench.Bench(clock, servos, shared, **own))
         return made[-1]

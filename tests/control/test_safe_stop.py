@@ -96,12 +96,12 @@ def test_what_was_stale_goes_on_by_itself_from_holding_only():
     arm = Arm()
     arm.safe_stop.trip(Cause.STALE, "stale chunk")
     arm.run(0.3)
-    arm.safe_stop.clear_stale()
+    arm.safe_stop.clear(Cause.STALE)
     assert arm.safe_stop.stop_state is StopState.RUN and arm.safe_stop.reason == ""
     arm.safe_stop.trip(Cause.STALE, "stale chunk")
     arm.run(1.5)
     assert arm.safe_stop.stop_state is StopState.PARK
-    arm.safe_stop.clear_stale()
+    arm.safe_stop.clear(Cause.STALE)
     assert arm.safe_stop.stop_state is StopState.PARK
     arm.safe_stop.rearm()
     assert arm.safe_stop.stop_state is StopState.RUN
@@ -112,7 +112,7 @@ def test_to_begin_again_the_arm_goes_home_and_runs_on_unless_something_graver_ha
     arm = Arm()
     arm.safe_stop.begin()  # of what has not been asked for
     arm.safe_stop.trip(Cause.AGAIN, "home, to begin again")
-    arm.safe_stop.clear_stale()
+    arm.safe_stop.clear(Cause.STALE)
     arm.run(20)
     assert (
         arm.safe_stop.stop_state is StopState.PARK and not arm.safe_stop.ended
@@ -143,7 +143,7 @@ def test_an_emergency_stop_never_moves_the_arm_again_by_itself():
     arm.run(10)
     assert arm.safe_stop.stop_state is StopState.HOLD and not arm.safe_stop.ended
     np.testing.assert_allclose(arm.commands[-1], held, atol=1e-3)
-    arm.safe_stop.clear_stale()
+    arm.safe_stop.clear(Cause.STALE)
     arm.safe_stop.trip(Cause.FAULT, "decoder died")
     assert arm.safe_stop.reason == "emergency stop: SIGINT"
     arm.run(1, finishing=True)

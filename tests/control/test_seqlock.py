@@ -140,7 +140,7 @@ def test_shared_state_is_seen_by_another_process(writers):
         assert state["position"].tolist() == [0, 1, 2, 3, 4, 5]
         assert shared_state.text_of(state["reason"]) == "a reason"
         assert shared.heartbeats[shared_state.HEARTBEATS.index("control"), 0] == process.pid
-        assert shared.requests.tolist() == [0, 1, 0, 0, 0]
+        assert shared.requests.tolist() == [name == "estop" for name in shared_state.REQUESTS]
     finally:
         shared.close()
 

@@ -1,6 +1,7 @@
 """Control, ticked by hand over a robot that is a few numbers, for tests of what a tick does."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -120,17 +121,20 @@ class Bench:
         speed: float = 1.0,
         robot: Embodiment = ROBOT,
         staleness: StalenessLimits | None = None,
+        peers: tuple[str, ...] = (),
+        **config: Any,
     ) -> None:
         self.clock, self.servos, self.shared, self.tick = clock, servos, shared, 0
-        config = ControlConfig(
+        settings = ControlConfig(
             priority=0,
             stop=STOP,
             staleness=staleness or StalenessLimits(),
-            peers=(),
+            peers=peers,
             effort=EffortLimit(for_s=0.02),
             speed=speed,
+            **config,
         )
-        self.control = ControlTick(shared, robot, KeepTorqueOn(servos), config, EStop())
+        self.control = ControlTick(shared, robot, KeepTorqueOn(servos), settings, EStop())
         self._record = shared.chunk.new()
         self.feeding = True
 
@@ -153,6 +157,7 @@ class Bench:
             if self.feeding and self.tick % 16 == 0:
                 self.feed()
             going = self.control.step(self.tick)
+            self.control.record.add(0, 0, 0)
             self.tick += 1
             self.clock.sleep(1 / HZ)
         return going

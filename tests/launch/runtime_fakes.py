@@ -26,6 +26,8 @@ from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.supervisor import Job, live_with_parent, start_heartbeat, supervise
+from ideomotor.control.teleop.process import teleoperator_process
+from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
 from ideomotor.launch.runtime import policy_processes
@@ -94,6 +96,20 @@ def open_robot(folder: Path, shared: shared_state.SharedState) -> LoggedRobot:
 
 def refuse_robot(shared: shared_state.SharedState) -> LoggedRobot:
     raise UserError("servo: id 3 does not answer, expected 6 servos")
+
+
+class Waver:
+    """A person who swings joint 0 as `Swinger` does."""
+
+    def connect(self) -> None:
+        self.began = time.monotonic()
+
+    def disconnect(self) -> None: ...
+
+    def read(self, state: FollowerState) -> TeleopAction:
+        now = time.monotonic()
+        assert not {"torch", "mujoco", "transformers"} & set(sys.modules)
+        return TeleopAction(now, motion(np.array([HZ * (now - self.began)]))[0])
 
 
 class Swinger:
@@ -175,6 +191,7 @@ def run_supervised(
     speed: float,
     display_fails: bool,
     session: bool,
+    person: bool,
 ) -> None:
     """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
     if session:
@@ -190,6 +207,9 @@ def run_supervised(
     config = ControlConfig(
         handover=handover, speed=speed, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
     )
+    if person:
+        jobs = [Job("teleoperator", teleoperator_process, (spec, ROBOT, Waver), again=True)]
+        config = replace(config, driver=DriverName.PERSON, drivers=(DriverName.PERSON,))
 
     def display() -> None:
         if display_fails and shared.state.newest() > 120:
@@ -232,13 +252,14 @@ class Running:
         speed: float = 1.0,
         display_fails: bool = False,
         session: bool = False,
+        person: bool = False,
     ) -> None:
         self.folder = folder
         self.robot = new_robot(folder)
         self.shared = shared_state.create(ROBOT)
         context = multiprocessing.get_context("spawn")
         watched, self.button = context.Pipe(duplex=False)
-        how = (handover, max_ticks, make_policy, speed, display_fails, session)
+        how = (handover, max_ticks, make_policy, speed, display_fails, session, person)
         arguments = (self.shared.spec, folder, watched, *how)
         self.supervisor = context.Process(target=run_supervised, args=arguments)
         self.supervisor.start()

@@ -258,3 +258,22 @@ def test_a_terminal_that_closes_reaches_every_process_twice_and_kills_none(start
     assert_came_to_rest(running, at)
     assert outcome["stage"] == "hold" and outcome["motors_on"] and outcome["interrupted"]
     assert outcome["faults"] == [] and outcome["reasons"][0].startswith("emergency stop: SIG")
+
+
+def test_a_person_drives_and_goes_on_after_their_teleoperator_was_killed(start):
+    running = start(person=True)
+    running.wait(lambda: np.abs(np.diff(running.log()[-9:, 3])).max(initial=0) > 0.005, "the arm to swing")
+    before = running.pid("teleoperator")
+    os.kill(before, signal.SIGKILL)
+    running.wait(lambda: running.state()["stage"] == "hold", "a hold")
+    assert running.state()["reason"] == f"teleoperator died: process {before} is gone"
+    running.wait(lambda: running.pid("teleoperator") not in (0, before), "another teleoperator")
+    running.wait(lambda: running.state()["stage"] == "run", "the arm to go on")
+    held = len(running.log())
+    running.wait(lambda: np.abs(np.diff(running.log()[held:, 3])).max(initial=0) > 0.005, "the arm to swing")
+    running.shared.request("finish")
+    outcome = running.outcome()
+    assert outcome["faults"] == ["teleoperator died: killed by SIGKILL"] and outcome["stage"] == "off"
+    log = running.log()[:, 3:]
+    for order, limit in ((1, ROBOT.max_velocity), (2, ROBOT.max_acceleration), (3, ROBOT.max_jerk)):
+        assert (np.abs(np.diff(log, order, axis=0)) * ROBOT.control_hz**order <= limit * 1.001).all()

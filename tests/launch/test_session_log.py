@@ -17,6 +17,7 @@ from rich.console import Console
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime import shared_state
+from ideomotor.control.teleop.teleoperator import DriverName
 from ideomotor.control.types import LatentPlan
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
@@ -45,6 +46,7 @@ def tick(shared: shared_state.SharedState, number: int, reasons: bytes = b"", bl
     record["position"] = np.nan if blind else number / 1000
     record["chunk_age"], record["plan_age"] = 0.1, np.nan
     record["stage"], record["interventions"] = b"run", reasons
+    record["driver"] = b"person" if 60 <= number < 100 else b"policy"
     shared.ticks.write(record)
 
 
@@ -82,6 +84,8 @@ def test_what_goes_in_comes_out(shared, tmp_path: Path) -> None:
     np.testing.assert_allclose(columns["action.high_rate"][30, ::6], [0.12, 0.121, 0.121, 0.121], atol=1e-6)
     assert columns["observation.state"][2, 0] == pytest.approx(0.007)  # at tick 8 nothing was measured
     assert [columns["policy.plan_text"][row] for row in (9, 11)] == ["", "now: lift it"]
+    assert columns["driver"].tolist() == [15 <= row < 25 for row in range(31)]
+    assert columns["intervention"].tolist() == [15 <= row < 25 for row in range(31)]
     seen = dataset.frames(0, "wrist", range(31)).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(
         seen[1:], 2 * np.arange(30) + 10, atol=2.0
@@ -92,6 +96,7 @@ def test_what_goes_in_comes_out(shared, tmp_path: Path) -> None:
     assert ticks["tick"].to_pylist() == list(range(122))
     assert ticks["interventions"].to_pylist()[7] == ["velocity", "jerk"]
     assert np.isnan(ticks["position"].to_pylist()[8]).all()
+    assert ticks["driver"].to_pylist()[59:61] == ["policy", "person"]
     assert pq.read_table(log / PLANS)["text"].to_pylist() == ["now: lift it"]
 
 
@@ -156,3 +161,23 @@ def test_keys_are_obeyed_one_by_one_and_a_terminal_that_goes_away_is_an_emergenc
             view.poll()
         assert shared.requests.tolist()[:4] == [2, 3, 1, 1]
         assert shared.requested_by("estop") == "the terminal is gone"
+
+
+def test_a_key_takes_over_and_hands_back_where_both_may_drive(
+    shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pty.openpty()
+    asked = [shared_state.REQUESTS.index(name) for name in ("take_over", "hand_back")]
+    state = shared.state.new()
+    with open(theirs) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        for drivers, requests in (((DriverName.POLICY,), [0, 0]), (tuple(DriverName), [1, 1])):
+            view = View(shared, HZ, Console(file=io.StringIO()), drivers)
+            with view.shown():
+                for driver in (b"policy", b"person"):
+                    state["driver"] = driver
+                    shared.state.write(state)
+                    os.write(ours, b"t")
+                    view.poll()
+            assert shared.requests[asked].tolist() == requests
+    os.close(ours)
