@@ -23,6 +23,12 @@ from ideomotor.control.fields import MAX_FILE_BYTES, Field
 from ideomotor.control.servo_bus import Servo
 from ideomotor.control.sweep import Sweep, from_sweep
 
+SEAM = 40  # [counts] from both ends of a turn, within which a sweep went across the seam between them
+MEND = (
+    "it was swept across the seam of its counts (0/4095), so where its stops are is lost; calibrate again "
+    "with the joint held in the middle of its range at first, or with ideomotor calibrate, which follows it "
+    "across"
+)
 POSE = 2047  # [counts] that the homing pose gets
 
 
@@ -73,9 +79,25 @@ def from_lerobot(
         sweep = Sweep(POSE, entry.range_min, entry.range_max)
         found = from_sweep(servo, limits.lower, limits.upper, sweep)
         made.append(replace(found.joint, offset=entry.offset))
+        if problem := _across_the_seam(servo, entry):
+            problems.append(problem)
+            continue
         problems += found.problems
         notes += found.notes
     return Calibration(embodiment.name, arm, made_at, tuple(made)), problems, notes
+
+
+def _across_the_seam(servo: Servo, entry: LerobotJoint) -> str:
+    """What is wrong with a sweep that was recorded within one turn and left it; empty if it did not.
+
+    Its smallest and largest counts are then the ends of the turn, not of the joint (lerobot#3586).
+    """
+    last = servo.model.counts_per_turn - 1
+    stopped = servo.end_stops or servo.zero_stop != "middle"
+    if not stopped or entry.range_min > SEAM or entry.range_max < last - SEAM:
+        return ""  # a joint without stops has its zero by the pose that it was held in
+    span = entry.range_max - entry.range_min
+    return f"{servo.joint}: its range was {span} counts, nearly a whole turn: {MEND}"
 
 
 def _joint(item: Field, servo: Servo) -> LerobotJoint:
@@ -86,6 +108,10 @@ def _joint(item: Field, servo: Servo) -> LerobotJoint:
     if fields["drive_mode"].value != 0:
         raise fields["drive_mode"].fail("0: a servo that turns the other way round needs its own robot file")
     offset = fields["homing_offset"].integer(-turn // 2, turn // 2)
+    for key in ("range_min", "range_max"):
+        value = fields[key].value
+        if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value < turn:
+            raise fields[key].fail(f"0 to {turn - 1}: {MEND}")
     lower = fields["range_min"].integer(-1, turn)
     return LerobotJoint(
         joint=servo.joint,

@@ -33,6 +33,7 @@ class Packets(Protocol):
     def write(self, port: SerialPort, servo: int, address: int, data: bytes) -> int: ...
     def sync_write(self, port: SerialPort, values: Mapping[int, bytes], address: int) -> int: ...
     def reboot(self, port: SerialPort, servo: int) -> int: ...
+    def ping_all(self, port: SerialPort) -> int: ...
 
     def receive(self, port: SerialPort) -> Reply | None:
         """The next reply; None if there is not even a piece of one before the port's deadline."""
@@ -101,6 +102,27 @@ class ServoLine:
     def reboot(self, servo: int, timeout: float | None = None) -> Replies:
         """Restarts one servo, whose motor is off then; it does not listen for a while after its reply."""
         return self._ask([servo], 0, lambda port: self._packets.reboot(port, servo), timeout)
+
+    def ping_all(self, wait_s: float) -> list[tuple[int | None, bytes]]:
+        """Asks every servo at once what it is, of a family whose servos then answer in turn.
+
+        Returns:
+            (id, what it said) of each reply within `wait_s`; id None: one was damaged, as when two answer at
+            the same time. Nothing if the adapter is gone.
+        """
+        if self._port is None:
+            return []
+        found = []
+        try:
+            self._port.discard()
+            self._port.is_using = False
+            self._port.deadline = time.monotonic() + wait_s
+            if self._packets.ping_all(self._port) == 0:
+                while (reply := self._next(self._port)) is not None:
+                    found.append((reply[0], reply[2]))
+        except BUS_ERRORS:
+            self.close()
+        return found
 
     def _ask(
         self,

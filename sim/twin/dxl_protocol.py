@@ -121,8 +121,8 @@ class DxlLine(TwinLine):
 
     def _one(self, to: int, instruction: int, parameters: bytes) -> None:
         for servo_id, servo in self.servos.items():
-            as_shadow = servo_id != to and servo.get(reg.SHADOW_ID) == to
-            if to not in (EVERYBODY, servo_id) and not as_shadow or not self._answers(servo_id):
+            as_shadow = servo.address != to and servo.get(reg.SHADOW_ID) == to
+            if to not in (EVERYBODY, servo.address) and not as_shadow or not self._answers(servo_id):
                 continue
             data, error = b"", 0
             if instruction == PING:
@@ -153,35 +153,37 @@ class DxlLine(TwinLine):
         if fast:
             self._read_fast(pieces)
             return
-        for servo_id, address, size in pieces:
-            if self._silences_others(servo_id):
-                return
-            if self._answers(servo_id):
-                servo = self.servos[servo_id]
-                self._answer(servo, self._piece(servo, address, size), 0)
+        for to, address, size in pieces:
+            for servo_id in self._called(to):
+                if self._silences_others(servo_id):
+                    return
+                if self._answers(servo_id):
+                    servo = self.servos[servo_id]
+                    self._answer(servo, self._piece(servo, address, size), 0)
 
     def _read_fast(self, pieces: list[tuple[int, int, int]]) -> None:
         """Each servo adds its part and a CRC of all that is there; behind a missing one nobody goes on."""
         length = 1 + sum(size + 4 for *_, size in pieces)
         packet = HEADER + bytes([EVERYBODY]) + struct.pack("<H", length) + bytes([STATUS])
-        for servo_id, address, size in pieces:
-            if not self._answers(servo_id):
+        for to, address, size in pieces:
+            servo_id = next(iter(self._called(to)), None)
+            if servo_id is None or not self._answers(servo_id):
                 break
             servo = self.servos[servo_id]
-            packet += bytes([self._alert(servo), servo_id]) + self._piece(servo, address, size)
+            packet += bytes([self._alert(servo), to]) + self._piece(servo, address, size)
             packet += struct.pack("<H", crc16(packet))
         if pieces:
-            self._reply(pieces[0][0], packet, spoils=-3)
+            self._reply(next(iter(self._called(pieces[0][0])), pieces[0][0]), packet, spoils=-3)
 
     def _write(self, to: int, address: int, data: bytes) -> None:
         for servo_id, servo in self.servos.items():
-            as_shadow = servo_id != to and servo.get(reg.SHADOW_ID) == to
-            if (servo_id == to or as_shadow) and self._answers(servo_id):
+            as_shadow = servo.address != to and servo.get(reg.SHADOW_ID) == to
+            if (servo.address == to or as_shadow) and self._answers(servo_id):
                 servo.write(address, data, kept_too=not as_shadow)
 
     def _answer(self, servo: DxlServo, data: bytes, error: int) -> None:
         body = bytes([STATUS, error | self._alert(servo)]) + data
-        self._reply(servo.servo.id, packed(servo.servo.id, body), spoils=-3)
+        self._reply(servo.servo.id, packed(servo.address, body), spoils=-3)
 
     @staticmethod
     def _alert(servo: DxlServo) -> int:

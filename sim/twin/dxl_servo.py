@@ -14,6 +14,7 @@ from ideomotor.control.robots.registers import Register
 from ideomotor.control.servo_bus import Servo
 
 FIRST_VOLATILE = 64
+BAUD_OF = {code: baud for baud, code in reg.BAUDS.items()}
 TABLE_BYTES = 256
 AMBIENT = 30.0  # [°C] of a servo at rest
 FULL_LOAD_HEAT = 45.0  # [°C] above that under full load, in the end
@@ -128,6 +129,8 @@ class DxlServo:
             return reg.BAD_RANGE
         if stopped and register is reg.WATCHDOG and value:
             return reg.BAD_RANGE
+        if register is reg.ID and value > reg.MAX_ID or register is reg.BAUD and value not in BAUD_OF:
+            return reg.BAD_RANGE
         if register is reg.TORQUE_ENABLE and value and self._failed:
             return reg.FAILED
         if register is reg.GOAL_PWM and abs(value) > self.get(reg.MAX_PWM):
@@ -147,6 +150,14 @@ class DxlServo:
             return reg.BAD_INSTRUCTION
         registered, self._registered = self._registered, None
         return self.write(*registered)
+
+    @property
+    def address(self) -> int:
+        return self.get(reg.ID)
+
+    @property
+    def baud(self) -> int:
+        return BAUD_OF.get(self.get(reg.BAUD), 0)
 
     @property
     def celsius(self) -> float:

@@ -44,6 +44,10 @@ class TwinServo(Protocol):
     jump: int
 
     @property
+    def address(self) -> int: ...  # the id that it answers to now
+    @property
+    def baud(self) -> int: ...  # the rate that it listens and speaks at [bit/s]
+    @property
     def on(self) -> bool: ...  # whether its motor is
     @property
     def target(self) -> float: ...  # where the joint is to go [rad or m]
@@ -76,6 +80,7 @@ class TwinLine(ABC):
         servos: {id: servo}, those of the joints first, in joint order, then shadows.
         """
         self.faults = FaultPlan(servos)
+        self.baud: int | None = None  # [bit/s] of the master's port; None: whatever the servos have
         self._embodiment = embodiment
         self._hand: Hand | None = None
         self._plant = plant
@@ -179,11 +184,17 @@ class TwinLine(ABC):
             if failure:
                 servo.shut_down(int(failure.values["bits"]))
 
+    def _called(self, address: int) -> list[int]:
+        """The servos that have this id now, by the ids that they came with: several, if somebody gave one
+        twice."""
+        return [servo_id for servo_id, servo in self._all.items() if servo.address == address]
+
     def _answers(self, servo_id: int) -> bool:
-        """Whether there is such a servo, alive and awake."""
-        if servo_id not in self._all or self.faults.now("dead", servo_id, self._spoke_at):
+        """Whether a servo is alive, awake and at the master's baud rate."""
+        if self.faults.now("dead", servo_id, self._spoke_at):
             return False
-        return self._spoke_at >= self._all[servo_id].awake_at
+        servo = self._all[servo_id]
+        return self._spoke_at >= servo.awake_at and self.baud in (None, servo.baud)
 
     def _silences_others(self, servo_id: int) -> bool:
         """Whether those behind a dead servo wait for its reply for ever."""

@@ -25,6 +25,8 @@ from pathlib import Path
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.robots.dynamixel import registers as dynamixel
+from ideomotor.control.robots.feetech import registers as feetech
 from ideomotor.control.runtime.realtime import realtime
 from ideomotor.sim.sim_state_channel import SceneSpec, SceneWriter, scene_file
 from ideomotor.sim.twin.line import TwinLine
@@ -33,6 +35,11 @@ from ideomotor.sim.twin.plant import make_plant
 from ideomotor.sim.twin.process import SCENE
 
 IDLE_S = 0.05  # [s], how often the arm moves on when nobody asks
+SPEEDS = {
+    getattr(termios, f"B{baud}"): baud
+    for baud in sorted({*feetech.BAUDS, *dynamixel.BAUDS})
+    if hasattr(termios, f"B{baud}")
+}
 SHOWN_S = 0.01  # [s], the same where its world is shown to cameras
 
 
@@ -47,6 +54,11 @@ class TwinPort:
     @property
     def fd(self) -> int | None:
         return self._ends[0] if self._ends else None
+
+    @property
+    def baud(self) -> int | None:
+        """[bit/s] that the master has set; None for one that has no name here."""
+        return SPEEDS.get(termios.tcgetattr(self._ends[1])[5]) if self._ends else None
 
     def plug_in(self) -> None:
         ours, theirs = os.openpty()
@@ -104,6 +116,7 @@ def serve(
         watched = [fd for fd in (port.fd, control) if fd is not None]
         ready = select.select(watched, [], [], max(0.0, wake - time.monotonic()))[0]
         now = time.monotonic()
+        line.baud = port.baud
         line.receive(port.read() if port.fd in ready else b"", now)
         port.write(line.output(now))
         if show:

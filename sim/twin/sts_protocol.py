@@ -72,11 +72,13 @@ class StsLine(TwinLine):
         elif to == EVERYBODY:
             for servo_id, servo in self.servos.items():
                 if instruction == WRITE and parameters:
-                    self._write(servo_id, parameters[0], parameters[1:])
+                    self._write(servo.address, parameters[0], parameters[1:])
                 elif instruction == ACTION and self._answers(servo_id):
                     servo.action()
-        elif self._answers(to):
-            self._one(self.servos[to], instruction, parameters)
+        else:
+            for servo_id in self._called(to):
+                if self._answers(servo_id):
+                    self._one(self.servos[servo_id], instruction, parameters)
 
     def _one(self, servo: StsServo, instruction: int, parameters: bytes) -> None:
         data = b""
@@ -94,19 +96,20 @@ class StsLine(TwinLine):
             self._answer(servo, data)
 
     def _sync_read(self, address: int, size: int, ids: bytes) -> None:
-        for servo_id in ids:
+        for servo_id in (key for address in ids for key in self._called(address)):
             if self._silences_others(servo_id):
                 return
             if self._answers(servo_id):
                 servo = self.servos[servo_id]
                 self._answer(servo, self._piece(servo, address, size))
 
-    def _write(self, servo_id: int, address: int, data: bytes) -> None:
-        if self._answers(servo_id):
-            self.servos[servo_id].write(address, data)
+    def _write(self, to: int, address: int, data: bytes) -> None:
+        for servo_id in self._called(to):
+            if self._answers(servo_id):
+                self.servos[servo_id].write(address, data)
 
     def _answer(self, servo: StsServo, data: bytes) -> None:
-        body = bytes([servo.servo.id, len(data) + 2, servo.get(reg.STATUS), *data])
+        body = bytes([servo.address, len(data) + 2, servo.get(reg.STATUS), *data])
         self._reply(servo.servo.id, b"\xff\xff" + body + bytes([~sum(body) & 0xFF]), spoils=-2)
 
     @staticmethod

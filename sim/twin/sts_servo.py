@@ -10,6 +10,7 @@ from ideomotor.control.robots.feetech import registers as reg
 from ideomotor.control.servo_bus import Servo
 
 FIRST_VOLATILE = 40
+BAUD_OF = {code: baud for baud, code in reg.BAUDS.items()}
 AMBIENT = 32.0  # [°C] of a servo at rest
 FULL_LOAD_HEAT = 45.0  # [°C] above that under full load, in the end
 HEAT_S = 240.0  # [s], time constant of warming up
@@ -103,6 +104,14 @@ class StsServo:
         if self._registered is not None:
             self.write(*self._registered)
             self._registered = None
+
+    @property
+    def address(self) -> int:
+        return self.get(reg.ID)
+
+    @property
+    def baud(self) -> int:
+        return BAUD_OF.get(self.get(reg.BAUD), 0)
 
     @property
     def celsius(self) -> float:

@@ -56,7 +56,18 @@ def test_published_calibrations_of_followers_can_be_used(tmp_path: Path, name: s
         ("elbow_flex", "id", 4, r"elbow_flex.id: got 4, expected 3, the id of elbow_flex's servo"),
         ("gripper", "drive_mode", 1, r"gripper.drive_mode: got 1, expected 0: a servo that turns the other"),
         ("gripper", "homing_offset", 2100, r"gripper.homing_offset: got 2100, expected a whole number in"),
-        ("wrist_roll", "range_max", 5000, r"wrist_roll.range_max: got 5000"),
+        (
+            "wrist_roll",
+            "range_max",
+            5000,
+            r"wrist_roll.range_max: got 5000, .* across the seam",
+        ),
+        (
+            "wrist_roll",
+            "range_min",
+            -300,
+            r"wrist_roll.range_min: got -300, expected 0 to 4095: it",
+        ),
         ("wrist_roll", "range_min", None, r"wrist_roll.range_min: got None"),
     ],
 )
@@ -99,3 +110,22 @@ def test_dynamixel_servos_add_what_the_others_subtract(tmp_path: Path) -> None:
     path = tmp_path / "koch.json"
     path.write_text(json.dumps(entries))
     assert [joint.offset for joint in read_lerobot_calibration(path, koch)] == [-100 * i for i in range(1, 7)]
+
+
+@pytest.mark.parametrize("joint", ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "gripper"])
+@pytest.mark.parametrize(("pose", "step"), [(2500, 1), (2500, 31), (-1700, 7), (2040, 37)])
+def test_a_sweep_across_the_seam_is_refused_with_how_to_mend_it(
+    tmp_path: Path, joint: str, pose: int, step: int
+) -> None:
+    """As lerobot-calibrate records it: counts modulo a turn, `step` apart, the pose `pose` off the middle."""
+    name = "MarkRedeman/robot-control-server-rs"
+    path = written(tmp_path, name)
+    data = json.loads(path.read_text())
+    half = (PUBLISHED[name][joint][2] - PUBLISHED[name][joint][1]) // 2
+    seen = [(2047 - pose + move) % 4096 for move in range(-half, half + 1, step)]
+    assert max(seen) - min(seen) > 2 * half + 100, "it does cross the seam"
+    data[joint] |= {"range_min": min(seen), "range_max": max(seen)}
+    path.write_text(json.dumps(data))
+    _, problems, _ = from_lerobot(read_lerobot_calibration(path, ROBOT), ROBOT, "main", "today")
+    assert len(problems) == 1 and problems[0].startswith(f"{joint}: its range was ")
+    assert "across the seam of its counts (0/4095)" in problems[0] and "ideomotor calibrate" in problems[0]

@@ -24,9 +24,16 @@ def test_the_command_sets_one_joint_up_and_refuses_what_it_cannot(
     assert done.returncode == 0 and done.json["servos"][0]["id"] == 6 and arm.get(1, "id") == 6
     ideomotor(*command).assert_refused("terminal")
     ideomotor(*command, "--joint", "griper").assert_refused("did you mean 'gripper'")
-    ideomotor("setup-motors", "koch", "--port", arm.port, "--joint", "gripper").assert_refused(
-        "expected feetech"
-    )
+    ideomotor("setup-motors", "so101").assert_refused("port", "--twin")
+
+
+@pytest.mark.parametrize(("robot", "count"), [("so101", 6), ("vx300s", 9)])
+def test_new_servos_of_a_whole_arm_are_rehearsed_with_the_twin(robot: str, count: int, in_process) -> None:
+    servos = in_process("setup-motors", robot, "--twin", "--json", "-").json["servos"]
+    assert len({servo["id"] for servo in servos}) == count
+    for servo in servos:
+        assert f"id: 1 becomes {servo['id']}" in servo["changed"] or servo["id"] == 1
+        assert robot == "so101" or "baud rate: 57600 becomes 1000000" in servo["changed"]
 
 
 def test_the_dialogue_asks_again_after_a_mistake(emulated_arm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from ideomotor.control.robots.serial_port import SerialPort
 from ideomotor.control.robots.servo_line import Reply
 
 HEADER = b"\xff\xff\xfd\x00"
-REBOOT = 8
+PING, REBOOT = 1, 8
+EVERYBODY = 0xFE
 
 
 class DxlPackets:
@@ -42,6 +43,10 @@ class DxlPackets:
     def reboot(self, port: SerialPort, servo: int) -> int:
         # The SDK's own `reboot` also waits for the reply. It fills in header and CRC.
         return self._sdk.txPacket(port, [0, 0, 0, 0, servo, 3, 0, REBOOT, 0, 0])
+
+    def ping_all(self, port: SerialPort) -> int:
+        # The SDK's own `broadcastPing` spins until its time is over.
+        return self._sdk.txPacket(port, [0, 0, 0, 0, EVERYBODY, 3, 0, PING, 0, 0])
 
     def receive(self, port: SerialPort) -> Reply | None:
         packet, result = self._sdk.rxPacket(port, False)

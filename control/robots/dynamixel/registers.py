@@ -49,6 +49,9 @@ VOLTAGE = Register(144, 2)  # [0.1 V]
 TEMPERATURE = Register(146)  # [°C]
 TABLE_SIZE = 147  # [bytes]; what lies behind is not used
 
+# {baud rate [bit/s]: value of BAUD}, the usual ones first; they come with 57600.
+BAUDS = {1_000_000: 3, 57_600: 1, 115_200: 2, 2_000_000: 4, 3_000_000: 5, 4_000_000: 6, 9_600: 0}
+MAX_ID = 252  # 253 is reserved, 254 is everybody
 FULL_PWM = 885  # of GOAL_PWM, 100 %
 MANY_TURNS = 4  # of MODE
 TORQUE_ON_BY_GOAL = 8  # of DRIVE_MODE

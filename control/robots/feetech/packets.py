@@ -38,6 +38,9 @@ class StsPackets:
     def reboot(self, port: SerialPort, servo: int) -> int:
         raise NotImplementedError("STS servos have no such instruction")
 
+    def ping_all(self, port: SerialPort) -> int:
+        raise NotImplementedError("STS servos do not take turns in answering everybody")
+
     def receive(self, port: SerialPort) -> Reply | None:
         packet, result = self._sdk.rxPacket(port)
         if result == 0 and len(packet) >= self.overhead:

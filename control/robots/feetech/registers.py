@@ -55,6 +55,8 @@ MOVING = Register(66)
 CURRENT = Register(69, 2, sign_bit=15)  # [6.5 mA]
 TABLE_SIZE = 71  # [bytes]
 
+# {baud rate [bit/s]: value of BAUD}, the usual one first.
+BAUDS = {1_000_000: 0, 500_000: 1, 250_000: 2, 128_000: 3, 115_200: 4, 76_800: 5, 57_600: 6, 38_400: 7}
 CURRENT_UNIT = 0.0065  # [A]
 VOLTAGE_UNIT = 0.1  # [V]
 
