@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
@@ -66,6 +66,7 @@ def stand_in() -> Any:
     patch.undo()
 
 
+@settings(max_examples=25)
 @given(
     robot=st.sampled_from(["so101", "koch"]),
     mounted=st.integers(0, TURN - 1),
