@@ -192,6 +192,12 @@ def _twin() -> tuple[type, Callable[[Any], int]]:
     return twin.TwinOptions, twin.twin
 
 
+def _replay() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands.replay import options, replay
+
+    return options.ReplayOptions, replay.replay
+
+
 def _find_port() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands.bring_up import find_port
 
@@ -240,6 +246,7 @@ COMMANDS: dict[str, _Entry] = {
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
+    "replay": _Entry("play a recorded episode on an arm, on its twin or in simulation", _replay),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
     "find-port": _Entry("which serial port the arm is on", _find_port),
     "setup-motors": _Entry("give new servos their ids, one at a time", _setup_motors),

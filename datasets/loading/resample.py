@@ -56,3 +56,23 @@ def resampled(
     product, total = before * after, before + after
     slopes = np.divide(2 * product, total, out=np.zeros_like(product), where=product > 0)
     return how.by_value @ values + how.by_slope @ slopes
+
+
+def curve(targets: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Returns (T, A) float64, the curve through targets (N, A) at times (T,) [frames] from the first on."""
+    values = np.asarray(targets, dtype=np.float64)
+    steps = np.diff(values, axis=0)
+    product, total = steps[:-1] * steps[1:], steps[:-1] + steps[1:]
+    slopes = np.zeros_like(values)  # it stands still at both ends
+    slopes[1:-1] = np.divide(2 * product, total, out=np.zeros_like(product), where=product > 0)
+    times = np.clip(at, 0.0, len(values) - 1.0)
+    left = np.floor(times + _EPSILON).astype(np.int64)
+    u = np.maximum(times - left, 0.0)[:, None]
+    u[u < _EPSILON] = 0.0
+    right = np.minimum(left + 1, len(values) - 1)
+    return (
+        (2 * u**3 - 3 * u**2 + 1) * values[left]
+        + (3 * u**2 - 2 * u**3) * values[right]
+        + (u**3 - 2 * u**2 + u) * slopes[left]
+        + (u**3 - u**2) * slopes[right]
+    )

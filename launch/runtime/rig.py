@@ -78,13 +78,20 @@ def real_arm(
 
 @contextlib.contextmanager
 def simulated_arm(
-    embodiment: Embodiment, robot: str, task: str, seed: int, instruction: str | None, cameras: Sequence[str]
+    embodiment: Embodiment,
+    robot: str,
+    task: str,
+    seed: int,
+    instruction: str | None,
+    cameras: Sequence[str],
+    level: str = "light",
 ) -> Generator[Rig]:
     """The twin, with a calibration of its own, in the world of a task if there are worlds for the robot.
 
     Args:
         robot: name of the embodiment, or path of its file.
         cameras: where given, they are used instead of those that see the twin's world.
+        level: of the scene's randomisation.
 
     Raises:
         UserError: there is no such task, the instruction is empty, or the robot has no world and no cameras.
@@ -94,7 +101,7 @@ def simulated_arm(
     from ideomotor.sim.twin.process import Twin
 
     has_world = embodiment.name == "so101"
-    scene = SceneSpec(task, seed, instruction=instruction, robot=robot) if has_world else None
+    scene = SceneSpec(task, seed, level, instruction, robot) if has_world else None
     sources, modes = _opened(embodiment, cameras) if cameras or scene is None else ({}, {})
     found = {name: str(mode) for name, mode in modes.items()}
     with (
