@@ -6,23 +6,21 @@ length before it ends. What comes out is a dataset of one episode, put on the di
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.datasets.lerobot import layout, stats, video
+from ideomotor.datasets.lerobot import layout, stats
+from ideomotor.datasets.lerobot.live_film import LiveFilm, film_feature
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 STOP_STATE, PLAN_TEXT, PROGRESS = "stage", "policy.plan_text", "policy.progress"
 # Who drove a row: 0 the policy, 1 a person; and, as LeRobot tags it, whether that took over from a policy.
 DRIVER, INTERVENTION = "driver", "intervention"
-SAMPLE = 200  # pictures of a camera that its statistics are taken over, at least, if there are so many
 
 
 class LiveEpisode:
@@ -49,7 +47,7 @@ class LiveEpisode:
             template=layout.empty_info(embodiment.name, fps, features),
             identity=layout.identity_of(embodiment) | {"source": source},
         )
-        self._films = {camera.name: _Film(camera.height, camera.width, fps) for camera in embodiment.cameras}
+        self._films = {c.name: LiveFilm(c.height, c.width, fps) for c in embodiment.cameras}
         self._rows: list[tuple[np.ndarray, np.ndarray, str, str, float, int, bool]] = []
 
     @property
@@ -133,56 +131,11 @@ class LiveEpisode:
         )
 
 
-class _Film:
-    """Encodes one camera's pictures in a thread of its own, and keeps some of them for statistics."""
-
-    def __init__(self, height: int, width: int, fps: int) -> None:
-        self._height, self._width = height // 2 * 2, width // 2 * 2
-        self._pictures: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
-        self._sample: list[np.ndarray] = []
-        self._every, self._count = 1, 0
-        self._result: bytes | BaseException = b""
-        self._thread = threading.Thread(target=self._encode, args=(fps,), daemon=True)
-
-    def add(self, picture: np.ndarray) -> None:
-        if self._count == 0:
-            self._thread.start()
-        picture = picture[: self._height, : self._width]
-        self._pictures.put(picture)
-        if self._count % self._every == 0:
-            self._sample.append(picture)
-        self._count += 1
-        if len(self._sample) == 2 * SAMPLE:  # half as many, twice as far apart
-            self._sample, self._every = self._sample[::2], 2 * self._every
-
-    def finish(self) -> tuple[bytes, stats.FeatureStats]:
-        """The mp4 file and the statistics; nothing without a picture."""
-        if self._count == 0:
-            return b"", {}
-        self._pictures.put(None)
-        self._thread.join()
-        if isinstance(self._result, BaseException):
-            raise self._result
-        return self._result, stats.sample_stats(np.stack(self._sample))
-
-    def _all(self) -> Iterator[np.ndarray]:
-        while (picture := self._pictures.get()) is not None:
-            yield picture
-
-    def _encode(self, fps: int) -> None:
-        try:
-            self._result = video.encode(self._all(), fps)
-        except BaseException as error:  # the process that adds must hear of it
-            self._result = error
-
-
 def _features(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
     """Returns the features of info.json; what only a simulation knows is not among them."""
     names = (layout.STATE, layout.ACTION, layout.HIGH_RATE)
     features = {
-        layout.IMAGE_PREFIX + camera.name: layout.video_feature(
-            camera.height // 2 * 2, camera.width // 2 * 2, fps
-        )
+        layout.IMAGE_PREFIX + camera.name: film_feature(camera.height, camera.width, fps)
         for camera in embodiment.cameras
     }
     features |= {name: layout.features_of(embodiment, fps)[name] for name in names}

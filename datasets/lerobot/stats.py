@@ -39,7 +39,7 @@ def image_stats(images: np.ndarray) -> FeatureStats:
 
 def sample_stats(sample: np.ndarray) -> FeatureStats:
     """Returns per-channel statistics of the (n, H, W, 3) uint8 images that stand for an episode."""
-    step = max(1, max(sample.shape[1:3]) // 150) if max(sample.shape[1:3]) >= 300 else 1
+    step = _step(sample.shape[1:3])
     sample = sample[:, ::step, ::step]
     counts = np.stack([np.bincount(sample[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)
     levels = np.arange(256) / 255.0
@@ -53,6 +53,16 @@ def sample_stats(sample: np.ndarray) -> FeatureStats:
         stats[name] = levels[(cumulative >= quantile * total).argmax(axis=1)]
     shaped = {name: value.reshape(3, 1, 1) for name, value in stats.items()}
     return {name: shaped[name] if name != "count" else np.array([len(sample)]) for name in KEYS}
+
+
+def thinned(image: np.ndarray) -> np.ndarray:
+    """Returns those pixels of an image (H, W, 3) that statistics are taken over, with memory of their own."""
+    step = _step(image.shape[:2])
+    return image[::step, ::step].copy() if step > 1 else image
+
+
+def _step(size: tuple[int, ...]) -> int:
+    return max(1, max(size) // 150) if max(size) >= 300 else 1
 
 
 def sampled_frames(length: int) -> np.ndarray:

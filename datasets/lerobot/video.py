@@ -38,7 +38,14 @@ class NotColour(UserError):
     """Pictures that 8-bit colour cannot hold, such as depth maps."""
 
 
-def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZER, gop: int = GOP) -> bytes:
+def encode(
+    frames: Iterable[np.ndarray],
+    fps: float,
+    *,
+    quantizer: int = QUANTIZER,
+    gop: int = GOP,
+    preset: str = PRESET,
+) -> bytes:
     """Returns an mp4 file of (H, W, 3) uint8 RGB frames, at least one; H and W must be even."""
     frames = iter(frames)
     first = next(frames)
@@ -48,7 +55,7 @@ def encode(frames: Iterable[np.ndarray], fps: float, *, quantizer: int = QUANTIZ
     buffer = io.BytesIO()
     # A fixed quantizer: x264's rate control computes in floating point, and came out differently once in
     # a while under another process's load.
-    options = {"qp": str(quantizer), "g": str(gop), "bf": "0", "preset": PRESET}
+    options = {"qp": str(quantizer), "g": str(gop), "bf": "0", "preset": preset}
     with av.open(buffer, "w", format="mp4", options=BIT_EXACT) as container:
         stream = container.add_stream("libx264", rate=exact_rate(fps), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, PIX_FMT
