@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.datasets.lerobot import layout, stats
 from ideomotor.datasets.lerobot.live_film import LiveFilm, film_feature
+from ideomotor.datasets.lerobot.metadata import check_embodiment, read_metadata
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
@@ -53,6 +55,8 @@ class DemonstrationWriter:
 
     def __init__(self, root: Path, embodiment: Embodiment, fps: int, resume: bool = False) -> None:
         self._embodiment, self._fps = embodiment, fps
+        if resume:
+            _check_folder(root, embodiment)
         self._writer = DatasetWriter(
             root,
             embodiment,
@@ -172,6 +176,24 @@ class DemonstrationWriter:
             stats=found,
             facts=dict(facts),
         )
+
+
+def _check_folder(root: Path, embodiment: Embodiment) -> None:
+    """Raises UserError, in people's words, if a dataset there is not one to go on with."""
+    if not (root / layout.INFO).exists():
+        return
+    meta = read_metadata(root)
+    check_embodiment(meta, embodiment)
+    if meta.identity is None or meta.identity.get("source") != SOURCE:
+        raise UserError(f"{root}: was not recorded so, expected a dataset of `ideomotor record --robot`")
+    sizes = {name: tuple(meta.features[meta.video_key(name)]["shape"][:2]) for name in meta.cameras}
+    now = {c.name: (c.height // 2 * 2, c.width // 2 * 2) for c in embodiment.cameras}
+    if sizes != now:
+        was, are = (
+            ", ".join(f"{name} {width}x{height}" for name, (height, width) in sorted(each.items())) or "none"
+            for each in (sizes, now)
+        )
+        raise UserError(f"{root}: cameras: recorded with {was}, now {are}")
 
 
 def features_of(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:

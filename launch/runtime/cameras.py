@@ -9,7 +9,6 @@ anew at its end.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack_frames
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
+from ideomotor.launch.runtime.captures import check_source, open_capture
 
 FIRST_PICTURE_S = 5.0  # that a camera may take to give one
 REOPEN_S = 0.5  # how often a camera that was lost is looked for
@@ -46,6 +46,7 @@ def parse_sources(arguments: tuple[str, ...], embodiment: Embodiment) -> dict[st
         if name in sources:
             raise UserError(f"camera: {name} is given twice")
         sources[name] = int(where) if where.isdecimal() else where
+        check_source(sources[name])
     if missing := [name for name in names if name not in sources]:
         wanted = " ".join(f"{name}=INDEX" for name in missing)
         raise UserError(f"camera: {', '.join(missing)} missing, expected --camera {wanted}")
@@ -97,14 +98,22 @@ def look_through(sources: Mapping[str, int | str], embodiment: Embodiment) -> di
     return found
 
 
-def film_sizes(modes: Mapping[str, CameraMode], embodiment: Embodiment) -> tuple[tuple[str, int, int], ...]:
-    """(name, height, width) of every camera as the log has it; empty if none is larger than the policy's."""
+def film_sizes(
+    modes: Mapping[str, CameraMode], embodiment: Embodiment, *, whole: bool = False
+) -> tuple[tuple[str, int, int], ...]:
+    """(name, height, width) of every camera as the log has it; empty if none is larger than the policy's.
+
+    Args:
+        whole: as they come, and not cut to the shape that the policy sees.
+    """
     sizes = []
     for camera in embodiment.cameras:
         mode = modes.get(camera.name)
         height, width = (
             (camera.height, camera.width)
             if mode is None
+            else (mode.height // 2 * 2, mode.width // 2 * 2)
+            if whole
             else _cut_size(mode.height, mode.width, camera.height, camera.width)
         )
         sizes.append((camera.name, max(height, camera.height), max(width, camera.width)))
@@ -135,7 +144,7 @@ class CapturedCamera:
         """
         self._spec, self._source = spec, source
         self._is_file = isinstance(source, str) and Path(source).is_file()
-        self._capture = self._open()
+        self._capture = open_capture(self._source, self._spec)
         if self._capture is None:
             raise UserError(
                 f"camera: {spec.name}: cannot open {source!r}, expected a device's index or path, or a video"
@@ -198,7 +207,7 @@ class CapturedCamera:
                 if capture:
                     capture.release()
                 self._closed.wait(REOPEN_S)
-                capture = self._open()
+                capture = open_capture(self._source, self._spec)
                 continue
             self._height, self._width = picture.shape[:2]
             fitted = cv2.cvtColor(fit(picture, self._spec.height, self._spec.width), cv2.COLOR_BGR2RGB)
@@ -211,30 +220,6 @@ class CapturedCamera:
                 self._closed.wait(max(due - time.monotonic(), 0.0))
         if capture:
             capture.release()
-
-    def _open(self) -> Any | None:
-        # What OpenCV and its FFmpeg have to say about a camera that is not there, we say in one line.
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        import cv2
-
-        cv2.setNumThreads(1)
-        try:
-            capture = cv2.VideoCapture(self._source)
-        except cv2.error:
-            return None
-        if not capture.isOpened():
-            return None
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        if not self._is_file:
-            asked = self._spec.capture
-            if asked and asked.format:  # first: which sizes and rates there are depends on it
-                capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*asked.format))
-            if asked:
-                capture.set(cv2.CAP_PROP_FRAME_WIDTH, asked.width)
-                capture.set(cv2.CAP_PROP_FRAME_HEIGHT, asked.height)
-            capture.set(cv2.CAP_PROP_FPS, asked.hz if asked else self._spec.hz)
-        return capture
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -113,8 +113,15 @@ def test_nothing_is_left_of_a_recording_without_an_episode(robot, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_a_folder_of_something_else_is_refused(robot, so101, make_episode, tmp_path):
-    with demonstrations.DatasetWriter(tmp_path / "data", so101) as writer:
+def test_a_folder_of_something_else_is_refused_with_what_it_is(robot, so101, make_episode, tmp_path):
+    with demonstrations.DatasetWriter(tmp_path / "expert", so101) as writer:
         writer.add_episode(make_episode(0, index=0))
-    with pytest.raises(UserError, match="holds something else"):
-        DemonstrationWriter(tmp_path / "data", robot, 30, resume=True)
+    with pytest.raises(UserError, match="expected a dataset of `ideomotor record --robot`"):
+        DemonstrationWriter(tmp_path / "expert", robot, 30, resume=True)
+    with DemonstrationWriter(tmp_path / "mine", robot, 30) as writer:
+        saved(writer, rows(robot, 3))
+    other = dataclasses.replace(robot, name="other")
+    with pytest.raises(UserError, match=r"recorded with robot 'so101'.*expected 'other'"):
+        DemonstrationWriter(tmp_path / "mine", other, 30, resume=True)
+    with pytest.raises(UserError, match="recorded with front 640x480, wrist 160x120, now front 96x96, wrist"):
+        DemonstrationWriter(tmp_path / "mine", so101, 30, resume=True)

@@ -1,0 +1,270 @@
+"""Recording from the shared state, by the test's clock: rows, pauses, cameras that drop pictures, deaths."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.runtime import shared_state
+from ideomotor.control.runtime.shared_state import SharedState, pack_frames
+from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.launch.runtime import episode_log
+from ideomotor.launch.runtime.episode_log import EpisodeLog
+from ideomotor.launch.runtime.episode_recorder import EpisodeRecorder
+
+ROBOT = load_embodiment("so101")
+HZ, K = ROBOT.control_hz, 4
+SIZES = (("front", 96, 128), ("wrist", 64, 64))
+RATES = {"front": 30.0, "wrist": 30.0}
+
+
+class Stage:
+    """An arm that a person drives and two cameras, as far as the shared state shows them."""
+
+    def __init__(self, shared: SharedState) -> None:
+        self.shared, self.tick, self.shot = shared, 0, 0
+        self._tick, self._film = shared.ticks.new(), shared.films.new()
+        self._times, self._images = {}, {}
+
+    @property
+    def now(self) -> float:
+        return 50 + self.tick / HZ
+
+    def command(self, tick: int) -> np.ndarray:
+        return ROBOT.home_position + 0.1 * np.sin(tick / 40) * np.eye(len(ROBOT.joints))[0]
+
+    def ticks(self, count: int, at: str = "run", driver: str = "person", cameras=("front", "wrist")) -> None:
+        """Ticks, with a picture of each of these cameras at every fourth; brighter with each picture."""
+        for _ in range(count):
+            if self.tick % K == 0 and cameras:
+                self.picture(*cameras)
+            record = self._tick
+            record["tick"], record["time"] = self.tick, self.now
+            record["stage"], record["driver"] = at.encode(), driver.encode()
+            record["command"] = self.command(self.tick)
+            record["position"] = self.command(self.tick) + 0.01
+            self.shared.ticks.write(record)
+            self.tick += 1
+
+    def picture(self, *cameras: str) -> None:
+        self.shot += 1
+        for name, height, width in SIZES:
+            if name in cameras:
+                self._images[name] = np.full((height, width, 3), self.shot % 250, np.uint8)
+                self._times[name] = self.now - 0.001
+        pack_frames(self._film, self._times, self._images, self.shared.spec.filmed)
+        self.shared.films.write(self._film)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    shared = shared_state.create(ROBOT, SIZES)
+    yield Stage(shared)
+    shared.close()
+
+
+@pytest.fixture
+def recorder(stage, tmp_path) -> Iterator[EpisodeRecorder]:
+    made = EpisodeRecorder(stage.shared, ROBOT, tmp_path / "data", RATES)
+    yield made
+    made.close()
+
+
+def run(stage: Stage, recorder: EpisodeRecorder, count: int, **how) -> None:
+    """Ticks, taken as often as a process would."""
+    while count > 0:
+        stage.ticks(min(count, 8), **how)
+        recorder.take()
+        count -= 8
+
+
+def test_rows_have_every_command_and_state_and_the_picture_before_them(stage, recorder, tmp_path):
+    run(stage, recorder, 40)  # somebody drives, nothing is recorded
+    recorder.begin()
+    run(stage, recorder, 80)
+    found = recorder.save("lift it", {"seconds": 1.0})
+    assert found == {"rows": 20, "gaps": 0, "lost_ticks": 0, "dropped_front": 0, "dropped_wrist": 0}
+    dataset = Dataset(tmp_path / "data")
+    columns = dataset.columns(0)
+    expected = np.array([stage.command(tick) for tick in range(40, 120)], np.float32)
+    np.testing.assert_array_equal(columns["action.high_rate"].reshape(-1, 6), expected)
+    np.testing.assert_allclose(
+        columns["observation.state.high_rate"].reshape(-1, 6), expected + 0.01, atol=1e-6
+    )
+    np.testing.assert_allclose(columns["measured_time"], np.arange(20) / 30, atol=1e-5)
+    np.testing.assert_allclose(columns["capture_time"] - columns["measured_time"][:, None], -0.001, atol=1e-5)
+    shades = dataset.frames(0, "wrist", np.arange(20)).mean((1, 2, 3))
+    np.testing.assert_allclose(shades, np.arange(11, 31), atol=2.5)  # the eleventh picture came at tick 40
+    assert dataset.frames(0, "front", [0]).shape == (1, 96, 128, 3)
+    assert dataset.episodes.to_pylist()[0]["dropped_frames"] == 0
+    assert validate(tmp_path / "data") == []
+
+
+def test_pictures_that_a_camera_drops_are_counted_and_not_made_up(stage, recorder, tmp_path):
+    run(stage, recorder, 16)
+    recorder.begin()
+    run(stage, recorder, 24)
+    run(stage, recorder, 12, cameras=("front",))  # the wrist camera drops three
+    run(stage, recorder, 20)
+    found = recorder.save("lift it", {})
+    assert (found["dropped_front"], found["dropped_wrist"]) == (0, 3) and found["rows"] == 14
+    front, wrist = Dataset(tmp_path / "data").columns(0)["capture_time"].T
+    assert (np.diff(front) > 0).all()
+    assert np.flatnonzero(np.diff(wrist) == 0).tolist() == [5, 6, 7]  # the old picture, with its own time
+    assert Dataset(tmp_path / "data").episodes["dropped_frames"].to_pylist() == [3]
+
+
+def test_what_nobody_drives_is_left_out_and_the_measured_times_say_so(stage, recorder, tmp_path):
+    run(stage, recorder, 4)
+    recorder.begin()
+    run(stage, recorder, 18)  # four rows and a half
+    run(stage, recorder, 120, at="hold")
+    run(stage, recorder, 40, driver="policy")
+    run(stage, recorder, 12)
+    found = recorder.save("lift it", {})
+    assert (found["rows"], found["gaps"]) == (4 + 3, 1)
+    columns = Dataset(tmp_path / "data").columns(0)
+    apart = [1 / 30] * 3 + [1 / 30 + 162 / HZ] + [1 / 30] * 2
+    np.testing.assert_allclose(np.diff(columns["measured_time"]), apart, atol=1e-5)
+    np.testing.assert_allclose(np.diff(columns["timestamp"]), 1 / 30, atol=1e-6)  # as other programs want it
+    at = columns["action.high_rate"].reshape(7, K, 6)[4, 0]
+    np.testing.assert_allclose(at, stage.command(182), atol=1e-6)
+
+
+def test_ticks_that_were_overwritten_are_counted(stage, recorder):
+    recorder.begin()
+    run(stage, recorder, 16)
+    stage.ticks(600)  # nobody takes them: the ring has room for 480
+    found = recorder.save("lift it", {})
+    assert found["lost_ticks"] == 120 and found["rows"] == 4 + 120
+
+
+def test_an_episode_in_hand_is_dropped_and_the_next_one_is_its_own(stage, recorder, tmp_path):
+    recorder.begin()
+    run(stage, recorder, 40)
+    recorder.discard()
+    run(stage, recorder, 40)
+    recorder.begin()
+    run(stage, recorder, 16)
+    recorder.save("lift it", {})
+    assert recorder.writer.episodes == 1
+    commands = Dataset(tmp_path / "data").columns(0)["action"]
+    np.testing.assert_allclose(commands[0], stage.command(80), atol=1e-6)
+
+
+def test_each_saved_episode_survives_whatever_kills_the_recorder(stage, tmp_path):
+    log = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES)
+    for episode in range(2):
+        record_one(stage, log, 40 + 8 * episode)
+        log.save("lift it", {})
+        until(log, lambda: not log.saving)
+    record_one(stage, log, 40)
+    os.kill(log._process.pid, signal.SIGKILL)
+    until(log, lambda: log.failed)
+    assert "its process has died" in log.failure() and log.failure() == ""
+    assert log.finish({}) == {"episodes": 2, "frames": 22}
+    log.close()
+    assert validate(tmp_path / "data") == [] and len(Dataset(tmp_path / "data")) == 2
+    again = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES, resume=True)
+    assert (again.episodes, again.frames, again.tasks) == (2, 22, ["lift it"])
+    record_one(stage, again, 16)
+    again.save("push it", {})
+    until(again, lambda: not again.saving)
+    assert again.finish({}) == {"episodes": 3, "frames": 26}
+    again.close()
+    assert Dataset(tmp_path / "data").tasks == ["lift it", "push it"] and validate(tmp_path / "data") == []
+
+
+def test_an_episode_that_nobody_has_called_done_is_dropped_with_whoever_recorded(stage, tmp_path):
+    log = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES)
+    record_one(stage, log, 24)
+    log.save("lift it", {})
+    until(log, lambda: not log.saving)
+    record_one(stage, log, 24)
+    log._pipe.close()  # as when the process that runs the session is killed
+    log._process.join()
+    assert len(Dataset(tmp_path / "data")) == 1 and validate(tmp_path / "data") == []
+
+
+def test_a_disk_that_fills_up_ends_the_recording_and_keeps_what_is_saved(
+    stage, recorder, tmp_path, monkeypatch
+):
+    recorder.begin()
+    run(stage, recorder, 16)
+    recorder.save("lift it", {})
+    recorder.begin()
+    run(stage, recorder, 16)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ideomotor.datasets.files.write_synced", full)
+    with pytest.raises(UserError, match=r"the disk is full \(1 complete episodes kept\)"):
+        recorder.save("lift it", {})
+    monkeypatch.undo()
+    assert len(Dataset(tmp_path / "data")) == 1 and validate(tmp_path / "data") == []
+    recorder.begin()
+    run(stage, recorder, 16)
+    recorder.save("lift it", {})  # there is room again
+    assert recorder.writer.episodes == 2
+
+
+@pytest.mark.parametrize("what", ["other", "full"])
+def test_a_folder_that_cannot_take_it_is_refused(stage, tmp_path, monkeypatch, what):
+    folder = tmp_path / "data"
+    if what == "other":
+        folder.mkdir()
+        (folder / "notes.txt").write_text("mine")
+        expected = "not empty"
+    else:
+        monkeypatch.setattr(episode_log, "ROOM", 2**62)
+        folder, expected = Path("/proc/nowhere"), "disk: 0 MB free"
+    with pytest.raises(UserError, match=expected):
+        EpisodeLog(stage.shared, ROBOT, folder, RATES)
+
+
+def test_another_robots_folder_is_refused_with_both_names(stage, tmp_path):
+    first = EpisodeRecorder(stage.shared, replace(ROBOT, name="other"), tmp_path / "data", RATES)
+    first.begin()
+    run(stage, first, 16)
+    first.save("lift it", {})
+    first.close()
+    with pytest.raises(UserError, match=r"recorded with robot 'other'.*expected 'so101'"):
+        EpisodeRecorder(stage.shared, ROBOT, tmp_path / "data", RATES, resume=True)
+
+
+def record_one(stage: Stage, log: EpisodeLog, ticks: int) -> None:
+    """Drives for so many ticks while an episode is in hand, as fast as the recorder takes them."""
+    log.begin()
+    before = -1
+    while log.length < ticks // K - 1:  # the first ones may pass before the process has begun
+        if before < 0:
+            until_begun(stage, log)
+            before = log.length
+        stage.ticks(4)
+        rows = log.length
+        until(log, lambda rows=rows: log.length > rows)
+    assert log.length == ticks // K - 1 or log.length == ticks // K
+
+
+def until_begun(stage: Stage, log: EpisodeLog) -> None:
+    while log.length == 0:
+        stage.ticks(4)
+        time.sleep(0.01)
+        log.poll()
+
+
+def until(log: EpisodeLog, done) -> None:
+    while not done():
+        log.poll()
+        time.sleep(0.002)
