@@ -91,7 +91,7 @@ def table(result: dict[str, Any], hz: float) -> Table:
     rows = (
         ("age of the chunk [ms]", "chunk_age_ms", 1),
         ("age of its plan [ms]", "plan_age_ms", 1),
-        ("delay added to the person's motion [ms]", "added_delay_ms", 1),
+        ("added delay [ms]", "added_delay_ms", 1),
         ("tracking error [mrad]", "tracking_error_rad", 1000),
     )
     for name, key, scale in rows:

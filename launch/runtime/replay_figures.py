@@ -106,5 +106,5 @@ def _at(index: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray
 def _percentiles(values: np.ndarray) -> dict[str, float] | None:
     if not values.size:
         return None
-    p50, p99 = np.percentile(np.abs(values), [50, 99])
-    return {"p50": float(p50), "p99": float(p99)}
+    p50, p99, highest = np.percentile(np.abs(values), [50, 99, 100])
+    return {"p50": float(p50), "p99": float(p99), "max": float(highest)}
