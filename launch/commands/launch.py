@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime.ending import as_text, end_session
-from ideomotor.launch.runtime.left_on import session_folder
+from ideomotor.launch.runtime.left_on import state_folder
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -118,7 +119,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     driver, policy = driver_of(embodiment), policy_folder(options.policy)
     facts = read_facts(policy)
     facts.check(embodiment)
-    folder = options.log or session_folder("launches", embodiment.name)
+    folder = options.log or _usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
         rig = stack.enter_context(_rig(options, embodiment))
         for fault in options.fault:
@@ -201,6 +202,12 @@ def _comes_later(fault: str) -> bool:
 
 def _ticks(options: LaunchOptions, embodiment: Embodiment) -> int | None:
     return None if options.max_seconds is None else round(options.max_seconds * embodiment.control_hz)
+
+
+def _usual_folder(robot: str) -> Path:
+    """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
+    name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    return state_folder() / "launches" / name
 
 
 def _live_console() -> Any:
