@@ -82,6 +82,7 @@ class Embodiment:
     sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
     environment: Environment | None = None  # that it lives in, where that is not ours
     following_s: float = FOLLOWING_S  # that a joint may not follow its commands [s]
+    leads: str = ""  # name of the robot that this arm leads, by a person's hand: it is read only
 
     @property
     def targets(self) -> bool:
@@ -176,7 +177,7 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
 
 def _embodiment(top: Field) -> Embodiment:
     required = ["name", "description", "joints", "grippers", "cameras"]
-    optional = ["control_hz", "bus", "geometry", "commands", "environment", "following_seconds"]
+    optional = ["control_hz", "leads", "bus", "geometry", "commands", "environment", "following_seconds"]
     value = top.value if isinstance(top.value, dict) else {}
     kind = value.get("commands", COMMANDS[0])
     if kind not in COMMANDS:
@@ -198,7 +199,7 @@ def _embodiment(top: Field) -> Embodiment:
         _check_rates(fields["joints"], joints, control_hz)
     cameras = fields["cameras"].named(parse_view if "environment" in fields else parse_camera)
     lower, upper = _workspace(fields["workspace"]) if "workspace" in fields else (NOWHERE, EVERYWHERE)
-    environment = None
+    environment, following = None, fields.get("following_seconds")
     if "environment" in fields:
         environment = parse_environment(fields["environment"], tuple(camera.name for camera in cameras))
         for camera, item in zip(cameras, fields["cameras"].items(), strict=True):
@@ -218,12 +219,11 @@ def _embodiment(top: Field) -> Embodiment:
         geometry=parse_geometry(fields["geometry"], [joint.name for joint in joints])
         if "geometry" in fields
         else None,
+        leads=fields["leads"].text() if "leads" in fields else "",
         commands=kind,
         sensors=tuple(item.text() for item in fields["state"].items()) if "state" in fields else (),
         environment=environment,
-        following_s=fields["following_seconds"].number(above=0.0)
-        if "following_seconds" in fields
-        else FOLLOWING_S,
+        following_s=following.number(above=0.0) if following else FOLLOWING_S,
     )
 
 

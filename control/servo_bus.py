@@ -41,6 +41,7 @@ SERVO_MODELS = {
     model.name: model
     for model in (
         ServoModel("sts3215", "feetech", 777, 4096, 2.94, 8.0, 65.0, 0.001, 0.0065),
+        ServoModel("xl330-m077", "dynamixel", 1190, 4096, 0.215, 40.1, 65.0, 0.001 / 1.47, 0.001),
         ServoModel("xl330-m288", "dynamixel", 1200, 4096, 0.52, 12.9, 65.0, 0.001 / 1.47, 0.001),
         ServoModel("xl430-w250", "dynamixel", 1060, 4096, 1.5, 6.4, 67.0, 0.001, NAN),
         ServoModel("xm430-w350", "dynamixel", 1020, 4096, 4.1, 6.0, 75.0, 0.00269 / 2.3, 0.00269),

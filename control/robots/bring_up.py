@@ -41,6 +41,20 @@ def open_line(line: ServoLine) -> None:
         raise UserError(f"port: cannot open {line.path!r} ({reason}), expected a servo adapter") from error
 
 
+def open_to_drive(line: ServoLine, embodiment: Embodiment) -> None:
+    """Opens the port of an arm whose motors are to be on.
+
+    Raises:
+        UserError: the port is missing, or the arm is one that a person's hand moves: its motors stay off.
+    """
+    if embodiment.leads:
+        raise UserError(
+            f"robot: {embodiment.name} is moved by a person's hand and read only, expected a follower, "
+            f"e.g. {embodiment.leads}"
+        )
+    open_line(line)
+
+
 def survey(line: ServoLine, family: Family, layout: ServoBus) -> list[ServoReport]:
     """Returns what every servo says, those of the joints first, then shadows; changes nothing.
 

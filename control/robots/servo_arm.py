@@ -32,6 +32,7 @@ from ideomotor.control.robots.bring_up import (
     bring_up,
     check,
     open_line,
+    open_to_drive,
     stand_alone,
     survey,
     switch_off,
@@ -109,7 +110,7 @@ class ServoArm:
                 calibration say, too hot, or badly supplied. What was off before is off then.
             MotorsOnError: the same, but motors are on: they were before, or cannot be switched off again.
         """
-        open_line(self.bus)
+        open_to_drive(self.bus, self.embodiment)
         try:
             self._bring_up()
         except BaseException:
@@ -126,7 +127,7 @@ class ServoArm:
         Raises:
             UserError: the port is missing.
         """
-        open_line(self.bus)
+        open_to_drive(self.bus, self.embodiment)
         self._start()
 
     def watch(self) -> None:

@@ -19,9 +19,9 @@ TABLE_BYTES = 256
 AMBIENT = 30.0  # [°C] of a servo at rest
 FULL_LOAD_HEAT = 45.0  # [°C] above that under full load, in the end
 HEAT_S = 240.0  # [s], time constant of warming up
-SMALL = "xl330-m288"  # the one for 5 V; all others are for 12 V
+SMALL = ("xl330-m077", "xl330-m288")  # those for 5 V; all others are for 12 V
 LIMITS = {  # temperature [°C], highest and lowest voltage [0.1 V]
-    SMALL: (70, 70, 35),
+    **dict.fromkeys(SMALL, (70, 70, 35)),
     "xl430-w250": (72, 140, 60),
     "xm430-w350": (80, 160, 95),
     "xm540-w270": (80, 160, 95),
@@ -41,7 +41,7 @@ class DxlServo:
     def __init__(self, servo: Servo, assembly: int) -> None:
         self.servo, self._assembly = servo, assembly
         self.table = bytearray(TABLE_BYTES)
-        self.volts = self.usual_volts = 5.0 if servo.model.name == SMALL else 12.0
+        self.volts = self.usual_volts = 5.0 if servo.model.name in SMALL else 12.0
         self.awake_at = 0.0  # [s]
         self.warmth = AMBIENT  # [°C]
         self.heated: float | None = None  # [°C], by a fault
@@ -65,7 +65,7 @@ class DxlServo:
             (reg.MIN_VOLTAGE, lowest),
             (reg.MAX_PWM, reg.FULL_PWM),
             (reg.MAX_POSITION, servo.model.counts_per_turn - 1),
-            (reg.SHUTDOWN, 53 if servo.model.name == SMALL else 52),
+            (reg.SHUTDOWN, 53 if servo.model.name in SMALL else 52),
         ):
             self.put(register, value)
         self.restart()

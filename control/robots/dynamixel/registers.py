@@ -56,6 +56,7 @@ FULL_PWM = 885  # of GOAL_PWM, 100 %
 MANY_TURNS = 4  # of MODE
 TORQUE_ON_BY_GOAL = 8  # of DRIVE_MODE
 GAINS = {  # P, I, D after power-on
+    "xl330-m077": (400, 0, 0),
     "xl330-m288": (400, 0, 0),
     "xl430-w250": (640, 0, 4000),
     "xm430-w350": (800, 0, 0),
