@@ -146,6 +146,18 @@ class World:
                 self.tick += 1
                 self._judge()
 
+    def show(self, positions: np.ndarray) -> None:
+        """Puts everything to where it is in another process's copy of this world, (nq,), a tick later.
+
+        Velocities are those that this takes; what has been done is judged as ever.
+        """
+        seconds = 1 / self.embodiment.control_hz
+        mujoco.mj_differentiatePos(self.model, self.data.qvel, seconds, self.data.qpos, positions)
+        self.data.qpos[:] = positions
+        mujoco.mj_forward(self.model, self.data)
+        self.tick += 1
+        self._judge()
+
     def put_back(self) -> None:
         """Puts everything but the arm back to where the episode began, for another attempt; time goes on."""
         joints = self._joints

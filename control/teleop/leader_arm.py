@@ -56,7 +56,8 @@ class LeaderArm:
         found = self._arm.read()
         if found.time <= self._read_at or not np.isfinite(found.position).all():
             faults = self._arm.faults()
-            raise OSError("leader: " + ("; ".join(map(str, faults)) or "no new pose"))
+            grave = [fault for fault in faults if fault.kind.stops] or faults
+            raise OSError(f"leader: {grave[0] if grave else 'no new pose'}")
         self._read_at = found.time
         position = self._mirror.follower(found.position)
         return TeleopAction(found.time, position, self._hand.engaged(found.time, position, state.driver))

@@ -17,6 +17,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.servo_bus import Servo
 from ideomotor.sim.twin.faults import FaultPlan
+from ideomotor.sim.twin.guiding_hand import GuidingHand
 from ideomotor.sim.twin.hand import Hand
 from ideomotor.sim.twin.plant import Plant
 
@@ -82,7 +83,7 @@ class TwinLine(ABC):
         self.faults = FaultPlan(servos)
         self.baud: int | None = None  # [bit/s] of the master's port; None: whatever the servos have
         self._embodiment = embodiment
-        self._hand: Hand | None = None
+        self._hand: Hand | GuidingHand | None = None
         self._plant = plant
         self._all = servos
         self._joints = [
@@ -114,6 +115,10 @@ class TwinLine(ABC):
         """Somebody moves the arm as in `hand.py`, or takes the hand "off" it."""
         at = self._motion.position
         self._hand = None if what == "off" else Hand(what, self._embodiment, at, now, pace)
+
+    def held_by(self, hand: GuidingHand) -> None:
+        """Somebody has the arm in their hand from now on."""
+        self._hand = hand
 
     def receive(self, data: bytes, now: float) -> None:
         """Takes in what the master sent; answers appear in `output`."""

@@ -31,10 +31,16 @@ class Twin:
         scene: the file that shows where everything in its world is, see `sim/wallclock.py`.
         instruction: what is to be done in its world.
         judging: what success in its world is judged by, if it is; None without a world.
+        shown: the fields of its `SceneSpec`; None without a world.
     """
 
     def __init__(
-        self, robot: str, assembly: Sequence[int] = (), scene: SceneSpec | None = None, priority: int = 0
+        self,
+        robot: str,
+        assembly: Sequence[int] = (),
+        scene: SceneSpec | None = None,
+        priority: int = 0,
+        leads: Twin | None = None,
     ) -> None:
         """Starts it.
 
@@ -43,6 +49,7 @@ class Twin:
             assembly: by how many counts each servo is mounted off; () is none.
             scene: a task's world around the arm, which is then held until its motors are on.
             priority: of SCHED_FIFO where that is permitted, so that the arm does not wait for other programs.
+            leads: of a leader arm: the twin in a world that a hand drives with it, see `guiding_hand.py`.
 
         Raises:
             UserError: the robot has no servos of a protocol that the twin speaks, or there is no such scene.
@@ -57,7 +64,9 @@ class Twin:
             "assembly": list(assembly),
             "scene": scene and dataclasses.asdict(scene),
             "priority": priority,
+            "guide": leads and leads.shown and {"scene": leads.shown, "file": str(leads.scene)},
         }
+        self.shown = scene and dataclasses.asdict(scene)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ideomotor.sim.twin.serve", json.dumps(options)],
             stdin=subprocess.PIPE,
@@ -91,6 +100,10 @@ class Twin:
         said = self._tell(fault)
         if said != "ok":
             raise UserError(said.removeprefix("error: "))
+
+    def guide(self, move: str) -> None:
+        """Tells the hand of a leader's twin what to do: one of `guiding_hand.MOVES`."""
+        self.inject(f"guide {move}")
 
     def where(self) -> np.ndarray:
         """Returns where the joints really are, (A,) [rad or m]."""

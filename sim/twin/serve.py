@@ -2,8 +2,9 @@
 
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
-(`faults.py`), `where` (the joints' true positions), `hand MOVE [PACE]` (`hand.py`) or `tidy` (everything but
-the arm goes back to where it was at first); each is answered by one line on standard output.
+(`faults.py`), `where` (the joints' true positions), `hand MOVE [PACE]` (`hand.py`), `guide MOVE` (a leader's,
+`guiding_hand.py`) or `tidy` (everything but the arm goes back to where it was at first); each is answered by
+one line on standard output.
 
 In a task's world (`scene`) the arm is held until its motors are on, and where everything is can be read from
 a file beside the port (`sim/wallclock.py` draws it).
@@ -22,13 +23,15 @@ import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.dynamixel import registers as dynamixel
 from ideomotor.control.robots.feetech import registers as feetech
 from ideomotor.control.runtime.realtime import realtime
 from ideomotor.sim.sim_state_channel import SceneSpec, SceneWriter, scene_file
+from ideomotor.sim.twin.guiding_hand import GuidingHand
 from ideomotor.sim.twin.line import TwinLine
 from ideomotor.sim.twin.lines import LINES
 from ideomotor.sim.twin.plant import make_plant
@@ -96,12 +99,14 @@ def serve(
     control: int | None,
     show: Callable[[], None] | None = None,
     tidy: Callable[[], None] | None = None,
+    guide: GuidingHand | None = None,
 ) -> None:
     """Serves until `control`, a file descriptor of command lines, ends; None serves for ever.
 
     Args:
         show: called whenever the arm may have moved.
         tidy: puts things back, where there are things.
+        guide: the hand that has the arm, where it is a leader.
     """
     pending, idle_s = b"", SHOWN_S if show else IDLE_S
     while True:
@@ -127,10 +132,16 @@ def serve(
                 return
             *lines, pending = (pending + data).split(b"\n")
             for command in lines:
-                print(answer(line, command.decode(errors="replace"), now, tidy), flush=True)
+                print(answer(line, command.decode(errors="replace"), now, tidy, guide), flush=True)
 
 
-def answer(line: TwinLine, command: str, now: float, tidy: Callable[[], None] | None = None) -> str:
+def answer(
+    line: TwinLine,
+    command: str,
+    now: float,
+    tidy: Callable[[], None] | None = None,
+    guide: GuidingHand | None = None,
+) -> str:
     """Carries out one command line and returns the answer to it, one line."""
     words = command.split()
     if words[:1] == ["where"]:
@@ -139,7 +150,9 @@ def answer(line: TwinLine, command: str, now: float, tidy: Callable[[], None] | 
         tidy()
         return "ok"
     try:
-        if words[:1] == ["hand"] and len(words) in (2, 3):
+        if words[:1] == ["guide"] and guide and len(words) == 2:
+            guide.move(words[1])
+        elif words[:1] == ["hand"] and len(words) in (2, 3):
             line.hand(words[1], now, _number("hand: pace", *words[2:]))
         else:
             line.faults.add(command, now)
@@ -155,12 +168,21 @@ def _number(what: str, text: str = "1") -> float:
         raise UserError(f"{what}: got {text!r}, expected a number") from None
 
 
+def _guide(options: dict[str, Any], leader: Embodiment) -> GuidingHand | None:
+    """The hand that has this arm, if it is a leader's twin; `UserError` if it cannot lead."""
+    if not options["guide"]:
+        return None
+    scene, file = SceneSpec(**options["guide"]["scene"]), Path(options["guide"]["file"])
+    return GuidingHand(leader, scene, file, time.monotonic())
+
+
 def main() -> int:
     """One argument: the fields of `process.Twin` as JSON."""
     options = json.loads(sys.argv[1])
     embodiment, scene = load_embodiment(options["robot"]), options["scene"]
     try:
         world = SceneSpec(**scene).world() if scene else None
+        guide = _guide(options, embodiment)
     except UserError as error:
         print(f"error: {error}", flush=True)
         return 2
@@ -180,8 +202,10 @@ def main() -> int:
                 show = SceneWriter(world, scene_file(port.path.with_name(SCENE), create=True)).show
                 tidy = world.put_back
                 said += f"\n{json.dumps(world.instruction)}\n{json.dumps(dataclasses.asdict(world.judging))}"
+            if guide is not None:
+                line.held_by(guide)
             print(said, flush=True)
-            serve(line, port, sys.stdin.fileno(), show, tidy)
+            serve(line, port, sys.stdin.fileno(), show, tidy, guide)
         finally:
             port.unplug()
     return 0
