@@ -186,6 +186,12 @@ def _launch() -> tuple[type, Callable[[Any], int]]:
     return launch.LaunchOptions, launch.launch
 
 
+def _teleop() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import teleop
+
+    return teleop.TeleopOptions, teleop.teleop
+
+
 def _twin() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import twin
 
@@ -247,6 +253,7 @@ COMMANDS: dict[str, _Entry] = {
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
     "replay": _Entry("play a recorded episode on an arm, on its twin or in simulation", _replay),
+    "teleop": _Entry("drive an arm by hand with a leader arm, or rehearse it with --twin", _teleop),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
     "find-port": _Entry("which serial port the arm is on", _find_port),
     "setup-motors": _Entry("give new servos their ids, one at a time", _setup_motors),

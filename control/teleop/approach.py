@@ -34,16 +34,36 @@ class ApproachLimits:
     speed_m: float = 0.1  # [m/s]
 
 
+def reach(embodiment: Embodiment, limits: ApproachLimits) -> np.ndarray:
+    """(A,) how far each joint may be away for an approach [rad or m]; grippers may be anywhere."""
+    reach = [limits.distance_m if joint.unit == "m" else limits.distance_rad for joint in embodiment.joints]
+    grips = [name in embodiment.grippers for name in embodiment.joint_names]
+    return np.where(grips, np.inf, reach)
+
+
+def far_apart(
+    embodiment: Embodiment, limits: ApproachLimits, action: np.ndarray, position: np.ndarray
+) -> str:
+    """Says which joint of an action (A,) is too far from the arm's (A,) for an approach; empty if none is."""
+    allowed, away = reach(embodiment, limits), np.abs(action - position)
+    worst = int((away / allowed).argmax())
+    if away[worst] <= allowed[worst]:
+        return ""
+    unit = embodiment.joints[worst].unit
+    return (
+        f"{embodiment.joint_names[worst]} is {away[worst]:.2f} {unit} away from the arm's, "
+        f"expected at most {allowed[worst]:g} {unit}: bring it closer"
+    )
+
+
 class Approach:
     """The blend for one robot. Call `begin`, then `target` every tick."""
 
     def __init__(self, embodiment: Embodiment, limits: ApproachLimits) -> None:
-        units = np.array([joint.unit == "m" for joint in embodiment.joints])
-        self._names, self._units = embodiment.joint_names, [joint.unit for joint in embodiment.joints]
+        self._embodiment, self._limits = embodiment, limits
+        in_metres = [joint.unit == "m" for joint in embodiment.joints]
         self._hz = float(embodiment.control_hz)
-        self._far = np.where(units, limits.distance_m, limits.distance_rad)
-        self._far[[name in embodiment.grippers for name in embodiment.joint_names]] = np.inf
-        self._speed = np.minimum(np.where(units, limits.speed_m, limits.speed), embodiment.max_velocity)
+        self._speed = np.minimum(np.where(in_metres, limits.speed_m, limits.speed), embodiment.max_velocity)
         self._max_a, self._max_j = SHARE * embodiment.max_acceleration, SHARE * embodiment.max_jerk
         self._lower, self._upper = embodiment.lower, embodiment.upper
         self.begin(np.repeat(embodiment.home_position[None], 3, axis=0))
@@ -64,15 +84,7 @@ class Approach:
         """Says which joint of an action (A,) is too far away to begin; empty if none is, or it has begun."""
         if self._engaged_at is not None:
             return ""
-        away = np.abs(self._within(action) - self._coast())
-        worst = int((away / self._far).argmax())
-        if away[worst] <= self._far[worst]:
-            return ""
-        unit = self._units[worst]
-        return (
-            f"{self._names[worst]} is {away[worst]:.2f} {unit} away from the arm's, "
-            f"expected at most {self._far[worst]:g} {unit}: bring it closer"
-        )
+        return far_apart(self._embodiment, self._limits, self._within(action), self._coast())
 
     def target(self, action: np.ndarray | None, commands: np.ndarray) -> np.ndarray:
         """Returns the target (A,) for the next tick.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,16 @@ from ideomotor.control.calibration import USUAL_ARM
 from ideomotor.control.chunk_handover import DEFAULT, handover
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
+from ideomotor.launch.commands.session_options import (
+    as_json,
+    check,
+    comes_later,
+    live_console,
+    ticks_of,
+    usual_folder,
+)
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime.ending import as_text, end_session
-from ideomotor.launch.runtime.left_on import state_folder
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -78,6 +84,18 @@ class LaunchOptions:
     task: Annotated[str, tyro.conf.arg(metavar="TASK")] = "lift"
     """the twin's scene, one of `ideomotor tasks`"""
 
+    leader: Annotated[str | None, tyro.conf.arg(metavar="NAME[@DEV]")] = None
+    """what a person corrects the policy with, e.g. so101_leader@/dev/ttyACM1; without @DEV a twin"""
+
+    leader_arm: str = USUAL_ARM
+    """name of the leader arm, if you have several of its kind"""
+
+    leader_fault: tuple[str, ...] = ()
+    """faults of the leader's twin, as --fault has them"""
+
+    help_after: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """with a leader's twin: its hand takes over so long after an attempt began, and solves the task"""
+
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """of the twin's scene and of the policy"""
 
@@ -113,17 +131,24 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
+    from ideomotor.launch.runtime.teleoperators import lead_by
     from ideomotor.vla.checkpoint_info import read_facts
 
     embodiment = load_embodiment(options.robot)
     driver, policy = driver_of(embodiment), policy_folder(options.policy)
     facts = read_facts(policy)
     facts.check(embodiment)
-    folder = options.log or _usual_folder(embodiment.name)
+    folder = options.log or usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
         rig = stack.enter_context(_rig(options, embodiment))
+        leading = None
+        if options.leader is not None:
+            lead = lead_by(options.leader, options.leader_arm, embodiment, rig, options.help_after)
+            leading = stack.enter_context(lead)
+            rig = leading.rig
+            leading.spoil(options.leader_fault)
         for fault in options.fault:
-            if rig.inject and not _comes_later(fault):
+            if rig.inject and not comes_later(fault):
                 rig.inject(fault)
         arm = embodiment, rig.port, rig.calibration
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
@@ -140,14 +165,15 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             cameras,
             policy_name(options.policy),
             facts.processor.dataset,
-            unlike,
+            [*unlike, *(leading.warnings if leading else [])],
+            leading.about if leading else "",
         )
         output.text.print(tables(found))
         if rig.judging and not rig.judging.judged:
             output.text.print(rig.judging.sentence(), markup=False)
         log = SessionLog(shared, embodiment, folder, rig.instruction)
         stack.callback(log.close)
-        about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": _as_json(options)}
+        about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
         about["preflight"] = dataclasses.asdict(found)
         write_whole(folder / REPORT, as_text(about | {"outcome": None}))
         dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""
@@ -160,14 +186,16 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             timing=facts.timing,
             handover=options.handover,
             seed=options.seed,
-            max_ticks=_ticks(options, embodiment),
+            max_ticks=ticks_of(options, embodiment),
             speed=options.speed,
             countdown_s=options.countdown,
             dry_run=options.dry_run,
             floor=options.floor,
-            late_faults=tuple(filter(_comes_later, options.fault)),
+            late_faults=tuple(filter(comes_later, options.fault)),
+            teleoperator=leading and leading.make,
+            late_leader_faults=leading.late(options.leader_fault) if leading else (),
         )
-        result = session.run_session(config, shared, log, _live_console())
+        result = session.run_session(config, shared, log, live_console())
         outcome = session.as_json(config, result) | {
             "policy": policy_name(options.policy),
             "log": str(folder),
@@ -196,53 +224,12 @@ def _facts(options: LaunchOptions, rig: Rig, result: session.SessionResult) -> d
     return {**task, "success": marked == ["good"]} if marked in (["good"], ["bad"]) else task
 
 
-def _comes_later(fault: str) -> bool:
-    return any(word.startswith("at=") for word in fault.split())
-
-
-def _ticks(options: LaunchOptions, embodiment: Embodiment) -> int | None:
-    return None if options.max_seconds is None else round(options.max_seconds * embodiment.control_hz)
-
-
-def _usual_folder(robot: str) -> Path:
-    """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
-    name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    return state_folder() / "launches" / name
-
-
-def _live_console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
-
-
-def _as_json(options: LaunchOptions) -> dict[str, Any]:
-    fields = dataclasses.asdict(options)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
-
-
 def _check(options: LaunchOptions) -> None:
     handover(options.handover)
-    if options.twin and options.port:
-        raise UserError("port: --port and --twin exclude each other")
-    if options.fault and not options.twin:
-        raise UserError("fault: faults are the twin's, expected --twin")
-    if options.fault:
-        from ideomotor.control.embodiment import load_embodiment
-        from ideomotor.sim.twin.faults import parse_fault
-
-        for fault in options.fault:
-            bus = load_embodiment(options.robot).bus
-            parse_fault(fault, 0.0, bus and [motor.id for motor in bus.motors])
-    if options.max_seconds is not None and not 0.1 <= options.max_seconds <= 86400:
-        raise UserError(f"max-seconds: got {options.max_seconds}, expected 0.1 to 86400")
-    if not 0 <= options.countdown <= 60:
-        raise UserError(f"countdown: got {options.countdown}, expected 0 to 60")
-    if not 0.05 <= options.speed <= 1:
-        raise UserError(f"speed: got {options.speed}, expected a share from 0.05 to 1")
-    if options.seed < 0:
-        raise UserError(f"seed: got {options.seed}, expected at least 0")
+    check(options)
     if options.floor and options.max_seconds is None:
         raise UserError("floor: expected --max-seconds with it")
-    if options.log and options.log.exists() and (not options.log.is_dir() or any(options.log.iterdir())):
-        raise UserError(f"log: {str(options.log)!r} is there already, expected an empty or a new folder")
+    if options.leader is None and (options.leader_fault or options.help_after is not None):
+        raise UserError("leader: missing, expected --leader with --leader-fault or --help-after")
+    if options.help_after is not None and not (options.twin and options.help_after >= 0):
+        raise UserError(f"help-after: got {options.help_after}, expected at least 0 [s], with --twin")

@@ -15,6 +15,15 @@ from ideomotor.control.runtime.shared_state import SharedState, text_of
 
 
 @dataclass(frozen=True)
+class Helper:
+    """A scripted person who can do the task themselves, with a leader arm."""
+
+    after_s: float | None  # of an attempt, when they take over; None: never
+    solve: Callable[[], None]  # begins to
+    home: Callable[[], None]  # goes home with the leader
+
+
+@dataclass(frozen=True)
 class Table:
     """A simulated table with the things of a task on it."""
 
@@ -22,6 +31,7 @@ class Table:
     tidy: Callable[[], None]  # everything but the arm goes back to where it was
     max_seconds: float  # that an attempt may take
     judged: bool = True  # whether anybody can say that the task is solved; else time alone ends an attempt
+    helper: Helper | None = None  # who drives, or helps
 
 
 class Attempts:
@@ -39,6 +49,7 @@ class Attempts:
         self.ended = 0
         self.solved: int | None = 0 if table.judged else None
         self._max_seconds = table.max_seconds / speed
+        self._helped = False  # in this attempt
         self._shared, self._table = shared, table
         self._state = shared.state.new()
         self._began: float | None = None  # [s]; None: the arm is not yet ready for it
@@ -53,13 +64,26 @@ class Attempts:
             if runs and epoch > self._epoch:
                 if self.ended:
                     self._table.tidy()
-                self._began, self._epoch = now, epoch
+                self._began, self._epoch, self._helped = now, epoch, False
             return
+        self._help(now)
         solved = self._table.solved()
         if solved or (runs and now - self._began > self._max_seconds):  # an arm going home is no attempt
             self.ended += 1
             if self.solved is not None:
                 self.solved += solved
             self._began, self._epoch = None, epoch
+            if self._table.helper:
+                self._table.helper.home()
+                self._shared.request("hand_back", "the end of an attempt")
             self._shared.request("again", "the end of an attempt")
             self._shared.request("begin", "the end of an attempt")  # nobody has to put anything back
+
+    def _help(self, now: float) -> None:
+        helper = self._table.helper
+        if self._began is None or self._helped or not helper or helper.after_s is None:
+            return
+        if now - self._began >= helper.after_s:
+            self._helped = True
+            self._shared.request("take_over", "the hand at the table")
+            helper.solve()

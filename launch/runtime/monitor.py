@@ -69,6 +69,7 @@ class View:
         self._counted = 0
         self._keys: int | None = None
         self.marks = Marks()
+        self.takeovers = 0
         self._live: Live | None = None
 
     @contextlib.contextmanager
@@ -152,6 +153,7 @@ class View:
 
     def _see_driver(self, driver: str) -> None:
         before, self._driver = self._driver, driver
+        self.takeovers += (before, driver) == (DriverName.POLICY, DriverName.PERSON)
         if len(self._drivers) > 1 and before not in ("", driver):
             self.say(f"driver: the {driver}")
 

@@ -57,6 +57,7 @@ class Preflight:
     limits: list[dict[str, Any]]  # of each joint
     far_from_home: float  # the joint that is furthest [rad or m]
     warnings: list[str]
+    person: str  # what a person drives with; empty: nobody does
 
 
 def preflight(
@@ -67,6 +68,7 @@ def preflight(
     policy: str,
     trained_on: str = "",
     others: Sequence[str] = (),
+    person: str = "",
 ) -> Preflight:
     """Puts the report together. Everything in it has passed its own checks already.
 
@@ -74,6 +76,7 @@ def preflight(
         policy: who drives, in words.
         trained_on: fingerprint of the policy's data; empty where nothing was trained.
         others: warnings that were found before.
+        person: what a person drives with.
     """
     position = np.array([servo.position for servo in servos])
     away = np.abs(position - embodiment.home_position)
@@ -119,6 +122,7 @@ def preflight(
         limits=limits,
         far_from_home=float(away[furthest]),
         warnings=warnings,
+        person=person,
     )
 
 
@@ -143,7 +147,10 @@ def tables(found: Preflight) -> Group:
     about.add_row("robot", f"{found.robot}, {found.protocol} bus at {found.port}")
     about.add_row("calibration", f"{found.calibration}, made {found.calibrated_at}")
     trained = f", trained on data {found.trained_on}" if found.trained_on else ""
-    about.add_row("policy", f"{found.policy}{trained}")
+    if found.policy:
+        about.add_row("policy", f"{found.policy}{trained}")
+    if found.person:
+        about.add_row("leader", found.person)
     about.add_row("instruction", found.instruction)
     for camera in found.cameras:
         about.add_row("camera", f"{camera.name} ({camera.source}), {camera.hz:.1f} pictures a second")

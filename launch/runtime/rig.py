@@ -32,6 +32,7 @@ from ideomotor.launch.runtime.cameras import CameraMode, look_through, opencv_ca
 if TYPE_CHECKING:
     from ideomotor.sim.instructions.judging import Judging
     from ideomotor.sim.sim_state_channel import SceneSpec
+    from ideomotor.sim.twin.process import Twin
 
 TWIN_PRIORITY = PRIORITY + 1  # an arm answers whatever else the computer does
 
@@ -49,6 +50,7 @@ class Rig:
     cameras: Callable[[SharedState], Job] | None  # None: there are none
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
     table: Table | None = None  # with the task's things, where they are simulated
+    twin: Twin | None = None  # the process of an arm that is simulated
     judging: Judging | None = None  # what success is judged by, if it is; None where nobody judges
 
 
@@ -132,6 +134,7 @@ def simulated_arm(
             )
             if scene
             else None,
+            twin=twin,
             judging=twin.judging,
         )
 

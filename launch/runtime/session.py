@@ -69,6 +69,7 @@ class SessionConfig:
         None  # who makes plans and chunks instead of the checkpoint's networks
     )
     teleoperator: Callable[[], Teleoperator] | None = None  # a person's; picklable, called in its process
+    late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
 
     @property
     def drivers(self) -> tuple[DriverName, ...]:
@@ -88,6 +89,7 @@ class SessionResult:
     attempts: int | None  # at the task, those that have ended; None on hardware, where nobody counts them
     solved: int | None  # of these; None where the instruction is not judged, too
     marks: list[dict[str, Any]]  # `Marks.as_json`, by the person at the table
+    takeovers: int  # how often a person took over from a policy
 
     @property
     def stop_reason(self) -> str:
@@ -137,6 +139,8 @@ def run_session(
                 for fault in config.late_faults:
                     assert rig.inject is not None  # only a twin's launch has faults
                     rig.inject(fault)
+                for happens in config.late_leader_faults:
+                    happens()
             if attempts and began:
                 attempts.poll(time.monotonic())
             if why := log.failure():
@@ -170,7 +174,7 @@ def run_session(
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
         view.take(time.monotonic())
         found = measured(floor) if floor and began else None
-        return SessionResult(outcome, began, found, ended, solved, view.marks.as_json())
+        return SessionResult(outcome, began, found, ended, solved, view.marks.as_json(), view.takeovers)
 
 
 def _jobs(config: SessionConfig, shared: SharedState) -> list[Job]:
@@ -243,6 +247,7 @@ def as_json(config: SessionConfig, result: SessionResult) -> dict[str, Any]:
         "attempts": result.attempts,
         "solved": result.solved,
         "marks": result.marks,
+        "takeovers": result.takeovers,
         **teleoperation(report if config.teleoperator else None),
         "warning": report.warning if report else "",
     }

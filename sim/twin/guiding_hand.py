@@ -18,9 +18,10 @@ from ideomotor.control.errors import unknown_name
 from ideomotor.control.teleop.mirror import mirror
 from ideomotor.sim.sim_state_channel import SceneSpec, scene_file
 
-MOVES = ("solve", "home", "rest", "push")
+MOVES = ("solve", "home", "push", "rest")
 HOME_SPEED = 0.8  # [rad/s], of the fastest joint on the way home
-LEAST_S = 0.5
+LEAST_S = 0.3
+AT_FOLLOWER_RAD = 0.1  # that the hand may be away from the follower's pose when it begins
 PUSH_RAD = 0.3  # that a push moves the first joint by, for somebody who takes over
 MOST_TICKS = 12  # that are caught up with after a stall
 
@@ -60,16 +61,14 @@ class GuidingHand:
     def move(self, what: str) -> None:
         """From now on it does one of `MOVES`.
 
-        "solve" the task from where everything is; go "home" and stay; "rest" where it is; "push" the arm a
-        little to one side, as somebody does who takes over.
+        "solve" the task, from the follower's pose on; go "home" and stay; "push" it a little to one side,
+        as somebody does who takes over; "rest" where it is.
 
         Raises:
             UserError: there is no such move.
         """
         if what == "solve":
-            self._look()
-            self._world.data.ctrl[: len(self._after)] = self._after
-            self._targets = self._world.expert()
+            self._targets = self._solution()
         elif what == "home":
             self._targets = self._way(self._follower.home_position)
         elif what == "push":
@@ -98,6 +97,14 @@ class GuidingHand:
         """Takes over where everything is on the follower's table."""
         if self._mailbox.read(self._seen):
             self._world.show(self._seen["positions"][: int(self._seen["n"])])
+
+    def _solution(self) -> Iterator[np.ndarray]:
+        """To the follower's pose, wherever it stands by then, and then what the task's expert wants."""
+        joints = len(self._after)
+        while np.abs(self._world.data.qpos[:joints] - self._after).max() > AT_FOLLOWER_RAD:
+            yield from self._way(self._world.data.qpos[:joints].copy())
+        self._world.data.ctrl[:joints] = self._after
+        yield from self._world.expert()
 
     def _way(self, end: np.ndarray) -> Iterator[np.ndarray]:
         start = self._after.copy()

@@ -1,0 +1,96 @@
+"""What the options of commands that run an arm have in common: checks, names of folders, JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.launch.runtime.left_on import state_folder
+
+
+class SessionOptions(Protocol):
+    """Those options."""
+
+    @property
+    def robot(self) -> str: ...
+    @property
+    def port(self) -> str | None: ...
+    @property
+    def twin(self) -> bool: ...
+    @property
+    def fault(self) -> tuple[str, ...]: ...
+    @property
+    def max_seconds(self) -> float | None: ...
+    @property
+    def countdown(self) -> float: ...
+    @property
+    def speed(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def log(self) -> Path | None: ...
+
+
+def check(options: SessionOptions) -> None:
+    """UserError for what is wrong whatever robot there is."""
+    if options.twin and options.port:
+        raise UserError("port: --port and --twin exclude each other")
+    if options.fault and not options.twin:
+        raise UserError("fault: faults are the twin's, expected --twin")
+    check_faults(options.fault, options.robot)
+    if options.max_seconds is not None and not 0.1 <= options.max_seconds <= 86400:
+        raise UserError(f"max-seconds: got {options.max_seconds}, expected 0.1 to 86400")
+    if not 0 <= options.countdown <= 60:
+        raise UserError(f"countdown: got {options.countdown}, expected 0 to 60")
+    if not 0.05 <= options.speed <= 1:
+        raise UserError(f"speed: got {options.speed}, expected a share from 0.05 to 1")
+    if options.seed < 0:
+        raise UserError(f"seed: got {options.seed}, expected at least 0")
+    if options.log and options.log.exists() and (not options.log.is_dir() or any(options.log.iterdir())):
+        raise UserError(f"log: {str(options.log)!r} is there already, expected an empty or a new folder")
+
+
+def check_faults(faults: Sequence[str], robot: str) -> None:
+    """UserError for a line that is no fault of a twin of that robot."""
+    if not faults:
+        return
+    from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.sim.twin.faults import parse_fault
+
+    bus = load_embodiment(robot).bus
+    for fault in faults:
+        parse_fault(fault, 0.0, bus and [motor.id for motor in bus.motors])
+
+
+def comes_later(fault: str) -> bool:
+    """Whether a fault's time counts from the first tick."""
+    return any(word.startswith("at=") for word in fault.split())
+
+
+def ticks_of(options: SessionOptions, embodiment: Embodiment) -> int | None:
+    return None if options.max_seconds is None else round(options.max_seconds * embodiment.control_hz)
+
+
+def usual_folder(robot: str, kind: str = "launches") -> Path:
+    """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
+    name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    return state_folder() / kind / name
+
+
+def live_console() -> Any:
+    """Where a running robot is shown."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def as_json(options: Any) -> dict[str, Any]:
+    """Options as the report of a session has them."""
+    fields = dataclasses.asdict(options)
+    return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
