@@ -1,7 +1,13 @@
-"""Demonstrations of the scripted experts, each a pure function of its `Attempt`, ready for a dataset."""
+"""Demonstrations of the scripted experts, each a pure function of its `Attempt`, ready for a dataset.
+
+With a policy this is data aggregation (DAgger, Ross et al., AISTATS 2011): the states are those that the
+policy gets into, the labels are the expert's. In our own worlds the expert is asked at every frame what it
+would do from exactly there (sim/expert_labels.py); in an environment of others it takes over at some tick.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import zlib
 from collections.abc import Generator, Sequence
@@ -12,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.lerobot.episode import Episode
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode, prepare
 from ideomotor.eval.batched_rollout import GROUP, play_batched
@@ -19,8 +26,10 @@ from ideomotor.eval.drivers import Requests
 from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import Frame, answered, episode
 from ideomotor.eval.workers import in_order, in_order_grouped
+from ideomotor.sim.expert_labels import expert_chunk
 from ideomotor.sim.motion import Unreachable
 from ideomotor.sim.open_world import open_world
+from ideomotor.sim.world import World
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import EpisodePolicy
@@ -55,10 +64,9 @@ def demonstrations(
 
 
 def demonstrate(attempt: Attempt) -> PreparedEpisode | None:
-    """The expert's episode in one scene, encoded, or None if it did not solve it (or before it began).
+    """The episode in one scene, encoded; None if the expert did not solve it, or if nothing can be learned.
 
-    With a policy this is data aggregation (DAgger, Ross et al., AISTATS 2011): the states are those that
-    the policy gets into, the commands are the expert's.
+    A policy's episode with a label at every frame is one whether or not it was solved.
     """
     policy = load_policy(attempt.policy, attempt.robot) if attempt.policy else None
     return answered(_demonstration(attempt, policy), policy)
@@ -81,28 +89,66 @@ def _demonstration(attempt: Attempt, policy: EpisodePolicy | None) -> Requests[P
     embodiment = load_embodiment(attempt.robot)
     ticks = embodiment.frame_ticks
     world = open_world(embodiment, attempt.task, attempt.seed, attempt.level)
+    labelled = policy is not None and isinstance(world, World)
+    success = False
     try:
         if policy is None:
             requests = episode(world, None, expert_noise=attempt.noise, on_frame=frames.append)
         else:
-            chance = np.random.default_rng([attempt.seed, zlib.crc32(attempt.task.encode()), 11])
-            takeover = ticks * int(chance.integers(world.max_ticks // (2 * ticks)))
-            requests = episode(world, policy, expert_from=takeover, on_frame=frames.append)
+            takeover = ticks * _takeover(attempt, world.max_ticks // ticks, labelled)
+            label = functools.partial(_label, world) if isinstance(world, World) else None
+            requests = episode(world, policy, expert_from=takeover, label=label, on_frame=frames.append)
         result = yield from requests
+        success = bool(result.success)
     except Unreachable:
         if policy is None:
             raise  # layouts are drawn so that an expert alone can always reach
-        return None  # the policy moved things to where no arm comes
+        # The policy moved things to where no arm comes: what was before that can still be learned.
     finally:
         world.close()
     shown = [frame for frame in frames if not frame.detouring]  # an episode begins where the detour ends
-    if not result.success or not shown:
+    if not shown or not (success or labelled):
         return None
-    return prepare(_episode(shown, world.instruction, attempt), embodiment, embodiment.control_hz // ticks)
+    recorded = _episode(shown, world.instruction, attempt, success)
+    if labelled:
+        recorded = dataclasses.replace(recorded, expert=_labels(shown, layout.expert_ticks(embodiment)))
+    return prepare(recorded, embodiment, embodiment.control_hz // ticks)
 
 
-def _episode(frames: Sequence[Frame], instruction: str, attempt: Attempt) -> Episode:
-    """The rows of a solved episode. `action` is the command of the frame's own tick, after the safety
+def _takeover(attempt: Attempt, frames: int, labelled: bool) -> int:
+    """The frame from which the expert drives, drawn by the seed.
+
+    Where every frame has a label, a third of the episodes are the policy's to the end.
+
+    Args:
+        frames: that an episode may take.
+    """
+    chance = np.random.default_rng([attempt.seed, zlib.crc32(attempt.task.encode()), 11])
+    if not labelled:
+        return int(chance.integers(frames // 2))
+    drawn = int(chance.integers(3 * frames // 2))
+    return drawn if drawn < frames else frames
+
+
+def _label(world: World, past_commands: np.ndarray) -> np.ndarray:
+    return expert_chunk(world, past_commands, layout.expert_ticks(world.embodiment))
+
+
+def _labels(frames: Sequence[Frame], ticks: int) -> np.ndarray:
+    """(T, L * A) float32: what the expert would command from each frame on, or did, where it drove."""
+    commands = np.concatenate([frame.commands for frame in frames])
+    labels = []
+    for number, frame in enumerate(frames):
+        if frame.expert is None:
+            own = commands[number * len(frame.commands) :][:ticks]
+            labels.append(np.concatenate([own, np.repeat(own[-1:], ticks - len(own), axis=0)]).ravel())
+        else:
+            labels.append(frame.expert.ravel())
+    return np.stack(labels).astype(np.float32)
+
+
+def _episode(frames: Sequence[Frame], instruction: str, attempt: Attempt, success: bool) -> Episode:
+    """The rows of an episode. `action` is the command of the frame's own tick, after the safety
     filter: the first of the frame's in `action_high_rate`."""
     commands = np.stack([frame.commands for frame in frames]).astype(np.float32)  # (T, K, A)
     names = ("target", "place")
@@ -127,7 +173,7 @@ def _episode(frames: Sequence[Frame], instruction: str, attempt: Attempt) -> Epi
         progress=np.array([[frame.progress] for frame in frames], dtype=np.float32),
         task=instruction,
         task_name=attempt.task,
-        success=True,
+        success=success,
         seed=attempt.seed,
     )
 

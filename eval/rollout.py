@@ -40,6 +40,7 @@ class Frame:
     referred: dict[str, np.ndarray]  # {"target" or "place": (3,) [m]}
     keypoints: dict[str, tuple[str, float, float]]  # {"target" or "place": (camera, u, v)}
     progress: float
+    expert: np.ndarray | None  # (L, A) float32 [rad or m], an expert's commands from here on; None: not asked
     detouring: bool  # nobody should imitate this: the expert goes wrong on purpose, or a policy drives
 
 
@@ -92,6 +93,7 @@ def episode(
     instruction: str | None = None,
     expert_noise: float = 0.0,
     expert_from: int | None = None,
+    label: Callable[[np.ndarray], np.ndarray] | None = None,
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
     sensors: Sensors | None = None,
@@ -110,6 +112,8 @@ def episode(
         expert_noise: disturbance of the expert, passed to `World.expert`.
         expert_from: tick, a multiple of a frame's, from which the expert takes over from the policy; the time
             limit then counts from there.
+        label: what an expert would command from the world's present state, given the past commands
+            (P, A); asked at every frame that a policy drives. What it raises ends the episode.
         on_frame: called once for each camera frame, after the frame's commands were executed.
         clock: paces the ticks, where the wall clock should; None runs as fast as it can.
         sensors: between the world and the policy, where something is wrong with them.
@@ -135,7 +139,7 @@ def episode(
         if clock:
             clock.sleep_until(started + tick / hz)
         if tick == expert_from:
-            driver = _expert(world)
+            driver = _expert(world, past_commands=controller.past_commands.copy())
         if tick % frame_ticks == 0:
             if world.success:
                 break
@@ -147,7 +151,10 @@ def episode(
             boundary = yield from driver.drive(tick, observation, controller)
             log.frame(tick, driver, boundary)
             if observation:
-                log.begin_frame(observation, driver, expert_from is not None and tick < expert_from)
+                policy_drives = policy is not None and (expert_from is None or tick < expert_from)
+                expert = label(controller.past_commands) if label and policy_drives else None
+                imitable = expert is not None or not (policy_drives and expert_from is not None)
+                log.begin_frame(observation, driver, expert, imitable)
         elif driver.every_tick:
             yield from driver.drive(tick, None, controller)
         command = controller.step(tick, world.state())
@@ -156,10 +163,11 @@ def episode(
     return log.result(controller)
 
 
-def _expert(world: EpisodeWorld, noise: float = 0.0) -> ExpertDriver:
+def _expert(world: EpisodeWorld, noise: float = 0.0, past_commands: np.ndarray | None = None) -> ExpertDriver:
     """Gives a frame's targets at a time, or one where the environment answers to each."""
     ahead = 1 if world.embodiment.environment else world.embodiment.frame_ticks
-    return ExpertDriver(world.expert(noise), float(world.embodiment.control_hz), world.plan_text, ahead)
+    targets = world.expert(noise, past_commands)
+    return ExpertDriver(targets, float(world.embodiment.control_hz), world.plan_text, ahead)
 
 
 def _observed(
@@ -205,11 +213,13 @@ class _EpisodeLog:
         if text and self._scored:
             self._score.frame(text, self._world.plan_text())
 
-    def begin_frame(self, observation: Observation, driver: Driver, policy_drives: bool) -> None:
+    def begin_frame(
+        self, observation: Observation, driver: Driver, expert: np.ndarray | None, imitable: bool
+    ) -> None:
         """The frame that `on_frame` is given later, as it stands at its tick."""
         if self._on_frame:
-            detouring = self._world.detouring or policy_drives
-            self._frame = _frame(self._world, observation, driver.plan_text(), detouring)
+            detouring = self._world.detouring or not imitable
+            self._frame = _frame(self._world, observation, driver.plan_text(), expert, detouring)
 
     def command(self, tick: int, command: Command) -> None:
         """An executed command, the last of its frame or not."""
@@ -235,7 +245,13 @@ class _EpisodeLog:
         )
 
 
-def _frame(world: EpisodeWorld, observation: Observation, plan_text: str, detouring: bool) -> Frame:
+def _frame(
+    world: EpisodeWorld,
+    observation: Observation,
+    plan_text: str,
+    expert: np.ndarray | None,
+    detouring: bool,
+) -> Frame:
     """A frame as it stands at its tick; its commands follow once they have been executed."""
     return Frame(
         observation=observation,
@@ -245,5 +261,6 @@ def _frame(world: EpisodeWorld, observation: Observation, plan_text: str, detour
         referred={name: np.array(position) for name, position in world.referred().items()},
         keypoints=dict(world.keypoints()),
         progress=float(world.progress()),
+        expert=expert,
         detouring=detouring,
     )

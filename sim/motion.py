@@ -1,7 +1,8 @@
 """Motions for scripted experts: inverse kinematics (mink + daqp) and jerk-limited paths (Ruckig).
 
-A motion is an iterator of joint targets, one per 120 Hz tick, that starts and ends at rest. Experts
-chain them with `yield from`. All poses are of the gripper in the base frame, in m and rad.
+A motion is an iterator of joint targets, one per 120 Hz tick, that ends at rest. It starts from rest too,
+unless the arm was under way when the expert took over: then it goes on from that velocity. Experts chain
+motions with `yield from`. All poses are of the gripper in the base frame, in m and rad.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from ruckig import InputParameter, Result, Ruckig, Trajectory
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.sim.paths import derivatives, eased, momentum
 from ideomotor.sim.so101 import add_so101
 
 PAD_TO_SITE = 0.0125  # from the fixed finger's pad to the gripper site [m]
@@ -42,10 +44,16 @@ class Arm:
 
     def __init__(
         self, embodiment: Embodiment, target: np.ndarray, generator: np.random.Generator | None = None,
-        noise: float = 0.0,
+        noise: float = 0.0, past_commands: np.ndarray | None = None,
     ):  # fmt: skip
+        """Args:
+        target: (A,) [rad] that motions start from.
+        generator, noise: of the first `detour`.
+        past_commands: (P, A) [rad], P at least 3, one a tick, the newest last; None: the arm is at rest.
+        """
         self.embodiment = embodiment
         self.target = np.array(target, dtype=np.float64)  # (A,) [rad], the last one yielded
+        self.velocity, self.acceleration = derivatives(past_commands, self.target, embodiment.control_hz)
         self._generator = generator or np.random.default_rng(0)
         self._noise = noise  # probability that the first `detour` is one
         self.detouring = False  # whether the targets of the moment lead to a wrong pose on purpose
@@ -90,6 +98,7 @@ class Arm:
         planner = Ruckig(len(goal))
         problem = InputParameter(len(goal))
         problem.current_position, problem.target_position = self.target.tolist(), goal.tolist()
+        problem.current_velocity, problem.current_acceleration = self._take_momentum()
         problem.max_velocity = (SPEED * speed * limits.max_velocity).tolist()
         problem.max_acceleration = (ACCELERATION * limits.max_acceleration).tolist()
         problem.max_jerk = (JERK * limits.max_jerk).tolist()
@@ -138,8 +147,21 @@ class Arm:
         coefficients = np.linalg.solve(np.vander(shares), np.stack(postures))  # (knots, A)
         turn = float(np.max(np.abs(last - self.target))) * 0.08  # a turn on the spot also takes time [m]
         distance = max(length, turn, 1e-4)
-        for share in _eased(distance, speed, self.embodiment.control_hz):
-            self.target = share ** np.arange(knots - 1, -1, -1) @ coefficients
+        # What of the arm's velocity lies along the path is kept, the rest fades beside it.
+        slope, bend = coefficients[-2], 2 * coefficients[-3]  # (A,), by the share of the path
+        velocity, acceleration = (np.array(value) for value in self._take_momentum())
+        along = float(np.clip(slope @ velocity / max(slope @ slope, 1e-9) * distance, 0.0, speed))
+        along = min(along, float(np.sqrt(6 * speed * distance)))
+        faster = float(slope @ acceleration / max(slope @ slope, 1e-9)) * distance if along else 0.0
+        faster = float(np.clip(faster, -6 * speed, 6 * speed))
+        rest = acceleration - slope * faster / distance - bend * (along / distance) ** 2
+        fading = momentum(velocity - slope * along / distance, rest, self.embodiment.control_hz)
+        for tick, share in enumerate(
+            eased(distance, speed, self.embodiment.control_hz, along, faster), start=1
+        ):
+            share = min(share, 1.0)
+            extra = fading[tick] if tick < len(fading) else 0.0
+            self.target = share ** np.arange(knots - 1, -1, -1) @ coefficients + extra
             yield self.target
 
     def grip(self, angle: float, seconds: float = 0.0) -> Iterator[np.ndarray]:
@@ -150,9 +172,18 @@ class Arm:
         yield from self.wait(seconds)
 
     def wait(self, seconds: float) -> Iterator[np.ndarray]:
-        """Stays where it is."""
-        for _ in range(round(seconds * self.embodiment.control_hz)):
+        """Stays where it is, or comes to rest."""
+        velocity, acceleration = (np.array(value) for value in self._take_momentum())
+        start, fading = self.target, momentum(velocity, acceleration, self.embodiment.control_hz)
+        for tick in range(1, round(seconds * self.embodiment.control_hz) + 1):
+            self.target = start + fading[min(tick, len(fading) - 1)]
             yield self.target
+
+    def _take_momentum(self) -> tuple[list[float], list[float]]:
+        """Velocity and acceleration that the next motion begins with; those after it begin at rest."""
+        momentum = self.velocity.tolist(), self.acceleration.tolist()
+        self.velocity, self.acceleration = np.zeros_like(self.velocity), np.zeros_like(self.acceleration)
+        return momentum
 
     def pose(self, offset: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The fingertips' position (3,) and the gripper's rotation (3, 3) at the last target."""
@@ -255,14 +286,3 @@ def _converge(configuration: mink.Configuration, goal: mink.SE3) -> np.ndarray |
         configuration.integrate_inplace(np.clip(velocity, -0.6, 0.6), 1.0)
     close = np.linalg.norm(error[:3]) < POSITION_TOLERANCE and np.linalg.norm(error[3:]) < ANGLE_TOLERANCE
     return configuration.q if close else None
-
-
-def _eased(distance: float, speed: float, hz: int) -> Iterator[float]:
-    """Shares from 0 to 1 of a one-dimensional jerk-limited path of `distance` [m] at `speed` [m/s]."""
-    planner, problem, path = Ruckig(1), InputParameter(1), Trajectory(1)
-    problem.current_position, problem.target_position = [0.0], [distance]
-    problem.max_velocity, problem.max_acceleration, problem.max_jerk = [speed], [6 * speed], [60 * speed]
-    planner.calculate(problem, path)
-    for tick in range(1, int(np.ceil(path.duration * hz)) + 1):
-        position, _, _ = path.at_time(min(tick / hz, path.duration))
-        yield position[0] / distance

@@ -76,8 +76,16 @@ class EpisodeWorld(Protocol):
         """Moves time on by one tick."""
         ...
 
-    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
-        """The scripted expert's targets, (A,) one a tick; `noise` disturbs it. UserError: there is none."""
+    def expert(self, noise: float = 0.0, past_commands: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """The scripted expert's targets, (A,) one a tick.
+
+        Args:
+            noise: how much disturbs it.
+            past_commands: (P, A) of the ticks before, where it takes over from somebody else.
+
+        Raises:
+            UserError: there is none.
+        """
         ...
 
     def progress(self) -> float:

@@ -6,6 +6,7 @@ images (on one rendering backend). It knows the truth; a policy only ever sees `
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ from ideomotor.sim.episode import Episode, another_goal, phrase, plan_text, refe
 from ideomotor.sim.instructions.judging import Judging, checked_instruction
 from ideomotor.sim.instructions.meaning import Meaning, judging, understand
 from ideomotor.sim.motion import Arm
+from ideomotor.sim.paths import FADE_S
 from ideomotor.sim.projection import project
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
@@ -62,6 +64,7 @@ class World:
         self.model = build_model(self.scene, self.embodiment)
         self.data = mujoco.MjData(self.model)
         self._arm: Arm | None = None
+        self._forked = False
         self._renderers: dict[tuple[int, int, str], Renderer] = {}
         self._joints = len(self.embodiment.joints)
         self._finger_geoms = {self.model.geom(f"{body}_finger").id for body in ("gripper", "moving_jaw")}
@@ -144,7 +147,8 @@ class World:
             self._substep = (self._substep + steps) % SUBSTEPS
             if self._substep == 0:
                 self.tick += 1
-                self._judge()
+                if not self._forked:
+                    self._judge()
 
     def show(self, positions: np.ndarray) -> None:
         """Puts everything to where it is in another process's copy of this world, (nq,), a tick later.
@@ -165,6 +169,15 @@ class World:
         self.data.qvel[joints:] = 0.0
         mujoco.mj_forward(self.model, self.data)
         self._begin_task()
+
+    def fork(self) -> World:
+        """A world in the same state that goes on by itself, to try something out; nothing is judged in it."""
+        fork = copy.copy(self)
+        fork._forked = True
+        fork.data = mujoco.MjData(self.model)
+        mujoco.mj_copyData(fork.data, self.model, self.data)
+        fork._renderers, fork._arm = {}, None
+        return fork
 
     def close(self) -> None:
         """Frees the renderers."""
@@ -272,19 +285,21 @@ class World:
             for name, position in self.referred().items()
         }
 
-    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
+    def expert(self, noise: float = 0.0, past_commands: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """The scripted expert's joint targets, (A,) one a tick, until it has nothing left to do.
 
         Args:
             noise: probability of a detour at the start, so that demonstrations show recoveries.
+            past_commands: (P, A) [rad] of the ticks before, where it takes over an arm that moves.
 
         Raises:
             UserError: the instruction is not judged.
         """
         goal = self.goal
         generator = np.random.default_rng([self.seed, zlib.crc32(self.task.name.encode()), 7])
-        self._arm = Arm(self.embodiment, self.data.ctrl[: self._joints], generator, noise)
+        self._arm = Arm(self.embodiment, self.data.ctrl[: self._joints], generator, noise, past_commands)
         yield from self.task.expert(self, self._arm, goal)
+        yield from self._arm.wait(FADE_S)  # nothing to do is no reason to stop dead
 
     @property
     def detouring(self) -> bool:

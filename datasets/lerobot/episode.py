@@ -13,6 +13,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.lerobot import layout
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Episode:
     seed: int
     task_name: str = ""  # e.g. "place"
     text: Sequence[str] | None = None  # T readable plans; the subtask where there is none
+    expert: np.ndarray | None = None  # (T, L * A), an expert's commands from each frame on
     index: int | None = None  # place in the dataset; None: after the last one
 
     @property
@@ -56,6 +58,8 @@ def check_episode(episode: Episode, embodiment: Embodiment, fps: float) -> None:
         "keypoints": 6,
         "progress": 1,
     }
+    if episode.expert is not None:
+        widths["expert"] = layout.expert_ticks(embodiment) * joints
     for name, width in widths.items():
         values = np.asarray(getattr(episode, name))
         if values.shape != (frames, width):

@@ -33,6 +33,8 @@ IMAGE_PREFIX = "observation.images."
 STATE = "observation.state"
 ACTION = "action"
 HIGH_RATE = "action.high_rate"
+EXPERT = "action.expert"  # what an expert would command from the row on, where somebody else drives
+EXPERT_S = 0.8  # [s] that it tells
 REFERRED = "observation.referred"
 KEYPOINTS = "observation.keypoints"
 COUNTERS = ("frame_index", "episode_index", "index", "task_index")
@@ -45,8 +47,12 @@ _ARROW = {
 }
 
 
-def features_of(embodiment: Embodiment, fps: float) -> dict[str, dict[str, Any]]:
-    """Returns the `features` of info.json for demonstrations of an embodiment recorded at `fps`."""
+def features_of(embodiment: Embodiment, fps: float, expert_labels: bool = False) -> dict[str, dict[str, Any]]:
+    """Returns the `features` of info.json for demonstrations of an embodiment recorded at `fps`.
+
+    Args:
+        expert_labels: whether rows tell what an expert would have commanded from there on.
+    """
     if fps <= 0 or embodiment.control_hz % fps:
         raise UserError(f"fps: got {fps}, expected a divisor of {embodiment.control_hz} (control_hz)")
     joints, state = list(embodiment.joint_names), list(embodiment.state_names)
@@ -68,7 +74,15 @@ def features_of(embodiment: Embodiment, fps: float) -> dict[str, dict[str, Any]]
         "plan_text": scalar_feature("string"),
         "next.done": scalar_feature("bool"),
     }
+    if expert_labels:
+        ahead = range(expert_ticks(embodiment))
+        features[EXPERT] = vector_feature([f"t{tick}.{joint}" for tick in ahead for joint in joints])
     return features | made_up_features()
+
+
+def expert_ticks(embodiment: Embodiment) -> int:
+    """How many ticks an expert's label tells."""
+    return round(EXPERT_S * embodiment.control_hz)
 
 
 def made_up_features() -> dict[str, dict[str, Any]]:
@@ -76,9 +90,9 @@ def made_up_features() -> dict[str, dict[str, Any]]:
     return {"timestamp": scalar_feature("float32")} | {name: scalar_feature("int64") for name in COUNTERS}
 
 
-def new_info(embodiment: Embodiment, fps: float) -> dict[str, Any]:
+def new_info(embodiment: Embodiment, fps: float, expert_labels: bool = False) -> dict[str, Any]:
     """Returns the info.json of a dataset without episodes."""
-    return empty_info(embodiment.name, fps, features_of(embodiment, fps))
+    return empty_info(embodiment.name, fps, features_of(embodiment, fps, expert_labels))
 
 
 def empty_info(robot: str | None, fps: float, features: dict[str, dict[str, Any]]) -> dict[str, Any]:

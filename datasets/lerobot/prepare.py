@@ -56,6 +56,8 @@ def prepare(episode: Episode, embodiment: Embodiment, fps: float) -> PreparedEpi
         "timestamp": (frames / fps).astype(np.float32),
         "frame_index": frames,
     }
+    if episode.expert is not None:
+        columns[layout.EXPERT] = np.asarray(episode.expert, np.float32)
     images = {layout.IMAGE_PREFIX + name: episode.images[name] for name in sorted(episode.images)}
     found = {name: stats.image_stats(frames) for name, frames in images.items()}
     found |= {name: stats.vector_stats(c) for name, c in columns.items() if isinstance(c, np.ndarray)}

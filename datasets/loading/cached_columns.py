@@ -11,7 +11,7 @@ from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.columns import ColumnWriter
 
-NEEDED = (layout.STATE, layout.ACTION, layout.HIGH_RATE, "task_index")
+NEEDED = (layout.STATE, layout.ACTION, layout.HIGH_RATE, layout.EXPERT, "task_index")
 # Columns that training does without, with their widths; 0: a text.
 EXTRAS = {layout.REFERRED: 6, layout.KEYPOINTS: 6, "progress": 1, "subtask": 0, "plan_text": 0}
 
@@ -62,7 +62,7 @@ def _append_all(dataset: Dataset, folder: Path, names: list[str]) -> dict[str, l
         UserError: one of NEEDED.
     """
     rows, tasks = int(dataset.starts[-1]), len(dataset.tasks)
-    writer = ColumnWriter(folder, rows, names, alone=(layout.ACTION, layout.HIGH_RATE))
+    writer = ColumnWriter(folder, rows, names, alone=(layout.ACTION, layout.HIGH_RATE, layout.EXPERT))
     try:
         for episode in range(len(dataset)):
             columns = dataset.columns(episode, [name for name in names if name not in EXTRAS])

@@ -1,4 +1,8 @@
-"""The commands of training windows: those recorded at the control rate, or a curve through targets."""
+"""The commands of training windows: those recorded at the control rate, or a curve through targets.
+
+Where an expert said at every row what it would do from there (data aggregation), that is what follows a row,
+and only the past commands are those of whoever drove.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,10 @@ class WindowCommands:
         else:
             self._commands = cache.columns[layout.ACTION]
             self._how = resampler(self.fps, embodiment.control_hz, -past_ticks, past_ticks + horizon)
+        self._expert: np.ndarray | None = None  # (rows, L, A)
+        if layout.EXPERT in cache.columns:
+            told = cache.columns[layout.EXPERT]
+            self._expert = told.reshape(len(told), -1, joints)
 
     def commands(
         self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray
@@ -50,4 +58,7 @@ class WindowCommands:
             past_commands[early] = np.broadcast_to(state, past_commands.shape)[early]
         else:
             past_commands[early] = 0.0
+        if self._expert is not None:
+            ahead = np.minimum(np.arange(self.horizon), self._expert.shape[1] - 1)
+            actions, mask = self._expert[rows][:, ahead], np.ones(mask.shape, bool)
         return past_commands, actions, mask

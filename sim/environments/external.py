@@ -116,12 +116,13 @@ class ExternalWorld:
         if self.success is not None:
             self.success = self.success or reached >= self.where.at_least
 
-    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
+    def expert(self, noise: float = 0.0, past_commands: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """What the scripted expert does in the present state, (A,), each time anew.
 
         Args:
             noise: how much of the commands' range disturbs what is carried out, see `disturbance`. What the
                 expert wants is not changed: it shows the way back (DART, Laskey et al., arXiv 1703.09327).
+            past_commands: make no difference, an expert here goes by what it sees.
 
         Raises:
             UserError: there is none.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ideomotor.sim import layout
+from ideomotor.sim import layout, skills
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import DRAWER_HALF, DRAWER_TRAVEL, HANDLE_REACH, Scene, Thing
 from ideomotor.sim.task import Goal, SceneState, Subtask, Task
@@ -62,20 +62,29 @@ def success(world: SceneState, goal: Goal) -> bool:
 
 
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
-    handle = world.position(goal.target)
+    handle, slide = world.position(goal.target), world.slide(goal.target)
     if goal.words["verb"] == "open":
         hook = np.array([handle[0] + HANDLE_REACH / 2, handle[1], HOOK_HEIGHT])
-        end = hook - (DRAWER_TRAVEL + 0.004, 0, 0)
+        end = hook - (DRAWER_TRAVEL - slide + 0.004, 0, 0)
     else:
         hook = np.array([handle[0] - HAND_FRONT - 0.012, handle[1], PUSH_HEIGHT])
-        end = hook + (0.012 + world.slide(goal.target) + 0.002, 0, 0)
+        end = hook + (0.012 + slide + 0.002, 0, 0)
     above = hook + (0, 0, 0.04)
-    yield from arm.detour(above, above, grip=SHUT)
-    yield from arm.move_to(above, grip=SHUT)
-    yield from arm.line_to(hook, grip=SHUT)
+    if not _is_at(arm, hook):
+        yield from arm.detour(above, above, grip=SHUT)
+        if not skills.is_over(arm, hook):
+            yield from arm.rise(above[2])
+            yield from arm.move_to(above, grip=SHUT)
+        yield from arm.line_to(hook, grip=SHUT)
     # The hand keeps facing ahead while the arm pulls along the drawer, not along its own radius.
     yield from arm.line_to(end, roll=0.0, grip=SHUT, speed=0.10)
     yield from arm.wait(0.2)
+
+
+def _is_at(arm: Arm, hook: np.ndarray) -> bool:
+    """Whether the fingertips are low enough at the handle to pull or push it."""
+    along, across, rise = arm.pose()[0] - hook
+    return abs(along) < 0.014 and abs(across) < 0.015 and rise < 0.008
 
 
 TASK = Task(

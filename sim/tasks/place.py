@@ -65,9 +65,10 @@ def success(world: SceneState, goal: Goal) -> bool:
 
 
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
-    yield from skills.grasp(world, arm, goal.target)
-    container = world.position(goal.place)
-    yield from skills.release(world, arm, goal.target, container, DROP[world.scene.thing(goal.place).kind])
+    drop = DROP[world.scene.thing(goal.place).kind]
+    low = world.position(goal.target)[2] < 0.035 + world.scene.thing(goal.target).half
+    lies = low and is_above(world, goal)
+    yield from skills.put(world, arm, goal.target, world.position(goal.place), drop, lies)
 
 
 def new_roles(goal: Goal) -> tuple[tuple[str, str], ...]:

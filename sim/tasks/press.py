@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ideomotor.sim import layout
+from ideomotor.sim import layout, skills
 from ideomotor.sim.motion import SHUT, Arm
 from ideomotor.sim.scene import BUTTON_HEIGHT, BUTTON_TRAVEL, Scene, Thing
 from ideomotor.sim.task import Goal, SceneState, Subtask, Task, goals_for
@@ -44,9 +44,12 @@ def success(world: SceneState, goal: Goal) -> bool:
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     x, y, _ = world.position(goal.target)
     above = np.array([x, y, BUTTON_HEIGHT + 0.025])
+    down = np.array([x, y, BUTTON_HEIGHT - 0.9 * BUTTON_TRAVEL])
     yield from arm.detour(above, above, grip=SHUT)
-    yield from arm.move_to(above, grip=SHUT)
-    yield from arm.line_to(np.array([x, y, BUTTON_HEIGHT - 0.9 * BUTTON_TRAVEL]), grip=SHUT)
+    if not skills.is_over(arm, down):
+        yield from arm.rise(above[2])
+        yield from arm.move_to(above, grip=SHUT)
+    yield from arm.line_to(down, grip=SHUT)
     yield from arm.wait(0.25)
     yield from arm.line_to(above, grip=SHUT)
 

@@ -74,10 +74,10 @@ def success(world: SceneState, goal: Goal) -> bool:
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     end = world.position(goal.place)[:2] if goal.place else np.array(goal.spot)
     for _ in range(ATTEMPTS):
+        if success(world, goal) and not world.touching(goal.target):
+            break
         yield from skills.sweep(world, arm, goal.target, end)
         yield from arm.wait(0.1)
-        if success(world, goal):
-            break
 
 
 def _path_is_free(scene: Scene, thing: Thing, start: np.ndarray, end: np.ndarray) -> bool:

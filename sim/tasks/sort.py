@@ -39,8 +39,10 @@ def success(world: SceneState, goal: Goal) -> bool:
 
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     assert goal.then is not None
-    yield from place.expert(world, arm, goal)
-    yield from place.expert(world, arm, goal.then)
+    # Whatever is in the hand already is put down first, where it belongs.
+    order = (goal.then, goal) if world.holding(goal.then.target) else (goal, goal.then)
+    for part in order:
+        yield from place.expert(world, arm, part)
 
 
 def new_roles(goal: Goal) -> tuple[tuple[str, str], ...]:

@@ -45,16 +45,19 @@ def is_above(world: SceneState, goal: Goal) -> bool:
 
 
 def success(world: SceneState, goal: Goal) -> bool:
+    at_rest = world.speed(goal.target) < STILL and not world.touching(goal.target)
+    return at_rest and _is_on(world, goal)
+
+
+def _is_on(world: SceneState, goal: Goal) -> bool:
     rise = world.position(goal.target)[2] - world.position(goal.place)[2]
     expected = world.scene.thing(goal.target).half + world.scene.thing(goal.place).half
-    at_rest = world.speed(goal.target) < STILL and not world.touching(goal.target)
-    return abs(rise - expected) < HEIGHT_TOLERANCE and at_rest and is_above(world, goal)
+    return abs(rise - expected) < HEIGHT_TOLERANCE and is_above(world, goal)
 
 
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
-    yield from skills.grasp(world, arm, goal.target)
     base = world.position(goal.place) + (0, 0, world.scene.thing(goal.place).half)
-    yield from skills.release(world, arm, goal.target, base, drop=0.003)
+    yield from skills.put(world, arm, goal.target, base, 0.003, lies=_is_on(world, goal))
 
 
 def new_roles(goal: Goal) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import PAST_COMMAND_TICKS
+from ideomotor.datasets.lerobot.layout import new_info
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 from ideomotor.datasets.loading import cache, cache_folders
@@ -91,6 +92,21 @@ def test_windows_are_what_the_datasets_hold(load, recorded, second):
     assert len(set(batch.prefix_length)) > 5
     images = loader.row_images(batch.at_plan.index)
     assert np.array_equal(images["front"], batch.at_plan.images["front"])
+
+
+def test_where_an_expert_told_what_it_would_do_that_follows_a_row(tmp_path, so101, make_episode, cache_root):
+    told = np.random.default_rng(1).normal(size=(12, 96, 6)).astype(np.float32)
+    root = tmp_path / "labelled"
+    with DatasetWriter(root, so101, template=new_info(so101, 30, expert_labels=True)) as writer:
+        writer.add_episode(make_episode(0, expert=told.reshape(12, -1)))
+    windows = WindowLoader([root], so101, 128, 4, cache_root=cache_root).windows(
+        np.array([0, 3, 7, 11]), np.zeros(4, int), np.zeros(4, int)
+    )
+    assert np.array_equal(windows.actions[:, :96], told[[0, 3, 7, 11]])
+    assert np.array_equal(windows.actions[:, 96:], np.repeat(told[[0, 3, 7, 11], -1:], 32, axis=1))
+    assert windows.action_mask.all()
+    sent = make_episode(0).action_high_rate.reshape(-1, 6)
+    assert np.array_equal(windows.past_commands[2], sent[28 - windows.past_commands.shape[1] : 28])
 
 
 def same(a, b):

@@ -53,7 +53,7 @@ class FakeWorld:
         self._there_for = self._there_for + 1 if abs(self._moved() - self._goal) < 1e-3 else 0
         self.success = self._there_for >= 10
 
-    def expert(self, noise: float = 0.0) -> Iterator[np.ndarray]:
+    def expert(self, noise: float = 0.0, past_commands: np.ndarray | None = None) -> Iterator[np.ndarray]:
         for share in 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, 120)):
             yield self.embodiment.home_position + np.eye(6)[0] * self._goal * share
 
@@ -215,6 +215,21 @@ def test_the_expert_goes_on_from_where_a_policy_left_the_robot():
     assert [tick for tick, *_ in policy.acted] == [0, 16, 32, 48]
     assert [frame.detouring for frame in frames] == [frame.observation.tick < 64 for frame in frames]
     assert [text for _, text in result.plan_texts][-1] == "now: nearly there"
+
+
+def test_every_frame_that_a_policy_drives_can_have_the_experts_label():
+    world, policy, frames, asked = FakeWorld(max_ticks=200), HoldPolicy(), [], []
+
+    def label(past_commands):
+        asked.append(world.tick)
+        return np.full((4, past_commands.shape[1]), world.tick, np.float32)
+
+    rollout(world, policy, expert_from=64, label=label, on_frame=frames.append)
+    assert not any(frame.detouring for frame in frames)
+    mine, experts = frames[:16], frames[16:]
+    assert asked == [frame.observation.tick for frame in mine] == [*range(0, 64, 4)]
+    assert all((frame.expert == frame.observation.tick).all() for frame in mine)
+    assert experts and all(frame.expert is None for frame in experts)
 
 
 def test_what_the_policy_is_told_can_differ_from_what_is_judged():

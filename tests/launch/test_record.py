@@ -51,6 +51,23 @@ def test_rows_hold_the_commands_between_frames(recorded):
     assert dataset.episodes["task_name"].to_pylist() == ["reach"] * EPISODES + ["lift"] * EPISODES
 
 
+def test_a_policys_frames_have_beside_them_what_the_expert_would_do(ideomotor, tmp_path):
+    out = tmp_path / "data"
+    done = ideomotor("record", "reach", "--policy", "vla/checkpoints/so101", "--episodes", 2, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    dataset, driven = Dataset(out), 0
+    for episode in range(2):
+        columns = dataset.columns(episode)
+        commands = columns["action.high_rate"].reshape(-1, 6)
+        labels = columns["action.expert"].reshape(len(columns["action"]), 96, 6)
+        sent = np.stack([commands[4 * row : 4 * row + 4] for row in range(len(labels))])
+        near = np.abs(labels[:, :4] - sent).max(axis=(1, 2))
+        driven += int((near > 0).sum())
+        assert near.max() < 0.1  # an expert goes on from the commands that the policy sent
+    assert driven > 20
+
+
 def test_the_bytes_do_not_depend_on_the_number_of_workers(recorded, ideomotor, tmp_path):
     out = tmp_path / "data"
     done = ideomotor("record", "reach", "lift", "--episodes", EPISODES, "--out", out, "--workers", 2)

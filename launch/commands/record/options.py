@@ -32,7 +32,8 @@ class RecordOptions:
     much disturbs them at most, as a share of the largest command"""
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """a policy that drives until a random moment; the expert's way on from there is the demonstration"""
+    """a policy that drives, until a random moment or to the end; every frame has what the expert would do
+    from there. With --env: until a random moment, and the expert's way on is the demonstration"""
 
     seed_start: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """first seed of each task"""

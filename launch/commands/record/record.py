@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Collection, Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.interrupts import uninterrupted
@@ -51,6 +51,7 @@ def record(options: RecordOptions) -> int:
             embodiment,
             fps=embodiment.control_hz // embodiment.frame_ticks,
             resume=options.resume,
+            template=_template(options, embodiment),
         ) as writer,
         output.progress() as progress,
     ):
@@ -85,6 +86,14 @@ def _checked(options: RecordOptions) -> tuple[RecordOptions, Embodiment]:
         options = dataclasses.replace(options, tasks=tuple(task_names(embodiment)))
     check(options, embodiment)
     return options, embodiment
+
+
+def _template(options: RecordOptions, embodiment: Embodiment) -> dict[str, Any]:
+    """info.json of the dataset without episodes; with a policy, rows have the expert's labels beside them."""
+    from ideomotor.datasets.lerobot.layout import new_info
+
+    labels = options.policy is not None and embodiment.environment is None
+    return new_info(embodiment, embodiment.control_hz // embodiment.frame_ticks, labels)
 
 
 def _recorded(
