@@ -193,6 +193,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             floor=options.floor,
             late_faults=tuple(filter(comes_later, options.fault)),
             teleoperator=leading and leading.make,
+            on_keys=leading and leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault) if leading else (),
         )
         result = session.run_session(config, shared, log, live_console())

@@ -47,7 +47,7 @@ class TeleopOptions:
     """name of the follower, or the path of its embodiment file"""
 
     leader: Annotated[str | None, tyro.conf.arg(metavar="NAME[@DEV]")] = None
-    """what drives it, e.g. so101_leader@/dev/ttyACM1; with --twin a twin of the robot's leader by default"""
+    """what drives it: so101_leader@/dev/ttyACM1, keyboard, gamepad; with --twin its leader's twin"""
 
     port: Annotated[str | None, tyro.conf.arg(metavar="DEV")] = None
     """serial device of the follower's servo adapter, e.g. /dev/ttyACM0"""
@@ -170,6 +170,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
             floor=False,
             late_faults=tuple(filter(comes_later, options.fault)),
             teleoperator=leading.make,
+            on_keys=leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault),
         )
         result = session.run_session(config, shared, log, live_console())

@@ -14,7 +14,7 @@ import termios
 import time
 import tty
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -52,13 +52,20 @@ class View:
         hz: that control is meant to reach.
         console: where to show it.
         drivers: who may drive: with both, a key takes over and hands back.
+        on_keys: takes the keys that mean nothing here.
     """
 
     def __init__(
-        self, shared: SharedState, hz: float, console: Console, drivers: Sequence[DriverName] = ()
+        self,
+        shared: SharedState,
+        hz: float,
+        console: Console,
+        drivers: Sequence[DriverName] = (),
+        on_keys: Callable[[str], None] | None = None,
     ) -> None:
         self._shared, self._hz, self._console = shared, hz, console
         self._drivers, self._driver = tuple(drivers), ""
+        self._on_keys = on_keys
         self._ticks, self._frames = Follower(shared.ticks), Follower(shared.frames)
         self._recent: deque[np.ndarray] = deque()
         self._frame_times: dict[str, deque[float]] = {name: deque() for name, *_ in shared.spec.cameras}
@@ -223,6 +230,9 @@ class View:
                     self._shared.request(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
                         self.say(f"key: {KEYS[key][1]}")
+            others = "".join(key for key in typed if key not in {*MARKS, *KEYS, DRIVER_KEY})
+            if others and self._on_keys:
+                self._on_keys(others)
 
     def _change_driver(self) -> None:
         state = self._shared.state.new()

@@ -69,6 +69,7 @@ class SessionConfig:
         None  # who makes plans and chunks instead of the checkpoint's networks
     )
     teleoperator: Callable[[], Teleoperator] | None = None  # a person's; picklable, called in its process
+    on_keys: Callable[[str], None] | None = None  # takes the keys that mean nothing to the session itself
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
 
     @property
@@ -122,7 +123,7 @@ def run_session(
     """
     embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    view = View(shared, hz, console, config.drivers)
+    view = View(shared, hz, console, config.drivers, config.on_keys)
     attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()

@@ -1,8 +1,8 @@
 """What a person drives a rig with: a leader arm or its twin, looked at before any motor is on.
 
 `--leader NAME[@DEV]`: NAME is a leader's embodiment (`so101_leader`, or the path of its file; the follower's
-name stands for its leader), or one of `DEVICES`, which have no pose of their own. With a twin and without DEV
-the leader is a twin too, moved by a hand that solves the scene's task (sim/twin/guiding_hand.py).
+name stands for its leader), or one of `JOG_DEVICES`, which have no pose. With a twin and without DEV the
+leader is a twin too, moved by a hand that solves the scene's task (sim/twin/guiding_hand.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from ideomotor.control.teleop.mirror import mirror
 from ideomotor.control.teleop.teleoperator import Teleoperator
 from ideomotor.launch.commands.session_options import comes_later
 from ideomotor.launch.runtime.attempts import Helper
+from ideomotor.launch.runtime.jog_devices import JOG_DEVICES
 from ideomotor.launch.runtime.rig import TWIN_PRIORITY, Rig
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Leading:
         about: what it is, for people.
         pose: (A,) the follower's joints where the leader is [rad or m]; None: it has no pose.
         warnings: what is worth knowing.
+        on_keys: takes the keys of the terminal that mean nothing to the session itself.
         inject: makes a fault of a leader's twin happen; None for a device that is there.
     """
 
@@ -52,6 +54,7 @@ class Leading:
     pose: np.ndarray | None = None
     warnings: tuple[str, ...] = ()
     inject: Callable[[str], None] | None = None
+    on_keys: Callable[[str], None] | None = None
 
     def spoil(self, faults: Sequence[str]) -> None:
         """Makes those faults of a leader's twin happen that do not wait for the first tick."""
@@ -75,10 +78,6 @@ class Leading:
             raise UserError(f"leader: {far}")
 
 
-# {NAME: opens a device without a pose: (embodiment, DEV or None) to a picklable maker, and what it is}
-DEVICES: Mapping[str, Callable[[Embodiment, str | None], tuple[Callable[[], Teleoperator], str]]] = {}
-
-
 @contextlib.contextmanager
 def lead_by(
     spec: str, arm: str, embodiment: Embodiment, rig: Rig, help_after_s: float | None = None
@@ -96,9 +95,9 @@ def lead_by(
         UserError: no such device, another robot's, not calibrated, on the follower's port, or not whole.
     """
     name, _, port = spec.partition("@")
-    if name in DEVICES:
-        make, about = DEVICES[name](embodiment, port or None)
-        yield Leading(rig, make, about)
+    if name in JOG_DEVICES:
+        with JOG_DEVICES[name](embodiment, port or None) as device:
+            yield Leading(rig, device.make, device.about, on_keys=device.on_keys)
         return
     leader = _embodiment(name, embodiment)
     check_leads(leader, embodiment)
@@ -169,7 +168,7 @@ def _embodiment(name: str, follower: Embodiment) -> Embodiment:
         name = f"{name}_leader"
     if not _is_file(name) and name not in embodiment_names():
         leaders = [known for known in embodiment_names() if load_embodiment(known).leads]
-        expected = ", ".join([*leaders, *DEVICES])
+        expected = ", ".join([*leaders, *JOG_DEVICES])
         raise UserError(f"leader: unknown name {name!r}, expected one of {expected}, or the path of a file")
     return load_embodiment(name)
 
