@@ -16,6 +16,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.datasets.loading.loader import open_datasets_cache
+from ideomotor.datasets.loading.person_rows import PersonRows
 from ideomotor.datasets.mapping.mapping import open_mapped
 from ideomotor.datasets.outputs import check_apart
 from ideomotor.train.decoder_stage import train_decoder
@@ -143,6 +144,7 @@ def _windows(
             seed=recipe.decoder.train.seed,
             weights=recipe.decoder.weights,
             every=recipe.decoder.every,
+            person=PersonRows(recipe.decoder.person_weight, recipe.decoder.person_only),
             plan_images=plan_images,
         )
 

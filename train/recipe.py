@@ -87,6 +87,8 @@ class DecoderRecipe:
     drop: float = 0.0  # share of the decoder's pictures that are lost: mid-grey
     every: int = 1  # only every so many frames of an episode are used, as starts of windows and for plans
     weights: tuple[float, ...] = ()  # relative number of windows of each dataset; by their rows if empty
+    person_weight: int = 1  # how many times as often windows begin where a person drove as where a policy did
+    person_only: bool = False  # windows begin where a person drove only, and end where they handed back
     select: SelectionSettings = field(default_factory=SelectionSettings)
 
 

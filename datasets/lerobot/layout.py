@@ -35,6 +35,9 @@ ACTION = "action"
 HIGH_RATE = "action.high_rate"
 EXPERT = "action.expert"  # what an expert would command from the row on, where somebody else drives
 EXPERT_S = 0.8  # [s] that it tells
+STOP_STATE = "stage"  # of the safe-stop state machine, see control/runtime/safe_stop.py
+# Who drove a row: 0 the policy, 1 a person; and, as LeRobot tags it, whether that took over from a policy.
+DRIVER, INTERVENTION = "driver", "intervention"
 REFERRED = "observation.referred"
 KEYPOINTS = "observation.keypoints"
 COUNTERS = ("frame_index", "episode_index", "index", "task_index")

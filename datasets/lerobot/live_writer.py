@@ -18,9 +18,7 @@ from ideomotor.datasets.lerobot.live_film import LiveFilm, film_feature
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
-STOP_STATE, PLAN_TEXT, PROGRESS = "stage", "policy.plan_text", "policy.progress"
-# Who drove a row: 0 the policy, 1 a person; and, as LeRobot tags it, whether that took over from a policy.
-DRIVER, INTERVENTION = "driver", "intervention"
+PLAN_TEXT, PROGRESS = "policy.plan_text", "policy.progress"
 
 
 class LiveEpisode:
@@ -109,11 +107,11 @@ class LiveEpisode:
             layout.STATE: np.stack(states),
             layout.ACTION: np.stack(commands)[:, :joints],
             layout.HIGH_RATE: np.stack(commands),
-            STOP_STATE: list(stop_states),
+            layout.STOP_STATE: list(stop_states),
             PLAN_TEXT: list(texts),
             PROGRESS: np.array(progress, np.float32),
-            DRIVER: np.array(drivers, np.int64),
-            INTERVENTION: np.array(interventions, bool),
+            layout.DRIVER: np.array(drivers, np.int64),
+            layout.INTERVENTION: np.array(interventions, bool),
             "next.done": frames == self.length - 1,
             "timestamp": (frames / self._fps).astype(np.float32),
             "frame_index": frames,
@@ -139,7 +137,13 @@ def _features(embodiment: Embodiment, fps: int) -> dict[str, dict[str, Any]]:
         for camera in embodiment.cameras
     }
     features |= {name: layout.features_of(embodiment, fps)[name] for name in names}
-    features |= {STOP_STATE: layout.scalar_feature("string"), PLAN_TEXT: layout.scalar_feature("string")}
+    features |= {
+        layout.STOP_STATE: layout.scalar_feature("string"),
+        PLAN_TEXT: layout.scalar_feature("string"),
+    }
     features |= {PROGRESS: layout.scalar_feature("float32"), "next.done": layout.scalar_feature("bool")}
-    features |= {DRIVER: layout.scalar_feature("int64"), INTERVENTION: layout.scalar_feature("bool")}
+    features |= {
+        layout.DRIVER: layout.scalar_feature("int64"),
+        layout.INTERVENTION: layout.scalar_feature("bool"),
+    }
     return features | layout.made_up_features()

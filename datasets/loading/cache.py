@@ -227,6 +227,8 @@ def _chunks(frames: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
 def _content_key(root: Path, info: dict[str, Any]) -> str:
     """Returns a hash of what a cache depends on: info.json, and the size and time of every file."""
     parts: list[Any] = [VERSION, info]
+    if layout.DRIVER in info.get("features", {}):
+        parts.append(layout.DRIVER)  # caches of before had no such column
     for top in ("meta", "data", "videos"):
         for folder, _, names in sorted(os.walk(root / top)):
             for name in sorted(names):

@@ -13,7 +13,15 @@ from ideomotor.datasets.loading.columns import ColumnWriter
 
 NEEDED = (layout.STATE, layout.ACTION, layout.HIGH_RATE, layout.EXPERT, "task_index")
 # Columns that training does without, with their widths; 0: a text.
-EXTRAS = {layout.REFERRED: 6, layout.KEYPOINTS: 6, "progress": 1, "subtask": 0, "plan_text": 0}
+EXTRAS = {
+    layout.REFERRED: 6,
+    layout.KEYPOINTS: 6,
+    "progress": 1,
+    "subtask": 0,
+    "plan_text": 0,
+    layout.DRIVER: 1,
+    layout.STOP_STATE: 0,
+}
 
 
 def column_bytes(dataset: Dataset) -> int:

@@ -21,6 +21,7 @@ from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.lerobot.metadata import Metadata, check_embodiment
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.cache import Cache, Progress, open_cache
+from ideomotor.datasets.loading.person_rows import EVERY_ROW, PersonRows, drawn_rows, stretch_ends
 from ideomotor.datasets.loading.sampling import mixed, shuffled
 from ideomotor.datasets.loading.window_batch import FrameBatch, WindowBatch, merged
 from ideomotor.datasets.loading.window_commands import WindowCommands
@@ -42,6 +43,7 @@ class WindowLoader:
         weights: relative number of windows from each dataset; by their rows where none are given.
         every: only every so many frames of an episode start a window or are what a plan is made from:
             frames of one episode are much alike, and what is not used need not be read.
+        person: what is made of rows that a person drove, and not a policy.
         plan_images: whether batches have the pictures of the frames that plans are made from.
         cache_budget: bytes that all caches may take, see `open_cache`; `notes` says if it was too small.
 
@@ -64,6 +66,7 @@ class WindowLoader:
         weights: Sequence[float] = (),
         every: int = 1,
         plan_images: bool = True,
+        person: PersonRows = EVERY_ROW,
         cache_root: Path | None = None,
         cache_budget: int | None = None,
         progress: Progress | None = None,
@@ -88,6 +91,9 @@ class WindowLoader:
         ]
         self._offsets = np.cumsum([0, *self.sizes])
         ages = [int(self.timing.max_plan_age_s * source.fps) for source in self._sources]  # [frames]
+        self._drawn = drawn_rows(self.caches, person, every)
+        self._draw_sizes = self.sizes if self._drawn is None else [len(rows) for rows in self._drawn]
+        self._ends = [stretch_ends(cache) for cache in self.caches] if person.only else None
         self._oldest = ages[0] if len(set(ages)) == 1 else np.array(ages)
         self._unreleased = 0
 
@@ -104,19 +110,27 @@ class WindowLoader:
 
     def batch(self, step: int) -> WindowBatch:
         """Returns batch number `step`, of this rank."""
-        if self.shares:
-            which, rows = mixed(step, self.world * self.batch_size, self.sizes, self.shares, self.seed)
-            mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
-            rows = (rows + self._offsets[which])[mine]
-        else:
-            first = (step * self.world + self.rank) * self.batch_size
-            rows = shuffled(np.arange(first, first + self.batch_size), self.rows, self.seed)
-        rows = self.used(rows)
+        rows = self.used(self._draw(step))
         rng = np.random.default_rng([self.seed, step, self.rank])
         oldest = self._oldest if isinstance(self._oldest, int) else self._oldest[self._which(rows)]
         ages = rng.integers(0, oldest + 1, self.batch_size)
         prefixes = rng.integers(0, self.timing.max_prefix_ticks + 1, self.batch_size)
         return self.windows(rows, ages, prefixes)
+
+    def _draw(self, step: int) -> np.ndarray:
+        """The rows (B,) that this rank's windows of a step begin at."""
+        if self.shares:
+            which, rows = mixed(step, self.world * self.batch_size, self._draw_sizes, self.shares, self.seed)
+            mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
+            which, rows = which[mine], rows[mine]
+        else:
+            first, ends = (step * self.world + self.rank) * self.batch_size, np.cumsum(self._draw_sizes)
+            rows = shuffled(np.arange(first, first + self.batch_size), int(ends[-1]), self.seed)
+            which = np.searchsorted(ends, rows, side="right")
+            rows = rows - (ends - self._draw_sizes)[which]
+        if self._drawn is not None:
+            rows = np.array([self._drawn[n][row] for n, row in zip(which, rows, strict=True)], np.int64)
+        return rows + self._offsets[which]
 
     def windows(self, rows: np.ndarray, ages: np.ndarray, prefix_length: np.ndarray) -> WindowBatch:
         """Returns the windows at these rows, with plans `ages` frames older (not before the start).
@@ -182,7 +196,8 @@ class WindowLoader:
             older = {camera: both[len(rows) :] for camera, both in images.items()}
         else:
             now, older = self._images(number, rows), {}
-        past_commands, actions, action_mask = source.commands(rows, starts, ends)
+        last = ends if self._ends is None else self._ends[number][rows]  # of what is to be learned
+        past_commands, actions, action_mask = source.commands(rows, starts, last)
         return WindowBatch(
             now=self._frames(number, rows, now),
             at_plan=self._frames(number, plan_rows, older),

@@ -50,6 +50,12 @@ class TrainOptions:
     """show a camera, state or action of the data under the robot's name, such as
     observation.images.top=front or main_gripper=gripper:percent; may be given several times"""
 
+    only_person: bool = False
+    """learn only from what a person drove: of launches that were corrected, the corrections"""
+
+    person_weight: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """draw windows that a person drove N times as often as those that a policy drove"""
+
     resume: bool = False
     """continue an interrupted training in --out"""
 
@@ -77,6 +83,8 @@ def train(options: TrainOptions) -> int:
 
     overrides = [*_given(options.interpreter), *options.set]
     overrides = [*_lasting(options.minutes, overrides), *overrides]
+    overrides += ["decoder.person_only=true"] if options.only_person else []
+    overrides += [f"decoder.person_weight={options.person_weight}"] if options.person_weight != 1 else []
     recipe = resolve(options.config, overrides)
     embodiment, stage = load_embodiment(recipe.robot), recipe.interpreter
     check_selection(recipe.decoder.select, embodiment)
