@@ -17,6 +17,7 @@ from ideomotor.control.runtime.shared_state import SharedState, text_of
 from ideomotor.control.runtime.watchdog import Peers
 from ideomotor.control.teleop.approach import Approach
 from ideomotor.control.teleop.teleoperator import DriverName
+from ideomotor.control.teleop.tracker import Tracker
 
 ROLE = "teleoperator"
 
@@ -35,7 +36,7 @@ class Person:
         self._drivers, self._limit_s = config.drivers, config.staleness.action_s
         self._mailbox, self._record, self._number = shared.teleop, shared.teleop.new(), 0
         self._peers = Peers(shared, (ROLE,) if ROLE in config.peers else (), config.staleness)
-        self._approach = Approach(embodiment, config.approach)
+        self._approach, self._tracker = Approach(embodiment, config.approach), Tracker()
         self._goes_on = False  # the arm followed the person, or stood still for them, at the last tick
         self._newest_time = 0.0  # [s], of the newest action
         self._unsent_time = np.nan  # [s], of an action that no command was made from yet
@@ -66,6 +67,7 @@ class Person:
                 self._number = number
                 if self._record["time"] != self._newest_time:
                     self._unsent_time = self._newest_time = float(self._record["time"])
+                    self._tracker.see(self._newest_time, self._record["position"])
         self.age_s = now - float(self._record["time"]) if self._number else np.nan
         if not self.drives:
             return ""
@@ -83,15 +85,16 @@ class Person:
         far = self._approach.too_far(self._record["position"]) if self._record["engaged"] else ""
         return f"{ROLE}: {far}" if far else ""
 
-    def target(self, commands: np.ndarray) -> np.ndarray:
+    def target(self, now: float, commands: np.ndarray) -> np.ndarray:
         """Returns where the arm is to go at this tick, (A,); `take` has said that it may.
 
         Args:
+            now: [s] of the monotonic clock.
             commands: (3, A) sent last, oldest first.
         """
         self._goes_on = True
-        engaged = bool(self._record["engaged"])
-        return self._approach.target(self._record["position"].copy() if engaged else None, commands)
+        action = self._tracker.at(now) if self._record["engaged"] else None
+        return self._approach.target(action, commands)
 
     def stop(self) -> None:
         """The arm does something else at this tick: it has to be approached anew."""

