@@ -74,8 +74,9 @@ def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM, path: Path | 
     """
     path = path or calibration_path(embodiment.name, arm)
     if not path.exists():
+        name = "" if arm == USUAL_ARM else f" --arm {arm}"
         raise UserError(
-            f"calibration: {path} does not exist; make it with: ideomotor calibrate {embodiment.name}"
+            f"calibration: {path} does not exist; make it with: ideomotor calibrate {embodiment.name}{name}"
         )
     top = Field(read_yaml(path), "", path.name).record(("version", "robot", "arm", "made_at", "joints"))
     if top["version"].value != VERSION:

@@ -15,6 +15,9 @@ from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.teleop.mirror import mirror
 from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction
 
+TIMEOUT_S = (
+    0.012  # for its servos' replies: nobody waits for them, and they wait 0.5 ms each before they answer
+)
 MOVED_RAD = 0.15  # from where it was left, of any joint but the handle: a hand has taken it
 STILL_RAD = 0.03  # less than this within `STILL_S` is left alone
 STILL_S = 1.5
@@ -35,7 +38,7 @@ class LeaderArm:
         """
         check_leads(leader, follower)
         self._mirror = mirror(leader, follower)
-        self._arm = ServoArm(leader, port, calibration)
+        self._arm = ServoArm(leader, port, calibration, timeout=TIMEOUT_S)
         self._hand = HandWatch(np.array([name not in follower.grippers for name in follower.joint_names]))
         self._read_at = -np.inf  # [s]
 
