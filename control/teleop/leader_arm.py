@@ -15,9 +15,7 @@ from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.teleop.mirror import mirror
 from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction
 
-TIMEOUT_S = (
-    0.012  # for its servos' replies: nobody waits for them, and they wait 0.5 ms each before they answer
-)
+TIMEOUT_S = 0.012  # for its servos' replies, 0.5 ms each where nobody set them up; nobody waits here
 MOVED_RAD = 0.15  # from where it was left, of any joint but the handle: a hand has taken it
 STILL_RAD = 0.03  # less than this within `STILL_S` is left alone
 STILL_S = 1.5

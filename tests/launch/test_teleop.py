@@ -1,4 +1,4 @@
-"""`ideomotor teleop`, `launch --leader`: what is refused before any torque, and a session of each over twins."""
+"""`ideomotor teleop`, `launch --leader`: what is refused before any torque, and a session each over twins."""
 
 from __future__ import annotations
 
