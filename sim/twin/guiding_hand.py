@@ -56,7 +56,7 @@ class GuidingHand:
         self._after = self._world.data.qpos[:joints].copy()  # targets of the follower, at the tick to come
         self._before = self._after
         self._began, self._tick = now, 0
-        self._targets: Iterator[np.ndarray] = iter(())
+        self._targets: Iterator[np.ndarray] | None = None  # None: at rest, with nothing to look at
 
     def move(self, what: str) -> None:
         """From now on it does one of `MOVES`.
@@ -67,6 +67,7 @@ class GuidingHand:
         Raises:
             UserError: there is no such move.
         """
+        self._look()
         if what == "solve":
             self._targets = self._solution()
         elif what == "home":
@@ -76,7 +77,7 @@ class GuidingHand:
             aside[0] -= np.copysign(PUSH_RAD, aside[0])
             self._targets = self._way(aside)
         elif what == "rest":
-            self._targets = iter(())
+            self._targets = None
         else:
             raise unknown_name("guide", what, MOVES)
 
@@ -88,8 +89,10 @@ class GuidingHand:
             elapsed = float(self._tick)
         while self._tick < int(elapsed):
             self._tick += 1
-            self._look()
-            self._before, self._after = self._after, next(self._targets, self._after)
+            self._before = self._after
+            if self._targets is not None:
+                self._look()
+                self._after = next(self._targets, self._after)
         share = min(max(elapsed - self._tick, 0.0), 1.0)
         return self._mirror.leader(self._before + share * (self._after - self._before))
 
