@@ -14,7 +14,7 @@ from transformers import AutoConfig
 from ideomotor.vla.interpreter.families import FAMILIES, axis_positions, patch_grid, within_budget
 from ideomotor.vla.interpreter.language import IMAGE_TOKEN
 from ideomotor.vla.interpreter.pretrained import fitted
-from ideomotor.vla.interpreter.text_generation import write_plan
+from ideomotor.vla.interpreter.text_generation import write_answers, write_plan
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -66,21 +66,24 @@ def test_a_prompt_is_read_as_the_model_reads_it_from_its_own_processor(family, c
 
 @every_family
 @torch.inference_mode()
-def test_the_plan_is_written_as_without_a_cache(family, bases, make, pictures) -> None:
-    interpreter = make(bases[family])
-    pixels, limit = pictures(1), 5
+def test_texts_are_written_as_without_a_cache_and_without_company(family, bases, make, pictures) -> None:
+    interpreter, limit = make(bases[family]), 5
     interpreter.tokenizer.eos_token = "<pad>"  # a random model may say <eos> at once, and never <pad>
-    written = write_plan(interpreter, interpreter.encode_images(pixels), "reach the red cube", limit=limit)
-    prompts, vision = interpreter.prompts(["reach the red cube"], [True]), interpreter.encode_images(pixels)
-    ids = prompts.ids
-    words: list[int] = []
-    for _ in range(limit):
-        last = interpreter.hidden_states(*interpreter.embed(vision, ids, prompts.state)).last_hidden_state
-        logits = interpreter.added.unsaid(interpreter.vlm.get_output_embeddings()(last[:, -1]))
-        words.append(int(logits.argmax(-1)))
-        ids = torch.cat([ids, torch.tensor([words[-1:]])], dim=1)
-    assert not set(words) & set(interpreter.added.ids.tolist())
-    assert written == interpreter.tokenizer.decode(words, skip_special_tokens=True).strip()
+    asked = ["reach the red cube", "put the blue ball into the bowl and hold it there"]
+    pixels, vision = pictures(1), interpreter.encode_images(pictures(1))
+    together = write_answers(interpreter, pixels, interpreter.prompts(asked, [True, True]), limit)
+    assert write_plan(interpreter, vision, asked[0], limit=limit) == together[0]
+    for question, answer in zip(asked, together, strict=True):
+        prompts = interpreter.prompts([question], [True])
+        ids = prompts.ids
+        words: list[int] = []
+        for _ in range(limit):
+            last = interpreter.hidden_states(*interpreter.embed(vision, ids, prompts.state)).last_hidden_state
+            logits = interpreter.added.unsaid(interpreter.vlm.get_output_embeddings()(last[:, -1]))
+            words.append(int(logits.argmax(-1)))
+            ids = torch.cat([ids, torch.tensor([words[-1:]])], dim=1)
+        assert not set(words) & set(interpreter.added.ids.tolist())
+        assert answer == interpreter.tokenizer.decode(words, skip_special_tokens=True).strip()
 
 
 @every_family

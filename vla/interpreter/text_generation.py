@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ideomotor.vla.interpreter.families import say
 from ideomotor.vla.interpreter.interpreter import Interpreter
-from ideomotor.vla.interpreter.language import ROUND, Prompts, decode_text
+from ideomotor.vla.interpreter.language import Prompts, decode_text
 from ideomotor.vla.interpreter.output import EncodedImages
 
 
@@ -26,23 +26,7 @@ def write_answers(
         prompts: without texts.
         limit: tokens of an answer at the most.
     """
-    encoded, ids = interpreter.encode_images(pixels), prompts.ids
-    rows = torch.arange(len(ids), device=ids.device)
-    ends = prompts.plan_at[:, -1]  # of what has been read or written
-    first, done = ends + 1, torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-    eos, pad = interpreter.tokenizer.eos_token_id, interpreter.tokenizer.pad_token_id
-    for _ in range(limit):
-        out = interpreter.hidden_states(*interpreter.embed(encoded, ids, prompts.state))
-        words = _likeliest(interpreter, out.last_hidden_state[rows, ends])
-        done = done | (words == eos)
-        if done.all():
-            break
-        ends = torch.where(done, ends, ends + 1)
-        if int(ends.amax()) >= ids.shape[1]:
-            ids = F.pad(ids, (0, ROUND), value=pad)
-        ids = ids.scatter(1, ends[:, None], torch.where(done, ids[rows, ends], words)[:, None])
-    spans = zip(ids.tolist(), first.tolist(), ends.tolist(), strict=True)
-    return [decode_text(interpreter.tokenizer, row[begin : end + 1]) for row, begin, end in spans]
+    return _write(interpreter, interpreter.encode_images(pixels), prompts, limit)
 
 
 @torch.inference_mode()
@@ -66,19 +50,40 @@ def write_plan(
     """
     states = None if state is None else state[None]
     prompts = interpreter.prompts([instruction], [has_image], state=states).to(encoded.tokens.device)
-    embeddings, also = interpreter.embed(encoded, prompts.ids, prompts.state)
+    return _write(interpreter, encoded, prompts, limit)[0]
+
+
+def _write(interpreter: Interpreter, encoded: EncodedImages, prompts: Prompts, limit: int) -> list[str]:
+    """One text for each of N prompts about B pictures, a token a step, over a key-value cache.
+
+    Prompts are padded on the right: what is written comes after the padding, does not see it, and counts its
+    positions from the end of its own prompt.
+    """
+    ids, ends = prompts.ids, prompts.plan_at[:, -1]
+    rows, device = torch.arange(len(ids), device=ids.device), ids.device
+    embeddings, also = interpreter.embed(encoded, ids, prompts.state)
+    also.setdefault("position_ids", torch.arange(ids.shape[1], device=device).expand(len(ids), -1))
+    last = also["position_ids"][..., rows, ends]  # (N,), or (3, N): along each axis
+    seen = torch.arange(ids.shape[1], device=device) <= ends[:, None]
     out = interpreter.hidden_states(embeddings, also, use_cache=True)
-    at = also["position_ids"].amax() if interpreter.family.axes else None
-    words: list[int] = []
-    while len(words) < limit:
-        word = int(_likeliest(interpreter, out.last_hidden_state[:, -1]))
-        if word == interpreter.tokenizer.eos_token_id:
+    hidden, written = out.last_hidden_state[rows, ends], list[torch.Tensor]()
+    eos, done = interpreter.tokenizer.eos_token_id, torch.zeros(len(ids), dtype=torch.bool, device=device)
+    while len(written) < limit:
+        words = _likeliest(interpreter, hidden).masked_fill(done, eos)
+        done = done | (words == eos)
+        if done.all():
             break
-        words.append(word)
-        step = interpreter.embed_words(torch.tensor([[word]], device=embeddings.device))
-        also = {} if at is None else {"position_ids": (at + len(words)).expand(3, 1, 1)}
-        out = interpreter.hidden_states(step, also, use_cache=True, past_key_values=out.past_key_values)
-    return decode_text(interpreter.tokenizer, words)
+        written.append(words)
+        seen = F.pad(seen, (0, 1), value=True)
+        step = {"position_ids": (last + len(written)).unsqueeze(-1)}
+        if not seen.all():
+            step["attention_mask"] = seen
+        out = interpreter.hidden_states(
+            interpreter.embed_words(words[:, None]), step, use_cache=True, past_key_values=out.past_key_values
+        )
+        hidden = out.last_hidden_state[:, -1]
+    texts = torch.stack(written, 1).tolist() if written else [[]] * len(ids)
+    return [decode_text(interpreter.tokenizer, text[: (text + [eos]).index(eos)]) for text in texts]
 
 
 def _likeliest(interpreter: Interpreter, hidden: torch.Tensor) -> torch.Tensor:
