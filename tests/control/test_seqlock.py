@@ -17,8 +17,6 @@ from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.seqlock import SLOTS, Follower, Mailbox, size
 from ideomotor.control.types import ActionChunk, LatentPlan
 
-pytestmark = pytest.mark.realtime
-
 ROBOT = load_embodiment("so101")
 SPAWN = multiprocessing.get_context("spawn")
 SMALL = np.dtype([("values", np.int64, (7,))])
@@ -97,6 +95,7 @@ def test_a_checksum_catches_what_came_out_of_order():
     assert box.read(box.new()) == 0
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("checked", [False, True])
 def test_no_read_is_ever_torn_between_two_processes(checked, writers):
     """The writer fills a record with one number as fast as it can; every copy must be of one number."""
@@ -107,7 +106,7 @@ def test_no_read_is_ever_torn_between_two_processes(checked, writers):
         into, seen, fails, last = box.new(), set(), 0, 0
         process.start()
         until = time.monotonic() + 60
-        while len(seen) < 5000 and time.monotonic() < until and process.is_alive():
+        while len(seen) < 2000 and time.monotonic() < until and process.is_alive():
             number = box.read(into)
             fails += number == 0 and last > 0
             if number:
@@ -115,7 +114,7 @@ def test_no_read_is_ever_torn_between_two_processes(checked, writers):
                 assert (into["values"] == into["values"][0]).all() and into["values"][0] == number
                 seen.add(number)
                 last = number
-        assert len(seen) >= 5000, f"only {len(seen)} values met, {fails} reads gave up"
+        assert len(seen) >= 2000, f"only {len(seen)} values met, {fails} reads gave up"
         os.kill(process.pid, signal.SIGKILL)  # at any moment of a write
         process.join()
         assert box.read(into) >= last

@@ -150,10 +150,7 @@ def shared(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Iterator[shared_state
     by_clock = functools.partial(run_loop, now_ns=clock.monotonic_ns, sleep_until_ns=clock.sleep_until_ns)
     monkeypatch.setattr(process, "run_loop", by_clock)
     shared = shared_state.create(ROBOT)
-    before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in SIGNALS}
-    yield shared  # whoever runs the tests may ignore some of them (nohup, a shell's `&`)
-    for name, handler in before.items():
-        signal.signal(getattr(signal, name), handler)
+    yield shared
     shared.close()
 
 

@@ -1,4 +1,7 @@
-"""Ctrl-C while modules load, and while other processes work: one line, exit code 130, and nothing is left."""
+"""Ctrl-C while modules load, and while other processes work: one line, exit code 130, and nothing is left.
+
+Nothing here ends by the clock: what hangs is ended by pytest's own time-out.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-pytestmark = pytest.mark.realtime
 
 # Interrupts the process as it looks for its nth module: the same moment on a fast and on a busy machine. Its
 # own counter's modules, Python's own and those before `launch/__main__.py` are none of the program's.
@@ -75,14 +76,16 @@ def started(tmp_path: Path):
     for process in processes:
         for pid in alive(process.pid):
             os.kill(pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
 
 
 @pytest.mark.parametrize(
     ("arguments", "moments"),
     [
-        (["tasks"], [1, 3, 20, 100, 300]),
-        (["run", "reach"], [2, 7, 700, 1400, 2100, 2800]),
+        (["tasks"], [1, 3, 20, 300]),
+        (["run", "reach"], [2, 7, 700, 2100]),
         (["eval", "--expert", "--tasks", "reach", "--episodes", "1"], [500, 700]),
         (["train", "--data", "data", "--out", "policy"], [500, 1500]),
         (["record", "reach", "--out", "new"], [500]),
@@ -98,9 +101,9 @@ def test_while_modules_load_it_ends_the_command_at_every_moment(arguments, momen
     for moment in moments:
         running[moment] = started(*arguments, PYTHONPATH=str(tmp_path), INTERRUPT_AT=str(moment))
         if len(running) % 2 == 0:
-            running[moment].wait(300)
+            running[moment].wait()
     for moment, process in running.items():
-        _, said = process.communicate(timeout=300)
+        _, said = process.communicate()
         assert (process.returncode, said) == (130, "interrupted\n"), f"at import {moment}"
     assert sorted(tmp_path.iterdir()) == before
 
@@ -122,8 +125,7 @@ WORKING: dict[str, list[str]] = {
 
 def with_workers(process: subprocess.Popen[str], later_s: float = 0.0) -> None:
     """Waits until it has two workers (and the process that multiprocessing keeps beside them)."""
-    deadline = time.monotonic() + 200
-    while len(alive(process.pid)) < 4 and time.monotonic() < deadline:
+    while len(alive(process.pid)) < 4:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     time.sleep(later_s)
@@ -143,7 +145,7 @@ def test_a_pool_of_processes_ends_with_nothing_left_behind(name, later_s, starte
     process = started(*WORKING[name])
     with_workers(process, later_s)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, said = process.communicate(timeout=100)
+    _, said = process.communicate()
     assert process.returncode == 130
     assert said.splitlines()[-1] == "interrupted" and "Traceback" not in said
     wait_until(lambda: not alive(process.pid))  # multiprocessing's own process ends as its pipe closes
@@ -151,9 +153,7 @@ def test_a_pool_of_processes_ends_with_nothing_left_behind(name, later_s, starte
 
 
 def wait_until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 100
     while not fact():
-        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -162,5 +162,5 @@ def test_workers_do_not_outlive_a_command_that_is_killed(number, started):
     process = started(*WORKING["eval"])
     with_workers(process)
     process.send_signal(number)
-    assert process.wait(60) == -number
+    assert process.wait() == -number
     wait_until(lambda: not alive(process.pid))

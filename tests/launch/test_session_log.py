@@ -25,8 +25,6 @@ from ideomotor.launch.runtime.monitor import View
 from ideomotor.launch.runtime.session_log import SessionLog
 from ideomotor.launch.runtime.session_recorder import PLANS, TICKS, Recorder
 
-pytestmark = pytest.mark.realtime
-
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz
 

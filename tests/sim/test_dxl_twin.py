@@ -15,8 +15,6 @@ from ideomotor.sim.twin.dxl_protocol import PING, READ, REBOOT, REBOOT_S, DxlLin
 from ideomotor.sim.twin.plant import STEP_S
 from ideomotor.sim.twin.process import Twin
 
-pytestmark = pytest.mark.realtime
-
 KOCH, VIPER = load_embodiment("koch"), load_embodiment("vx300s")
 IDS = [1, 2, 3, 4, 5, 6]
 
@@ -128,6 +126,7 @@ def sdk(twin: Twin):
     port.closePort()
 
 
+@pytest.mark.realtime
 def test_the_vendor_sdk_pings_reads_and_writes(sdk) -> None:
     sdk, port, packets = sdk
     for servo in IDS:
@@ -142,6 +141,7 @@ def test_the_vendor_sdk_pings_reads_and_writes(sdk) -> None:
         assert packets.write1ByteTxRx(port, 3, address, value)[1] == error
 
 
+@pytest.mark.realtime
 def test_the_vendor_sdk_moves_the_arm_and_reads_it_in_every_way(sdk, twin: Twin) -> None:
     sdk, port, packets = sdk
     goals = KOCH.home_position + 0.1
@@ -165,6 +165,7 @@ def test_the_vendor_sdk_moves_the_arm_and_reads_it_in_every_way(sdk, twin: Twin)
         assert seen == pytest.approx(counts, abs=12)
 
 
+@pytest.mark.realtime
 def test_an_independent_master_sees_the_same_arm(twin: Twin) -> None:
     """rustypot gives an XL430's positions as counts and an XL330's in radians."""
     rustypot = pytest.importorskip("rustypot")

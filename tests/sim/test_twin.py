@@ -19,8 +19,6 @@ from ideomotor.sim.twin.plant import STEP_S, make_plant
 from ideomotor.sim.twin.process import Twin
 from ideomotor.sim.twin.sts_protocol import StsLine
 
-pytestmark = pytest.mark.realtime
-
 ROBOT = load_embodiment("so101")
 IDS = [1, 2, 3, 4, 5, 6]
 
@@ -42,6 +40,7 @@ def sdk(twin: Twin):
     port.closePort()
 
 
+@pytest.mark.realtime
 def test_the_vendor_sdk_pings_reads_and_writes(sdk) -> None:
     _, port, packets = sdk
     for servo in IDS:
@@ -56,6 +55,7 @@ def test_the_vendor_sdk_pings_reads_and_writes(sdk) -> None:
     assert _tried(lambda: packets.read1ByteTxRx(port, 3, reg.P_GAIN.address))[0] == 32
 
 
+@pytest.mark.realtime
 def test_the_vendor_sdk_moves_the_arm(sdk, twin: Twin) -> None:
     sdk, port, packets = sdk
     goals = ROBOT.home_position + 0.1
@@ -75,6 +75,7 @@ def test_the_vendor_sdk_moves_the_arm(sdk, twin: Twin) -> None:
     np.testing.assert_allclose((counts - 2048) * math.tau / 4096, goals, atol=0.02)
 
 
+@pytest.mark.realtime
 def test_an_independent_master_sees_the_same_arm(twin: Twin) -> None:
     rustypot = pytest.importorskip("rustypot")
     twin.inject("clear")
@@ -91,6 +92,7 @@ def test_an_independent_master_sees_the_same_arm(twin: Twin) -> None:
     assert np.array(master.sync_read_present_voltage(IDS)).ravel() == pytest.approx([74] * 6, abs=1)
 
 
+@pytest.mark.realtime
 def test_the_stale_replies_of_the_vendor_sdk_can_be_reproduced(sdk, twin: Twin) -> None:
     """One late reply, and it returns the positions of the cycle before for ever after."""
     sdk, port, packets = sdk
