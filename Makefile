@@ -54,8 +54,8 @@ test interop: export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/pytho
 # The whole run tries for the environment with lerobot; a part takes it if it is there.
 test: $(READY)
 	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP) --seconds 240 --optional)
-	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/pytest -m "not realtime" -n 2 --dist loadfile)
-	$(if $(ARGS),,$(BIN)/pytest -m realtime)
+	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/pytest -m "not realtime" -n 2 --dist loadfile --no-loadscope-reorder)
+	$(if $(ARGS),,$(BIN)/pytest -m realtime $$(grep -rl --include='test_*.py' mark.realtime tests))
 
 interop: $(READY)
 	@$(BIN)/python tests/interop/environment.py $(INTEROP)
