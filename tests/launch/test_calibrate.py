@@ -26,7 +26,7 @@ pytestmark = pytest.mark.realtime
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
 MOUNTED = (-1300, 65, 1500, -2000, 400, 1900)  # [counts]; seams lie in the way of four joints
-PACE = 3.0  # of the hand, whose whole sweep takes 8 s
+PACE = 6.0  # of the hand, whose whole sweep takes 8 s
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +167,8 @@ def goes_where_it_is_told(twin: Twin, robot: Embodiment) -> None:
     target = robot.home_position
     state = arm.read()
     start = state.position
-    for tick in range(240):
-        share = min(1.0, tick / 200)
+    for tick in range(150):
+        share = min(1.0, tick / 120)
         arm.write(Command(tick, start + share * (target - start)))
         state = arm.read()
         time.sleep(1 / 120)

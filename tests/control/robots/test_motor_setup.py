@@ -10,6 +10,7 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.robots import motor_setup
 from ideomotor.control.robots.motor_setup import SETUPS, FoundMotor, find_motor, set_up
 
 pytestmark = pytest.mark.realtime
@@ -19,6 +20,13 @@ FEETECH = SETUPS["feetech"]
 BUS = load_embodiment("so101").bus
 assert BUS is not None
 ELBOW = BUS.servos[2]
+
+
+@pytest.fixture(autouse=True)
+def fewer_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each id costs its wait; tests/launch/test_setup_motors.py goes through all of them."""
+    assert motor_setup.IDS == range(254)
+    monkeypatch.setattr(motor_setup, "IDS", range(40))
 
 
 @pytest.fixture
@@ -54,8 +62,8 @@ def test_a_servo_gets_its_id_and_keeps_it_without_power(line, baud: int, number:
 
 def test_an_id_nobody_thinks_of_is_found(line) -> None:
     tried: list[int] = []
-    found = find_motor(line(1_000_000, 77).port, FEETECH, [1, 2, 3, 4, 5, 6], tried.append)
-    assert found.id == 77 and tried == [1_000_000]
+    found = find_motor(line(1_000_000, 33).port, FEETECH, [1, 2, 3, 4, 5, 6], tried.append)
+    assert found.id == 33 and tried == [1_000_000]
 
 
 def test_two_servos_are_refused_whether_their_ids_differ_or_not(line) -> None:

@@ -31,7 +31,7 @@ PAN, GRIPPER = 0, 5
 
 
 class Driven:
-    """An arm whose pan and gripper swing by 0.6 and 0.5 rad, twelve seconds to and fro."""
+    """An arm whose pan and gripper swing by 0.6 and 0.5 rad, six seconds to and fro."""
 
     def __init__(self, arm: Any) -> None:
         self.arm, self.shared = arm, shared_state.create(ROBOT)
@@ -59,7 +59,7 @@ class Driven:
     def _feed(self) -> None:
         number = self.shared.state.read(self._state)
         epoch, tick = (int(self._state["epoch"]), int(self._state["policy_tick"])) if number else (1, 0)
-        phase = 2 * np.pi * np.arange(tick, tick + 96) / HZ / 12
+        phase = 2 * np.pi * np.arange(tick, tick + 96) / HZ / 6
         swing = np.zeros((96, 6))
         swing[:, PAN], swing[:, GRIPPER] = 0.6 * np.sin(phase), 0.5 * np.sin(phase) ** 2
         now = time.monotonic()
@@ -94,7 +94,7 @@ def not_following(driven: Driven) -> Callable[[], bool]:
 
 
 def test_a_joint_that_is_held_stops_the_arm_and_is_named(driven: Driven) -> None:
-    driven.run(lambda: driven.control.record.ticks > 120)
+    driven.run(lambda: driven.control.record.ticks > 60)
     assert driven.found == []
     driven.arm.set(1, frozen=True)
     held_at = driven.arm.state()[1]["angle"]
@@ -111,7 +111,7 @@ def test_a_joint_that_is_held_stops_the_arm_and_is_named(driven: Driven) -> None
 def test_a_gripper_that_its_servo_limits_is_named_and_one_that_squeezes_is_none(driven: Driven) -> None:
     at = driven.arm.get(6, "position")
     driven.arm.set(6, stops=(at - 20, at + 20))  # it meets a thing, and pushes against it
-    driven.run(lambda: driven.control.record.ticks > 5 * HZ)
+    driven.run(lambda: driven.control.record.ticks > 2.5 * HZ)
     assert driven.found == []
     driven.arm.set(6, stops=None)
     driven.arm.put(6, "min_position", at - 20)
