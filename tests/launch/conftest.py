@@ -34,8 +34,9 @@ class Finished(subprocess.CompletedProcess):
 
 
 @pytest.fixture
-def in_process(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+def in_process(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
     """As `ideomotor`, but without a new process, which for torch takes seconds to start."""
+    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> Finished:
         capfd.readouterr()

@@ -28,10 +28,10 @@ def trained(ideomotor, dataset):
 
 
 @pytest.mark.slow
-def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process, tmp_path):
+def test_a_trained_policy_runs_and_is_evaluated(trained, in_process, tmp_path):
     checkpoint, figures = trained
     assert figures["out"] == str(checkpoint) and figures["parameters"] > 0
-    run = ideomotor("run", "reach", "--policy", checkpoint, "--delay", 50, "--json", "-").json
+    run = in_process("run", "reach", "--policy", checkpoint, "--delay", 50, "--json", "-").json
     assert run["policy"] == str(checkpoint)
     assert run["jerk_ratio"] > 0
     arguments = ["eval", "--policy", checkpoint, "--tasks", "reach", "--episodes", 1, "--json", "-"]
@@ -50,11 +50,11 @@ def test_a_trained_policy_runs_and_is_evaluated(trained, ideomotor, in_process, 
 
 
 @pytest.mark.slow
-def test_demonstrations_go_on_from_where_a_policy_stopped(trained, ideomotor, in_process, tmp_path):
+def test_demonstrations_go_on_from_where_a_policy_stopped(trained, in_process, tmp_path):
     out, arguments = tmp_path / "data", ["record", "lift", "--episodes", 2]
     summary = in_process(*arguments, "--out", out, "--policy", trained[0], "--json", "-").json
     assert summary["episodes"] == 2
-    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert in_process("data", "validate", out, "--json", "-").json["ok"]
     home = load_embodiment("so101").home_position
     starts = [Dataset(out).columns(episode)["observation.state"][0] for episode in range(2)]
     assert max(np.abs(start - home).max() for start in starts) > 0.15  # an expert alone begins at home
@@ -144,6 +144,7 @@ def test_selecting_by_what_must_not_be_selected_by_is_refused(dataset, in_proces
         (["--data", "--config", "smoke"], ["data"]),
     ],
 )
-def test_training_on_nothing_is_refused(arguments, words, ideomotor, tmp_path):
-    ideomotor("train", *arguments, "--out", tmp_path / "out", cwd=tmp_path).assert_refused(*words)
+def test_training_on_nothing_is_refused(arguments, words, in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    in_process("train", *arguments, "--out", tmp_path / "out").assert_refused(*words)
     assert not list(tmp_path.iterdir())

@@ -31,17 +31,18 @@ def test_help_answers_at_once(ideomotor):
     spent = []
     for _ in range(5):
         before = cpu_s()
-        ideomotor("--help")
+        shown = ideomotor("--help")
         spent.append(cpu_s() - before)
     assert min(spent) < 0.3
+    assert shown.returncode == 0
 
 
-def test_help_names_every_command(ideomotor):
-    shown = ideomotor("--help")
+def test_help_names_every_command(in_process):
+    shown = in_process("--help")
     assert shown.returncode == 0
     for name in cli.COMMANDS:
         assert f"  {name} " in shown.stdout
-    assert "data validate" in ideomotor("data", "--help").stdout
+    assert "data validate" in in_process("data", "--help").stdout
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -64,29 +65,29 @@ def test_every_command_explains_itself(name, capsys):
         (["record", "lift"], ["--out"]),
     ],
 )
-def test_a_mistyped_command_line_is_refused_in_one_line(arguments, words, ideomotor):
-    ideomotor(*arguments).assert_refused(*words)
+def test_a_mistyped_command_line_is_refused_in_one_line(arguments, words, in_process):
+    in_process(*arguments).assert_refused(*words)
 
 
-def test_the_list_of_tasks(ideomotor):
-    tasks = {task["name"]: task for task in ideomotor("tasks", "--json", "-").json["tasks"]}
+def test_the_list_of_tasks(in_process):
+    tasks = {task["name"]: task for task in in_process("tasks", "--json", "-").json["tasks"]}
     assert {"reach", "push", "lift"} <= set(tasks)
     for task in tasks.values():
         assert len(task["instructions"]) >= 8
         assert task["objects"] and task["max_seconds"] > 0
-    shown = ideomotor("tasks")
+    shown = in_process("tasks")
     assert all(name in shown.stdout for name in tasks)
 
 
-def test_the_list_of_robots(ideomotor, tmp_path):
+def test_the_list_of_robots(ideomotor, in_process, tmp_path):
     robots = {robot["name"]: robot for robot in ideomotor("robots", "--json", "-").json["robots"]}
     assert robots["so101"]["control_hz"] == 120
     assert [joint["unit"] for joint in robots["so101"]["joints"]] == ["rad"] * 6
-    assert ideomotor("robots", "so101", "--json", tmp_path / "robots.json").returncode == 0
+    assert in_process("robots", "so101", "--json", tmp_path / "robots.json").returncode == 0
     assert json.loads((tmp_path / "robots.json").read_text())["robots"] == [robots["so101"]]
 
 
-def test_an_unknown_robot_and_a_malformed_embodiment_are_refused(ideomotor, tmp_path):
+def test_an_unknown_robot_and_a_malformed_embodiment_are_refused(ideomotor, in_process, tmp_path):
     from ideomotor.control.embodiment import EMBODIMENTS
 
     ideomotor("robots", "so102", "--json", "-").assert_refused("so102", "did you mean 'so101'?")
@@ -97,13 +98,13 @@ def test_an_unknown_robot_and_a_malformed_embodiment_are_refused(ideomotor, tmp_
         ["robots", tmp_path / "arm.yaml"],
         ["run", "lift", "--expert", "--robot", tmp_path / "arm.yaml"],
     ):
-        ideomotor(*command).assert_refused("arm.yaml", "max_velocity", "-1")
+        in_process(*command).assert_refused("arm.yaml", "max_velocity", "-1")
     (tmp_path / "arm.yaml").write_text("joints: [")
-    ideomotor("robots", tmp_path / "arm.yaml").assert_refused("arm.yaml")
+    in_process("robots", tmp_path / "arm.yaml").assert_refused("arm.yaml")
 
 
-def test_json_into_a_missing_folder_is_refused_before_any_work(ideomotor, tmp_path):
-    ideomotor("run", "lift", "--expert", "--json", tmp_path / "no" / "x.json").assert_refused("json", "no")
+def test_json_into_a_missing_folder_is_refused_before_any_work(in_process, tmp_path):
+    in_process("run", "lift", "--expert", "--json", tmp_path / "no" / "x.json").assert_refused("json", "no")
 
 
 @pytest.mark.parametrize(

@@ -29,19 +29,19 @@ def test_the_json_has_the_documented_keys(results):
     assert results["mean"]["low"] <= results["mean"]["rate"] <= results["mean"]["high"]
 
 
-def test_results_do_not_depend_on_workers_or_interruptions(results, ideomotor, tmp_path):
+def test_results_do_not_depend_on_workers_or_interruptions(results, ideomotor, in_process, tmp_path):
     arguments = ["eval", "--expert", "--tasks", "reach,lift", "--out", tmp_path, "--json", "-"]
-    first = ideomotor(*arguments, "--episodes", 1).json
+    first = in_process(*arguments, "--episodes", 1).json
     assert first["episodes"] == [results["episodes"][0], results["episodes"][3]]
-    ideomotor(*arguments, "--episodes", 3).assert_refused("--resume")
+    in_process(*arguments, "--episodes", 3).assert_refused("--resume")
     with (tmp_path / "episodes.jsonl").open("a") as rows:
         rows.write('{"task": "lift", "seed": 1000')  # as a kill leaves it
     assert ideomotor(*arguments, "--episodes", 3, "--resume", "--workers", 2).json == results
     assert json.loads((tmp_path / "results.json").read_text()) == results
 
 
-def test_the_table_and_the_page_show_the_same_rates(ideomotor, tmp_path):
-    shown = ideomotor(
+def test_the_table_and_the_page_show_the_same_rates(in_process, tmp_path):
+    shown = in_process(
         "eval", "--expert", "--tasks", "reach", "--episodes", 2, "--seed-start", 5, "--out", tmp_path
     )
     results = json.loads((tmp_path / "results.json").read_text())
@@ -104,9 +104,9 @@ def test_an_interrupted_evaluation_says_how_many_episodes_are_missing(in_process
     assert whole["tasks"]["reach"]["low"] > stopping["tasks"]["reach"]["low"]
 
 
-def test_generalization_is_builtin_and_then_each_axis(results, ideomotor, tmp_path):
+def test_generalization_is_builtin_and_then_each_axis(results, in_process, tmp_path):
     arguments = ["--expert", "--tasks", "reach", "--episodes", 2, "--suite", "generalization"]
-    shown = ideomotor("eval", *arguments, "--axes", "gain,shapes", "--out", tmp_path)
+    shown = in_process("eval", *arguments, "--axes", "gain,shapes", "--out", tmp_path)
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["episodes"][:2] == results["episodes"][:2]
     assert list(found["generalization"]) == ["gain", "shapes"]
@@ -117,10 +117,10 @@ def test_generalization_is_builtin_and_then_each_axis(results, ideomotor, tmp_pa
         assert f"{capsule['low']:.1%} to {capsule['high']:.1%}" in text
 
 
-def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
+def test_a_file_is_no_folder_for_results(in_process, tmp_path):
     (tmp_path / "notes").write_text("mine")
     arguments = ["eval", "--expert", "--tasks", "reach", "--episodes", 1]
-    ideomotor(*arguments, "--out", tmp_path / "notes").assert_refused("notes")
+    in_process(*arguments, "--out", tmp_path / "notes").assert_refused("notes")
     assert (tmp_path / "notes").read_text() == "mine"
 
 
@@ -155,6 +155,7 @@ def test_a_file_is_no_folder_for_results(ideomotor, tmp_path):
         (["--suite", "generalization", "--without", "front"], ["generalization", "--without"]),
     ],
 )
-def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):
-    ideomotor("eval", *arguments, "--json", "-", cwd=tmp_path).assert_refused(*words)
+def test_bad_input_is_refused_in_one_line(arguments, words, in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    in_process("eval", *arguments, "--json", "-").assert_refused(*words)
     assert not list(tmp_path.iterdir())

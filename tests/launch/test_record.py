@@ -28,15 +28,15 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_summary_agrees_with_data_info_and_the_dataset_is_valid(recorded, ideomotor):
+def test_the_summary_agrees_with_data_info_and_the_dataset_is_valid(recorded, in_process):
     out, summary = recorded
-    info = ideomotor("data", "info", out, "--json", "-").json
+    info = in_process("data", "info", out, "--json", "-").json
     assert summary["episodes"] == info["episodes"] == 2 * EPISODES
     assert summary["frames"] == info["frames"] > 0
     assert summary["tasks"] == ["reach", "lift"]
     assert info["fps"] == 30
     assert {"action", "action.high_rate", "observation.referred", "subtask"} <= set(info["features"])
-    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert in_process("data", "validate", out, "--json", "-").json["ok"]
 
 
 def test_rows_hold_the_commands_between_frames(recorded):
@@ -76,7 +76,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(recorded, ideomotor, t
 
 
 def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
-    recorded, ideomotor, command, tmp_path
+    recorded, ideomotor, in_process, command, tmp_path
 ):
     out = tmp_path / "data"
     arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
@@ -91,13 +91,13 @@ def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, said = process.communicate()
     assert (process.returncode, said) == (130, "interrupted\n")
-    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert in_process("data", "validate", out, "--json", "-").json["ok"]
     assert ideomotor(*arguments, "--resume").returncode == 0
     assert contents(out) == contents(recorded[0])
 
 
 def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
-    recorded, ideomotor, command, tmp_path
+    recorded, ideomotor, in_process, command, tmp_path
 ):
     out = tmp_path / "data"
     arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
@@ -110,18 +110,18 @@ def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     process.send_signal(signal.SIGKILL)  # its workers live on for a moment, and hold nothing
     process.wait()
     (out / "record.json").unlink(missing_ok=True)  # as if killed before it was written
-    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert in_process("data", "validate", out, "--json", "-").json["ok"]
     assert ideomotor(*arguments, "--resume").returncode == 0
     assert contents(out) == contents(recorded[0])
 
 
-def test_an_existing_dataset_is_never_overwritten_or_mixed(recorded, ideomotor):
+def test_an_existing_dataset_is_never_overwritten_or_mixed(recorded, in_process):
     out, before = recorded[0], contents(recorded[0])
-    ideomotor("record", "reach", "--out", out).assert_refused(str(out))
-    ideomotor("record", "reach", "lift", "--out", out, "--resume", "--noise", 0.5).assert_refused(
+    in_process("record", "reach", "--out", out).assert_refused(str(out))
+    in_process("record", "reach", "lift", "--out", out, "--resume", "--noise", 0.5).assert_refused(
         "noise", "0.5"
     )
-    ideomotor("record", "push", "--out", out, "--resume").assert_refused("tasks", "push")
+    in_process("record", "push", "--out", out, "--resume").assert_refused("tasks", "push")
     assert contents(out) == before
 
 
@@ -136,12 +136,12 @@ def test_an_existing_dataset_is_never_overwritten_or_mixed(recorded, ideomotor):
         (["reach", "--noise", "2"], ["noise", "2"]),
     ],
 )
-def test_bad_options_leave_no_folder(arguments, words, ideomotor, tmp_path):
-    ideomotor("record", *arguments, "--out", tmp_path / "data").assert_refused(*words)
+def test_bad_options_leave_no_folder(arguments, words, in_process, tmp_path):
+    in_process("record", *arguments, "--out", tmp_path / "data").assert_refused(*words)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_limit_while_recording_leaves_whole_episodes(ideomotor, tmp_path):
+def test_a_file_limit_while_recording_leaves_whole_episodes(ideomotor, in_process, tmp_path):
     out = tmp_path / "data"
     limit = 60_000  # [bytes] per file: the videos reach it after some episodes
 
@@ -150,10 +150,10 @@ def test_a_file_limit_while_recording_leaves_whole_episodes(ideomotor, tmp_path)
 
     done = ideomotor("record", "lift", "--episodes", 20, "--out", out, preexec_fn=limited)
     done.assert_refused(str(out), code=1)
-    check_whole(out, ideomotor)
+    check_whole(out, in_process)
 
 
-def test_a_full_disk_while_recording_leaves_whole_episodes(ideomotor, tmp_path):
+def test_a_full_disk_while_recording_leaves_whole_episodes(ideomotor, in_process, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = shutil.which("mount")
@@ -168,20 +168,20 @@ def test_a_full_disk_while_recording_leaves_whole_episodes(ideomotor, tmp_path):
         ideomotor("record", "lift", "--episodes", 20, "--out", disk / "data").assert_refused(
             "the disk is full", code=1
         )
-        check_whole(disk / "data", ideomotor)
+        check_whole(disk / "data", in_process)
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
-def check_whole(out, ideomotor):
+def check_whole(out, in_process):
     """Nothing is half-written: complete episodes, or no dataset at all."""
     if not out.exists():
         return
-    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
-    assert 0 < ideomotor("data", "info", out, "--json", "-").json["episodes"] < 20
+    assert in_process("data", "validate", out, "--json", "-").json["ok"]
+    assert 0 < in_process("data", "info", out, "--json", "-").json["episodes"] < 20
     assert not list(out.rglob("*.tmp"))
 
 
-def test_data_of_no_dataset_is_refused(ideomotor, tmp_path):
+def test_data_of_no_dataset_is_refused(in_process, tmp_path):
     for command in ("info", "validate"):
-        ideomotor("data", command, tmp_path / "nothing", "--json", "-").assert_refused("nothing")
+        in_process("data", command, tmp_path / "nothing", "--json", "-").assert_refused("nothing")

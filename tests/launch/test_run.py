@@ -21,18 +21,18 @@ def test_run_with_the_expert_says_what_happened(ideomotor):
         assert word in shown.stdout
 
 
-def test_the_bundled_policy_says_how_sure_it_is_and_does_the_same(ideomotor, tmp_path):
+def test_the_bundled_policy_says_how_sure_it_is_and_does_the_same(ideomotor, in_process, tmp_path):
     plain = ideomotor("run", "reach", "--seed", 3, "--json", "-").json
-    shown = ideomotor("run", "reach", "--seed", 3, "--confidence", "--json", tmp_path / "sure.json")
+    shown = in_process("run", "reach", "--seed", 3, "--confidence", "--json", tmp_path / "sure.json")
     sure = json.loads((tmp_path / "sure.json").read_text())
     assert plain["confidence"] is None and 0 < sure["confidence"] <= 1
     assert f"confidence   {sure['confidence']:.0%} on average, lowest" in shown.stdout
     assert (sure["seconds"], sure["plan_text"]) == (plain["seconds"], plain["plan_text"])
 
 
-def test_a_video_shows_both_cameras_and_plays_in_a_browser(ideomotor, tmp_path):
+def test_a_video_shows_both_cameras_and_plays_in_a_browser(in_process, tmp_path):
     path = tmp_path / "film.mp4"
-    result = ideomotor("run", "reach", "--expert", "--record", path, "--json", "-").json
+    result = in_process("run", "reach", "--expert", "--record", path, "--json", "-").json
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         assert stream.codec_context.name == "h264"
@@ -48,17 +48,17 @@ def test_realtime_is_paced_by_the_wall_clock(ideomotor):
     assert 90 < result["achieved_hz"] < 125
 
 
-def test_an_instruction_in_own_words_is_judged(ideomotor):
-    result = ideomotor(
+def test_an_instruction_in_own_words_is_judged(in_process):
+    result = in_process(
         "run", "lift", "--expert", "--seed", 3, "--instruction", "take the purple cube", "--json", "-"
     )
     assert result.json["instruction"] == "take the purple cube"
     assert result.json["success"] is True
 
 
-def test_any_sentence_is_obeyed_and_where_nobody_can_judge_it_that_is_said(ideomotor, tmp_path):
+def test_any_sentence_is_obeyed_and_where_nobody_can_judge_it_that_is_said(in_process, tmp_path):
     said = "could you do something about the cubes, please?"
-    shown = ideomotor("run", "reach", "--seed", 0, "--instruction", said, "--json", tmp_path / "result.json")
+    shown = in_process("run", "reach", "--seed", 0, "--instruction", said, "--json", tmp_path / "result.json")
     assert shown.returncode == 0, shown.stderr
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["instruction"], result["success"], result["progress"]) == (said, None, None)
@@ -74,11 +74,11 @@ def test_any_sentence_is_obeyed_and_where_nobody_can_judge_it_that_is_said(ideom
     assert "solved" not in shown.stdout
 
 
-def test_a_sentence_that_names_one_thing_is_judged_by_it(ideomotor):
-    shown = ideomotor("run", "lift", "--expert", "--seed", 3, "--instruction", "Grab that purple block!")
+def test_a_sentence_that_names_one_thing_is_judged_by_it(in_process):
+    shown = in_process("run", "lift", "--expert", "--seed", 3, "--instruction", "Grab that purple block!")
     assert "success      is judged by: lift the purple cube" in shown.stdout and "solved" in shown.stdout
     options = ("--instruction", "get hold of the cube that is purple", "--json", "-")
-    result = ideomotor("run", "lift", "--expert", "--seed", 3, *options).json
+    result = in_process("run", "lift", "--expert", "--seed", 3, *options).json
     assert result["success"] is True and result["judged"] is True and result["goal"] == "lift the purple cube"
     assert result["not_judged_because"] is None and result["possible_goals"] == []
 
@@ -103,6 +103,7 @@ def test_a_sentence_that_names_one_thing_is_judged_by_it(ideomotor):
         (["lift", "--policy", "no/such/folder"], ["policy", "no/such/folder"]),
     ],
 )
-def test_bad_input_is_refused_in_one_line(arguments, words, ideomotor, tmp_path):
-    ideomotor("run", *arguments, "--json", "-", cwd=tmp_path).assert_refused(*words)
+def test_bad_input_is_refused_in_one_line(arguments, words, in_process, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    in_process("run", *arguments, "--json", "-").assert_refused(*words)
     assert not list(tmp_path.iterdir())
