@@ -30,8 +30,8 @@ from ideomotor.datasets.lerobot.writer import DatasetWriter
 
 make_episode = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["sample_episode"]
 FRAMES = 4
-STEPS = (*range(1, 60, 4), *range(3, 60, 4))  # a commit takes about 28
-RANDOM_KILLS = 15
+STEPS = (*range(1, 60, 4), *range(3, 32, 4))  # a commit takes about 28
+RANDOM_KILLS = 7
 
 
 def main(root: Path, seed: int) -> None:

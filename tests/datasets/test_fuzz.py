@@ -106,7 +106,8 @@ def use(root: Path, hashes) -> None:
     assert hashes(root) == before
 
 
-@settings(max_examples=40)
+@pytest.mark.slow
+@settings(max_examples=25)
 @given(data=st.data())
 def test_bytes(data, small, folder, hashes):
     root = damaged(small, folder)
@@ -116,7 +117,7 @@ def test_bytes(data, small, folder, hashes):
     use(root, hashes)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_values_in_json(data, small, folder, hashes):
     root = damaged(small, folder)
@@ -136,7 +137,7 @@ def test_values_in_json(data, small, folder, hashes):
     use(root, hashes)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_columns_of_parquet(data, small, folder, hashes):
     root = damaged(small, folder)

@@ -18,11 +18,11 @@ EXPERT = PolicySpec(None)
 
 
 @pytest.mark.slow
-def test_the_same_json_with_one_two_and_four_workers():
+def test_the_same_json_with_one_and_three_workers():
     """Also where tasks stop early: four solved episodes decide that more than 30 % are (5 · 0.3⁴ < 0.05)."""
     specs = suite("builtin", ["reach", "press"], 7, 1_000_000)
     found = set()
-    for workers in (1, 2, 4):
+    for workers in (1, 3):
         rows = evaluate(specs, EXPERT, workers=workers, stop_at=0.3)
         assert [(row.spec.task, row.spec.seed - 1_000_000) for row in rows] == [
             *(("reach", n) for n in range(4)),
