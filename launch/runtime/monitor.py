@@ -10,9 +10,7 @@ import math
 import os
 import select
 import sys
-import termios
 import time
-import tty
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 
@@ -24,6 +22,8 @@ from rich.table import Table
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import SharedState, text_of
 from ideomotor.control.teleop.teleoperator import DriverName
+from ideomotor.launch.runtime.companion import Companion
+from ideomotor.launch.runtime.keyboard import each_key, in_foreground, keys_in, read_keys
 from ideomotor.launch.runtime.marks import AGAIN, MARKS, Marks
 from ideomotor.launch.streams import gone
 
@@ -53,6 +53,7 @@ class View:
         console: where to show it.
         drivers: who may drive: with both, a key takes over and hands back.
         on_keys: takes the keys that mean nothing here.
+        companion: is asked for each key first, and for rows to show.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class View:
         console: Console,
         drivers: Sequence[DriverName] = (),
         on_keys: Callable[[str], None] | None = None,
+        companion: Companion | None = None,
     ) -> None:
+        self._companion = companion
         self._shared, self._hz, self._console = shared, hz, console
         self._drivers, self._driver = tuple(drivers), ""
         self._on_keys = on_keys
@@ -84,14 +87,16 @@ class View:
         """Shows it, and obeys keys, while the block runs."""
         with contextlib.ExitStack() as stack:
             keyboard = sys.stdin.fileno() if sys.stdin and not sys.stdin.closed else -1
-            if keyboard >= 0 and os.isatty(keyboard) and _in_foreground(keyboard):
-                self._keys = stack.enter_context(_each_key(keyboard))
+            if keyboard >= 0 and os.isatty(keyboard) and in_foreground(keyboard):
+                self._keys = stack.enter_context(each_key(keyboard))
             if self._console.is_terminal:
                 self._live = Live(
                     console=self._console, auto_refresh=False, transient=True, redirect_stdout=False
                 )
                 self._live.start()
             stack.callback(self._hide)
+            if self._companion:
+                self._companion.begin(self.say)
             yield
 
     def _hide(self) -> None:
@@ -204,7 +209,10 @@ class View:
         if self._shared.plan.read(self._plan):
             progress = float(self._plan["progress"])
             shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
-        if self._keys is not None:
+        own = self._companion.rows() if self._companion else {}
+        for heading, text in own.items():
+            shown.add_row(heading, text)
+        if self._keys is not None and "keys" not in own:
             keys = "h: home, Enter: again, g/b: mark, q: finish, Ctrl-C: leave"
             shown.add_row("keys", f"space: emergency stop, r: re-arm, {keys}")
         return shown
@@ -214,13 +222,15 @@ class View:
             return
         while select.select([self._keys], [], [], 0)[0]:
             try:
-                typed = os.read(self._keys, 64).decode(errors="ignore")
+                typed = read_keys(self._keys)
             except OSError:
                 typed = ""
             if not typed:
                 self._lost()
                 return
-            for key in typed:
+            for key in keys_in(typed):
+                if self._companion and self._companion.key(key, time.monotonic()):
+                    continue
                 if key in MARKS:
                     self.marks.mark(MARKS[key])
                     self.say(f"this attempt: {MARKS[key]}")
@@ -246,26 +256,6 @@ class View:
             self._keys, self._refreshed = None, math.inf
             for request in ("estop", "finish"):
                 self._shared.request(request, "the terminal is gone")
-
-
-def _in_foreground(descriptor: int) -> bool:
-    """Whether a terminal may be used: the kernel stops a background job that changes its terminal."""
-    try:
-        return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:
-        return True  # it is not the terminal that controls this job
-
-
-@contextlib.contextmanager
-def _each_key(descriptor: int) -> Generator[int]:
-    """Lets keys through one by one, unseen; Ctrl-C still is a signal."""
-    before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
-    try:
-        yield descriptor
-    finally:
-        with contextlib.suppress(termios.error):  # it is gone
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def _ms(seconds: float) -> str:

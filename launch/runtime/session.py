@@ -29,6 +29,7 @@ from ideomotor.control.teleop.process import teleoperator_process
 from ideomotor.control.teleop.teleoperator import DriverName, Teleoperator
 from ideomotor.control.timing import Timing
 from ideomotor.launch.runtime.attempts import Attempts
+from ideomotor.launch.runtime.companion import Companion
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
 from ideomotor.launch.runtime.lateness_histogram import lateness_svg
 from ideomotor.launch.runtime.left_on import put_back, read_note, remove_note, write_note
@@ -108,12 +109,12 @@ def run_session(
     shared: SharedState,
     log: SessionLog,
     console: Console,
-    watch: Callable[[], None] | None = None,
+    companion: Companion | None = None,
 ) -> SessionResult:
     """Runs until it is finished or stopped. Main thread only.
 
     Args:
-        watch: called many times a second; it may follow the shared state and make requests.
+        companion: what goes on beside the control loop, as an episode's end: see `Companion`.
 
     From before torque comes on there is a note (launch/runtime/left_on.py) for an arm that nobody looks after
     any more.
@@ -123,7 +124,7 @@ def run_session(
     """
     embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    view = View(shared, hz, console, config.drivers, config.on_keys)
+    view = View(shared, hz, console, config.drivers, config.on_keys, companion)
     attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
@@ -146,8 +147,8 @@ def run_session(
                 attempts.poll(time.monotonic())
             if why := log.failure():
                 view.say(f"log: {why}; nothing more is recorded, the arm goes on")
-            if watch:
-                watch()
+            if companion:
+                companion.poll(time.monotonic())
             view.poll()
 
         with _noted(config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ def replay_on_arm(
 
 
 class _Watch:
-    """Ends the session when all was played, and remembers whether the task was solved.
+    """A `Companion`: ends the session when all was played, and remembers whether the task was solved.
 
     Attributes:
         solved: it was; None where nobody judges.
@@ -111,7 +111,16 @@ class _Watch:
         self.follow, self.solved = PlayedSession(shared, ticks), None if is_solved is None else False
         self._shared, self._is_solved, self._over = shared, is_solved, False
 
-    def __call__(self) -> None:
+    def begin(self, say: Callable[[str], None]) -> None:
+        pass
+
+    def key(self, name: str, now: float) -> bool:
+        return False
+
+    def rows(self) -> Mapping[str, str]:
+        return {}
+
+    def poll(self, now: float) -> None:
         self.follow.take()
         if self._is_solved and not self.solved:
             self.solved = self._is_solved()
