@@ -91,9 +91,9 @@ def _robots_check() -> tuple[type, Callable[[Any], int]]:
 
 
 def _record() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.commands.record import options, record
+    from ideomotor.launch.commands.record import arguments, record
 
-    return options.RecordOptions, record.record
+    return arguments.RecordArguments, record.record_either
 
 
 def _data_info() -> tuple[type, Callable[[Any], int]]:
@@ -239,7 +239,9 @@ COMMANDS: dict[str, _Entry] = {
     "tasks": _Entry("list the tasks, their objects and instructions", _tasks),
     "robots": _Entry("list the robots, their joints and limits; check an embodiment file", _robots),
     "robots check": _Entry("how well each servo of an arm is, motors off", _robots_check),
-    "record": _Entry("record demonstrations of the scripted experts to a LeRobot v3 dataset", _record),
+    "record": _Entry(
+        "record demonstrations, of scripted experts or of a person on an arm, as a dataset", _record
+    ),
     "data info": _Entry("what a dataset holds", _data_info),
     "data validate": _Entry("check a dataset file by file", _data_validate),
     "data stats": _Entry("smallest, largest and usual value of every joint and channel", _data_stats),

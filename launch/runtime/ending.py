@@ -22,6 +22,7 @@ from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime.left_on import remove_note, write_note
 
 if TYPE_CHECKING:
+    from ideomotor.launch.runtime.episode_log import EpisodeLog
     from ideomotor.launch.runtime.session import SessionConfig, SessionResult
     from ideomotor.launch.runtime.session_log import SessionLog
 
@@ -79,7 +80,7 @@ def end_session(
     output: Output,
     config: SessionConfig,
     result: SessionResult,
-    log: SessionLog,
+    log: SessionLog | EpisodeLog,
     outcome: dict[str, Any],
     about: dict[str, Any],
     facts: dict[str, Any],
@@ -113,10 +114,15 @@ def end_session(
         outcome["logged"] = files.write("log", lambda: log.finish(facts))
         if log.failed and outcome["logged"]:
             files.problems.append(f"log: {log.failed}")
-        if picture := session.picture(config, result):
+        picture = session.picture(config, result) if log.keeps_report else None
+        if picture is not None:
             files.write("log", lambda: write_whole(log.folder / PICTURE, picture))
-        outcome["faults"] = [*outcome["faults"], *files.problems]
-        files.write("log", lambda: write_whole(log.folder / REPORT, as_text(about | {"outcome": outcome})))
+        outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
+        if log.keeps_report:
+            report = as_text(about | {"outcome": outcome})
+            files.write("log", lambda: write_whole(log.folder / REPORT, report))
+        else:
+            outcome |= outcome["logged"] or {}
         outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
         files.write("json", lambda: output.result(outcome))
     outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))
@@ -152,7 +158,7 @@ def tell(outcome: dict[str, Any], voice: Voice) -> None:
         voice.say(f"task         solved in {outcome['solved']} of {outcome['attempts']} attempts")
     elif outcome["attempts"] == 0:
         voice.say("task         NOT solved")
-    if logged := outcome["logged"]:
+    if (logged := outcome["logged"]) and "ticks" in logged:
         lost = f", {logged['lost_ticks']} ticks lost" if logged["lost_ticks"] else ""
         voice.say(f"log          {outcome['log']}: {logged['frames']} frames, {logged['ticks']} ticks{lost}")
 

@@ -82,6 +82,7 @@ class EpisodeFlow:
         done: episodes that were saved.
         dropped: episodes that were begun and dropped, and why.
         not_solved: of these, in how many a scene's time was over.
+        say: shows a line.
     """
 
     def __init__(
@@ -90,11 +91,11 @@ class EpisodeFlow:
         embodiment: Embodiment,
         log: Log,
         plan: EpisodePlan,
-        say: Callable[[str], None],
+        say: Callable[[str], None] = print,
     ) -> None:
         self.phase, self.done, self.not_solved = Phase.RESET, 0, 0
         self.dropped: list[str] = []
-        self._shared, self._log, self._plan, self._say = shared, log, plan, say
+        self._shared, self._log, self._plan, self.say = shared, log, plan, say
         self._state, self._frames = shared.state.new(), shared.frames.new()
         self._action, self._home = shared.teleop.new(), embodiment.home_position
         self._arm = np.array([name not in embodiment.grippers for name in embodiment.joint_names])
@@ -137,13 +138,13 @@ class EpisodeFlow:
             if self.phase is Phase.RECORD:
                 self._drop("again", now)
             else:
-                self._say(
+                self.say(
                     f"no episode is in hand; `ideomotor data edit --delete {self._log.episodes - 1}` "
                     "drops the last one"
                 )
         elif name in ("g", "b") and self.phase is Phase.RECORD:
             self._success = name == "g"
-            self._say(f"this episode: {'good' if self._success else 'bad'}")
+            self.say(f"this episode: {'good' if self._success else 'bad'}")
         elif name in ("escape", "q"):
             self._end("ended by hand")
         else:
@@ -198,11 +199,11 @@ class EpisodeFlow:
                 plan.scene.hand("home")
         if self._since is None or self._ready:
             return
-        over = plan.reset_s is not None and now - self._since >= plan.reset_s
+        over = self._asked or (plan.reset_s is not None and now - self._since >= plan.reset_s)
         if plan.scene is None:
-            if over or self._asked:
+            if over:
                 self._begin(now)
-        elif (over or self._asked) and self._tidied is None and self._is_home():
+        elif over and self._tidied is None and self._is_home():
             plan.scene.tidy()
             self._tidied = now
         elif self._tidied is not None and now - self._tidied >= TIDIED_S:
@@ -213,7 +214,7 @@ class EpisodeFlow:
         self._log.begin()
         self._success = True
         self._enter(Phase.RECORD, now)
-        self._say(f"episode {self._first + self.done}: recording")
+        self.say(f"episode {self._first + self.done}: recording")
 
     def _save(self, now: float, success: bool) -> None:
         self._log.save(self._plan.instruction, {**self._plan.facts, "success": success})
@@ -222,9 +223,9 @@ class EpisodeFlow:
     def _saved(self, now: float) -> None:
         if self._log.episodes == self._first + self.done:
             self.dropped.append("no row was recorded")
-            self._say("no row was recorded: nobody drove")
+            self.say("no row was recorded: nobody drove")
         else:
-            self._say(f"episode {self._first + self.done}: saved")
+            self.say(f"episode {self._first + self.done}: saved")
             self.done, self._unsolved = self.done + 1, 0
         if self.done >= self._plan.episodes:
             self._end("all episodes are recorded")
@@ -234,7 +235,7 @@ class EpisodeFlow:
     def _drop(self, why: str, now: float) -> None:
         self._log.discard()
         self.dropped.append(why)
-        self._say(f"episode {self._first + self.done}: dropped, {why}; those before are kept")
+        self.say(f"episode {self._first + self.done}: dropped, {why}; those before are kept")
         self._enter(Phase.RESET, now)
 
     def _go_on(self, now: float) -> None:
@@ -243,7 +244,7 @@ class EpisodeFlow:
         elif self.phase is Phase.RESET:
             self._asked = True
             if self._ready:
-                self._say(f"waits: {self._ready}")
+                self.say(f"waits: {self._ready}")
 
     def _end(self, why: str) -> None:
         if self.phase is Phase.OVER:
@@ -251,9 +252,9 @@ class EpisodeFlow:
         if self.phase is Phase.RECORD:
             self._log.discard()
             self.dropped.append(why)
-            self._say(f"episode {self._first + self.done}: dropped, {why}")
+            self.say(f"episode {self._first + self.done}: dropped, {why}")
         self.phase = Phase.OVER
-        self._say(f"{why}: {self.done} episodes saved")
+        self.say(f"{why}: {self.done} episodes saved")
         self._shared.request("finish", why)
 
     def _enter(self, phase: Phase, now: float) -> None:
@@ -269,7 +270,7 @@ class EpisodeFlow:
             self._stage, self._reason = text_of(self._state["stage"]), text_of(self._state["reason"])
         before, self._ready = self._ready, self._why_not(bool(known), now)
         if self._ready.startswith("camera") and self._ready != before:
-            self._say(f"waits: {self._ready}")
+            self.say(f"waits: {self._ready}")
 
     def _why_not(self, known: bool, now: float) -> str:
         if self._lost:
@@ -283,8 +284,8 @@ class EpisodeFlow:
             return self._reason or "starting"
         if text_of(self._state["driver"]) != DriverName.PERSON or not self._shared.teleop.read(self._action):
             return "nobody drives yet"
-        if not self._action["engaged"]:
-            return "nobody drives: take the leader"
+        if not self._action["engaged"]:  # a device that jogs, at rest
+            return ""
         away = np.abs(self._state["command"] - self._action["position"])[self._arm]
         return "the arm is on its way to the leader" if away.max(initial=0.0) > NEAR_RAD else ""
 

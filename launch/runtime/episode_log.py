@@ -45,6 +45,8 @@ class EpisodeLog:
         UserError: the folder is not one to record into.
     """
 
+    keeps_report = False  # the folder is the dataset's alone
+
     def __init__(
         self,
         shared: SharedState,

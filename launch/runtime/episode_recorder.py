@@ -84,7 +84,7 @@ class EpisodeRecorder:
         rates: Mapping[str, float],
         resume: bool = False,
     ) -> None:
-        self._fps = math.gcd(embodiment.control_hz, FPS)
+        self._fps = rows_a_second(embodiment)
         self._per_row = embodiment.control_hz // self._fps
         self.writer = DemonstrationWriter(folder, filmed(embodiment, shared.spec), self._fps, resume)
         self.recording = False
@@ -178,6 +178,11 @@ class EpisodeRecorder:
             images = {name: picture for name, (_, picture) in seen.items()}
             captured = {name: at for name, (at, _) in seen.items()}
             self.writer.add(Row(row.time, images, captured, row.states, row.commands))
+
+
+def rows_a_second(embodiment: Embodiment) -> int:
+    """How many rows a recording has of each second."""
+    return math.gcd(embodiment.control_hz, FPS)
 
 
 def filmed(embodiment: Embodiment, spec: SharedStateSpec) -> Embodiment:

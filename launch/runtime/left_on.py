@@ -45,12 +45,6 @@ def state_folder() -> Path:
     return state / "ideomotor"
 
 
-def session_folder(kind: str, robot: str) -> Path:
-    """A new folder for a log: KIND/ROBOT-TIME in `state_folder`; kinds are "launches" and others."""
-    name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    return state_folder() / kind / name
-
-
 def write_note(robot: str, port: str, why: str = "") -> None:
     """Says that this process may leave motors on; a disk that does not take the note changes nothing."""
     process = os.getpid()

@@ -228,9 +228,12 @@ class View:
             if not typed:
                 self._lost()
                 return
+            others = ""
             for key in keys_in(typed):
                 if self._companion and self._companion.key(key, time.monotonic()):
                     continue
+                if len(key) == 1 and key not in {*MARKS, *KEYS, DRIVER_KEY}:
+                    others += key
                 if key in MARKS:
                     self.marks.mark(MARKS[key])
                     self.say(f"this attempt: {MARKS[key]}")
@@ -240,7 +243,6 @@ class View:
                     self._shared.request(KEYS[key][0], f"key {KEY_NAMES.get(key, key)}")
                     if self._live is None:
                         self.say(f"key: {KEYS[key][1]}")
-            others = "".join(key for key in typed if key not in {*MARKS, *KEYS, DRIVER_KEY})
             if others and self._on_keys:
                 self._on_keys(others)
 

@@ -30,6 +30,7 @@ from ideomotor.control.teleop.teleoperator import DriverName, Teleoperator
 from ideomotor.control.timing import Timing
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.companion import Companion
+from ideomotor.launch.runtime.episode_log import EpisodeLog
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
 from ideomotor.launch.runtime.lateness_histogram import lateness_svg
 from ideomotor.launch.runtime.left_on import put_back, read_note, remove_note, write_note
@@ -107,7 +108,7 @@ class SessionResult:
 def run_session(
     config: SessionConfig,
     shared: SharedState,
-    log: SessionLog,
+    log: SessionLog | EpisodeLog,
     console: Console,
     companion: Companion | None = None,
 ) -> SessionResult:

@@ -43,6 +43,8 @@ class SessionLog:
         UserError: the folder is not empty, or cannot be written.
     """
 
+    keeps_report = True  # files beside the dataset, of whoever launched
+
     def __init__(self, shared: SharedState, embodiment: Embodiment, folder: Path, task: str) -> None:
         self.folder = folder
         context = multiprocessing.get_context("spawn")

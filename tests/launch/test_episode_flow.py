@@ -64,6 +64,7 @@ class Table:
         self.log, self.now, self.said = FakeLog(episodes=before), 100.0, []
         self.stage, self.engaged, self.cameras = "run", True, ["front", "wrist"]
         self.arm, self.leader = ROBOT.home_position, ROBOT.home_position
+        self.led = True  # there is a leader
         self.solved, self.tidied, self.moves = False, 0, []
         simulated = Scene(lambda: self.solved, self._tidy, self.moves.append) if scene else None
         options = {"episodes": 2, "episode_s": None, "reset_s": None, "scene": simulated, **plan}
@@ -91,7 +92,8 @@ class Table:
             state["reason"] = b"" if self.stage == "run" else b"somebody stopped it"
             self.shared.state.write(state)
             action["time"], action["position"], action["engaged"] = self.now, self.leader, self.engaged
-            self.shared.teleop.write(action)
+            if self.led:
+                self.shared.teleop.write(action)
             if self.log.in_hand and self.stage == "run":
                 self.log.length += round(STEP_S * FPS)
             self.flow.poll(self.now)
@@ -189,7 +191,7 @@ def test_no_episode_begins_before_everything_is_there(make_table, why):
     if why == "leader":
         table.leader = ROBOT.home_position + 0.3
     elif why == "nobody":
-        table.engaged = False
+        table.led = False
     elif why == "stopped":
         table.stage = "hold"
     else:
@@ -199,12 +201,12 @@ def test_no_episode_begins_before_everything_is_there(make_table, why):
     assert table.flow.phase is Phase.RESET and "waits: " in table.said[-1]
     expected = {
         "leader": "on its way to the leader",
-        "nobody": "take the leader",
+        "nobody": "nobody drives yet",
         "stopped": "somebody stopped it",
         "camera": "camera front gives nothing",
     }
     assert expected[why] in table.flow.text()
-    table.leader, table.engaged, table.stage, table.cameras = table.arm, True, "run", ["front", "wrist"]
+    table.leader, table.led, table.stage, table.cameras = table.arm, True, "run", ["front", "wrist"]
     table.run(2)
     assert table.flow.phase is Phase.RECORD
 
@@ -271,3 +273,10 @@ def test_at_a_simulated_table_the_hand_solves_and_the_things_go_back(make_table)
     assert table.moves == ["home", "solve", "home", "solve", "home"] and table.tidied == 2
     table.run(GIVE_UP * 8)
     assert table.flow.phase is Phase.OVER and f"not solved {GIVE_UP} times in a row" in table.said[-1]
+
+
+def test_a_device_that_jogs_is_at_rest_where_an_episode_begins(make_table):
+    table = make_table(reset_s=0.5)
+    table.engaged, table.leader = False, ROBOT.home_position + 0.5  # what it said last means nothing now
+    table.run(2)
+    assert table.flow.phase is Phase.RECORD

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.interrupts import uninterrupted
 from ideomotor.datasets.outputs import check_apart, check_output_folder
+from ideomotor.launch.commands.record.arguments import RecordArguments, meant
 from ideomotor.launch.commands.record.checks import (
     OPTIONS_FILE,
     check,
@@ -30,6 +31,16 @@ from ideomotor.launch.environments import robot_of, task_names
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.datasets.lerobot.writer import DatasetWriter
+
+
+def record_either(arguments: RecordArguments) -> int:
+    """The command: of scripted experts, or of a person."""
+    options = meant(arguments)
+    if isinstance(options, RecordOptions):
+        return record(options)
+    from ideomotor.launch.commands.record.by_person import record_by_person
+
+    return record_by_person(options)
 
 
 def record(options: RecordOptions) -> int:

@@ -17,12 +17,12 @@ from ideomotor.control.runtime.supervisor import Job
 from ideomotor.control.safety.way import way_to
 from ideomotor.control.timing import usual_timing
 from ideomotor.launch.commands.bring_up.servo_settings import settle
-from ideomotor.launch.commands.replay.options import about, as_json, scene_of
+from ideomotor.launch.commands.replay.options import about, scene_of
+from ideomotor.launch.commands.session_options import as_json, live_console, usual_folder
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime import session
 from ideomotor.launch.runtime.cameras import film_sizes
 from ideomotor.launch.runtime.ending import as_text, end_session
-from ideomotor.launch.runtime.left_on import session_folder
 from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
 from ideomotor.launch.runtime.replay_figures import PlayedSession, PlayedTicks
 from ideomotor.launch.runtime.replay_process import ReplayProcessConfig, replay_process
@@ -46,7 +46,7 @@ def replay_on_arm(
     """
     embodiment = _with_cameras(embodiment, options.camera)
     what = f"episode {options.episode} of {options.data}"
-    folder = options.log or session_folder("replays", embodiment.name)
+    folder = options.log or usual_folder(embodiment.name, "replays")
     with contextlib.ExitStack() as stack:
         whole = stack.enter_context(_rig(options, embodiment, trajectory))
         rig = replace(whole, table=None)  # it is played once, and not begun again
@@ -88,7 +88,7 @@ def replay_on_arm(
         )
         ticks = PlayedTicks()
         watch = _Watch(shared, ticks, whole.table.solved if whole.table and whole.table.judged else None)
-        result = session.run_session(config, shared, log, _live_console(), watch)
+        result = session.run_session(config, shared, log, live_console(), watch)
         watch.follow.take()
         outcome = session.as_json(config, result)
         outcome |= about(options, embodiment, trajectory)
@@ -154,9 +154,3 @@ def _facts(options: ReplayOptions, trajectory: Trajectory, solved: bool | None) 
         return {}
     task, seed, _ = scene_of(options, trajectory)
     return {"task_name": task, "seed": seed} | ({} if solved is None else {"success": solved})
-
-
-def _live_console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -113,9 +112,3 @@ def about(options: ReplayOptions, embodiment: Embodiment, trajectory: Trajectory
         "recorded_seconds": trajectory.ticks / embodiment.control_hz,
         "recorded_success": trajectory.facts.get("success"),
     }
-
-
-def as_json(options: ReplayOptions) -> dict[str, Any]:
-    """The options, for the log."""
-    fields = dataclasses.asdict(options)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
