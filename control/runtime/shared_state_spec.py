@@ -32,8 +32,8 @@ WHO_BYTES = 64
 STATE = ("position", "velocity", "effort")
 SLOTS = {
     "ticks": 480,
-    "frames": 8,
-    "films": 8,
+    "frames": 16,
+    "films": 16,
     "sim_command": 64,
 }  # of mailboxes whose every record matters to somebody
 

@@ -20,6 +20,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.lerobot import layout, video
+from ideomotor.datasets.lerobot.demonstration_writer import DRIVER, INTERVENTION, STATE_HIGH_RATE
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.outputs import write_output
 
@@ -28,7 +29,10 @@ VIDEO_WIDTH = 320  # [pixels] at most: a page of ten episodes stays a few MB
 QUANTIZER, GOP = 26, 10  # smaller than in a dataset, and still quick to jump about in
 FRAMES_AT_ONCE = 64
 LINES = 8  # a chart of more could not be read
-NOT_PLOTTED = {*layout.COUNTERS, "timestamp", "next.done", layout.HIGH_RATE}
+WHO_DROVE = (DRIVER, INTERVENTION)  # said in words, and as a tint behind the charts
+NOT_PLOTTED = {*layout.COUNTERS, "timestamp", "next.done", layout.HIGH_RATE, STATE_HIGH_RATE, *WHO_DROVE}
+# Lines, where it is said who drove: a follower measures, a leader (a person or a policy) commands.
+LED = {layout.STATE: "follower (state)", layout.ACTION: "leader (action)"}
 
 
 def write_page(
@@ -83,7 +87,8 @@ def charts(dataset: Dataset, robot: Embodiment | None) -> list[dict[str, Any]]:
     if len(joints) == 2 and len(features[joints[0]]) != len(features[joints[1]]):
         joints = []
     for column, title in enumerate(features[joints[0]] if joints else []):
-        lines = [_line(name.removeprefix("observation."), name, column) for name in joints]
+        led = LED if DRIVER in dataset.meta.features else {}
+        lines = [_line(led.get(name, name.removeprefix("observation.")), name, column) for name in joints]
         joint = robot.joints[column] if robot is not None and column < len(robot.joints) else None
         limits = {"lower": joint.lower, "upper": joint.upper} if joint else {"lower": None, "upper": None}
         found.append({"title": title, "unit": joint.unit if joint else "", "lines": lines} | limits)
@@ -114,7 +119,26 @@ def texts_of(dataset: Dataset, columns: dict[str, np.ndarray]) -> dict[str, list
         count = len(dataset.tasks)
         numbers = [int(number) for number in columns["task_index"]]
         found["task"] = _runs([dataset.tasks[i] if 0 <= i < count else f"task {i}" for i in numbers])
+    if DRIVER in columns:
+        found[DRIVER] = _runs(who_drove(columns))
     return found
+
+
+def who_drove(columns: dict[str, np.ndarray]) -> list[str]:
+    """Returns for each row who drove, in words."""
+    person = columns[DRIVER].ravel() == 1
+    corrects = columns[INTERVENTION].ravel() if INTERVENTION in columns else np.zeros(len(person), bool)
+    words = {(True, True): "person, correcting", (True, False): "person"}
+    return [words.get((bool(p), bool(c)), "policy") for p, c in zip(person, corrects, strict=True)]
+
+
+def _tinted(columns: dict[str, np.ndarray]) -> list[tuple[int, int]]:
+    """Returns (first, after the last) row of each stretch in which a person drove; none if always."""
+    if DRIVER not in columns or (columns[DRIVER] == 1).all():
+        return []
+    person = np.concatenate([[0], columns[DRIVER].ravel() == 1, [0]]).astype(np.int8)
+    edges = np.flatnonzero(np.diff(person))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def shown_cameras(dataset: Dataset) -> list[str]:
@@ -155,6 +179,7 @@ def _episode(dataset: Dataset, episode: int) -> dict[str, Any]:
         "success": success if isinstance(success, bool) else None,
         "values": {name: base64.b64encode(array.tobytes()).decode() for name, array in values.items()},
         "texts": texts,
+        "person": _tinted(columns),
         "videos": {
             name: _data_uri(encode_episode(dataset, episode, name)) for name in shown_cameras(dataset)
         },

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -25,7 +24,6 @@ from ideomotor.launch.runtime.episode_recorder import EpisodeRecorder
 from ideomotor.launch.runtime.session_log import EVERY_S, FINISH_S, START_S, check_room
 
 ROOM = 256_000_000  # [bytes] free on the disk, at least: one long episode
-NICENESS = 5
 
 
 class EpisodeLog:
@@ -150,8 +148,6 @@ def episode_process(
     """The process's main function. Says what is on the disk once it is ready, a text if it cannot be."""
     for number in STOPPING:  # it ends when the session has ended
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
     shared = attach(spec)
     recorder = None
     try:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ideomotor.datasets.checking.repair import repair
 from ideomotor.datasets.editing.edit import edit_of, write
 from ideomotor.datasets.editing.pieces import all_pieces, deleted, trimmed
 from ideomotor.datasets.lerobot import file_group
+from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
@@ -117,11 +119,33 @@ def edited(recorded, repaired, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def readings(recorded, repaired, edited, tmp_path_factory):
-    """Files of what LeRobotDataset returns for every row of our dataset, the repaired and the edited one."""
+def by_person(so101, tmp_path_factory):
+    """A person's two episodes from cameras of two sizes, one of which did not renew every picture."""
+    root = tmp_path_factory.mktemp("person") / "mine"
+    sizes = {"front": (480, 640), "wrist": (120, 160)}
+    cameras = (replace(c, height=sizes[c.name][0], width=sizes[c.name][1]) for c in so101.cameras)
+    robot = replace(so101, cameras=tuple(cameras))
+    walk = so101.home_position + np.linspace(0, 0.2, 48)[:, None]
+    with DemonstrationWriter(root, robot, 30) as writer:
+        for length in (12, 7):
+            writer.begin()
+            for i in range(length):
+                images = {name: np.full((*size, 3), 20 + 5 * i, np.uint8) for name, size in sizes.items()}
+                captured = {"front": i / 30, "wrist": i // 2 * 2 / 30}
+                ticks = walk[4 * i : 4 * i + 4]
+                writer.add(Row(0.002 + i / 30, images, captured, ticks + 0.01, ticks))
+            writer.save("lift it", {"success": True, "dropped_frames": length // 2})
+    return root
+
+
+@pytest.fixture(scope="module")
+def readings(recorded, repaired, edited, by_person, tmp_path_factory):
+    """Files of what LeRobotDataset returns for every row of ours, the repaired, the edited, a person's."""
     out = tmp_path_factory.mktemp("lerobot")
-    files = out / "recorded.npz", out / "repaired.npz", out / "edited.npz"
-    run("read_with_lerobot.py", recorded, files[0], repaired, files[1], edited, files[2], scratch=out)
+    roots = {"recorded": recorded, "repaired": repaired, "edited": edited, "by_person": by_person}
+    files = tuple(out / f"{name}.npz" for name in roots)
+    pairs = [path for pair in zip(roots.values(), files, strict=True) for path in pair]
+    run("read_with_lerobot.py", *pairs, scratch=out)
     return files
 
 
@@ -162,6 +186,20 @@ def test_lerobot_decodes_the_frames_that_we_decode(recorded, read, make_episode)
             assert np.abs(ours - theirs[first:end]).max() <= 3  # two colour converters
             source = make_episode(episode, 10 + episode).images[camera]
             assert np.abs(theirs[first:end].astype(int) - source).mean() < 4  # the codec
+
+
+def test_lerobot_reads_what_a_person_demonstrated(readings, by_person):
+    arrays, facts = loaded(readings[3])
+    ours = Dataset(by_person)
+    assert (facts["episodes"], facts["tasks"], facts["ends"]) == (2, ["lift it"], [12, 19])
+    for name, values in columns_of(ours).items():
+        if name in arrays:
+            np.testing.assert_array_equal(arrays[name].reshape(values.shape), values, err_msg=name)
+    assert {"observation.state.high_rate", "capture_time", "measured_time", "driver"} <= set(arrays)
+    assert arrays["observation.images.front"].shape == (19, 480, 640, 3)
+    for camera in ("front", "wrist"):
+        theirs = arrays[f"observation.images.{camera}"].astype(int)
+        assert np.abs(theirs - frames_of(ours, camera)).max() <= 2
 
 
 def test_lerobot_reads_what_was_edited(edited, readings):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.datasets import files
+from ideomotor.datasets.lerobot.live_writer import LiveEpisode
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 from ideomotor.datasets.viewing import page
@@ -256,3 +257,35 @@ def test_a_browser_shows_it_without_complaint(written, parsed, open_browser, siz
 
 def episode_text(parsed, number):
     return next(iter(parsed.data["episodes"][number]["texts"].values()))[0][1]
+
+
+@pytest.fixture(scope="module")
+def led(so101, tmp_path_factory):
+    """A launch's log in which a person took over for rows 3 to 6 of 10."""
+    root = tmp_path_factory.mktemp("led") / "log"
+    episode = LiveEpisode(root, so101, 30, "lift it", "a test")
+    images = {c.name: np.full((c.height, c.width, 3), 90, np.uint8) for c in so101.cameras}
+    for i in range(10):
+        person = 3 <= i < 7
+        commands = np.repeat(so101.home_position[None], 4, axis=0) + 0.01 * i
+        episode.add(images, commands[0], commands, driver=int(person), intervention=person)
+    episode.finish({})
+    return Dataset(root)
+
+
+def test_it_shows_who_drove_and_what_leader_and_follower_did(led, so101, tmp_path):
+    page.write_page(led, tmp_path / "page.html", [0], so101)
+    shown = Page((tmp_path / "page.html").read_text(encoding="utf-8")).data
+    [episode] = shown["episodes"]
+    assert episode["texts"]["driver"] == [[0, "policy"], [3, "person, correcting"], [7, "policy"]]
+    assert episode["person"] == [[3, 7]]  # tinted behind the charts
+    lines = [line["name"] for line in shown["charts"][0]["lines"]]
+    assert lines == ["follower (state)", "leader (action)"]
+    plotted = {line["feature"] for chart in shown["charts"] for line in chart["lines"]}
+    assert not plotted & {"driver", "intervention", "action.high_rate"}
+    assert page.texts_of(led, led.columns(0))["driver"][1] == (3, "person, correcting")  # for Rerun, too
+
+
+def test_where_nobody_says_who_drove_nothing_is_said(parsed):
+    assert all("driver" not in each["texts"] and each["person"] == [] for each in parsed.data["episodes"])
+    assert [line["name"] for line in parsed.data["charts"][0]["lines"]] == ["state", "action"]
