@@ -167,7 +167,7 @@ def episode_process(
 
 def _serve(recorder: EpisodeRecorder, folder: Path, pipe: Connection) -> None:
     """Records and answers until it is over."""
-    told, failed = -1, False
+    reported, failed = -1, False
     while True:
         try:
             request = pipe.recv() if pipe.poll(EVERY_S) else None
@@ -191,8 +191,8 @@ def _serve(recorder: EpisodeRecorder, folder: Path, pipe: Connection) -> None:
                 recorder.discard()
             words = str(error) if isinstance(error, UserError | OSError) else where(error)
             _tell(pipe, recorder, failed=words)
-        if recorder.writer.length != told:
-            told = recorder.writer.length
+        if recorder.writer.length != reported:
+            reported = recorder.writer.length
             _tell(pipe, recorder)
 
 

@@ -28,7 +28,7 @@ SIZES = (("front", 96, 128), ("wrist", 64, 64))
 RATES = {"front": 30.0, "wrist": 30.0}
 
 
-class Stage:
+class DrivenArm:
     """An arm that a person drives and two cameras, as far as the shared state shows them."""
 
     def __init__(self, shared: SharedState) -> None:
@@ -67,9 +67,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def stage() -> Iterator[DrivenArm]:
     shared = shared_state.create(ROBOT, SIZES)
-    yield Stage(shared)
+    yield DrivenArm(shared)
     shared.close()
 
 
@@ -80,7 +80,7 @@ def recorder(stage, tmp_path) -> Iterator[EpisodeRecorder]:
     made.close()
 
 
-def run(stage: Stage, recorder: EpisodeRecorder, count: int, **how) -> None:
+def run(stage: DrivenArm, recorder: EpisodeRecorder, count: int, **how) -> None:
     """Ticks, taken as often as a process would."""
     while count > 0:
         stage.ticks(min(count, 8), **how)
@@ -243,7 +243,7 @@ def test_another_robots_folder_is_refused_with_both_names(stage, tmp_path):
         EpisodeRecorder(stage.shared, ROBOT, tmp_path / "data", RATES, resume=True)
 
 
-def record_one(stage: Stage, log: EpisodeLog, ticks: int) -> None:
+def record_one(stage: DrivenArm, log: EpisodeLog, ticks: int) -> None:
     """Drives for so many ticks while an episode is in hand, as fast as the recorder takes them."""
     log.begin()
     before = -1
@@ -257,7 +257,7 @@ def record_one(stage: Stage, log: EpisodeLog, ticks: int) -> None:
     assert log.length == ticks // K - 1 or log.length == ticks // K
 
 
-def until_begun(stage: Stage, log: EpisodeLog) -> None:
+def until_begun(stage: DrivenArm, log: EpisodeLog) -> None:
     while log.length == 0:
         stage.ticks(4)
         time.sleep(0.01)
