@@ -164,7 +164,8 @@ class DemonstrationWriter:
             "frame_index": frames,
         }
         if self._embodiment.cameras:
-            columns[CAPTURED] = (captured - times[0]).astype(np.float32)
+            since = (captured - times[0]).astype(np.float32)
+            columns[CAPTURED] = since if since.shape[1] > 1 else since[:, 0]  # a scalar, as of every width 1
         found = {name: measured for name, (_, measured) in films.items()}
         found |= {name: stats.vector_stats(c) for name, c in columns.items()}
         return PreparedEpisode(

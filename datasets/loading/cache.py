@@ -29,7 +29,14 @@ from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.cached_columns import column_bytes, write_columns
 from ideomotor.datasets.loading.columns import Maps, Texts, read_columns, texts_as_arrays
-from ideomotor.datasets.loading.frames import DecodedFrames, FrameFile, Frames, create_frame_file, resized
+from ideomotor.datasets.loading.frames import (
+    DecodedFrames,
+    FrameFile,
+    Frames,
+    create_frame_file,
+    is_cut,
+    resized,
+)
 
 VERSION = 3  # of the cache's own layout
 CHUNK = 64  # frames written at a time
@@ -106,7 +113,9 @@ def open_cache(
                 check_times(opened(), [camera])
                 (found.folder / (TIMED + camera)).touch()
         size, rows = (height, width), int(found.starts[-1])
-        name = f"{path.resolve().name}-{_short(place + str(names))}-{height}x{width}"
+        shapes = [found.meta.features[found.meta.video_key(camera)]["shape"] for camera in names]
+        cut = "-cut" if any(is_cut(shape, size) for shape in shapes) else ""
+        name = f"{path.resolve().name}-{_short(place + str(names))}-{height}x{width}{cut}"
         needed = len(names) * rows * height * width * 3
         try:
             decoded = cache_folders.take(root, name, key, lambda: needed, build_images, budget)

@@ -7,7 +7,7 @@ has read, a slow disk is asked once for each image, and a damaged file is an err
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -94,10 +94,25 @@ class DecodedFrames:
 
 
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns an image at (H, W); itself when it has that size."""
-    if frame.shape[:2] == size:
+    """Returns an image at (H, W), cut to that shape around its middle first; itself when it has that size.
+
+    A running arm's pictures come to its policy in the same way (launch/runtime/cameras.py).
+    """
+    have, wide = frame.shape[:2]
+    if (have, wide) == size:
         return frame
-    return cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    scale = min(have / size[0], wide / size[1])
+    rows, columns = round(scale * size[0]), round(scale * size[1])
+    top, left = (have - rows) // 2, (wide - columns) // 2
+    cut = frame[top : top + rows, left : left + columns]
+    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    return cut if cut.shape[:2] == size else cv2.resize(cut, (size[1], size[0]), interpolation=how)
+
+
+def is_cut(shape: Sequence[int], size: tuple[int, int]) -> bool:
+    """Whether `resized` leaves out a part of images of this shape, (H, W, 3) or (3, H, W)."""
+    height, width = shape[1:] if shape[0] == 3 else shape[:2]
+    return height * size[1] != width * size[0]
 
 
 def create_frame_file(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 import itertools
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,13 +10,15 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import PAST_COMMAND_TICKS
+from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
 from ideomotor.datasets.lerobot.layout import new_info
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
-from ideomotor.datasets.loading import cache, cache_folders
+from ideomotor.datasets.loading import cache, cache_folders, frames
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.sampling import shuffled
 from ideomotor.datasets.loading.window_batch import FrameBatch, WindowBatch
+from ideomotor.launch.runtime.cameras import fit
 
 HORIZON = 17
 
@@ -194,6 +197,32 @@ def test_images_are_resized_on_the_way_into_the_cache(tmp_path, recorded):
     assert small.images["front"].shape == (60, 48, 64, 3)
     mean = dataset.frames(0, "front", [0]).mean()
     assert abs(small.images["front"][np.array([0])].mean() - mean) < 1
+
+
+def test_wide_images_are_cut_as_a_running_arms_pictures_are(tmp_path, so101):
+    """Whoever trains sees what the policy will see: the middle of the picture, not all of it squeezed."""
+    front = replace(so101.camera("front"), height=96, width=160)
+    wide = replace(so101, cameras=(front,))
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 255, (4, 3, 5, 3), np.uint8).repeat(32, 1).repeat(32, 2)  # large squares
+    pose = np.repeat(so101.home_position[None], 4, axis=0)
+    with DemonstrationWriter(tmp_path / "data", wide, 30) as writer:
+        writer.begin()
+        for i, picture in enumerate(pictures):
+            writer.add(Row(i / 30, {"front": picture}, {"front": i / 30}, pose, pose))
+        writer.save("lift it", {})
+    dataset = Dataset(tmp_path / "data")
+    np.testing.assert_allclose(dataset.columns(0)["capture_time"], np.arange(4) / 30, atol=1e-6)
+    found = cache.open_cache(dataset, 96, 96, cameras=["front"], cache_root=tmp_path / "cache").images[
+        "front"
+    ]
+    stored = dataset.frames(0, "front", range(4))
+    np.testing.assert_array_equal(found[np.arange(4)], stored[:, :, 32:128])
+    noise = rng.integers(0, 255, (480, 640, 3), np.uint8)
+    for size in ((96, 96), (48, 64), (120, 90), (600, 800)):
+        np.testing.assert_array_equal(frames.resized(noise, size), fit(noise, *size))
+    assert frames.is_cut((480, 640, 3), (96, 96)) and frames.is_cut((3, 480, 640), (96, 96))
+    assert not frames.is_cut((480, 640, 3), (96, 128)) and not frames.is_cut((3, 96, 96), (48, 48))
 
 
 def test_what_cannot_be_trained_on_is_refused(tmp_path, so101, recorded, make_episode):
