@@ -29,8 +29,8 @@ class WindowCommands:
             self._how = resampler(self.fps, embodiment.control_hz, -past_ticks, past_ticks + horizon)
         self._expert: np.ndarray | None = None  # (rows, L, A)
         if layout.EXPERT in cache.columns:
-            told = cache.columns[layout.EXPERT]
-            self._expert = told.reshape(len(told), -1, joints)
+            labels = cache.columns[layout.EXPERT]
+            self._expert = labels.reshape(len(labels), -1, joints)
 
     def commands(
         self, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray

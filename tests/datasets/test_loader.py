@@ -98,15 +98,15 @@ def test_windows_are_what_the_datasets_hold(load, recorded, second):
 
 
 def test_where_an_expert_told_what_it_would_do_that_follows_a_row(tmp_path, so101, make_episode, cache_root):
-    told = np.random.default_rng(1).normal(size=(12, 96, 6)).astype(np.float32)
+    labels = np.random.default_rng(1).normal(size=(12, 96, 6)).astype(np.float32)
     root = tmp_path / "labelled"
     with DatasetWriter(root, so101, template=new_info(so101, 30, expert_labels=True)) as writer:
-        writer.add_episode(make_episode(0, expert=told.reshape(12, -1)))
+        writer.add_episode(make_episode(0, expert=labels.reshape(12, -1)))
     windows = WindowLoader([root], so101, 128, 4, cache_root=cache_root).windows(
         np.array([0, 3, 7, 11]), np.zeros(4, int), np.zeros(4, int)
     )
-    assert np.array_equal(windows.actions[:, :96], told[[0, 3, 7, 11]])
-    assert np.array_equal(windows.actions[:, 96:], np.repeat(told[[0, 3, 7, 11], -1:], 32, axis=1))
+    assert np.array_equal(windows.actions[:, :96], labels[[0, 3, 7, 11]])
+    assert np.array_equal(windows.actions[:, 96:], np.repeat(labels[[0, 3, 7, 11], -1:], 32, axis=1))
     assert windows.action_mask.all()
     sent = make_episode(0).action_high_rate.reshape(-1, 6)
     assert np.array_equal(windows.past_commands[2], sent[28 - windows.past_commands.shape[1] : 28])

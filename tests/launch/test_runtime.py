@@ -67,16 +67,20 @@ def assert_came_to_rest(running, at: float) -> None:
     assert len(still) and still[0] < 0.5 * ROBOT.control_hz
 
 
-@pytest.mark.parametrize("role", ["decoder", "interpreter", "cameras"])
-def test_killing_a_brain_parks_the_arm_and_names_it(start, role):
+@pytest.mark.parametrize("roles", [["decoder"], ["interpreter", "cameras"]], ids="_".join)
+def test_killing_what_feeds_control_parks_the_arm_and_names_it(start, roles):
+    """Whoever dies while the arm is on its way down changes nothing."""
     running = start()
     running.wait_until_fast()
     killed_at = time.monotonic()
-    os.kill(running.pid(role), signal.SIGKILL)
+    os.kill(running.pid(roles[0]), signal.SIGKILL)
+    for role in roles[1:]:
+        running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
+        os.kill(running.pid(role), signal.SIGKILL)
     outcome = running.outcome()
     assert_came_to_rest(running, killed_at)
-    assert outcome["faults"] == [f"{role} died: killed by SIGKILL"]
-    assert outcome["reasons"][-1] == f"{role} died: process {running.pid(role)} is gone"
+    assert outcome["faults"] == [f"{role} died: killed by SIGKILL" for role in roles]
+    assert outcome["reasons"][-1] == f"{roles[0]} died: process {running.pid(roles[0])} is gone"
     assert outcome["stage"] == "off" and not outcome["guarded"]
     assert running.robot.words[2] == 1  # torque off once, at the very end
     np.testing.assert_allclose(running.log()[-1, 3:], ROBOT.home_position, atol=1e-6)
@@ -111,7 +115,7 @@ def test_killing_the_supervisor_leaves_control_to_park_by_itself(start):
         running.wait(lambda role=role: not is_alive(running.pid(role)), f"{role} to end")
 
 
-def test_a_stopped_decoder_is_noticed_and_the_run_goes_on_when_it_wakes(start):
+def test_a_stopped_decoder_and_a_button_stop_the_arm_and_the_run_goes_on_after_them(start):
     running = start()
     running.wait_until_fast()
     stopped_at = time.monotonic()
@@ -122,6 +126,18 @@ def test_a_stopped_decoder_is_noticed_and_the_run_goes_on_when_it_wakes(start):
     running.wait(lambda: running.state()["stage"] == "run", "the arm to go on")
     running.wait_until_fast()
     assert_reacted(running, stopped_at)
+
+    pressed_at = time.monotonic()
+    running.button.send_bytes(b"!")
+    running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
+    time.sleep(0.6)  # the time after which a stop that passes by itself would park
+    assert running.state() == {"stage": "hold", "reason": "emergency stop: red button"}
+    assert_came_to_rest(running, pressed_at)
+    running.shared.request("rearm")
+    running.wait_until_fast()
+    running.shared.request("finish")
+    outcome = running.outcome()
+    assert outcome["stage"] == "off" and outcome["faults"] == []
 
 
 def test_sigterm_stops_where_it_is_and_ends(start):
@@ -134,22 +150,6 @@ def test_sigterm_stops_where_it_is_and_ends(start):
     assert outcome["interrupted"] and outcome["faults"] == []
     assert outcome["reasons"] == ["emergency stop: SIGTERM"]
     assert outcome["stage"] == "hold" and running.robot.words[2] == 0
-
-
-def test_a_button_stops_until_it_is_released_and_the_robot_rearmed(start):
-    running = start()
-    running.wait_until_fast()
-    pressed_at = time.monotonic()
-    running.button.send_bytes(b"!")
-    running.wait(lambda: running.state()["stage"] == "hold", "the arm to hold")
-    time.sleep(1.0)
-    assert running.state() == {"stage": "hold", "reason": "emergency stop: red button"}
-    assert_came_to_rest(running, pressed_at)
-    running.shared.request("rearm")
-    running.wait_until_fast()
-    running.shared.request("finish")
-    outcome = running.outcome()
-    assert outcome["stage"] == "off" and outcome["faults"] == []
 
 
 def test_a_hung_control_process_is_killed_and_the_arm_taken_over(start):
@@ -165,10 +165,10 @@ def test_a_hung_control_process_is_killed_and_the_arm_taken_over(start):
 
 @pytest.mark.parametrize("handover", ["rtc", "sync", "naive", "ensemble"])
 def test_every_hand_over_runs_by_the_wall_clock_and_finishes(start, handover):
-    running = start(handover=handover, max_ticks=360)
+    running = start(handover=handover, max_ticks=240)
     outcome = running.outcome()
     assert outcome["reasons"][-1] == "finished" and outcome["stage"] == "off"
-    assert outcome["ticks"] >= 360 and len(outcome["commands"]) == outcome["ticks"]
+    assert outcome["ticks"] >= 240 and len(outcome["commands"]) == outcome["ticks"]
     assert len(outcome["boundaries"]) >= 3 and outcome["chunk_ages"] > 0
     commands = running.log()[:, 3:]
     np.testing.assert_array_equal(commands, outcome["commands"])
