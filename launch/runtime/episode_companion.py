@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,29 +32,10 @@ class EpisodeCompanion:
         return self._flow.key(name, now)
 
     def rows(self) -> Mapping[str, str]:
-        dropped = sum(self._dropped().values())
+        dropped = sum(self._log.dropped.values())
         missing = f"; {dropped} pictures did not come in those before" if dropped else ""
         return {"episode": f"{self._flow.text()}{missing}", "keys": KEYS}
 
     def as_json(self) -> dict[str, Any]:
-        """What a recording's JSON says besides a session's."""
-        return {
-            "episodes": self._log.episodes,
-            "frames": self._log.frames,
-            "tasks": self._log.tasks,
-            "recorded": len(self._log.saved),
-            "dropped_episodes": self._flow.dropped,
-            "not_solved": self._flow.not_solved,
-            "dropped_frames": self._dropped(),
-            "gaps": sum(saved["gaps"] for saved in self._log.saved),
-            "lost_ticks": sum(saved["lost_ticks"] for saved in self._log.saved),
-        }
-
-    def _dropped(self) -> dict[str, int]:
-        """{camera: pictures that did not come while an episode was recorded}."""
-        total: Counter[str] = Counter()
-        for saved in self._log.saved:
-            total.update(
-                {k.removeprefix("dropped_"): n for k, n in saved.items() if k.startswith("dropped_")}
-            )
-        return dict(total)
+        """What a recording's JSON says besides a session's and the log's."""
+        return {"dropped_episodes": self._flow.dropped, "not_solved": self._flow.not_solved}

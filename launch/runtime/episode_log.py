@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+from collections import Counter
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +21,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import STOPPING, shielded
 from ideomotor.control.runtime.process import where
 from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach
-from ideomotor.launch.runtime.episode_recorder import EpisodeRecorder
+from ideomotor.launch.runtime.episode_recorder import DROPPED, EpisodeRecorder
 from ideomotor.launch.runtime.session_log import EVERY_S, FINISH_S, START_S, check_room
 
 ROOM = 256_000_000  # [bytes] free on the disk, at least: one long episode
@@ -106,14 +107,37 @@ class EpisodeLog:
         said, self._said = self._said, ""
         return said
 
-    def finish(self, facts: Mapping[str, Any]) -> dict[str, int]:
-        """Ends the recording; what is on the disk. An episode in hand is dropped."""
+    @property
+    def dropped(self) -> dict[str, int]:
+        """{camera: pictures that did not come while a saved episode was recorded}."""
+        total: Counter[str] = Counter()
+        for saved in self.saved:
+            total.update({k.removeprefix(DROPPED): n for k, n in saved.items() if k.startswith(DROPPED)})
+        return dict(total)
+
+    def summary(self) -> dict[str, Any]:
+        """What a recording's JSON says of it."""
+        return {
+            "episodes": self.episodes,
+            "frames": self.frames,
+            "tasks": self.tasks,
+            "recorded": len(self.saved),
+            "dropped_frames": self.dropped,
+            "gaps": sum(saved["gaps"] for saved in self.saved),
+            "lost_ticks": sum(saved["lost_ticks"] for saved in self.saved),
+        }
+
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Ends the recording once an episode that is being saved is safe; `summary`.
+
+        An episode in hand is dropped.
+        """
         self._ask("finish")
         with contextlib.suppress(EOFError, OSError):
             while self._pipe.poll(FINISH_S):
                 self._take(self._pipe.recv())
         self._process.join(1.0)
-        return {"episodes": self.episodes, "frames": self.frames}
+        return self.summary()
 
     def close(self) -> None:
         """Ends it, if it still runs."""

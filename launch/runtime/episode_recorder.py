@@ -26,6 +26,7 @@ from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter,
 FPS = 30  # rows a second, or the greatest common divisor of this and the control rate
 WAIT_S = 0.25  # that a row waits for a later picture, so that it is known which was the newest before it
 KEPT = 24  # pictures of a camera
+DROPPED = "dropped_"  # before a camera's name, in the numbers of an episode
 LATE = 1.5  # periods of a camera between two pictures, above which some are missing
 
 
@@ -128,7 +129,7 @@ class EpisodeRecorder:
         numbers = {"rows": self.writer.length, "gaps": self._gaps, "lost_ticks": lost}
         kept = {"dropped_frames": sum(dropped.values()), "gaps": self._gaps, "lost_ticks": lost}
         self.writer.save(task, {**facts, **kept})
-        return numbers | {f"dropped_{name}": count for name, count in dropped.items()}
+        return numbers | {DROPPED + name: count for name, count in dropped.items()}
 
     def take(self) -> None:
         """Takes over what is new in the shared state."""

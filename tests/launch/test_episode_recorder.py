@@ -172,15 +172,17 @@ def test_each_saved_episode_survives_whatever_kills_the_recorder(stage, tmp_path
     os.kill(log._process.pid, signal.SIGKILL)
     until(log, lambda: log.failed)
     assert "its process has died" in log.failure() and log.failure() == ""
-    assert log.finish({}) == {"episodes": 2, "frames": 22}
+    found = log.finish({})
+    assert (found["episodes"], found["frames"], found["recorded"], found["gaps"]) == (2, 22, 2, 0)
+    assert found["dropped_frames"] == {"front": 0, "wrist": 0} and found["tasks"] == ["lift it"]
     log.close()
     assert validate(tmp_path / "data") == [] and len(Dataset(tmp_path / "data")) == 2
     again = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES, resume=True)
     assert (again.episodes, again.frames, again.tasks) == (2, 22, ["lift it"])
     record_one(stage, again, 16)
     again.save("push it", {})
-    until(again, lambda: not again.saving)
-    assert again.finish({}) == {"episodes": 3, "frames": 26}
+    found = again.finish({})  # at once: it waits until the episode is safe
+    assert (found["episodes"], found["frames"], found["recorded"]) == (3, 26, 1)
     again.close()
     assert Dataset(tmp_path / "data").tasks == ["lift it", "push it"] and validate(tmp_path / "data") == []
 

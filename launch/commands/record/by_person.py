@@ -107,6 +107,7 @@ def _record(options: ByPersonOptions, output: Output) -> int:
             "out": str(options.out),
             "leader": leading.about,
             "options": as_json(options),
+            **log.summary(),
             **companion.as_json(),
         }
         code = end_session(output, config, result, log, outcome, {}, {})
