@@ -64,7 +64,8 @@ def test_what_was_sent_is_set_beside_what_was_recorded(recorded):
     for tick, command in enumerate(trajectory.commands):
         state = trajectory.states[min(round(tick / 4), len(trajectory.states) - 1)]
         played.add(tick, 10 + tick / HZ + 0.05 * (tick > 5), state, state - 0.01, command - away)
-    played.add(-3.0, 0.0, state, state, command)  # on the way there: not the recording's
+    first = trajectory.commands[0]
+    played.add(-3.0, 0.0, first, first, first)  # on the way there: not the recording's
     found = played.figures(trajectory, ROBOT, 1.0)
     assert found["tracking_error_rad"] == pytest.approx({"p50": 0.01, "p99": 0.01, "max": 0.01})
     assert found["command_error_rad"] == pytest.approx({"p50": 0.0, "p99": 0.02, "max": 0.02}, abs=1e-9)
