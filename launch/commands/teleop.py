@@ -14,7 +14,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -175,7 +175,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
         )
         result = session.run_session(config, shared, log, live_console())
         outcome = session.as_json(config, result) | {"leader": leading.about, "log": str(folder)}
-        facts = {"task_name": options.task} if rig.table else {}
+        facts: dict[str, Any] = {"task_name": options.task} if rig.table else {}
         if result.solved is not None:
             facts["success"] = result.solved > 0
         return end_session(output, config, result, log, outcome, about, facts)

@@ -67,7 +67,8 @@ class View:
     ) -> None:
         self._companion = companion
         self._shared, self._hz, self._console = shared, hz, console
-        self._drivers, self._driver = tuple(drivers), ""
+        self._drivers: tuple[DriverName, ...] = tuple(drivers)
+        self._driver = ""
         self._on_keys = on_keys
         self._ticks, self._frames = Follower(shared.ticks), Follower(shared.frames)
         self._recent: deque[np.ndarray] = deque()
