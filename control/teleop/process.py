@@ -21,6 +21,7 @@ from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState, Shar
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction, Teleoperator
 
+IDLE_S = 0.05  # between readings before control has begun
 AGAIN_S = 0.5  # between attempts to connect a device that was lost
 LOST_AFTER = 60  # readings in a row that failed, after which it is connected anew
 TEXT = 500  # [bytes] of a fault's text
@@ -46,13 +47,18 @@ def teleoperator_process(
     again = bool(shared.heartbeats[HEARTBEATS.index(ROLE), 0])
     try:
         teleoperator = make_teleoperator()
-        connected = _connect(teleoperator, wait=again, shared=shared)
+        _connect(teleoperator, wait=again, shared=shared)
     except UserError as error:
         sys.exit(str(error))
-    if connected and priority:
-        schedule(priority)
     start_heartbeat(shared, ROLE)
     publisher = ActionPublisher(shared)
+    while not shared.heartbeats[
+        HEARTBEATS.index("control"), 0
+    ]:  # others are still loading, and need the time
+        publisher.step(teleoperator)
+        time.sleep(IDLE_S)
+    if priority:
+        schedule(priority)
     sleep, period_ns, due = sleeper(), round(1e9 / embodiment.control_hz), time.monotonic_ns()
     while True:
         due = max(due + period_ns, time.monotonic_ns())
@@ -116,12 +122,12 @@ class ActionPublisher:
         return text_of(self._state["stage"]) == "run"
 
 
-def _connect(teleoperator: Teleoperator, wait: bool, shared: SharedState) -> bool:
+def _connect(teleoperator: Teleoperator, wait: bool, shared: SharedState) -> None:
     """Connects; with `wait` it says that it lives meanwhile and tries until it can."""
     while True:
         try:
             teleoperator.connect()
-            return True
+            return
         except UserError:
             if not wait:
                 raise

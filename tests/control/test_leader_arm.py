@@ -11,7 +11,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.teleop.leader_arm import STILL_S, HandWatch, LeaderArm, check_leads
 from ideomotor.control.teleop.mirror import mirror
-from ideomotor.control.teleop.teleoperator import DriverName, FollowerState
+from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction
 
 SO101, LEADER = load_embodiment("so101"), load_embodiment("so101_leader")
 LEADERS = [name for name in embodiment_names() if load_embodiment(name).leads]
@@ -20,6 +20,17 @@ NAN = np.full(6, np.nan)
 
 def told(driver: DriverName) -> FollowerState:
     return FollowerState(0.0, NAN, NAN, NAN, NAN, driver)
+
+
+def read(arm: LeaderArm) -> TeleopAction:
+    """The next action that there is, on whatever machine."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return arm.read(told(DriverName.PERSON))
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", LEADERS)
@@ -69,7 +80,7 @@ def test_a_leader_is_read_and_nothing_is_written_to_it(emulated_arm) -> None:
     arm = LeaderArm(LEADER, servos.port, default_calibration(LEADER), SO101)
     arm.connect()
     try:
-        action = arm.read(told(DriverName.PERSON))
+        action = read(arm)
         assert action.engaged and action.position[:5] == pytest.approx(SO101.home_position[:5], abs=2e-3)
         share = SO101.home_position[5] / LEADER.upper[5]
         assert action.position[5] == pytest.approx(SO101.lower[5] + share * 1.91986, abs=5e-3)
@@ -83,15 +94,7 @@ def test_a_leader_is_read_and_nothing_is_written_to_it(emulated_arm) -> None:
                 said = str(error)
         assert said.startswith("leader: ") and "wrist_flex" in said
         servos.set(4, silent=False)
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            try:
-                assert arm.read(told(DriverName.PERSON)).time > action.time
-                break
-            except OSError:
-                time.sleep(0.02)
-        else:
-            pytest.fail("it was not read again")
+        assert read(arm).time > action.time
     finally:
         arm.disconnect()
     after = {number: servos.table(number) for number in range(1, 7)}
@@ -112,3 +115,17 @@ def test_a_leader_that_is_moved_while_the_policy_drives_is_taken_up() -> None:
     assert watch.engaged(now + 0.1, lay + [0.2, 0.0, 0.0], DriverName.POLICY)
     assert watch.engaged(now + 0.2, lay, DriverName.PERSON)
     assert not watch.engaged(now + 0.3, lay + 0.5, DriverName.POLICY)  # handed back, and on its way down
+
+
+def test_a_koch_leader_is_read_through_its_own_protocol_too() -> None:
+    pytest.importorskip("dynamixel_sdk")
+    from ideomotor.sim.twin.process import Twin
+
+    leader, koch = load_embodiment("koch_leader"), load_embodiment("koch")
+    with Twin("koch_leader") as twin:
+        twin.inject("hand still")
+        arm = LeaderArm(leader, twin.port, default_calibration(leader), koch)
+        arm.connect()
+        position = read(arm).position
+        arm.disconnect()
+        assert position == pytest.approx(mirror(leader, koch).follower(twin.where()), abs=3e-3)
