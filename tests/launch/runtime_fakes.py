@@ -109,7 +109,8 @@ class Waver:
     def read(self, state: FollowerState) -> TeleopAction:
         now = time.monotonic()
         assert not {"torch", "mujoco", "transformers"} & set(sys.modules)
-        return TeleopAction(now, motion(np.array([HZ * (now - self.began)]))[0])
+        position = motion(np.array([HZ * (now - self.began)]))[0]
+        return TeleopAction(now, position, engaged=state.driver is DriverName.PERSON)
 
 
 class Swinger:
@@ -191,7 +192,7 @@ def run_supervised(
     speed: float,
     display_fails: bool,
     session: bool,
-    person: bool,
+    person: str,
 ) -> None:
     """What `ideomotor` would do, in a process that can be killed; leaves outcome.json behind."""
     if session:
@@ -207,9 +208,11 @@ def run_supervised(
     config = ControlConfig(
         handover=handover, speed=speed, stop=STOP, max_ticks=max_ticks, estop_on=((button, "red button"),)
     )
-    if person:
-        jobs = [Job("teleoperator", teleoperator_process, (spec, ROBOT, Waver), again=True)]
-        config = replace(config, driver=DriverName.PERSON, drivers=(DriverName.PERSON,))
+    leader = [Job("teleoperator", teleoperator_process, (spec, ROBOT, Waver), again=True)]
+    if person == "alone":
+        jobs, config = leader, replace(config, driver=DriverName.PERSON, drivers=(DriverName.PERSON,))
+    elif person:
+        jobs += leader
 
     def display() -> None:
         if display_fails and shared.state.newest() > 120:
@@ -252,8 +255,11 @@ class Running:
         speed: float = 1.0,
         display_fails: bool = False,
         session: bool = False,
-        person: bool = False,
+        person: str = "",
     ) -> None:
+        """Args:
+        person: "alone" drives, or "may" take over.
+        """
         self.folder = folder
         self.robot = new_robot(folder)
         self.shared = shared_state.create(ROBOT)
@@ -302,6 +308,11 @@ class Running:
         record = self.shared.state.new()
         assert self.shared.state.read(record)
         return {name: shared_state.text_of(record[name]) for name in ("stage", "reason")}
+
+    def driver(self) -> str:
+        record = self.shared.state.new()
+        assert self.shared.state.read(record)
+        return shared_state.text_of(record["driver"])
 
     def outcome(self) -> dict:
         self.supervisor.join(GIVE_UP_S)
