@@ -21,6 +21,7 @@ import numpy as np
 from ideomotor.control.camera_spec import CameraSpec, Capture
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.runtime.realtime import favoured
 from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack_frames
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.launch.runtime.captures import check_source, open_capture
@@ -251,6 +252,7 @@ def opencv_cameras_process(
     A camera that is lost leaves its last picture there, which grows old: control then holds the arm.
     """
     live_with_parent()
+    favoured()
     shared = attach(spec)
     news = threading.Condition()
     films = {name: (height, width) for name, height, width in spec.films}

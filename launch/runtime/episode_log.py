@@ -20,6 +20,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import STOPPING, shielded
 from ideomotor.control.runtime.process import where
+from ideomotor.control.runtime.realtime import favoured
 from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach
 from ideomotor.launch.runtime.episode_recorder import DROPPED, EpisodeRecorder
 from ideomotor.launch.runtime.session_log import EVERY_S, FINISH_S, START_S, check_room
@@ -172,6 +173,7 @@ def episode_process(
     """The process's main function. Says what is on the disk once it is ready, a text if it cannot be."""
     for number in STOPPING:  # it ends when the session has ended
         signal.signal(number, signal.SIG_IGN)
+    favoured()
     shared = attach(spec)
     recorder = None
     try:

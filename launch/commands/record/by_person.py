@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.launch.commands.record.arguments import ByPersonOptions
     from ideomotor.launch.runtime.episode_flow import EpisodePlan, Scene
-    from ideomotor.launch.runtime.preflight import CameraReport
     from ideomotor.launch.runtime.rig import Rig
 
 
@@ -79,7 +78,7 @@ def _record(options: ByPersonOptions, output: Output) -> int:
         notes = [*leading.warnings, *swapped_cameras(options.out, shared)]
         slowed = session.slowed(embodiment, options.speed)
         output.text.print(tables(preflight(slowed, rig, servos, cameras, "", "", notes, leading.about)))
-        log = EpisodeLog(shared, embodiment, options.out, _rates(cameras), options.resume)
+        log = EpisodeLog(shared, embodiment, options.out, _rates(embodiment), options.resume)
         stack.callback(log.close)
         plan = _plan(options, leading.rig, scene, rows_a_second(embodiment))
         companion = EpisodeCompanion(shared, embodiment, log, plan)
@@ -162,9 +161,9 @@ def _with_cameras(embodiment: Embodiment, arguments: tuple[str, ...]) -> Embodim
     return dataclasses.replace(embodiment, cameras=cameras) if known else embodiment
 
 
-def _rates(cameras: list[CameraReport]) -> dict[str, float]:
-    """{camera: pictures a second when nothing is wrong}: what it is meant to give, or less if it has less."""
-    return {camera.name: min(camera.hz * 1.02, camera.expected_hz) for camera in cameras}
+def _rates(embodiment: Embodiment) -> dict[str, float]:
+    """{camera: pictures a second that it is asked for}; what it gives less has not come."""
+    return {camera.name: camera.capture.hz if camera.capture else camera.hz for camera in embodiment.cameras}
 
 
 def _check_folder(options: ByPersonOptions, embodiment: Embodiment) -> None:
