@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ideomotor.control.camera_spec import Capture
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.video import encode
+from ideomotor.launch.commands.record import by_person
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
@@ -134,3 +136,9 @@ def test_a_recording_by_keys_over_the_twin_with_a_camera_that_is_unplugged(
     again = ideomotor("replay", out, "--episode", 1, "--sim", "--json", "-").json
     assert (again["task"], again["seed"], again["recorded_success"]) == ("lift", 1, True)
     assert again["judged"] and again["command_error_rad"]["p50"] < 1e-3
+
+
+def test_pictures_that_do_not_come_are_counted_against_the_rate_that_is_asked_for():
+    front = dataclasses.replace(ROBOT.camera("front"), capture=Capture(640, 480, 60.0, "MJPG"))
+    robot = dataclasses.replace(ROBOT, cameras=(front, ROBOT.camera("wrist")))
+    assert by_person._rates(robot) == {"front": 60.0, "wrist": 30.0}
