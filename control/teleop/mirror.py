@@ -26,9 +26,12 @@ class Mirror:
     upper: np.ndarray
 
     def follower(self, leader: np.ndarray) -> np.ndarray:
-        """The follower's joints (A,) for the leader's (L,)."""
-        position = self.follower_zero + self.scale * (leader[self.order] - self.leader_zero)
-        return np.clip(position, self.lower, self.upper)
+        """The follower's joints (A,) for the leader's (L,), within its ranges."""
+        return np.clip(self.unclipped(leader), self.lower, self.upper)
+
+    def unclipped(self, leader: np.ndarray) -> np.ndarray:
+        """The same, wherever the leader is."""
+        return self.follower_zero + self.scale * (leader[self.order] - self.leader_zero)
 
     def leader(self, follower: np.ndarray) -> np.ndarray:
         """The leader's joints (L,) for the follower's (A,)."""

@@ -10,7 +10,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
 
-MOVES = ("middle", "lazy", "sweep", "half", "closed", "still")
+MOVES = ("middle", "lazy", "other", "sweep", "half", "closed", "still")
 REACH_S = 1.0  # [s] to the middle
 TURN_S = 8.0  # [s] for one sweep from the middle to both ends and back
 OVERREACH = (
@@ -25,7 +25,8 @@ class Hand:
         self, what: str, embodiment: Embodiment, start: np.ndarray, now: float, pace: float = 1.0
     ) -> None:
         """Args:
-            what: "middle" of all ranges; "lazy", a pose far from it; "sweep" to all stops, again and again;
+            what: "middle" of all ranges; "lazy", a pose far from it; "other", one on its
+                other side; "sweep" to all stops, again and again;
                 "half", a careless sweep that does not reach them; "closed", joints whose zero is counted from
                 one stop at that one; "still", held where it is until the motors hold it, as one does before a
                 launch.
@@ -55,8 +56,8 @@ class Hand:
         if self._what == "still":
             return self._start
         elapsed = self._pace * (now - self._began)
-        if self._what in ("middle", "lazy", "closed"):
-            aim = self._middle + 0.7 * self._half * (self._what == "lazy")
+        if self._what in ("middle", "lazy", "other", "closed"):
+            aim = self._middle + {"lazy": 0.7, "other": -0.5}.get(self._what, 0.0) * self._half
             aim = self._closed if self._what == "closed" else aim
             return self._start + (aim - self._start) * min(1.0, elapsed / REACH_S)
         reach = OVERREACH if self._what == "sweep" else 0.5

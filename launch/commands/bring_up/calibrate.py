@@ -54,6 +54,13 @@ class CalibrateOptions:
     """take LeRobot's own calibration file of this arm, after comparing it with what the servos say; nothing
     has to be moved (LeRobot keeps it in ~/.cache/huggingface/lerobot/calibration/robots)"""
 
+    compare: Annotated[str | None, tyro.conf.arg(metavar="LEADER[@DEV]")] = None
+    """compare the joints of a leader with this arm's, both held alike at three poses; what differs by more
+    than 3° is said, and put right in the leader's calibration file after a yes"""
+
+    leader_arm: Annotated[str, tyro.conf.arg(metavar="NAME")] = "main"
+    """with --compare: name of the leader arm, if you have several of its kind"""
+
     yes: bool = False
     """with --import: agree to what is asked, though not to letting go an arm that its motors hold"""
 
@@ -69,6 +76,13 @@ def calibrate(options: CalibrateOptions) -> int:
     embodiment = load_embodiment(options.robot)
     if options.twin and options.from_lerobot is not None:
         raise UserError("import: --import and --twin exclude each other: a file is compared with a real arm")
+    if options.compare is not None:
+        from ideomotor.launch.commands.bring_up.compare_arms import compare_arms
+
+        if options.from_lerobot is not None:
+            raise UserError("compare: --compare and --import exclude each other")
+        arms = options.port, options.arm, options.compare, options.leader_arm
+        return compare_arms(options.robot, *arms, options.twin, output)
     if options.twin:
         from ideomotor.sim.twin.process import Twin
 
