@@ -23,11 +23,13 @@ from pathlib import Path
 import numpy as np
 
 from ideomotor.control.camera_spec import CameraSpec, parse_camera, parse_view
+from ideomotor.control.driver_spec import DriverSpec, parse_driver
 from ideomotor.control.environment import Environment, parse_environment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
 from ideomotor.control.geometry import Geometry, parse_geometry
-from ideomotor.control.rates import wrong_rate
+from ideomotor.control.plugins import ROBOTS, has_plugin, load_robot, plugin_names
+from ideomotor.control.rates import check_rates
 from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
 
 EMBODIMENTS = Path(__file__).parent / "embodiments"
@@ -82,6 +84,7 @@ class Embodiment:
     sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
     environment: Environment | None = None  # that it lives in, where that is not ours
     following_s: float = FOLLOWING_S  # that a joint may not follow its commands [s]
+    driver: DriverSpec | None = None  # of another package's, instead of `bus`
     leads: str = ""  # name of the robot that this arm leads, by a person's hand: it is read only
 
     @property
@@ -170,14 +173,17 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
         path = Path(text)
     elif text in embodiment_names():
         path = EMBODIMENTS / f"{text}.yaml"
+    elif has_plugin(ROBOTS, text):
+        path = load_robot(text).embodiment
     else:
-        raise unknown_name("robot", text, embodiment_names())
+        raise unknown_name("robot", text, [*embodiment_names(), *plugin_names(ROBOTS)])
     return _embodiment(Field(read_yaml(path), "", path.name))
 
 
 def _embodiment(top: Field) -> Embodiment:
     required = ["name", "description", "joints", "grippers", "cameras"]
-    optional = ["control_hz", "leads", "bus", "geometry", "commands", "environment", "following_seconds"]
+    optional = ["control_hz", "leads", "bus", "driver", "geometry", "commands", "environment"]
+    optional.append("following_seconds")
     value = top.value if isinstance(top.value, dict) else {}
     kind = value.get("commands", COMMANDS[0])
     if kind not in COMMANDS:
@@ -196,7 +202,7 @@ def _embodiment(top: Field) -> Embodiment:
             raise item.fail("the name of one of the joints")
     control_hz = fields["control_hz"].integer(0, 10_001) if "control_hz" in fields else 120
     if not free:
-        _check_rates(fields["joints"], joints, control_hz)
+        check_rates(fields["joints"], joints, control_hz)
     cameras = fields["cameras"].named(parse_view if "environment" in fields else parse_camera)
     lower, upper = _workspace(fields["workspace"]) if "workspace" in fields else (NOWHERE, EVERYWHERE)
     environment, following = None, fields.get("following_seconds")
@@ -219,6 +225,7 @@ def _embodiment(top: Field) -> Embodiment:
         geometry=parse_geometry(fields["geometry"], [joint.name for joint in joints])
         if "geometry" in fields
         else None,
+        driver=parse_driver(fields["driver"]) if "driver" in fields else None,
         leads=fields["leads"].text() if "leads" in fields else "",
         commands=kind,
         sensors=tuple(item.text() for item in fields["state"].items()) if "state" in fields else (),
@@ -238,14 +245,6 @@ def _home(field: Field, joints: tuple[Joint, ...]) -> tuple[float, ...]:
 def _rest(kind: str, joints: tuple[Joint, ...]) -> tuple[float, ...]:
     """Home where a file names none: no movement, or the middle of the ranges."""
     return tuple(0.0 if kind == "deltas" else (joint.lower + joint.upper) / 2 for joint in joints)
-
-
-def _check_rates(field: Field, joints: tuple[Joint, ...], hz: int) -> None:
-    for joint, item in zip(joints, field.items(), strict=True):
-        rates = (joint.max_velocity, joint.max_acceleration, joint.max_jerk)
-        name, expected = wrong_rate(*rates, joint.upper - joint.lower, float(hz))
-        if name:
-            raise item.record((*item.value,))[name].fail(expected)
 
 
 def _workspace(field: Field) -> tuple[tuple[float, ...], tuple[float, ...]]:

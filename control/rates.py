@@ -7,11 +7,30 @@ safety filter, and one that takes minutes to stop would have it look ahead for m
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
+from ideomotor.control.fields import Field
+
 MAX_STOP_S = 3.0  # from full speed, and from full acceleration
 MOST = 2.0  # times what can act; what is a little too much acts as that
+
+
+class LimitedJoint(Protocol):
+    """A joint of an embodiment."""
+
+    @property
+    def max_velocity(self) -> float: ...
+    @property
+    def max_acceleration(self) -> float: ...
+    @property
+    def max_jerk(self) -> float: ...
+    @property
+    def lower(self) -> float: ...
+    @property
+    def upper(self) -> float: ...
 
 
 def stoppable(
@@ -75,3 +94,12 @@ def _down(value: float) -> float:
     """Rounded down to four digits, so that what a message says is allowed."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 3)
     return math.floor(value / unit) * unit
+
+
+def check_rates(field: Field, joints: Sequence[LimitedJoint], hz: int) -> None:
+    """`UserError` at the section `joints` of an embodiment file for one whose rates cannot act at `hz`."""
+    for joint, item in zip(joints, field.items(), strict=True):
+        rates = (joint.max_velocity, joint.max_acceleration, joint.max_jerk)
+        name, expected = wrong_rate(*rates, joint.upper - joint.lower, float(hz))
+        if name:
+            raise item.record((*item.value,))[name].fail(expected)

@@ -31,6 +31,7 @@ SERVO_SDKS = {
     "dynamixel_sdk",
     "serial",
 }  # optional: imported by control/robots/ where they are used
+ADAPTED = {"lerobot", "draccus"}  # others' robots: imported by control/robots/ where one is made
 INPUT_LIBRARIES = {"evdev"}  # optional: imported by control/teleop/ where they are used
 PICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NAMED_LIKE_STDLIB = {"control/types.py"}  # a name the design gives; nothing in control/ is run by path
@@ -105,7 +106,7 @@ def test_nothing_is_pickled(source):
 def test_control_uses_numpy_ruckig_and_yaml_only():
     for file in sorted((ROOT / "control").rglob("*.py")):
         used = {name.split(".")[0] for name in imports(ast.parse(file.read_text()))}
-        drivers = SERVO_SDKS if "robots" in file.parent.parts else set()
+        drivers = SERVO_SDKS | ADAPTED if "robots" in file.parent.parts else set()
         drivers = INPUT_LIBRARIES if "teleop" in file.parent.parts else drivers
         assert used <= CONTROL_MAY_USE | drivers | {"ideomotor"}, relative(file)
 
@@ -120,9 +121,9 @@ def test_no_device_library_is_imported_before_it_is_used():
             ],
             [],
         )
-        assert (SERVO_SDKS | INPUT_LIBRARIES).isdisjoint(name.split(".")[0] for name in imports(at_import)), (
-            relative(file)
-        )
+        assert (SERVO_SDKS | INPUT_LIBRARIES | ADAPTED).isdisjoint(
+            name.split(".")[0] for name in imports(at_import)
+        ), relative(file)
 
 
 def test_control_loads_neither_torch_nor_a_simulator():

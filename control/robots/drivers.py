@@ -7,11 +7,14 @@ it: to inspect an arm before any motor is on, to drive it, and to let it go.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ideomotor.control.calibration import Calibration, JointCalibration
-from ideomotor.control.capabilities import Switchable
+from ideomotor.control.capabilities import LEFT_ON, Switchable, first_state
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.robots.adapters import KeepTorqueOn, ReadOnly
@@ -25,6 +28,7 @@ from ideomotor.control.robots.bring_up import (
     switch_off,
     whole_turns,
 )
+from ideomotor.control.robots.external_arm import ExternalArm
 from ideomotor.control.robots.families import FAMILIES, family_of
 from ideomotor.control.robots.family import Family, ServoReport
 from ideomotor.control.robots.register_retry import REPLY_S
@@ -71,7 +75,9 @@ class Driver:
 
 
 def driver_of(embodiment: Embodiment) -> Driver:
-    """Returns the driver of a robot's bus; UserError if the robot has none, or there is no driver for it."""
+    """Returns the driver of a robot; UserError if the robot has none, or there is no driver for it."""
+    if embodiment.driver is not None:
+        return EXTERNAL
     if embodiment.bus is None:
         raise UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")
     if embodiment.bus.protocol not in DRIVERS:
@@ -149,4 +155,30 @@ def _let_go(embodiment: Embodiment, port: str) -> bool:
         return switch_off(line, family, layout)
 
 
+def _inspect_external(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
+    """Where its joints are, if that can be read without its motors on; all else is its package's affair."""
+    arm = ExternalArm(embodiment, port)
+    position = np.full(len(embodiment.joints), np.nan)
+    if arm.can_watch:
+        arm.watch()
+        try:
+            position = first_state(arm).position
+        finally:
+            arm.disconnect(torque_off=False)
+    assert embodiment.driver is not None
+    unknown = dict(firmware="", voltage=math.nan, temperature=math.nan, motor_on=False, return_delay_us=0)
+    return [
+        ServoStatus(joint=joint.name, id=i, model=embodiment.driver.name, position=float(at), **unknown)
+        for i, (joint, at) in enumerate(zip(embodiment.joints, position, strict=True), start=1)
+    ]
+
+
+def _let_go_external(embodiment: Embodiment, port: str) -> bool:
+    arm = ExternalArm(embodiment, port)
+    arm.take_over()
+    arm.disconnect(torque_off=True)
+    return not any(fault.name == LEFT_ON for fault in arm.faults())
+
+
+EXTERNAL = Driver(ExternalArm, lambda *arm: [], lambda *arm: None, _inspect_external, _let_go_external)
 DRIVERS = {protocol: Driver(ServoArm, _differences, _reset, _inspect, _let_go) for protocol in FAMILIES}

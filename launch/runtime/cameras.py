@@ -200,7 +200,7 @@ class CapturedCamera:
         due = time.monotonic()
         while not self._closed.is_set():
             picture: Any = capture.read()[1] if capture else None
-            now = time.monotonic()
+            now = getattr(capture, "taken_at", time.monotonic())
             if picture is None:
                 if self._is_file and self._newest is not None:
                     capture.set(cv2.CAP_PROP_POS_FRAMES, 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ideomotor.control.camera_spec import CameraSpec
 from ideomotor.launch.runtime.film_camera import PREFIX, FilmCamera, parse_film
+from ideomotor.launch.runtime.plugin_camera import PluginCapture, is_plugin
 
 
 def check_source(source: int | str) -> None:
@@ -20,7 +21,8 @@ def open_capture(source: int | str, spec: CameraSpec) -> Any | None:
     """Returns what has the methods of `cv2.VideoCapture`; None if it cannot be opened.
 
     Args:
-        source: index or path of a device, a video file, or `film:…` (launch/runtime/film_camera.py).
+        source: index or path of a device, a video file, `film:…` (launch/runtime/film_camera.py), or a
+            camera of another package (launch/runtime/plugin_camera.py).
         spec: what a device is asked for.
     """
     # What OpenCV and its FFmpeg have to say about a camera that is not there, we say in one line.
@@ -29,6 +31,8 @@ def open_capture(source: int | str, spec: CameraSpec) -> Any | None:
     import cv2
 
     cv2.setNumThreads(1)
+    if is_plugin(source):
+        return PluginCapture(str(source), spec)
     is_film = isinstance(source, str) and source.startswith(PREFIX)
     try:
         capture: Any = FilmCamera(parse_film(str(source))) if is_film else cv2.VideoCapture(source)

@@ -7,6 +7,7 @@ is gone, a disk that is full, a person who presses Ctrl-C.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -134,7 +135,16 @@ def end_session(
 
 def as_text(value: dict[str, Any]) -> str:
     """JSON as files have it."""
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+    return json.dumps(_known(value), indent=2, allow_nan=False) + "\n"
+
+
+def _known(value: Any) -> Any:
+    """The same with null for numbers that nobody knows."""
+    if isinstance(value, dict):
+        return {key: _known(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def tell(outcome: dict[str, Any], voice: Voice) -> None:

@@ -80,13 +80,15 @@ def preflight(
     """
     position = np.array([servo.position for servo in servos])
     away = np.abs(position - embodiment.home_position)
-    furthest = int(away.argmax())
+    furthest = int(np.nan_to_num(away, nan=-1.0).argmax())
     warnings = [
         f"camera {camera.name}: {camera.hz:.1f} pictures a second, expected {camera.expected_hz:g}"
         for camera in cameras
         if camera.hz < LEAST_SHARE * camera.expected_hz
     ]
     warnings += [f"camera {name}: {mode.difference}" for name, mode in rig.modes.items() if mode.difference]
+    if np.isnan(away).any():
+        warnings.append("start pose: its driver tells positions only once the motors are on")
     if away[furthest] > FAR_RAD:
         joint = embodiment.joints[furthest]
         warnings.append(
@@ -107,10 +109,10 @@ def preflight(
         }
         for joint in embodiment.joints
     ]
-    assert embodiment.bus is not None  # its driver has looked at the servos
+    kind = embodiment.bus.protocol if embodiment.bus else embodiment.driver and embodiment.driver.name
     return Preflight(
         robot=embodiment.name,
-        protocol=embodiment.bus.protocol,
+        protocol=kind or "",
         port=rig.port,
         calibration=str(rig.calibration_file),
         calibrated_at=rig.calibration.made_at,
@@ -154,24 +156,31 @@ def tables(found: Preflight) -> Group:
     about.add_row("instruction", found.instruction)
     for camera in found.cameras:
         about.add_row("camera", f"{camera.name} ({camera.source}), {camera.hz:.1f} pictures a second")
-    about.add_row("start pose", f"at most {found.far_from_home:.2f} rad away from the home pose")
+    far = f"at most {found.far_from_home:.2f} rad away from the home pose"
+    about.add_row("start pose", _known(found.far_from_home, far, "not known"))
     for warning in found.warnings:
         about.add_row("warning", warning)
     servos = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("joint", "id", "model", "supply", "motor", "position", "range", "speed"):
         servos.add_column(heading, no_wrap=True)
     for servo, limit in zip(found.servos, found.limits, strict=True):
+        heat = _known(servo.temperature, f", {servo.temperature:.0f} °C", "")
         servos.add_row(
             servo.joint,
             str(servo.id),
             f"{servo.model} {servo.firmware}",
-            f"{servo.voltage:.1f} V",
-            f"{'on' if servo.motor_on else 'off'}, {servo.temperature:.0f} °C",
-            f"{servo.position:+.2f} {limit['unit']}",
+            _known(servo.voltage, f"{servo.voltage:.1f} V"),
+            f"{'on' if servo.motor_on else 'off'}{heat}",
+            _known(servo.position, f"{servo.position:+.2f} {limit['unit']}"),
             f"{limit['lower']:+.2f}..{limit['upper']:+.2f}",
             f"{limit['max_velocity']:g}",
         )
     return Group(about, servos)
+
+
+def _known(value: float, shown: str, otherwise: str = "-") -> str:
+    """What is shown of a value that not every driver knows."""
+    return otherwise if np.isnan(value) else shown
 
 
 def measure_cameras(

@@ -62,15 +62,16 @@ def real_arm(
     Raises:
         UserError: no port, instruction, calibration or camera.
     """
-    if port is None:
+    if port is None and embodiment.driver is None:
         raise UserError(
             "port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0, or --twin"
         )
     sources, modes = _opened(embodiment, cameras)
+    own = embodiment.driver is None
     return Rig(
-        port=port,
-        calibration=load_calibration(embodiment, arm),
-        calibration_file=calibration_path(embodiment.name, arm),
+        port=port or "",
+        calibration=load_calibration(embodiment, arm) if own else Calibration(embodiment.name, arm, "", ()),
+        calibration_file=calibration_path(embodiment.name, arm) if own else Path("its driver's own"),
         instruction=_instruction(instruction),
         sources={name: str(mode) for name, mode in modes.items()},
         modes=modes,

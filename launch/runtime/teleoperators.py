@@ -1,7 +1,8 @@
 """What a person drives a rig with: a leader arm or its twin, looked at before any motor is on.
 
 `--leader NAME[@DEV]`: NAME is a leader's embodiment (`so101_leader`, or the path of its file; the follower's
-name stands for its leader), or one of `JOG_DEVICES`, which have no pose. With a twin and without DEV the
+name stands for its leader), one of `JOG_DEVICES`, which have no pose, a teleoperator of another package by
+its entry point (control/plugins.py), or `lerobot:TYPE`, one of LeRobot's. With a twin and without DEV the
 leader is a twin too, moved by a hand that solves the scene's task (sim/twin/guiding_hand.py).
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 from ideomotor.control.calibration import Calibration, default_calibration, load_calibration
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.plugins import TELEOPERATORS, has_plugin, load_plugin, plugin_names
 from ideomotor.control.robots.drivers import ServoStatus, driver_of
 from ideomotor.control.teleop.approach import ApproachLimits, far_apart
 from ideomotor.control.teleop.leader_arm import LeaderArm, check_leads
@@ -32,6 +34,9 @@ from ideomotor.launch.runtime.rig import TWIN_PRIORITY, Rig
 
 if TYPE_CHECKING:
     from ideomotor.sim.twin.process import Twin
+
+
+LEROBOT = "lerobot:"  # of `--leader lerobot:TYPE[@DEV]`
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,11 @@ def lead_by(
         with JOG_DEVICES[name](embodiment, port or None) as device:
             yield Leading(rig, device.make, device.about, on_keys=device.on_keys)
         return
+    if name.startswith(LEROBOT) or _is_plugin(name):
+        make = functools.partial(_from_package, name, embodiment, port or None)
+        make()  # so that whatever is wrong with it is said now
+        yield Leading(rig, make, f"{name}{f' at {port}' if port else ''}")
+        return
     leader = _embodiment(name, embodiment)
     check_leads(leader, embodiment)
     if port:
@@ -121,6 +131,27 @@ def lead_by(
         guided = dataclasses.replace(rig, table=table)
         found = _looked_at(leader, twin.port, default_calibration(leader), embodiment, guided)
         yield dataclasses.replace(found, inject=twin.inject)
+
+
+def _is_plugin(name: str) -> bool:
+    return not _is_file(name) and name not in embodiment_names() and has_plugin(TELEOPERATORS, name)
+
+
+def _from_package(name: str, embodiment: Embodiment, port: str | None) -> Teleoperator:
+    """The teleoperator of another package; called in the process that uses it.
+
+    Raises:
+        UserError: there is none, it refuses, or lacks a method.
+    """
+    if name.startswith(LEROBOT):
+        from ideomotor.control.robots.lerobot_leader import LerobotLeader
+
+        return LerobotLeader(name.removeprefix(LEROBOT), embodiment, port)
+    made = load_plugin(TELEOPERATORS, name)(embodiment, port)
+    methods = ("connect", "read", "disconnect")
+    if missing := [each for each in methods if not callable(getattr(made, each, None))]:
+        raise UserError(f"leader: {name} has no {', '.join(missing)}, expected {', '.join(methods)}")
+    return made
 
 
 def _looked_at(
@@ -168,7 +199,7 @@ def _embodiment(name: str, follower: Embodiment) -> Embodiment:
         name = f"{name}_leader"
     if not _is_file(name) and name not in embodiment_names():
         leaders = [known for known in embodiment_names() if load_embodiment(known).leads]
-        expected = ", ".join([*leaders, *JOG_DEVICES])
+        expected = ", ".join([*leaders, *JOG_DEVICES, *plugin_names(TELEOPERATORS)])
         raise UserError(f"leader: unknown name {name!r}, expected one of {expected}, or the path of a file")
     return load_embodiment(name)
 

@@ -159,7 +159,9 @@ def dialogue(pair: Pair, leader_arm: str, person: BothArms, output: Output) -> i
         made = corrected(pair.leader_calibration, pair.leader, offsets)
         joints = ", ".join(each.joint for each in offsets)
         if written := person.agrees(f"Correct {joints} in the leader's calibration {path}?"):
-            save_calibration(Calibration(made.robot, leader_arm, made.made_at, made.joints), path)
+            save_calibration(
+                Calibration(made.robot, leader_arm, time.strftime("%Y-%m-%d %H:%M:%S"), made.joints), path
+            )
     output.result(_as_json(pair, found, [e.joint for e in offsets] if written else [], str(path)))
     if not offsets and not uneven:
         output.text.print("The arms agree.")
