@@ -1,4 +1,4 @@
-"""LeRobot's devices behind our adapters: its units here, and the real lerobot over twins where it is installed."""
+"""LeRobot's devices behind our adapters: its units, and the real lerobot over twins if it is there."""
 
 from __future__ import annotations
 
