@@ -166,10 +166,11 @@ def _inspect_external(embodiment: Embodiment, port: str, calibration: Calibratio
         finally:
             arm.disconnect(torque_off=False)
     assert embodiment.driver is not None
-    unknown = dict(firmware="", voltage=math.nan, temperature=math.nan, motor_on=False, return_delay_us=0)
+    model, unknown = embodiment.driver.name, math.nan
+    found = enumerate(zip(embodiment.joint_names, position, strict=True), start=1)
     return [
-        ServoStatus(joint=joint.name, id=i, model=embodiment.driver.name, position=float(at), **unknown)
-        for i, (joint, at) in enumerate(zip(embodiment.joints, position, strict=True), start=1)
+        ServoStatus(joint, i, model, "", unknown, unknown, float(at), motor_on=False, return_delay_us=0)
+        for i, (joint, at) in found
     ]
 
 

@@ -51,7 +51,7 @@ class ExternalArm:
             UserError: no package has such a driver, or it refuses.
         """
         self.embodiment = embodiment
-        self._robot = make_external(embodiment, port or None)
+        self._robot: Any = make_external(embodiment, port or None)
         self._goal = np.array(embodiment.home_position)
         self._log, self._left_on = FaultLog(), False
 
@@ -96,12 +96,11 @@ class ExternalArm:
         self._robot.hold()
 
     def disconnect(self, torque_off: bool = True) -> None:
-        if isinstance(self._robot, CanRelax):
-            if torque_off and self._robot.torque_off() is False:
-                self._log.report("torque_left_on", "", 0.0)
-            self._robot.disconnect()
-        elif torque_off:
-            self._robot.disconnect()
+        robot, relaxes = self._robot, isinstance(self._robot, CanRelax)
+        if relaxes and torque_off and robot.torque_off() is False:
+            self._log.report("torque_left_on", "", 0.0)
+        if relaxes or torque_off:
+            robot.disconnect()
 
     def rearm(self) -> None:
         self._log.release()

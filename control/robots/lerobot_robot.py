@@ -35,8 +35,9 @@ class LerobotRobot:
         """Raises UserError: LeRobot or the type is missing, or its joints are others."""
         assert embodiment.driver is not None
         options = dict(embodiment.driver.options)
-        if "type" not in options or (unknown := sorted({*options} - {*OPTIONS})):
-            got = ", ".join(unknown) if "type" in options else "no type"
+        unknown = sorted({*options} - {*OPTIONS})
+        if unknown or "type" not in options:
+            got = ", ".join(unknown) or "no type"
             raise UserError(f"{embodiment.name}: driver.options: got {got}, expected {', '.join(OPTIONS)}")
         self._type = str(options["type"])
         self._robot: Any = make_device("robot", self._type, port or "", options.get("config", {}))

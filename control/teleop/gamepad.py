@@ -27,7 +27,7 @@ ABS_X, ABS_Y, CLOSE, ABS_RX, ABS_RY, OPEN, HAT_X, HAT_Y = 0, 1, 2, 3, 4, 5, 16, 
 STICKS = {ABS_X: ("left", -1), ABS_Y: ("forward", -1), ABS_RX: ("roll", -1), ABS_RY: ("up", -1)}
 HATS = {HAT_Y: ("pitch", 1), HAT_X: ("roll", -1)}  # each is -1, 0 or 1
 TRIGGERS = {CLOSE: -1, OPEN: 1}
-USUAL_RANGES = {
+USUAL_RANGES: dict[int, tuple[int, int]] = {
     **dict.fromkeys(STICKS, (-32768, 32767)),
     **dict.fromkeys(HATS, (-1, 1)),
     **dict.fromkeys(TRIGGERS, (0, 255)),

@@ -94,7 +94,7 @@ def test_a_stretched_arm_comes_back() -> None:
 def test_a_target_does_not_run_away_from_an_arm_that_stands() -> None:
     jog = TipJog(ROBOT)
     jog.stand(POSE)
-    state = SimpleNamespace(command=POSE)
+    state, target = SimpleNamespace(command=POSE), POSE
     for _ in range(300):
         target = jog.step(np.array([0.0, 0.0, -0.15, 0.0, 0.0]), 0.0, state, 1 / 120)
     assert np.abs(target - POSE).max() == pytest.approx(LEAD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def test_a_terminal_that_is_not_there_or_goes_away(bench: Any) -> None:
 
 
 def test_no_key_means_two_things() -> None:
-    monitor: Callable[..., Any] = importlib.import_module("ideomotor.launch.runtime.monitor")
-    keyboard = importlib.import_module("ideomotor.control.teleop.keyboard")
+    monitor: Any = importlib.import_module("ideomotor.launch.runtime.monitor")
+    keyboard: Any = importlib.import_module("ideomotor.control.teleop.keyboard")
     taken = {*monitor.KEYS, *monitor.MARKS, monitor.DRIVER_KEY}
     assert taken.isdisjoint({*keyboard.KEYS, *keyboard.FASTER, *keyboard.SLOWER})

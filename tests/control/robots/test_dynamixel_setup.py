@@ -22,13 +22,14 @@ pytest.importorskip("dynamixel_sdk")
 DYNAMIXEL = SETUPS["dynamixel"]
 BUS = load_embodiment("koch").bus
 assert BUS is not None
-PAN, LIFT, ELBOW = BUS.servos[:3]
+SERVOS = BUS.servos
+PAN, LIFT, ELBOW = SERVOS[:3]
 
 
 @pytest.fixture
 def twin() -> Iterator[Twin]:
     with Twin("koch") as twin:
-        for servo in BUS.servos[1:]:
+        for servo in SERVOS[1:]:
             twin.inject(f"dead id={servo.id}")
         yield twin
 
@@ -66,7 +67,7 @@ def test_two_servos_are_refused_whether_their_ids_differ_or_not(twin: Twin) -> N
     twin.inject("clear")
     with pytest.raises(UserError, match=r"several servos at .* \(ids 1, 2, 3, 4, 5, 6\), expected one"):
         find_motor(twin.port, DYNAMIXEL, [])
-    for servo in BUS.servos[2:]:
+    for servo in SERVOS[2:]:
         twin.inject(f"dead id={servo.id}")
     put(twin, LIFT, 1_000_000, (reg.ID, 1))
     with pytest.raises(UserError, match="several servos answer at .* at once"):

@@ -124,7 +124,7 @@ class TestWithTheRealLerobot:
             "did you mean 'fake_arm'",
             "not calibrated",
             "nonsense",
-            "no type",
+            "got typ",
         )
         expected += ("does not say what action_features", "expected KEY=VALUE")
         assert len(driven["refused"]) == len(expected)
