@@ -13,6 +13,8 @@ from rich.table import Table
 
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.plugins import ROBOTS, plugin_names
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import ROBOT, robot_of
 
@@ -104,6 +106,11 @@ def robots(options: RobotsOptions) -> int:
     output = Output(options.json)
     names = [options.robot] if options.robot else embodiment_names()
     found = [load_embodiment(name) for name in names]
+    for name in () if options.robot else plugin_names(ROBOTS):
+        try:
+            found.append(load_embodiment(name))
+        except UserError as error:  # another package's defect hides nothing of ours
+            output.text.print(f"note: {error}", markup=False)
     output.result({"robots": [described(robot) for robot in found]})
     for robot in found:
         output.text.print(
