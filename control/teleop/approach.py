@@ -42,7 +42,11 @@ def reach(embodiment: Embodiment, limits: ApproachLimits) -> np.ndarray:
 
 
 def far_apart(
-    embodiment: Embodiment, limits: ApproachLimits, action: np.ndarray, position: np.ndarray
+    embodiment: Embodiment,
+    limits: ApproachLimits,
+    action: np.ndarray,
+    position: np.ndarray,
+    by_how_much: bool = True,
 ) -> str:
     """Says which joint of an action (A,) is too far from the arm's (A,) for an approach; empty if none is."""
     allowed, away = reach(embodiment, limits), np.abs(action - position)
@@ -50,6 +54,9 @@ def far_apart(
     if away[worst] <= allowed[worst]:
         return ""
     unit = embodiment.joints[worst].unit
+    if not by_how_much:
+        name = embodiment.joint_names[worst]
+        return f"{name} is more than {allowed[worst]:g} {unit} away from the arm's: bring it closer"
     return (
         f"{embodiment.joint_names[worst]} is {away[worst]:.2f} {unit} away from the arm's, "
         f"expected at most {allowed[worst]:g} {unit}: bring it closer"
@@ -84,7 +91,8 @@ class Approach:
         """Says which joint of an action (A,) is too far away to begin; empty if none is, or it has begun."""
         if self._engaged_at is not None:
             return ""
-        return far_apart(self._embodiment, self._limits, self._within(action), self._coast())
+        action = self._within(action)
+        return far_apart(self._embodiment, self._limits, action, self._coast(), by_how_much=False)
 
     def target(self, action: np.ndarray | None, commands: np.ndarray) -> np.ndarray:
         """Returns the target (A,) for the next tick.
