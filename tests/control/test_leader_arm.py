@@ -18,7 +18,7 @@ LEADERS = [name for name in embodiment_names() if load_embodiment(name).leads]
 NAN = np.full(6, np.nan)
 
 
-def told(driver: DriverName) -> FollowerState:
+def follower_state(driver: DriverName) -> FollowerState:
     return FollowerState(0.0, NAN, NAN, NAN, NAN, driver)
 
 
@@ -27,7 +27,7 @@ def read(arm: LeaderArm) -> TeleopAction:
     until = time.monotonic() + 60
     while True:
         try:
-            return arm.read(told(DriverName.PERSON))
+            return arm.read(follower_state(DriverName.PERSON))
         except OSError:
             assert time.monotonic() < until
             time.sleep(0.01)
@@ -89,7 +89,7 @@ def test_a_leader_is_read_and_nothing_is_written_to_it(emulated_arm) -> None:
         for _ in range(20):
             time.sleep(0.02)
             try:
-                arm.read(told(DriverName.PERSON))
+                arm.read(follower_state(DriverName.PERSON))
             except OSError as error:
                 said = str(error)
         assert said.startswith("leader: ") and "wrist_flex" in said
