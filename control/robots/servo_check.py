@@ -26,7 +26,7 @@ from ideomotor.control.servo_bus import Servo, ServoBus
 ANSWER_S = 0.05  # [s] a reply may take here; a later one is lost
 SIZES = 10  # lengths that are asked for in turn, so that a late reply does not pass for a new one
 TRIES = 8  # before a servo counts as absent
-LOST_SHARE = 0.005  # of the replies, above which a line is not sound
+LOST_SHARE = 0.001  # of the replies, above which a line is not sound; a single one is always a note
 HIGH_LOAD = 0.8  # share of the stall torque that a standing arm should not need
 CLOSE_TO_HOT = 10.0  # [°C] below a servo's limit, from which on there is a note
 
@@ -170,7 +170,7 @@ def _problems(check: ServoCheck, family: Family) -> list[str]:
         found.append(
             f"load {100 * abs(load):.0f} % of its stall torque, expected at most {100 * HIGH_LOAD:.0f} %"
         )
-    if check.lost > LOST_SHARE * check.asked:
+    if check.lost > max(1.0, LOST_SHARE * check.asked):
         damaged = f", {check.damaged} of them damaged" if check.damaged else ""
         found.append(
             f"{check.lost} of {check.asked} replies lost{damaged}, expected at most "
@@ -209,7 +209,7 @@ def _notes(checks: Sequence[ServoCheck], family: Family) -> list[str]:
             notes.append(
                 f"{check.name}: {max(check.temperature):.0f} °C, close to its limit of {limit:.0f} °C"
             )
-        if 0 < check.lost <= LOST_SHARE * check.asked:
+        if 0 < check.lost <= max(1.0, LOST_SHARE * check.asked):
             notes.append(f"{check.name}: {check.lost} of {check.asked} replies lost")
     answering = [check for check in checks if check.report is not None]
     slow = [c.servo.joint for c in answering if c.report and family.return_delay.decode(c.report.table, 0)]
