@@ -180,7 +180,7 @@ class View:
         if DriverName.PERSON in self._drivers:
             key = "hand back" if self._driver == DriverName.PERSON else "take over"
             also = f" ({DRIVER_KEY}: {key})" if len(self._drivers) > 1 else ""
-            shown.add_row("driver", f"the {self._driver or self._drivers[0]}{also}")
+            shown.add_row("driver", f"the {self._driver or DriverName.PERSON}{also}")
         if self._recent:
             newest = self._recent[-1]
             late = np.array([record["late_us"] for record in self._recent])

@@ -61,8 +61,8 @@ def test_the_safety_filter_has_less_to_do_and_the_arm_is_no_tick_behind() -> Non
 
 
 def test_readings_that_are_old_or_come_after_a_gap_do_no_harm() -> None:
-    tracker = Tracker()
-    for time, position in readings(lambda t: t, 0.5):
+    tracker, time, position = Tracker(), 0.0, np.zeros(1)
+    for time, position in readings(lambda t: t, 0.5):  # noqa: B007
         tracker.see(time, position)
     newest, before = time, tracker.at(time)
     tracker.see(time, position + 1.0)

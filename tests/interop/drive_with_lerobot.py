@@ -16,9 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from lerobot.cameras import Camera, CameraConfig
-from lerobot.robots import Robot, RobotConfig
-from lerobot.teleoperators import Teleoperator, TeleoperatorConfig
+from lerobot.cameras import Camera, CameraConfig  # pyright: ignore[reportMissingImports]
+from lerobot.robots import Robot, RobotConfig  # pyright: ignore[reportMissingImports]
+from lerobot.teleoperators import Teleoperator, TeleoperatorConfig  # pyright: ignore[reportMissingImports]
 
 from ideomotor.control.driver_spec import DriverSpec
 from ideomotor.control.embodiment import load_embodiment
@@ -190,7 +190,7 @@ def fakes() -> dict[str, Any]:
 
 def calibrated(device: Any, ranges: dict[str, list[int]]) -> None:
     """As lerobot-calibrate leaves the motors and its file."""
-    from lerobot.motors import MotorCalibration
+    from lerobot.motors import MotorCalibration  # pyright: ignore[reportMissingImports]
 
     device.bus.connect()
     device.bus.disable_torque()
