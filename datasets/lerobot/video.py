@@ -31,7 +31,8 @@ PIX_FMT = "yuv420p"
 MAX_PIXELS = 2**26  # of a frame: a damaged header must not ask for all memory
 NEAR = 0.02  # [frames]: so close to its number, a frame is the nearest; files in milliseconds round that much
 _SEEK = 0.1  # [frames] that a seek aims late: a key frame whose time is rounded up is still found
-BIT_EXACT = {"fflags": "+bitexact"}
+# Nothing of the program in the file, nor a bit rate (`btrt`), which depends on what it was joined from.
+BIT_EXACT = {"fflags": "+bitexact", "write_btrt": "0"}
 
 
 class NotColour(UserError):
