@@ -224,6 +224,20 @@ def _set_first(joint: mujoco.MjsJoint, field: str, value: float) -> None:
     setattr(joint, field, np.array([value] + [0.0] * (np.size(getattr(joint, field)) - 1)))
 
 
+def fingers_of(model: mujoco.MjModel) -> set[int]:
+    """Ids of the shapes of the gripper's two fingers."""
+    return {model.geom(f"{body}_finger").id for body in ("gripper", "moving_jaw")}
+
+
+def shapes_touching(model: mujoco.MjModel, data: mujoco.MjData, name: str, shapes: set[int]) -> set[int]:
+    """Those of `shapes` that are in contact with the body of a thing."""
+    body, pairs = model.body(name).id, data.contact.geom
+    found: set[int] = set()
+    for one, other in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
+        found.update(int(geom) for geom in one[model.geom_bodyid[other] == body])
+    return found & shapes
+
+
 _BUILDERS = {
     "bowl": _add_bowl,
     "plate": _add_plate,

@@ -23,7 +23,7 @@ from ideomotor.sim.paths import FADE_S
 from ideomotor.sim.projection import project
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
-from ideomotor.sim.scene_model import build_model
+from ideomotor.sim.scene_model import build_model, fingers_of, shapes_touching
 from ideomotor.sim.task import Goal, Subtask
 
 SUBSTEPS = 4  # physics steps to a command
@@ -67,7 +67,7 @@ class World:
         self._forked = False
         self._renderers: dict[tuple[int, int, str], Renderer] = {}
         self._joints = len(self.embodiment.joints)
-        self._finger_geoms = {self.model.geom(f"{body}_finger").id for body in ("gripper", "moving_jaw")}
+        self._fingers = fingers_of(self.model)
         self._start(episode.home_offset)
 
     def _start(self, home_offset: np.ndarray) -> None:
@@ -215,25 +215,13 @@ class World:
         """(3,) [m], between them."""
         return self.data.site("gripper").xpos.copy()
 
-    def opening(self) -> float:
-        """Angle of the gripper joint [rad]."""
-        return float(self.data.qpos[self._joints - 1])
-
     def holding(self, name: str) -> bool:
         """Whether both fingers touch a thing."""
-        return len(self._touching(name)) == 2
+        return len(shapes_touching(self.model, self.data, name, self._fingers)) == 2
 
     def touching(self, name: str) -> bool:
         """Whether a finger touches a thing."""
-        return len(self._touching(name)) > 0
-
-    def _touching(self, name: str) -> set[int]:
-        body = self.model.body(name).id
-        pairs = self.data.contact.geom
-        fingers: set[int] = set()
-        for one, other in ((pairs[:, 0], pairs[:, 1]), (pairs[:, 1], pairs[:, 0])):
-            fingers.update(int(geom) for geom in one[self.model.geom_bodyid[other] == body])
-        return fingers & self._finger_geoms
+        return len(shapes_touching(self.model, self.data, name, self._fingers)) > 0
 
     def _judge(self) -> None:
         while self._done < len(self.subtasks) and self.subtasks[self._done].done(self):

@@ -160,10 +160,6 @@ class SafeStop:
                 self._enter(StopState.OFF)
             self.ended = True
 
-    def _is_parked(self, still_s: float) -> bool:
-        at_home = self.stop_state is StopState.PARK and self._ticks >= self._park_ticks
-        return at_home and still_s >= self._config.off_after_s
-
     def _enter(self, stop_state: StopState) -> None:
         self.stop_state = stop_state
         self._ticks = self._still_ticks = 0

@@ -38,6 +38,7 @@ ARM_M = 0.15  # [m] at which a turn weighs as much as a way
 WEIGHT = np.array([1.0, 1.0, 1.0, ARM_M, ARM_M])  # of `AXES`
 SPEED_SHARE = 0.7  # of a joint's highest velocity
 MARGIN = 0.01  # [rad or m] inside a joint's range
+LEVER_M = 0.25  # from the wrist to the tip, at most: what a turn moves it by
 LONGEST_S = 0.05  # a reading that came later than this after the last one counts as this much
 
 
@@ -115,8 +116,18 @@ class TipJog:
         target = np.clip(target, np.minimum(self._lower, self.target), np.maximum(self._upper, self.target))
         if np.isfinite(state.command).all():
             target = np.clip(target, state.command - LEAD, state.command + LEAD)
-        self.target = target
-        return target.copy()
+        self.target = self.target + self._held_back(target - self.target, seconds)
+        return self.target.copy()
+
+    def _held_back(self, moved: np.ndarray, seconds: float) -> np.ndarray:
+        """A step (A,) of the joints, shorter where it would take the tip further than it may go.
+
+        Near a singular pose joints move fast against each other; one that meets its end leaves the others'
+        motion to the tip.
+        """
+        most = (np.sqrt(3) * self.limits.way + LEVER_M * self.limits.turn) * seconds
+        way = float(np.linalg.norm(self._tip.jacobian(self.target)[:3] @ moved))
+        return np.where(self._grips, moved, moved * most / way) if way > most else moved
 
     def _joint_velocity(self, tip_velocity: np.ndarray) -> np.ndarray:
         """(A,) [rad/s or m/s] for (5,); grippers stand."""

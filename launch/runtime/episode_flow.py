@@ -297,5 +297,4 @@ class EpisodeFlow:
         return [name for name, at, present in seen if not present or now - at > LOST_S]
 
     def _is_home(self) -> bool:
-        away = np.abs(self._state["command"] - self._home)[self._arm]
-        return bool(away.max(initial=0.0) <= NEAR_RAD)
+        return bool((np.abs(self._state["command"] - self._home)[self._arm] <= NEAR_RAD).all())
