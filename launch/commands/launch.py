@@ -25,6 +25,7 @@ from ideomotor.launch.commands.session_options import (
     as_json,
     check,
     comes_later,
+    inject_at_once,
     live_console,
     ticks_of,
     usual_folder,
@@ -147,9 +148,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             leading = stack.enter_context(lead)
             rig = leading.rig
             leading.spoil(options.leader_fault)
-        for fault in options.fault:
-            if rig.inject and not comes_later(fault):
-                rig.inject(fault)
+        inject_at_once(rig, options.fault)
         arm = embodiment, rig.port, rig.calibration
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
         servos = driver.inspect(*arm)

@@ -7,11 +7,14 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.launch.runtime.left_on import state_folder
+
+if TYPE_CHECKING:
+    from ideomotor.launch.runtime.rig import Rig
 
 
 class SessionOptions(Protocol):
@@ -71,6 +74,13 @@ def check_faults(faults: Sequence[str], robot: str) -> None:
 def comes_later(fault: str) -> bool:
     """Whether a fault's time counts from the first tick."""
     return any(word.startswith("at=") for word in fault.split())
+
+
+def inject_at_once(rig: Rig, faults: Sequence[str]) -> None:
+    """The twin gets those of its faults whose time does not count from the first tick."""
+    for fault in faults:
+        if rig.inject and not comes_later(fault):
+            rig.inject(fault)
 
 
 def ticks_of(options: SessionOptions, embodiment: Embodiment) -> int | None:

@@ -27,6 +27,7 @@ from ideomotor.launch.commands.session_options import (
     check,
     check_faults,
     comes_later,
+    inject_at_once,
     live_console,
     ticks_of,
     usual_folder,
@@ -134,9 +135,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
         leading = stack.enter_context(lead)
         rig = leading.rig
         leading.spoil(options.leader_fault)
-        for fault in options.fault:
-            if rig.inject and not comes_later(fault):
-                rig.inject(fault)
+        inject_at_once(rig, options.fault)
         arm = embodiment, rig.port, rig.calibration
         settle(driver, *arm, output, yes=options.yes, only_look=False)
         servos = driver.inspect(*arm)

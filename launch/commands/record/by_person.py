@@ -21,6 +21,7 @@ from ideomotor.launch.commands.session_options import (
     check,
     check_faults,
     comes_later,
+    inject_at_once,
     live_console,
     ticks_of,
 )
@@ -64,9 +65,7 @@ def _record(options: ByPersonOptions, output: Output) -> int:
         leading = stack.enter_context(lead)
         scene, rig = _scene(leading.rig), dataclasses.replace(leading.rig, table=None)
         leading.spoil(options.leader_fault)
-        for fault in options.fault:
-            if rig.inject and not comes_later(fault):
-                rig.inject(fault)
+        inject_at_once(rig, options.fault)
         arm = embodiment, rig.port, rig.calibration
         settle(driver_of(embodiment), *arm, output, yes=options.yes, only_look=False)
         servos = driver_of(embodiment).inspect(*arm)
