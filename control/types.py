@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -102,6 +102,18 @@ class Policy(Protocol):
     ) -> ActionChunk:
         """The next chunk; its first d actions equal the prefix, and it starts at the observation's tick."""
         ...
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """A policy that looks back: it is shown frames between its chunks, too."""
+
+    @property
+    def watch_every_ticks(self) -> int:
+        """Ticks between them; 0: it needs none."""
+        ...
+
+    def watch(self, observation: Observation) -> None: ...
 
 
 class Clock(Protocol):

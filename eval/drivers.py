@@ -18,7 +18,7 @@ from ideomotor.control.chunk_handover import SYNC_TICKS, Handover
 from ideomotor.control.controller import Controller
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
-from ideomotor.control.types import ActionChunk, LatentPlan, Observation, Policy
+from ideomotor.control.types import ActionChunk, LatentPlan, Observation, Policy, Watcher
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,14 @@ class PolicyDriver:
         self._delay = delay
         self._plan_every = plan_every
         self._act_every = act_every
+        self._watch_every = policy.watch_every_ticks if isinstance(policy, Watcher) else 0
         self.confidence = math.nan  # of the newest chunk
         self._plan: LatentPlan | None = None
         self._coming: list[tuple[int, LatentPlan]] = []  # plans still being thought, with their tick
 
     def looks_at(self, tick: int) -> bool:
-        return tick % self._plan_every == 0 or tick % self._act_every == 0
+        watches = self._watch_every and tick % self._watch_every == 0
+        return bool(watches) or tick % self._plan_every == 0 or tick % self._act_every == 0
 
     def plan_text(self) -> str:
         return self._plan.text if self._plan else ""
@@ -96,6 +98,9 @@ class PolicyDriver:
         """Thinks where it is due; returns the tick at which a new chunk has its first say."""
         if observation is None:
             return None
+        if self._watch_every and tick % self._watch_every == 0:
+            assert isinstance(self._policy, Watcher)
+            self._policy.watch(observation)
         if tick % self._plan_every == 0:
             self._coming.append((tick + self._delay, (yield PolicyRequest(observation))))
         while self._coming and (self._coming[0][0] <= tick or self._plan is None):

@@ -6,33 +6,84 @@ import dataclasses
 import functools
 import hashlib
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.timing import Timing
+from ideomotor.control.types import Policy
 
 if TYPE_CHECKING:
     from ideomotor.vla.policy import EpisodePolicy
+
+BOTH = ("interpreter", "decoder")  # the parts of a policy
+
+
+class DrivingPolicy(Policy, Protocol):
+    """A policy that says when it is to be asked, and that can be run without some of its senses."""
+
+    @property
+    def timing(self) -> Timing: ...
+
+    def run_without(self, senses: Iterable[str]) -> None:
+        """UserError for a sense that it cannot be run without."""
+        ...
+
+
+class PolicySource(Protocol):
+    """Where a policy is had from that is no checkpoint of ours: hashable, and can be sent to a process.
+
+    Made and checked by `launch`, such as a policy of LeRobot's (launch/serving/lerobot_source.py).
+    """
+
+    @property
+    def timing(self) -> Timing:
+        """When it is to be asked."""
+        ...
+
+    @property
+    def trained_on(self) -> str:
+        """What it learned from, in words; empty: nobody knows."""
+        ...
+
+    def load(self, parts: tuple[str, ...] = BOTH) -> DrivingPolicy:
+        """The policy, for this process; asked for the parts given alone. UserError if it cannot be had."""
+        ...
+
+    def fingerprint(self) -> bytes:
+        """What another policy would have otherwise."""
+        ...
 
 
 @dataclass(frozen=True)
 class PolicySpec:
     """Who drives, as something that can be sent to another process."""
 
-    policy: Path | None  # checkpoint folder; None is the scripted expert
+    policy: Path | PolicySource | None  # checkpoint folder, or another's; None is the scripted expert
     robot: str = "so101"  # embodiment name or file
     steps: int = 0  # of the sampler; 0: as the checkpoint says
     sampler: str = ""  # as the checkpoint says if empty
     noise: float | None = None  # that chunks begin with; None: as the checkpoint says
     confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: without
 
-    def load(self) -> EpisodePolicy | None:
+    def load(self) -> DrivingPolicy | None:
         """The policy in this process, None for the expert. UserError if it cannot be had so."""
         if self.policy is None:
             return None
+        if not isinstance(self.policy, Path):
+            if self.steps or self.sampler or self.noise is not None or self.confidence:
+                raise UserError("policy: of others has neither a sampler of ours nor confidence")
+            return load_source(self.policy)
         return load_policy(self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence)
+
+
+@functools.lru_cache(maxsize=1)
+def load_source(source: PolicySource, parts: tuple[str, ...] = BOTH) -> DrivingPolicy:
+    """A policy of others, loaded once in each process. UserError if it cannot be had."""
+    return source.load(parts)
 
 
 @functools.lru_cache(maxsize=1)
@@ -43,7 +94,7 @@ def load_policy(
     sampler: str = "",
     noise: float | None = None,
     confidence: str = "",
-    parts: tuple[str, ...] = ("interpreter", "decoder"),
+    parts: tuple[str, ...] = BOTH,
 ) -> EpisodePolicy:
     """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
 
@@ -89,7 +140,9 @@ def fingerprint_of(policy_spec: PolicySpec) -> str:
     digest = hashlib.sha256(embodiment.fingerprint.encode())
     if embodiment.environment is not None:
         digest.update(repr(embodiment.environment).encode())
-    if policy_spec.policy is not None:
+    if policy_spec.policy is not None and not isinstance(policy_spec.policy, Path):
+        digest.update(policy_spec.policy.fingerprint())
+    elif policy_spec.policy is not None:
         from ideomotor.vla.checkpoint_info import CONFIG, PROCESSOR, WEIGHTS
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):

@@ -13,23 +13,21 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.batched_rollout import GROUP, play_batched
 from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.phrasings import instruction_in
-from ideomotor.eval.policy_spec import PolicySpec, check_fingerprint, fingerprint_of
+from ideomotor.eval.policy_spec import DrivingPolicy, PolicySpec, check_fingerprint, fingerprint_of
 from ideomotor.eval.rollout import answered, episode
 from ideomotor.eval.rows import LIST_FILE, ROWS_FILE, EpisodeRow, append_row, open_rows, row_of
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.stats.sequential import Stopping
 from ideomotor.eval.workers import in_order, in_order_grouped
-
-if TYPE_CHECKING:
-    from ideomotor.vla.policy import EpisodePolicy
 
 
 def evaluate(
@@ -68,6 +66,8 @@ def evaluate(
             it are kept.
     """
     policy = policy_spec.load()  # a bad one is refused here, before any process starts
+    if batch > 1 and not isinstance(policy_spec.policy, Path | None):
+        raise UserError(f"batch: got {batch}, but a policy of others answers one episode at a time")
     if policy:
         for senses in {spec.without for spec in specs}:
             policy.run_without(filter(None, senses.split("+")))
@@ -128,15 +128,17 @@ def run_episodes(
 ) -> list[EpisodeRow]:
     """Runs episodes of a suite in this process, up to `batch` at once (see `batched_rollout`)."""
     check_fingerprint(policy_spec, fingerprint)
+    from ideomotor.vla.policy import EpisodePolicy
+
     policy = policy_spec.load()
-    assert policy is not None  # an expert has no networks
+    assert isinstance(policy, EpisodePolicy)  # no others are run in batches
     return play_batched(
         lambda number, own: _run_noted(specs[number], own, policy_spec.robot, film), len(specs), policy, batch
     )
 
 
 def _run_noted(
-    spec: EpisodeSpec, policy: EpisodePolicy | None, robot: str, film: bool
+    spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: bool
 ) -> Requests[EpisodeRow]:
     try:
         return (yield from _play(spec, policy, robot, film))
@@ -145,7 +147,7 @@ def _run_noted(
         raise
 
 
-def _play(spec: EpisodeSpec, policy: EpisodePolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
+def _play(spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
     from ideomotor.eval.reporting.film import Film
     from ideomotor.sim.open_world import open_world
 

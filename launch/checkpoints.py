@@ -1,11 +1,19 @@
-"""Which checkpoint a command means."""
+"""Which policy a command means: a checkpoint of ours, or one of others."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ideomotor.launch.serving.lerobot_options import PREFIX, LeRobotOptions
+
+if TYPE_CHECKING:
+    from ideomotor.control.embodiment import Embodiment
+    from ideomotor.control.timing import Timing
+    from ideomotor.eval.policy_spec import PolicySource
 
 
-def policy_folder(chosen: Path | None, embodiment: str = "so101") -> Path:
+def policy_folder(chosen: Path | str | None, embodiment: str = "so101") -> Path:
     """The folder of a checkpoint: the user's, or the one that comes with the package for a robot.
 
     The user's may be ORG/NAME on the Hugging Face Hub.
@@ -22,6 +30,45 @@ def policy_folder(chosen: Path | None, embodiment: str = "so101") -> Path:
     return checkpoint_folder(chosen)
 
 
-def policy_name(chosen: Path | None) -> str:
+def policy_name(chosen: Path | str | None) -> str:
     """How results call the policy."""
     return "bundled" if chosen is None else str(chosen)
+
+
+def chosen_policy(
+    chosen: str | None, embodiment: Embodiment, lerobot: LeRobotOptions | None = None
+) -> Path | PolicySource:
+    """What `--policy` means for a robot: a checkpoint's folder, or where a policy of others is had from.
+
+    Args:
+        chosen: DIR or ORG/NAME, or either after "lerobot:"; None is the bundled one.
+        lerobot: what is told of a policy of LeRobot's.
+
+    Raises:
+        UserError: there is none, or it is of another robot.
+    """
+    lerobot = lerobot or LeRobotOptions()
+    if chosen is not None and chosen.startswith(PREFIX):
+        from ideomotor.launch.serving.lerobot_source import lerobot_source
+
+        return lerobot_source(chosen.removeprefix(PREFIX), embodiment, lerobot)
+    if lerobot != LeRobotOptions():
+        from ideomotor.control.errors import UserError
+
+        raise UserError(f"lerobot: its options belong to --policy {PREFIX}DIR, got {policy_name(chosen)}")
+    return policy_folder(chosen, embodiment.name)
+
+
+def facts_of(policy: Path | PolicySource, embodiment: Embodiment) -> tuple[Timing, str]:
+    """(when it is to be asked, what it was trained on); nothing is loaded.
+
+    Raises:
+        UserError: it cannot drive that robot with that robot's cameras.
+    """
+    if not isinstance(policy, Path):
+        return policy.timing, policy.trained_on
+    from ideomotor.vla.checkpoint_info import read_facts
+
+    facts = read_facts(policy)
+    facts.check(embodiment)
+    return facts.timing, facts.processor.dataset

@@ -32,6 +32,7 @@ from ideomotor.launch.commands.session_options import (
 )
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime.ending import as_text, end_session
+from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -49,8 +50,12 @@ class LaunchOptions:
     port: Annotated[str | None, tyro.conf.arg(metavar="DEV")] = None
     """serial device of the servo adapter, e.g. /dev/ttyACM0"""
 
-    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
+    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
+    LeRobot's (docs/environments.md); the bundled policy by default"""
+
+    lerobot: LeRobotOptions = LeRobotOptions()
+    """of a policy of LeRobot's"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """what to tell the robot, in any words; with --twin the scene's own by default"""
@@ -125,7 +130,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.control.runtime import shared_state
-    from ideomotor.launch.checkpoints import policy_folder, policy_name
+    from ideomotor.launch.checkpoints import chosen_policy, facts_of, policy_name
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.cameras import film_sizes
@@ -133,12 +138,10 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
     from ideomotor.launch.runtime.teleoperators import lead_by
-    from ideomotor.vla.checkpoint_info import read_facts
 
     embodiment = load_embodiment(options.robot)
-    driver, policy = driver_of(embodiment), policy_folder(options.policy)
-    facts = read_facts(policy)
-    facts.check(embodiment)
+    driver, policy = driver_of(embodiment), chosen_policy(options.policy, embodiment, options.lerobot)
+    timing, trained_on = facts_of(policy, embodiment)
     folder = options.log or usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
         rig = stack.enter_context(_rig(options, embodiment))
@@ -163,7 +166,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             servos,
             cameras,
             policy_name(options.policy),
-            facts.processor.dataset,
+            trained_on,
             [*unlike, *(leading.warnings if leading else [])],
             leading.about if leading else "",
         )
@@ -182,7 +185,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             robot=options.robot,
             rig=rig,
             policy=policy,
-            timing=facts.timing,
+            timing=timing,
             handover=options.handover,
             seed=options.seed,
             max_ticks=ticks_of(options, embodiment),

@@ -18,12 +18,13 @@ from ideomotor.control.errors import UserError
 from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import checked_tasks, robot_of
+from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
+    from ideomotor.eval.policy_spec import DrivingPolicy
     from ideomotor.eval.rollout import EpisodeResult, Frame
     from ideomotor.sim.protocol import EpisodeWorld
-    from ideomotor.vla.policy import EpisodePolicy
 
 FILMS = (".mp4", ".webp", ".gif")
 FILM_HEIGHT = 384  # of each camera's picture [pixels]
@@ -42,8 +43,12 @@ class RunOptions:
     """what to tell the robot, in any words; by default the task picks a phrasing. Success is judged if they
     mean one goal of the scene (docs/instructions.md)"""
 
-    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
+    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
+    LeRobot's (docs/environments.md); the bundled policy by default"""
+
+    lerobot: LeRobotOptions = LeRobotOptions()
+    """of a policy of LeRobot's"""
 
     expert: bool = False
     """let the scripted expert drive instead of a policy"""
@@ -142,13 +147,14 @@ def run(options: RunOptions) -> int:
     return 0
 
 
-def _policy(options: RunOptions, embodiment: Embodiment) -> EpisodePolicy:
+def _policy(options: RunOptions, embodiment: Embodiment) -> DrivingPolicy:
     """The policy; UserError if it cannot be had, or not with this delay."""
-    from ideomotor.eval.policy_spec import load_policy
-    from ideomotor.launch.checkpoints import policy_folder
+    from ideomotor.eval.policy_spec import PolicySpec
+    from ideomotor.launch.checkpoints import chosen_policy
 
-    folder = policy_folder(options.policy, embodiment.name)
-    policy = load_policy(folder, options.robot, confidence="told" if options.confidence else "")
+    chosen = chosen_policy(options.policy, embodiment, options.lerobot)
+    policy = PolicySpec(chosen, options.robot, confidence="told" if options.confidence else "").load()
+    assert policy is not None  # none is an expert's
     policy.timing.delay_ticks("delay", options.delay)
     return policy
 
@@ -171,9 +177,11 @@ def _announce(say: Say, options: RunOptions, world: EpisodeWorld, driver: str) -
     say(f"rendering    {backend_report()}")
 
 
-def _say_confidence(say: Say, policy: EpisodePolicy, result: EpisodeResult, mean: float) -> None:
+def _say_confidence(say: Say, policy: DrivingPolicy, result: EpisodeResult, mean: float) -> None:
+    from ideomotor.vla.policy import EpisodePolicy
+
     lowest = min(result.confidences, key=lambda one: one[1])
-    calibrated = bool(policy.networks.confidence.agreements)
+    calibrated = isinstance(policy, EpisodePolicy) and bool(policy.networks.confidence.agreements)
     known = "" if calibrated else " (not calibrated: how far its samples agree)"
     say(f"confidence   {mean:.0%} on average, ", end="")
     say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")

@@ -102,5 +102,11 @@ def live_console() -> Any:
 
 def as_json(options: Any) -> dict[str, Any]:
     """Options as the report of a session has them."""
-    fields = dataclasses.asdict(options)
-    return {name: str(value) if isinstance(value, Path) else value for name, value in fields.items()}
+    return {name: _plain(value) for name, value in dataclasses.asdict(options).items()}
+
+
+def _plain(value: Any) -> Any:
+    """With texts for paths, those of nested options as well."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return str(value) if isinstance(value, Path) else value

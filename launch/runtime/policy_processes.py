@@ -30,7 +30,7 @@ from ideomotor.control.runtime.shared_state import (
 from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX_TICKS
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.timing import Timing
-from ideomotor.control.types import LatentPlan, Observation, Policy
+from ideomotor.control.types import LatentPlan, Observation, Policy, Watcher
 
 IDLE_S = 0.002
 LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy's time passes
@@ -87,6 +87,8 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     while True:
         ready, now = reader.poll(), time.monotonic()
         waiting = reader.epoch == epoch and reader.tick < due and now < due_at
+        if ready and waiting:
+            _watch(policy, reader)
         ready = ready and not waiting and bool(shared.plan.read(plan_in))
         if not ready or (observation := reader.observation()) is None:
             time.sleep(IDLE_S)
@@ -118,6 +120,14 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
         chunks += 1
         if playing:  # one made at a standstill is waited for
             delay.add(time.monotonic() - began_at)
+
+
+def _watch(policy: Policy, reader: ObservationReader) -> None:
+    """Shows a policy that looks back the frame of every so many ticks."""
+    if not isinstance(policy, Watcher) or not policy.watch_every_ticks:
+        return
+    if reader.tick % policy.watch_every_ticks == 0 and (observation := reader.observation()) is not None:
+        policy.watch(observation)
 
 
 def _policy(config: PolicyProcessConfig, part: str) -> Policy:

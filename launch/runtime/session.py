@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -46,6 +46,9 @@ from ideomotor.launch.runtime.session_log import SessionLog
 from ideomotor.launch.runtime.simulated_session import policy_maker
 from ideomotor.sim.instructions.judging import Judging
 
+if TYPE_CHECKING:
+    from ideomotor.eval.policy_spec import PolicySource
+
 FINISHED = "finished"
 NOBODY = Judging("", why="nobody judges what an arm does on a table that is not simulated")
 
@@ -57,7 +60,9 @@ class SessionConfig:
     embodiment: Embodiment
     robot: str  # its name, or the path of its file
     rig: Rig
-    policy: Path | None  # its checkpoint; None: others make chunks, or only a person drives
+    policy: (
+        Path | PolicySource | None
+    )  # its checkpoint, or another's; None: others make chunks, or only a person drives
     timing: Timing | None  # the policy's
     handover: str
     seed: int

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
@@ -27,6 +28,9 @@ from ideomotor.launch.runtime.policy_processes import (
 from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
 from ideomotor.sim.wallclock import cameras_process, physics_process
+
+if TYPE_CHECKING:
+    from ideomotor.eval.policy_spec import PolicySource
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,14 @@ def drive(
         shared.close()
 
 
-def policy_maker(folder: Path, robot: str) -> Callable[[str], Policy]:
-    """A `make_policy` for a checkpoint folder: in each process only its network is loaded."""
-    return functools.partial(_load_part, folder, robot)
+def policy_maker(chosen: Path | PolicySource, robot: str) -> Callable[[str], Policy]:
+    """A `make_policy` for a checkpoint, or a policy of others: in each process only its network is loaded."""
+    return functools.partial(_load_part, chosen, robot)
 
 
-def _load_part(folder: Path, robot: str, part: str) -> Policy:
-    from ideomotor.eval.policy_spec import load_policy
+def _load_part(chosen: Path | PolicySource, robot: str, part: str) -> Policy:
+    from ideomotor.eval.policy_spec import load_policy, load_source
 
-    return load_policy(folder, robot, parts=(part,))
+    if not isinstance(chosen, Path):
+        return load_source(chosen, (part,))
+    return load_policy(chosen, robot, parts=(part,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS
 from ideomotor.control.embodiment import Embodiment
@@ -133,7 +134,7 @@ def _check_calibration(options: EvalOptions) -> None:
 
     if options.policy is None:
         raise UserError("calibrate: needs --policy, the checkpoint to write to")
-    if not options.policy.is_dir():
+    if not Path(options.policy).is_dir():
         raise UserError(f"calibrate: policy: no folder {str(options.policy)!r} here to write to")
     if options.seed_start is None or options.seed_start + options.count > HELD_OUT_SEEDS:
         raise UserError(

@@ -29,6 +29,7 @@ from ideomotor.launch.environments import NO_LEVEL, levels_of
 
 if TYPE_CHECKING:
     from ideomotor.eval.episode_spec import EpisodeSpec
+    from ideomotor.eval.policy_spec import PolicySource
     from ideomotor.eval.reporting.film import Strips
     from ideomotor.eval.rows import EpisodeRow
 
@@ -53,16 +54,16 @@ def evaluate_suite(options: EvalOptions) -> int:
         from ideomotor.eval.reporting.film import Strips
         from ideomotor.eval.stats import sequential
         from ideomotor.eval.summary import summary
-        from ideomotor.launch.checkpoints import policy_folder, policy_name
+        from ideomotor.launch.checkpoints import chosen_policy, policy_name
 
-    folder = None if options.expert else policy_folder(options.policy, embodiment.name)
+    policy = None if options.expert else chosen_policy(options.policy, embodiment, options.lerobot)
     specs = _specs(options, embodiment, tasks)
     if options.stop_at is not None:
         sequential.check(specs, options.stop_at)
     strips = Strips(options.out) if options.out else None
-    rows = _rows(options, specs, folder, strips, output)
-    if options.calibrate and folder:
-        _calibrate(folder, rows)
+    rows = _rows(options, specs, policy, strips, output)
+    if options.calibrate and isinstance(policy, Path):
+        _calibrate(policy, rows)
     name = "expert" if options.expert else policy_name(options.policy)
     external = embodiment.environment is not None and options.suite == DEFAULT_SUITE
     title = embodiment.name if external else options.suite
@@ -72,8 +73,8 @@ def evaluate_suite(options: EvalOptions) -> int:
         _write_report(options.out, results, strips)
     output.result(results)
     show_evaluation(output.text, results)
-    if options.calibrate and folder:
-        output.text.print(f"calibrated: what confidence means is written to {folder}", markup=False)
+    if options.calibrate:
+        output.text.print(f"calibrated: what confidence means is written to {policy}", markup=False)
     if options.out:
         output.text.print(f"report: {options.out / 'report.html'}", markup=False)
     return 0
@@ -98,7 +99,7 @@ def _specs(options: EvalOptions, embodiment: Embodiment, tasks: Sequence[str]) -
 def _rows(
     options: EvalOptions,
     specs: Sequence[EpisodeSpec],
-    folder: Path | None,
+    policy: Path | PolicySource | None,
     strips: Strips | None,
     output: Output,
 ) -> list[EpisodeRow]:
@@ -118,7 +119,7 @@ def _rows(
 
         return run_suite(
             specs,
-            PolicySpec(folder, options.robot, options.steps, options.sampler, options.noise, confidence),
+            PolicySpec(policy, options.robot, options.steps, options.sampler, options.noise, confidence),
             workers=options.workers,
             batch=options.batch,
             ray=options.ray,

@@ -15,6 +15,7 @@ import tyro
 
 from ideomotor.control.chunk_handover import DEFAULT
 from ideomotor.control.errors import UserError
+from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/commands/evaluate/questions.py`
 GENERALIZATION, PHRASINGS = "generalization", "phrasings"
@@ -26,8 +27,12 @@ DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
 class EvalOptions:
     """A policy on a suite: what is run, how, and where the results go."""
 
-    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
+    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
+    LeRobot's (docs/environments.md); the bundled policy by default"""
+
+    lerobot: LeRobotOptions = LeRobotOptions()
+    """of a policy of LeRobot's"""
 
     expert: bool = False
     """evaluate the scripted experts instead of a policy"""

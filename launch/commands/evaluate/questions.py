@@ -25,7 +25,7 @@ UNUSED = ("axes", "robot", "env")  # not refused: the scenes are the same whatev
 class QuestionOptions:
     """An interpreter and the scenes that it is asked about."""
 
-    policy: Path | None
+    policy: str | None
     count: int  # of --episodes: `SCENES` scenes for each
     seed_start: int | None
     randomize: str
