@@ -21,8 +21,8 @@ from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.datasets.loading.resample import curve
 
 if TYPE_CHECKING:
+    from ideomotor.launch.serving.lerobot_mapping import LeRobotMapping
     from ideomotor.launch.serving.lerobot_process import LeRobotProcess
-    from ideomotor.launch.serving.lerobot_source import LeRobotSource
 
 STATE = "observation.state"
 _EPSILON = 1e-6
@@ -32,27 +32,27 @@ class LeRobotPolicy:
     """Implements `control.types.Policy`, and `Watcher` (it may look back).
 
     Args:
-        source: what it is and how it is mapped.
+        mapping: what it is on the robot.
         process: with the checkpoint; None where only plans are asked for, which say nothing.
     """
 
-    def __init__(self, source: LeRobotSource, process: LeRobotProcess | None) -> None:
-        self._source, self._process = source, process
-        self._frames: deque[tuple[int, dict[str, np.ndarray]]] = deque(maxlen=source.config.looks_back)
+    def __init__(self, mapping: LeRobotMapping, process: LeRobotProcess | None) -> None:
+        self._mapping, self._process = mapping, process
+        self._frames: deque[tuple[int, dict[str, np.ndarray]]] = deque(maxlen=mapping.config.looks_back)
         self.reset(0)
 
     @property
     def timing(self) -> Timing:
-        return self._source.timing
+        return self._mapping.timing
 
     @property
     def watch_every_ticks(self) -> int:
         """Ticks between the frames that it looks back at; 0: it looks at the present alone."""
-        return self._source.frame_ticks if self._source.config.looks_back > 1 else 0
+        return self._mapping.frame_ticks if self._mapping.config.looks_back > 1 else 0
 
     def watch(self, observation: Observation) -> None:
         """Remembers a frame between chunks."""
-        if not self._frames or observation.tick - self._frames[-1][0] >= self._source.frame_ticks:
+        if not self._frames or observation.tick - self._frames[-1][0] >= self._mapping.frame_ticks:
             self._frames.append((observation.tick, self._arrays(observation)))
 
     def run_without(self, senses: Iterable[str]) -> None:
@@ -73,7 +73,7 @@ class LeRobotPolicy:
         if self._frames and self._frames[-1][0] == observation.tick:
             self._frames.pop()
         now = self._arrays(observation)
-        looks_back = self._source.config.looks_back
+        looks_back = self._mapping.config.looks_back
         before = [arrays for _, arrays in self._frames][-(looks_back - 1) :] if looks_back > 1 else []
         frames = [*before, now]
         frames = [frames[0]] * (looks_back - len(frames)) + frames
@@ -81,11 +81,11 @@ class LeRobotPolicy:
         request = {f"{i}/{key}": array for i, frame in enumerate(frames) for key, array in frame.items()}
         head = {"do": "chunk", "task": observation.instruction, "frames": len(frames)}
         made = self._process.ask(head, request)["action"]
-        width = self._source.config.action
+        width = self._mapping.config.action
         if made.ndim != 2 or made.shape[1] != width or not np.isfinite(made).all():
             raise UserError(f"policy: lerobot gave {made.shape}, expected finite commands (N, {width})")
         actions = self._at_ticks(
-            np.stack([made[:, item.index] * item.scale + item.offset for item in self._source.action], 1)
+            np.stack([made[:, item.index] * item.scale + item.offset for item in self._mapping.action], 1)
         )
         actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(
@@ -94,9 +94,9 @@ class LeRobotPolicy:
 
     def _arrays(self, observation: Observation) -> dict[str, np.ndarray]:
         """What it is given of an observation, under its names, in its units and sizes."""
-        source, found = self._source, {}
-        for feature, (height, width) in source.config.cameras.items():
-            picture = observation.images.get(source.cameras[feature])
+        mapping, found = self._mapping, {}
+        for feature, (height, width) in mapping.config.cameras.items():
+            picture = observation.images.get(mapping.cameras[feature])
             if picture is None:  # a camera that gives nothing is black, as LeRobot pads
                 picture = np.zeros((height, width, 3), np.uint8)
             if picture.shape[:2] != (height, width):
@@ -105,9 +105,9 @@ class LeRobotPolicy:
                     picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
                 )
             found[feature] = np.ascontiguousarray(picture)
-        if source.config.state is not None:
-            state = np.zeros(source.config.state, np.float32)
-            for value, item in zip(observation.state, source.state, strict=True):
+        if mapping.config.state is not None:
+            state = np.zeros(mapping.config.state, np.float32)
+            for value, item in zip(observation.state, mapping.state, strict=True):
                 if item.column == STATE:
                     state[item.index] = (value - item.offset) / item.scale
             found[STATE] = state
@@ -115,9 +115,9 @@ class LeRobotPolicy:
 
     def _at_ticks(self, commands: np.ndarray) -> np.ndarray:
         """(N, A) at its rate -> (H, A) float32 at ours; the last is held for its frame."""
-        hz, ours = self._source.hz, self._source.embodiment.control_hz
+        hz, ours = self._mapping.hz, self._mapping.embodiment.control_hz
         at = np.arange(int(len(commands) * ours / hz + _EPSILON)) * (hz / ours)
-        if not self._source.embodiment.targets:
+        if not self._mapping.embodiment.targets:
             return commands[np.floor(at + _EPSILON).astype(int)].astype(np.float32)
         if len(commands) == 1:
             return np.repeat(commands, len(at), axis=0).astype(np.float32)

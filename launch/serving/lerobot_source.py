@@ -1,85 +1,51 @@
-"""`--policy lerobot:…` for a robot: what its cameras and joints are to the policy, and when it is asked.
-
-Names are mapped as a dataset's are (datasets/mapping/mapping.py). Chunks are executed for as long as the
-checkpoint says, less what they need to last while the next one is made.
-"""
+"""`--policy lerobot:…`: a checkpoint of LeRobot's for a robot, as something that can be sent to a process."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.errors import UserError
-from ideomotor.control.timing import MAX_PREFIX_S, Timing, usual_timing
-from ideomotor.launch.serving.lerobot_config import LeRobotConfig, read_lerobot_config
+from ideomotor.control.timing import Timing
+from ideomotor.eval.policy_spec import BOTH, DrivingPolicy
+from ideomotor.launch.serving.lerobot_config import read_lerobot_config
+from ideomotor.launch.serving.lerobot_mapping import LeRobotMapping, lerobot_mapping
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
-
-if TYPE_CHECKING:
-    from ideomotor.datasets.lerobot.views import Vector
-    from ideomotor.eval.policy_spec import DrivingPolicy
-
-BOTH = ("interpreter", "decoder")
-ASPECT = 0.02  # that a picture's shape may differ by, as a share
-POSTPROCESSOR = "policy_postprocessor*.safetensors"
 
 
 @dataclass(frozen=True)
 class LeRobotSource:
-    """A `PolicySource`: hashable, and can be sent to another process."""
+    """A `PolicySource`."""
 
-    python: str
+    python: str  # of an environment that has lerobot
     folder: Path
-    hz: float  # of its commands
-    steps: int  # executed of each chunk
-    pairs: tuple[str, ...]  # of the mapping, as the user wrote them
-    config: LeRobotConfig = field(compare=False)
-    embodiment: Embodiment = field(compare=False)
-    cameras: dict[str, str] = field(compare=False)  # {its feature: our camera}
-    state: Vector = field(compare=False)  # ours from its components
-    action: Vector = field(compare=False)
-
-    @property
-    def trained_on(self) -> str:
-        return self.config.trained_on
-
-    @property
-    def frame_ticks(self) -> int:
-        """Our ticks to one of its frames, a multiple of a camera frame's."""
-        own = self.embodiment.frame_ticks
-        return max(1, round(self.embodiment.control_hz / self.hz / own)) * own
+    robot: str  # fingerprint
+    options: LeRobotOptions
+    mapping: LeRobotMapping = field(compare=False)
 
     @property
     def timing(self) -> Timing:
-        usual, own = usual_timing(self.embodiment), self.embodiment.frame_ticks
-        ticks = self.steps * self.embodiment.control_hz / self.hz
-        act_every = max(1, math.floor(ticks / own + 1e-6)) * own
-        return Timing(
-            control_hz=self.embodiment.control_hz,
-            plan_every_ticks=act_every,  # its plan says nothing
-            act_every_ticks=act_every,
-            max_prefix_ticks=usual.max_prefix_ticks,
-            past_command_ticks=usual.past_command_ticks,
-            max_plan_age_s=usual.max_plan_age_s,
-        )
+        return self.mapping.timing
+
+    @property
+    def trained_on(self) -> str:
+        return self.mapping.config.trained_on
 
     def load(self, parts: tuple[str, ...] = BOTH) -> DrivingPolicy:
+        """The policy; one that only plans needs no process, since its plans say nothing."""
         from ideomotor.launch.serving.lerobot_policy import LeRobotPolicy
         from ideomotor.launch.serving.lerobot_process import LeRobotProcess
 
-        if parts == ("interpreter",):
-            return LeRobotPolicy(self, None)
-        return LeRobotPolicy(self, LeRobotProcess(self.python, self.folder))
+        process = None if parts == ("interpreter",) else LeRobotProcess(self.python, self.folder)
+        return LeRobotPolicy(self.mapping, process)
 
     def fingerprint(self) -> bytes:
-        digest = hashlib.sha256(repr((self.hz, self.steps, self.pairs)).encode())
-        for path in sorted(self.folder.glob("*")):
+        """Of the checkpoint's bytes, and of how it is mapped and timed."""
+        told = (self.mapping.hz, self.mapping.steps, self.options.map)
+        digest = hashlib.sha256(repr(told).encode())
+        for path in sorted(self.folder.iterdir()):
             if path.suffix in (".json", ".safetensors"):
                 digest.update(path.name.encode())
                 with path.open("rb") as file:
@@ -95,132 +61,12 @@ def lerobot_source(chosen: str, embodiment: Embodiment, options: LeRobotOptions)
         chosen: DIR or ORG/NAME.
 
     Raises:
-        UserError: no such checkpoint, no Python with lerobot, a camera or joint without a counterpart, or a
-            rate that nobody knows.
+        UserError: no such checkpoint, no Python with lerobot, or one that does not fit the robot.
     """
     from ideomotor.launch.serving.lerobot_process import lerobot_python
     from ideomotor.vla.hub import checkpoint_folder
 
     config = read_lerobot_config(checkpoint_folder(chosen))
-    hz = _rate(options.hz, config, embodiment)
-    cameras, state, action = _mapped(config, embodiment, options.map)
-    for feature, (height, width) in config.cameras.items():
-        camera = embodiment.camera(cameras[feature])
-        if abs(math.log(camera.width / camera.height / (width / height))) > ASPECT:
-            raise UserError(
-                f"policy: {feature} is {width} x {height} pixels, but {embodiment.name}'s {camera.name} "
-                f"gives {camera.width} x {camera.height}: another shape"
-            )
-    _check_units(config, embodiment, action)
-    return LeRobotSource(
-        python=lerobot_python(options.python),
-        folder=config.folder,
-        hz=hz,
-        steps=_steps(options.steps, config, hz),
-        pairs=options.map,
-        config=config,
-        embodiment=embodiment,
-        cameras=cameras,
-        state=state,
-        action=action,
-    )
-
-
-def _rate(told: float | None, config: LeRobotConfig, embodiment: Embodiment) -> float:
-    rates = {camera.hz for camera in embodiment.cameras}
-    only = embodiment.control_hz if embodiment.environment and rates == {embodiment.control_hz} else None
-    hz = told or config.hz or only
-    if hz is None:
-        raise UserError(
-            f"lerobot.hz: missing, and {config.folder} does not say how many commands a second it was "
-            "trained on (the fps of its data)"
-        )
-    if not 1 <= hz <= embodiment.control_hz:
-        raise UserError(f"lerobot.hz: got {hz:g}, expected 1 to {embodiment.name}'s {embodiment.control_hz}")
-    return float(hz)
-
-
-def _steps(told: int | None, config: LeRobotConfig, hz: float) -> int:
-    if told is None:
-        return min(config.executed, config.chunk - min(math.ceil(MAX_PREFIX_S * hz), config.chunk // 2))
-    if not 1 <= told <= config.chunk:
-        raise UserError(f"lerobot.steps: got {told}, expected 1 to the {config.chunk} that a chunk has")
-    return told
-
-
-def _mapped(
-    config: LeRobotConfig, embodiment: Embodiment, pairs: tuple[str, ...]
-) -> tuple[dict[str, str], Vector, Vector]:
-    """({its camera feature: ours}, our state and action from its components); UserError for what lacks."""
-    import pyarrow as pa
-
-    from ideomotor.datasets.lerobot import layout
-    from ideomotor.datasets.lerobot.metadata import Metadata
-    from ideomotor.datasets.mapping.mapping import mapped
-    from ideomotor.datasets.mapping.sources import parse_pair
-
-    widths = {layout.STATE: config.state, layout.ACTION: config.action}
-    ours = {layout.STATE: embodiment.state_names, layout.ACTION: embodiment.joint_names}
-    features: dict[str, Any] = {
-        name: layout.video_feature(height, width, 30.0) for name, (height, width) in config.cameras.items()
-    }
-    parsed, implied = [parse_pair(text) for text in pairs], []
-    given = {pair.target for pair in parsed}
-    by_component = any(
-        name.removeprefix("action.") in (*ours[layout.STATE], *ours[layout.ACTION]) for name in given
-    )
-    for name, width in widths.items():
-        if width is None:  # it does not look at the state: any will do
-            features[name] = layout.vector_feature(list(ours[name]))
-            continue
-        labels = config.names.get(name) or [str(i) for i in range(width)]
-        features[name] = layout.vector_feature(labels)
-        if not (name in config.names or name in given or by_component) and width == len(ours[name]):
-            implied.append(parse_pair(f"{name}={name}"))  # in order, since nothing names them
-    # Cameras of ours that it does not look through need no counterpart.
-    unseen = {f"{layout.IMAGE_PREFIX}{camera.name}": camera for camera in embodiment.cameras}
-    targets = {pair.target.removeprefix(layout.IMAGE_PREFIX) for pair in parsed}
-    shown = dict(features)
-    for name, camera in unseen.items():
-        if name not in features and camera.name not in targets:
-            shown[name] = layout.video_feature(camera.height, camera.width, 30.0)
-    info = {"features": shown, "fps": 30.0, "codebase_version": "v3.0"}
-    meta = Metadata(config.folder, info, None, [], pa.table({}))
-    view = mapped(meta, embodiment, [*parsed, *implied]).view
-    back = {view.cameras.get(name, name): camera.name for name, camera in unseen.items()}
-    if missing := [name for name in config.cameras if name not in back]:
-        free = [
-            camera.name
-            for camera in embodiment.cameras
-            if f"{layout.IMAGE_PREFIX}{camera.name}" not in features
-        ]
-        raise UserError(
-            f"policy: it looks through {missing[0]}, which {embodiment.name} lacks; e.g. --lerobot.map "
-            f"{missing[0]}={(free or [embodiment.cameras[0].name])[0]}"
-        )
-    return (
-        {name: back[name] for name in config.cameras},
-        view.vectors[layout.STATE],
-        view.vectors[layout.ACTION],
-    )
-
-
-def _check_units(config: LeRobotConfig, embodiment: Embodiment, action: Vector) -> None:
-    """UserError when the commands it learned from are far outside of the joints' ranges: degrees, say."""
-    from safetensors.numpy import load_file
-
-    for path in sorted(config.folder.glob(POSTPROCESSOR)):
-        stats = load_file(path)
-        if not {"action.min", "action.max"} <= set(stats):
-            continue
-        low, high = stats["action.min"].ravel(), stats["action.max"].ravel()
-        for joint, item in zip(embodiment.joints, action, strict=True):
-            ends = np.sort([low[item.index] * item.scale, high[item.index] * item.scale]) + item.offset
-            travel = joint.upper - joint.lower
-            if ends[0] < joint.lower - travel or ends[1] > joint.upper + travel:
-                raise UserError(
-                    f"policy: its commands of {joint.name} go from {ends[0]:.4g} to {ends[1]:.4g}, limits "
-                    f"{joint.lower:.4g} to {joint.upper:.4g} {joint.unit}; if it is in degrees or in "
-                    "percent of its travel, say so: --lerobot.map action=action:deg (or :percent), and of "
-                    "observation.state"
-                )
+    mapping = lerobot_mapping(config, embodiment, options)
+    python = lerobot_python(options.python)
+    return LeRobotSource(python, config.folder, embodiment.fingerprint, options, mapping)
