@@ -17,6 +17,7 @@ from ideomotor.control.timing import Timing
 from ideomotor.control.types import Policy
 
 if TYPE_CHECKING:
+    from ideomotor.vla.networks import PolicyNetworks
     from ideomotor.vla.policy import EpisodePolicy
 
 BOTH = ("interpreter", "decoder")  # the parts of a policy
@@ -112,6 +113,21 @@ def load_policy(
     torch.set_num_threads(1)
     networks = PolicyNetworks.from_pretrained(folder, parts=parts)
     networks.processor.check(load_embodiment(robot))
+    return EpisodePolicy(sampled_so(networks, steps, sampler, noise, confidence))
+
+
+def sampled_so(
+    networks: PolicyNetworks,
+    steps: int = 0,
+    sampler: str = "",
+    noise: float | None = None,
+    confidence: str = "",
+) -> PolicyNetworks:
+    """The same networks, sampled otherwise; the arguments are those of `PolicySpec`.
+
+    Raises:
+        UserError: they cannot be sampled so.
+    """
     how, calibrated = networks.sampling, networks.confidence
     if confidence == "agreement":
         calibrated = dataclasses.replace(calibrated, agreements=(), chances=())
@@ -121,10 +137,8 @@ def load_policy(
         sampler=sampler or how.sampler,
         noise=how.noise if noise is None else noise,
     )
-    return EpisodePolicy(
-        dataclasses.replace(
-            networks, sampling=sampling, confidence=calibrated, tells_confidence=bool(confidence)
-        )
+    return dataclasses.replace(
+        networks, sampling=sampling, confidence=calibrated, tells_confidence=bool(confidence)
     )
 
 

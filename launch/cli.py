@@ -1,8 +1,7 @@
 """The `ideomotor` command: finds the subcommand, parses its options with tyro, turns errors into exit codes.
 
-Each command is a frozen dataclass of options and a function of it, in a file of its own. To add one,
-write that file and give it an entry in `COMMANDS`. Nothing but the chosen command is imported, so that
-`--help` and mistakes answer at once.
+Each command is a frozen dataclass of options and a function of it, in a file of its own, and has an entry in
+`COMMANDS`. Nothing but the chosen command is imported, so that `--help` and mistakes answer at once.
 
 Exit codes: 0 done, 1 a fault (with its traceback; a full disk with one line), 2 bad input (one line), 130
 interrupted.
@@ -16,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ideomotor.control.ctrl_c import interruptible, loading
-from ideomotor.control.errors import unknown_name
 from ideomotor.launch import exits
-from ideomotor.launch.command_line import parse
+from ideomotor.launch.command_line import help_page, parse, split
 from ideomotor.launch.runtime.left_on import left_on
 from ideomotor.launch.streams import make_patient
 
@@ -35,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with loading():
             if not arguments or arguments[0] in ("-h", "--help"):
-                print(_help())
+                print(help_page(_summaries()))
                 return exits.printed(0)
-            name, rest = _split(arguments)
+            name, rest = split(arguments, COMMANDS)
             if name is None:
-                print(_help(prefix=arguments[0]))
+                print(help_page(_summaries(), arguments[0]))
                 return exits.printed(0)
             for note in left_on():
                 print(note.text, file=sys.stderr)
@@ -186,6 +184,12 @@ def _launch() -> tuple[type, Callable[[Any], int]]:
     return launch.LaunchOptions, launch.launch
 
 
+def _serve() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import serve
+
+    return serve.ServeOptions, serve.serve
+
+
 def _teleop() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import teleop
 
@@ -254,6 +258,7 @@ COMMANDS: dict[str, _Entry] = {
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
+    "serve": _Entry("serve a policy to robots over the network", _serve),
     "replay": _Entry("play a recorded episode on an arm, on its twin or in simulation", _replay),
     "teleop": _Entry("drive an arm by hand with a leader arm, or rehearse it with --twin", _teleop),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
@@ -270,26 +275,5 @@ COMMANDS: dict[str, _Entry] = {
 }
 
 
-def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """(command, its arguments); the command is None where help on a group such as `data` is wanted."""
-    first, second = arguments[0], arguments[1] if len(arguments) > 1 else "--help"
-    if first in COMMANDS and f"{first} {second}" not in COMMANDS:  # `robots check` beside `robots`
-        return first, arguments[1:]
-    group = [name for name in COMMANDS if name.startswith(first + " ")]
-    if not group:
-        raise unknown_name("command", first, {name.split()[0] for name in COMMANDS})
-    if second in ("-h", "--help"):
-        return None, []
-    if f"{first} {second}" not in COMMANDS:
-        raise unknown_name(f"{first} command", second, [name.split()[1] for name in group])
-    return f"{first} {second}", arguments[2:]
-
-
-def _help(prefix: str = "") -> str:
-    shown = {name: entry for name, entry in COMMANDS.items() if name.startswith(prefix)}
-    width = max(map(len, shown))
-    usage = f"usage: ideomotor {prefix + ' ' if prefix else ''}COMMAND [OPTIONS]"
-    lines = [f"  {name:<{width}}  {entry.summary}" for name, entry in shown.items()]
-    return "\n".join(
-        [usage, "", "commands:", *lines, "", "ideomotor COMMAND --help shows a command's options."]
-    )
+def _summaries() -> dict[str, str]:
+    return {name: entry.summary for name, entry in COMMANDS.items()}

@@ -1,4 +1,4 @@
-"""A command's options from its words, by tyro; a mistake in them as one line.
+"""Which command is meant, and its options from its words, by tyro; a mistake in them as one line.
 
 tyro explains a mistake in a box, and has events of it for who wants another form. The events are not of its
 stable interface: where they are missing or of a kind unknown here, its box is shown.
@@ -8,13 +8,49 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import UserError, unknown_name
 
 NEAR = 0.8  # likeness of a flag that is suggested
+
+
+def split(arguments: Sequence[str], commands: Iterable[str]) -> tuple[str | None, list[str]]:
+    """(command, its arguments); the command is None where help on a group such as `data` is wanted.
+
+    Raises:
+        UserError: there is no such command.
+    """
+    commands = list(commands)
+    first, second = arguments[0], arguments[1] if len(arguments) > 1 else "--help"
+    if first in commands and f"{first} {second}" not in commands:  # `robots check` beside `robots`
+        return first, list(arguments[1:])
+    group = [name for name in commands if name.startswith(first + " ")]
+    if not group:
+        raise unknown_name("command", first, {name.split()[0] for name in commands})
+    if second in ("-h", "--help"):
+        return None, []
+    if f"{first} {second}" not in commands:
+        raise unknown_name(f"{first} command", second, [name.split()[1] for name in group])
+    return f"{first} {second}", list(arguments[2:])
+
+
+def help_page(summaries: Mapping[str, str], prefix: str = "") -> str:
+    """What `--help` prints: of all commands, or of a group.
+
+    Args:
+        summaries: {command: a line about it}.
+        prefix: what the group begins with.
+    """
+    shown = {name: summary for name, summary in summaries.items() if name.startswith(prefix)}
+    width = max(map(len, shown))
+    usage = f"usage: ideomotor {prefix + ' ' if prefix else ''}COMMAND [OPTIONS]"
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in shown.items()]
+    return "\n".join(
+        [usage, "", "commands:", *lines, "", "ideomotor COMMAND --help shows a command's options."]
+    )
 
 
 def parse(options_type: type, name: str, arguments: Sequence[str]) -> Any:

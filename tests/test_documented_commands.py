@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ideomotor.eval.suites import SUITES
-from ideomotor.launch.cli import COMMANDS, _split
-from ideomotor.launch.command_line import parse
+from ideomotor.launch.cli import COMMANDS
+from ideomotor.launch.command_line import parse, split
 from ideomotor.launch.commands.evaluate.options import QUESTIONS
 from ideomotor.train.recipe import resolve
 
@@ -36,7 +36,7 @@ def shown() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), shown())
 def test_a_documented_command_can_be_given(page: str, line: str) -> None:
-    name, rest = _split(shlex.split(line, comments=True))
+    name, rest = split(shlex.split(line, comments=True), COMMANDS)
     assert name is not None
     options_type, _ = COMMANDS[name].load()
     options = parse(options_type, name, rest)
