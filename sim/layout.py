@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -80,6 +81,31 @@ def scatter(
         else:
             return None
     return tuple(things)
+
+
+def rearranged(generator: np.random.Generator, things: Sequence[Thing], stays: str = "") -> tuple[Thing, ...]:
+    """Stands what can be grasped at other free spots, as a person does between two demonstrations.
+
+    Args:
+        generator: random numbers.
+        things: that stand on the table.
+        stays: name of one that stays where it is, as all do that cannot be grasped.
+
+    Returns:
+        The same things in the same order; where there is no room, they are where they were.
+    """
+    moved = [thing for thing in things if thing.graspable and thing.name != stays]
+    rest = [thing for thing in things if thing not in moved]
+    placed = scatter(generator, [(thing.kind, thing.colour, thing.size) for thing in moved], rest)
+    if placed is None:
+        return tuple(things)
+    spots = dict(zip((thing.name for thing in moved), placed[len(rest) :], strict=True))
+    return tuple(
+        replace(thing, position=spots[thing.name].position, yaw=spots[thing.name].yaw)
+        if thing.name in spots
+        else thing
+        for thing in things
+    )
 
 
 def draw_objects(

@@ -27,6 +27,7 @@ from ideomotor.sim.scene import (
 from ideomotor.sim.so101 import BOX, CYLINDER, add_so101
 
 SPHERE = mujoco.mjtGeom.mjGEOM_SPHERE
+SETTLE_STEPS = 24  # physics steps before an episode starts, so that things rest on the table
 
 
 def build_model(scene: Scene, embodiment: Embodiment) -> mujoco.MjModel:
@@ -99,13 +100,36 @@ def _add_surface(spec: mujoco.MjSpec, name: str, colours: tuple, pattern: str) -
     material.texrepeat = (4, 4)
 
 
+def reset(model: mujoco.MjModel, data: mujoco.MjData, scene: Scene, home: np.ndarray) -> None:
+    """The arm at `home`, (A,) [rad], and everything at rest where an episode begins."""
+    mujoco.mj_resetData(model, data)
+    data.qpos[: len(home)] = home
+    data.ctrl[: len(home)] = home
+    for thing in scene.things:
+        if thing.kind == "drawer":
+            data.joint(thing.name).qpos[0] = thing.opening
+    mujoco.mj_step(model, data, SETTLE_STEPS)
+    # Forces and positions of one and the same moment, for whoever reads the state first.
+    mujoco.mj_forward(model, data)
+
+
+def stand(model: mujoco.MjModel, data: mujoco.MjData, scene: Scene) -> None:
+    """Stands everything that moves freely where the scene has it, as high as it is."""
+    for thing in scene.things:
+        joint = model.body(thing.name).jntadr[0]
+        if joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE:
+            at = model.jnt_qposadr[joint]
+            data.qpos[at : at + 2] = thing.position
+            data.qpos[at + 3 : at + 7] = _upright(thing.yaw)
+
+
+def _upright(yaw: float) -> tuple[float, float, float, float]:
+    return (float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2)))
+
+
 def _free_body(spec: mujoco.MjSpec, thing: Thing, height: float) -> mujoco.MjsBody:
     """A body that can move freely, its frame `height` above the table."""
-    body = spec.worldbody.add_body(
-        name=thing.name,
-        pos=(*thing.position, height),
-        quat=(np.cos(thing.yaw / 2), 0, 0, np.sin(thing.yaw / 2)),
-    )
+    body = spec.worldbody.add_body(name=thing.name, pos=(*thing.position, height), quat=_upright(thing.yaw))
     body.add_freejoint(name=thing.name)
     return body
 

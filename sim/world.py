@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,16 +19,16 @@ from ideomotor.control.types import Command, Observation, RobotState
 from ideomotor.sim.episode import Episode, another_goal, phrase, plan_text, refer
 from ideomotor.sim.instructions.judging import Judging, checked_instruction
 from ideomotor.sim.instructions.meaning import Meaning, judging, understand
+from ideomotor.sim.layout import rearranged
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.paths import FADE_S
 from ideomotor.sim.projection import project
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
-from ideomotor.sim.scene_model import build_model, fingers_of, shapes_touching
+from ideomotor.sim.scene_model import build_model, fingers_of, reset, shapes_touching, stand
 from ideomotor.sim.task import Goal, Subtask
 
 SUBSTEPS = 4  # physics steps to a command
-SETTLE_STEPS = 24  # physics steps before an episode starts, so that things rest on the table
 
 
 class World:
@@ -51,7 +52,8 @@ class World:
         embodiment: Embodiment | None = None,
         quality: str = "fast",
     ):
-        self.task, self.seed, self.scene = episode.task, episode.seed, episode.scene
+        self.task, self.seed = episode.task, episode.seed
+        self.scene = self._first_scene = episode.scene
         self.embodiment = embodiment or load_embodiment("so101")
         self._phrasing, self._quality = episode.phrasing, quality
         meaning = Meaning(episode.goal)
@@ -68,29 +70,17 @@ class World:
         self._renderers: dict[tuple[int, int, str], Renderer] = {}
         self._joints = len(self.embodiment.joints)
         self._fingers = fingers_of(self.model)
-        self._start(episode.home_offset)
-
-    def _start(self, home_offset: np.ndarray) -> None:
         robot = self.embodiment
-        home = np.clip(robot.home_position + home_offset, robot.lower + 0.01, robot.upper - 0.01)
-        mujoco.mj_resetData(self.model, self.data)
-        self.data.qpos[: self._joints] = home
-        self.data.ctrl[: self._joints] = home
-        for thing in self.scene.things:
-            if thing.kind == "drawer":
-                self.data.joint(thing.name).qpos[0] = thing.opening
-        mujoco.mj_step(self.model, self.data, SETTLE_STEPS)
-        # Forces and positions of one and the same moment, for whoever reads the state first.
-        mujoco.mj_forward(self.model, self.data)
+        home = np.clip(robot.home_position + episode.home_offset, robot.lower + 0.01, robot.upper - 0.01)
+        reset(self.model, self.data, self.scene, home)
         self.tick = self._substep = 0
         self._start_qpos = self.data.qpos.copy()
-        self.start_positions = {thing.name: self.position(thing.name) for thing in self.scene.things}
         self.subtasks: tuple[Subtask, ...] = self.task.subtasks(self.scene, self._goal) if self._goal else ()
         self._begin_task()
 
     def _begin_task(self) -> None:
-        self._done = 0
-        self._held = 0
+        self.start_positions = {thing.name: self.position(thing.name) for thing in self.scene.things}
+        self._done = self._held = 0
         self.success: bool | None = None if self._goal is None else False  # None: nobody can judge it
         self._judge()
 
@@ -109,8 +99,8 @@ class World:
     def state(self) -> RobotState:
         """Joint positions, velocities and servo torques."""
         n, data = self._joints, self.data
-        position, velocity = data.qpos[:n].copy(), data.qvel[:n].copy()
-        return RobotState(self.time, position, velocity, data.actuator_force[:n].copy())
+        measured = (data.qpos[:n].copy(), data.qvel[:n].copy(), data.actuator_force[:n].copy())
+        return RobotState(self.time, *measured)
 
     def observe(self) -> Observation:
         """Renders every camera of the embodiment and reads the joints."""
@@ -162,11 +152,21 @@ class World:
         self.tick += 1
         self._judge()
 
-    def put_back(self) -> None:
-        """Puts everything but the arm back to where the episode began, for another attempt; time goes on."""
+    def put_back(self, arrangement: int = 0) -> None:
+        """Puts everything but the arm back to where the episode began, for another attempt; time goes on.
+
+        Args:
+            arrangement: not 0: what can be grasped comes to other spots, drawn from this number and the seed.
+        """
         joints = self._joints
         self.data.qpos[joints:] = self._start_qpos[joints:]
         self.data.qvel[joints:] = 0.0
+        self.scene = self._first_scene
+        if arrangement:
+            draw = np.random.default_rng([self.seed, zlib.crc32(self.task.name.encode()), arrangement])
+            stays = self._goal.target if self._goal and self._goal.spot else ""  # it goes from where it was
+            self.scene = replace(self.scene, things=rearranged(draw, self.scene.things, stays))
+            stand(self.model, self.data, self.scene)
         mujoco.mj_forward(self.model, self.data)
         self._begin_task()
 

@@ -24,7 +24,7 @@ class Trajectory:
     state_ticks: np.ndarray  # (T,) float64, the tick at which each row begins
     recorded_hz: float  # of the commands as they are stored
     instruction: str
-    facts: dict[str, Any]  # task_name, seed and success, as far as they are stored
+    facts: dict[str, Any]  # task_name, seed, arrangement and success, as far as they are stored
 
     @property
     def ticks(self) -> int:
@@ -58,11 +58,12 @@ def read_trajectory(
     ticks = round((len(recorded) - 1) * hz / rate) + 1
     commands = recorded if rate == hz else curve(recorded, np.arange(ticks) * (rate / hz))
     row = dataset.episodes.slice(episode, 1).to_pylist()[0]
+    known = ("task_name", "seed", "arrangement", "success")
     return Trajectory(
         commands=commands,
         states=states,
         state_ticks=np.arange(len(states)) * (hz / dataset.fps),
         recorded_hz=rate,
         instruction=dataset.tasks[int(columns["task_index"][0])],
-        facts={name: row[name] for name in ("task_name", "seed", "success") if row.get(name) is not None},
+        facts={name: row[name] for name in known if row.get(name) is not None},
     )

@@ -105,6 +105,9 @@ class LaunchOptions:
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """of the twin's scene and of the policy"""
 
+    rearrange: bool = False
+    """the twin's things come to other spots before each further attempt"""
+
     fault: tuple[str, ...] = ()
     """faults of the twin, as `ideomotor twin` has them; one with at=S counts from the first tick"""
 
@@ -212,8 +215,9 @@ def _rig(options: LaunchOptions, embodiment: Embodiment) -> contextlib.AbstractC
 
     if options.twin:
         return simulated_arm(
-            embodiment, options.robot, options.task, options.seed, options.instruction, options.camera
-        )
+            embodiment, options.robot, options.task, options.seed, options.instruction, options.camera,
+            rearrange=options.rearrange,
+        )  # fmt: skip
     arm = real_arm(embodiment, options.port, options.arm, options.instruction, options.camera)
     return contextlib.nullcontext(arm)
 
@@ -232,6 +236,8 @@ def _check(options: LaunchOptions) -> None:
     check(options)
     if options.floor and options.max_seconds is None:
         raise UserError("floor: expected --max-seconds with it")
+    if options.rearrange and not options.twin:
+        raise UserError("rearrange: a person puts real things elsewhere, expected --twin with it")
     if options.leader is None and (options.leader_fault or options.help_after is not None):
         raise UserError("leader: missing, expected --leader with --leader-fault or --help-after")
     if options.help_after is not None and not (options.twin and options.help_after >= 0):

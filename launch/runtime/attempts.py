@@ -28,10 +28,11 @@ class Table:
     """A simulated table with the things of a task on it."""
 
     solved: Callable[[], bool]
-    tidy: Callable[[], None]  # everything but the arm goes back to where it was
+    tidy: Callable[[int], None]  # everything but the arm goes back, in an arrangement, see `World.put_back`
     max_seconds: float  # that an attempt may take
     judged: bool = True  # whether anybody can say that the task is solved; else time alone ends an attempt
     helper: Helper | None = None  # who drives, or helps
+    rearrange: bool = False  # whether things come to other spots each time
 
 
 class Attempts:
@@ -63,7 +64,7 @@ class Attempts:
         if self._began is None:
             if runs and epoch > self._epoch:
                 if self.ended:
-                    self._table.tidy()
+                    self._table.tidy(self.ended if self._table.rearrange else 0)
                 self._began, self._epoch, self._helped = now, epoch, False
             return
         self._help(now)

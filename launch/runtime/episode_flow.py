@@ -57,7 +57,7 @@ class Scene:
     """A simulated table, and the hand that has the leader of the arm at it."""
 
     solved: Callable[[], bool]
-    tidy: Callable[[], None]
+    tidy: Callable[[int], Mapping[str, Any]]  # before the n-th episode, from 1; more facts of it
     hand: Callable[[str], None]  # "solve" or "home", see sim/twin/guiding_hand.py
 
 
@@ -99,14 +99,14 @@ class EpisodeFlow:
         self._state, self._frames = shared.state.new(), shared.frames.new()
         self._action, self._home = shared.teleop.new(), embodiment.home_position
         self._arm = np.array([name not in embodiment.grippers for name in embodiment.joint_names])
-        self._stage, self._reason = "", "starting"
+        self._stage, self._reason, self._first = "", "starting", log.episodes
         self._ready = ""  # why an episode cannot begin; empty: it can
         self._lost: list[str] = []  # cameras
         self._back_at: float | None = None  # [s], since all cameras give pictures again
         self._since: float | None = None  # [s], of the phase; of a reset: since the arm follows the person
         self._tidied: float | None = None
+        self._facts: Mapping[str, Any] = {}
         self._unsolved, self._success, self._asked = 0, True, False
-        self._first = log.episodes
 
     def poll(self, now: float) -> None:
         """Goes on to what is due at time `now` [s]."""
@@ -204,7 +204,7 @@ class EpisodeFlow:
             if over:
                 self._begin(now)
         elif over and self._tidied is None and self._is_home():
-            plan.scene.tidy()
+            self._facts = plan.scene.tidy(self._first + self.done + len(self.dropped) + 1)
             self._tidied = now
         elif self._tidied is not None and now - self._tidied >= TIDIED_S:
             plan.scene.hand("solve")
@@ -217,7 +217,7 @@ class EpisodeFlow:
         self.say(f"episode {self._first + self.done}: recording")
 
     def _save(self, now: float, success: bool) -> None:
-        self._log.save(self._plan.instruction, {**self._plan.facts, "success": success})
+        self._log.save(self._plan.instruction, {**self._plan.facts, **self._facts, "success": success})
         self._enter(Phase.SAVE, now)
 
     def _saved(self, now: float) -> None:

@@ -88,6 +88,7 @@ def simulated_arm(
     instruction: str | None,
     cameras: Sequence[str],
     level: str = "light",
+    rearrange: bool = False,
 ) -> Generator[Rig]:
     """The twin, with a calibration of its own, in the world of a task if there are worlds for the robot.
 
@@ -95,6 +96,7 @@ def simulated_arm(
         robot: name of the embodiment, or path of its file.
         cameras: where given, they are used instead of those that see the twin's world.
         level: of the scene's randomisation.
+        rearrange: things come to other spots before each further attempt or episode.
 
     Raises:
         UserError: there is no such task, the instruction is empty, or the robot has no world and no cameras.
@@ -132,6 +134,7 @@ def simulated_arm(
                 judged=twin.judging is not None and twin.judging.judged,
                 tidy=twin.tidy,
                 max_seconds=TASKS[task].max_seconds,
+                rearrange=rearrange,
             )
             if scene
             else None,

@@ -109,9 +109,9 @@ class Twin:
         """Returns where the joints really are, (A,) [rad or m]."""
         return np.array(json.loads(self._tell("where"))["position"])
 
-    def tidy(self) -> None:
-        """Puts everything in its world but the arm back to where it was at first, for another attempt."""
-        self._tell("tidy")
+    def tidy(self, arrangement: int = 0) -> None:
+        """Puts everything in its world but the arm back for another attempt, see `World.put_back`."""
+        self._tell(f"tidy {arrangement}")
 
     def stop(self) -> None:
         """Ends the twin."""

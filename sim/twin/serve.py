@@ -3,7 +3,7 @@
 The port is a link in a folder of its own that leads to the terminal of the moment: unplugging closes that
 one, plugging in again makes another, as a USB adapter does. Lines on standard input are faults
 (`faults.py`), `where` (the joints' true positions), `hand MOVE [PACE]` (`hand.py`), `guide MOVE` (a leader's,
-`guiding_hand.py`) or `tidy` (everything but the arm goes back to where it was at first); each is answered by
+`guiding_hand.py`) or `tidy N` (everything but the arm goes back, in arrangement N); each is answered by
 one line on standard output.
 
 In a task's world (`scene`) the arm is held until its motors are on, and where everything is can be read from
@@ -98,14 +98,14 @@ def serve(
     port: TwinPort,
     control: int | None,
     show: Callable[[], None] | None = None,
-    tidy: Callable[[], None] | None = None,
+    tidy: Callable[[int], None] | None = None,
     guide: GuidingHand | None = None,
 ) -> None:
     """Serves until `control`, a file descriptor of command lines, ends; None serves for ever.
 
     Args:
         show: called whenever the arm may have moved.
-        tidy: puts things back, where there are things.
+        tidy: puts things back, in an arrangement, where there are things.
         guide: the hand that has the arm, where it is a leader.
     """
     pending, idle_s = b"", SHOWN_S if show else IDLE_S
@@ -139,17 +139,17 @@ def answer(
     line: TwinLine,
     command: str,
     now: float,
-    tidy: Callable[[], None] | None = None,
+    tidy: Callable[[int], None] | None = None,
     guide: GuidingHand | None = None,
 ) -> str:
     """Carries out one command line and returns the answer to it, one line."""
     words = command.split()
     if words[:1] == ["where"]:
         return json.dumps({"position": line.position.tolist()})
-    if words == ["tidy"] and tidy:
-        tidy()
-        return "ok"
     try:
+        if words[:1] == ["tidy"] and tidy and len(words) == 2:
+            tidy(round(_number("tidy", words[1])))
+            return "ok"
         if words[:1] == ["guide"] and guide and len(words) == 2:
             guide.move(words[1])
         elif words[:1] == ["hand"] and len(words) in (2, 3):

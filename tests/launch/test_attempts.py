@@ -15,14 +15,15 @@ ROBOT = load_embodiment("so101")
 class Room:
     """A table whose task is solved when the test says so, and a robot that is a shared state only."""
 
-    def __init__(self, shared: shared_state.SharedState, judged: bool = True) -> None:
+    def __init__(self, shared: shared_state.SharedState, *, judged: bool = True, rearrange: bool = False):
         self.shared, self.solved, self.tidied = shared, False, 0
-        self.attempts = Attempts(
-            shared, Table(lambda: self.solved, self.tidy, max_seconds=6.0, judged=judged)
-        )
+        self.arrangements: list[int] = []
+        table = Table(lambda: self.solved, self.tidy, max_seconds=6.0, judged=judged, rearrange=rearrange)
+        self.attempts = Attempts(shared, table)
 
-    def tidy(self) -> None:
+    def tidy(self, arrangement: int) -> None:
         self.tidied += 1
+        self.arrangements.append(arrangement)
         self.solved = False
 
     def at(self, now: float, stage: str, epoch: int) -> tuple[int, int | None, int, int]:
@@ -56,6 +57,7 @@ def test_an_attempt_ends_when_it_is_solved_or_its_time_is_over_and_the_next_begi
     assert room.at(20.0, "run", 3) == (1, 1, 1, 1)
     assert room.at(25.9, "run", 3) == (1, 1, 1, 1)
     assert room.at(26.1, "run", 3) == (2, 1, 2, 1)
+    assert room.arrangements == [0]  # where it was
 
 
 def test_an_arm_that_held_on_the_way_is_in_the_same_attempt(room: Room) -> None:
@@ -72,4 +74,15 @@ def test_where_nobody_judges_an_attempt_ends_with_its_time_and_none_is_counted_a
     assert room.at(15.9, "run", 1) == (0, None, 0, 0)
     assert room.at(16.1, "run", 1) == (1, None, 1, 0)
     assert room.at(20.0, "run", 3) == (1, None, 1, 1)
+    shared.close()
+
+
+def test_things_may_come_to_other_spots_before_each_further_attempt() -> None:
+    shared = shared_state.create(ROBOT)
+    room = Room(shared, rearrange=True)
+    for epoch in range(1, 7, 2):
+        room.at(20.0 * epoch, "run", epoch)
+        room.solved = True
+        room.at(20.0 * epoch + 1, "run", epoch)
+    assert room.arrangements == [1, 2]
     shared.close()

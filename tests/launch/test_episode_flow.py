@@ -72,8 +72,9 @@ class Table:
         self.flow = EpisodeFlow(self.shared, ROBOT, self.log, self.plan, self.said.append)
         self._times = dict.fromkeys(IMAGES, 0.0)
 
-    def _tidy(self) -> None:
+    def _tidy(self, number: int) -> dict[str, int]:
         self.tidied += 1
+        return {"arrangement": number}
 
     def run(self, seconds: float) -> None:
         """Time passes; rows are recorded while an episode is in hand and the arm runs."""
@@ -266,7 +267,8 @@ def test_at_a_simulated_table_the_hand_solves_and_the_things_go_back(make_table)
     assert table.moves == ["home", "solve"] and table.tidied == 1 and table.flow.phase is Phase.RECORD
     table.solved = True
     table.run(0.1)
-    assert table.log.saved == [("lift it", {"task_name": "lift", "seed": 3, "success": True})]
+    facts = {"task_name": "lift", "seed": 3, "arrangement": 1, "success": True}
+    assert table.log.saved == [("lift it", facts)]
     table.solved = False
     table.run(6.3)  # the second is not solved in time
     assert table.flow.not_solved == 1 and table.flow.done == 1 and table.flow.phase is Phase.RESET

@@ -30,6 +30,7 @@ class ByPersonOptions:
     twin: bool
     task: str
     seed: int
+    rearrange: bool
     episode_seconds: float | None
     reset_seconds: float | None
     yes: bool
@@ -77,6 +78,9 @@ class RecordArguments(RecordOptions):
 
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """of the twin's scene"""
+
+    rearrange: bool = False
+    """the twin's things come to other spots before each episode"""
 
     arm: str = USUAL_ARM
     """a person: name of the arm, if there are several of its kind"""

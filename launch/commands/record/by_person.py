@@ -138,7 +138,13 @@ def _scene(rig: Rig) -> Scene | None:
         why = rig.judging.sentence() if rig.judging else "nobody judges it"
         raise UserError(f"instruction: the hand at the twin's table does what is judged; {why}")
     moves = {"solve": table.helper.solve, "home": table.helper.home}
-    return Scene(table.solved, table.tidy, lambda move: moves[move]())
+
+    def tidy(number: int) -> dict[str, Any]:
+        arrangement = number if table.rearrange else 0
+        table.tidy(arrangement)
+        return {"arrangement": arrangement}
+
+    return Scene(table.solved, tidy, lambda move: moves[move]())
 
 
 def _rig(options: ByPersonOptions, embodiment: Embodiment) -> contextlib.AbstractContextManager[Rig]:
@@ -146,8 +152,9 @@ def _rig(options: ByPersonOptions, embodiment: Embodiment) -> contextlib.Abstrac
 
     if options.twin:
         return simulated_arm(
-            embodiment, options.robot, options.task, options.seed, options.instruction, options.camera
-        )
+            embodiment, options.robot, options.task, options.seed, options.instruction, options.camera,
+            rearrange=options.rearrange,
+        )  # fmt: skip
     arm = real_arm(embodiment, options.port, options.arm, options.instruction, options.camera)
     return contextlib.nullcontext(arm)
 
@@ -194,6 +201,8 @@ def _check(options: ByPersonOptions) -> None:
             f"instruction: got {options.instruction or ''!r}, expected what is done in the episodes, e.g. "
             "--instruction 'lift the red cube'"
         )
+    if options.rearrange and not options.twin:
+        raise UserError("rearrange: a person puts real things elsewhere, expected --twin with it")
     if options.episodes < 1:
         raise UserError(f"episodes: got {options.episodes}, expected at least 1")
     for name, seconds in (

@@ -17,7 +17,7 @@ from ideomotor.control.runtime.supervisor import Job
 from ideomotor.control.safety.way import way_to
 from ideomotor.control.timing import usual_timing
 from ideomotor.launch.commands.bring_up.servo_settings import settle
-from ideomotor.launch.commands.replay.options import about, scene_of
+from ideomotor.launch.commands.replay.options import about, arrangement_of, scene_of
 from ideomotor.launch.commands.session_options import as_json, live_console, usual_folder
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime import session
@@ -49,6 +49,8 @@ def replay_on_arm(
     folder = options.log or usual_folder(embodiment.name, "replays")
     with contextlib.ExitStack() as stack:
         whole = stack.enter_context(_rig(options, embodiment, trajectory))
+        if whole.table and (arrangement := arrangement_of(options, trajectory)):
+            whole.table.tidy(arrangement)
         rig = replace(whole, table=None)  # it is played once, and not begun again
         if not options.camera:
             rig = replace(rig, cameras=None, sources={}, modes={})

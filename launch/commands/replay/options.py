@@ -100,6 +100,12 @@ def scene_of(options: ReplayOptions, trajectory: Trajectory) -> tuple[str, int, 
     return task, SEED if seed is None else int(seed), level
 
 
+def arrangement_of(options: ReplayOptions, trajectory: Trajectory) -> int:
+    """Where the scene's things stood when it was recorded, see `World.put_back`; 0 in any other scene."""
+    other = options.task is not None or options.seed is not None
+    return 0 if other else int(trajectory.facts.get("arrangement", 0))
+
+
 def about(options: ReplayOptions, embodiment: Embodiment, trajectory: Trajectory) -> dict[str, Any]:
     """What the JSON says of what is played."""
     return {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.control.safety.way import check_within
-from ideomotor.launch.commands.replay.options import ReplayOptions, about, check, scene_of
+from ideomotor.launch.commands.replay.options import ReplayOptions, about, arrangement_of, check, scene_of
 from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
@@ -60,10 +60,13 @@ def _simulated(
 ) -> None:
     from ideomotor.launch.runtime.lockstep_replay import replay_in_world
     from ideomotor.launch.runtime.replay_figures import PlayedTicks
+    from ideomotor.sim.world import World
 
     played, began = PlayedTicks(), time.monotonic()
     world = _world(options, embodiment, trajectory)
     try:
+        if isinstance(world, World) and (arrangement := arrangement_of(options, trajectory)):
+            world.put_back(arrangement)
         result = replay_in_world(world, trajectory, embodiment, options.speed, played)
         judging = world.judging
     finally:
