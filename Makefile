@@ -6,6 +6,7 @@
 #   make lint     check style and types
 #   make interop  compare with the real lerobot and openpi-client, in environments of their own
 #   make bench    measure loop, rendering, loader, inference and training, the last three against lerobot
+#   make arm-rehearsal  a day with an arm over its twins: record, train, correct, train on (an hour and a half)
 #   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
 #   make setup    only make the environment, in .venv
 
@@ -22,7 +23,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo policy test interop lint bench metaworld
+.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -75,6 +76,11 @@ bench: $(READY)
 	  IDEOMOTOR_LEROBOT_PYTHON=$$(test -e $(INTEROP)/.ready && echo $(abspath $(INTEROP))/bin/python) \
 	  $(BIN)/ideomotor bench $$what || exit; \
 	done
+
+REHEARSAL ?= outputs/rehearsal
+
+arm-rehearsal: $(READY)
+	$(BIN)/python -P benchmarks/arm_rehearsal.py --out $(REHEARSAL) --cores $(CORES)
 
 # metaworld pins mujoco 3.3.0 and does not say that it needs packaging; the others it needs are installed here.
 METAWORLD := metaworld==3.1.1 packaging scipy imageio

@@ -1,8 +1,10 @@
 """Settings shared by every test: the same on a laptop and in CI, one thread, no network, no randomness."""
 
 import importlib
+import importlib.util
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -27,9 +29,42 @@ hypothesis.settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: none of them runs alone at the end of `-n 2 --dist loadfile`."""
+    """Files with slow tests come first: none of them runs alone at the end of `-n 2 --dist loadfile`.
+
+    A real-time test that failed while the machine stood still is tried again, up to twice.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if item.get_closest_marker("realtime"):
+            item.add_marker(pytest.mark.flaky(reruns=2, condition=_stalled))
+
+
+_attempt: dict[str, Any] = {"began": 0.0, "watch": None}  # of the real-time test that runs
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("realtime"):
+        _attempt["watch"] = _attempt["watch"] or _stall_watch()
+        _attempt["began"] = time.monotonic()
+
+
+def pytest_unconfigure() -> None:
+    if _attempt["watch"]:
+        _attempt["watch"].stop()
+        _attempt["watch"] = None
+
+
+def _stalled() -> bool:
+    return _attempt["watch"] is not None and _attempt["watch"].stalled_since(_attempt["began"])
+
+
+def _stall_watch() -> Any:
+    spec = importlib.util.spec_from_file_location("stall_watch", Path(__file__).with_name("stall_watch.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.StallWatch()
 
 
 @pytest.fixture
