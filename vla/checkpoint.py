@@ -5,6 +5,8 @@ the tokenizer, as transformers writes them), processor.json (normalisation), REA
 folder with an interpreter alone has no decoder in its config and no processor. Where the config says that a
 pretrained base is not stored, model.safetensors has what was trained beside it, and the base is loaded
 from where the config says.
+
+transformers is imported only where an interpreter is made: the decoder's process does without it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
@@ -164,6 +165,8 @@ def _interpreter_config(folder: Path, config: dict[str, Any]) -> InterpreterConf
 
 def _build_interpreter(folder: Path, config: InterpreterConfig) -> Interpreter:
     """An interpreter with the right shapes, and random weights but for a base that is not stored."""
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
+
     where, base = folder / LANGUAGE, config.pretrained
     vlm = reload_base(base) if base and not base.stored else None
     try:

@@ -51,3 +51,14 @@ def test_facts_are_read_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(("part", "without"), [("decoder", "transformers"), ("interpreter", "diffusers")])
+def test_each_network_comes_without_the_other_ones_library(part: str, without: str) -> None:
+    code = (
+        "import sys; from ideomotor.vla.networks import PolicyNetworks\n"
+        f"PolicyNetworks.from_pretrained({str(bundled_checkpoint())!r}, parts=['{part}'])\n"
+        f"print('{without}' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -20,9 +20,6 @@ from functools import cache
 from typing import Any
 
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.vla.decoder.decoder import Context, Decoder, DecoderInputs
@@ -95,6 +92,8 @@ def noise_levels() -> tuple[torch.Tensor, torch.Tensor]:
 
     The decoder's time at level t is 1 - (t + 1) / NOISE_LEVELS.
     """
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
     kept = DDIMScheduler(**_LEVELS).alphas_cumprod
     return kept.sqrt(), (1 - kept).sqrt()
 
@@ -149,17 +148,26 @@ def sample_in_context(
 
 
 def _scheduler(sampler: str, steps: int) -> Any:
-    """A diffusers scheduler set to so many steps; both kinds count NOISE_LEVELS timesteps down to data."""
+    """A diffusers scheduler set to so many steps; both kinds count NOISE_LEVELS timesteps down to data.
+
+    diffusers takes two to three seconds to import, so only whoever draws chunks does, and only what it needs.
+    """
     scheduler: Any
     if sampler == "euler":
+        from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
         scheduler = FlowMatchEulerDiscreteScheduler()
         scheduler.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
         return scheduler
     # `trailing` starts where there is nothing but noise (arXiv 2305.08891).
     options: dict[str, Any] = dict(**_LEVELS, prediction_type="epsilon", timestep_spacing="trailing")
     if sampler == "ddim":
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
         scheduler = DDIMScheduler(**options, clip_sample=False)
     else:
+        from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+
         scheduler = DPMSolverMultistepScheduler(**options, algorithm_type="dpmsolver++", solver_order=2)
     with warnings.catch_warnings():  # diffusers makes an array of a tensor in a way that numpy 2 warns of
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PLAN_QUERIES = 8
 PLAN_TOKENS = tuple(f"<plan_{i}>" for i in range(PLAN_QUERIES))
@@ -58,6 +60,8 @@ class Prompts:
 
 def train_tokenizer(corpus: Iterable[str], vocabulary: int = 512) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer: frequent words become one token, unknown ones fall back to bytes."""
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()

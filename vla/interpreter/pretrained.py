@@ -15,8 +15,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
-from transformers.image_processing_base import ImageProcessingMixin
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.vla.interpreter.families import HALF, family_of, within_budget
@@ -144,6 +142,8 @@ def checked_layer(config: Any, layer: int) -> int:
 
 def load_base(source: str, tuning: str) -> Any:
     """The model as it was published. UserError when it is not there or of no known family."""
+    from transformers import AutoModelForImageTextToText
+
     config = _config(source)
     try:
         vlm = AutoModelForImageTextToText.from_pretrained(
@@ -175,6 +175,8 @@ def reload_base(described: Pretrained) -> Any:
 
 def load_tokenizer(source: str | Path) -> Any:
     """The tokenizer of a base or of a checkpoint made from one."""
+    from transformers import AutoTokenizer
+
     try:
         return AutoTokenizer.from_pretrained(source)
     except Exception as error:  # many kinds, as above
@@ -208,6 +210,8 @@ def fingerprint(vlm: nn.Module) -> str:
 
 def normalisation(source: str, config: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(mean, std) of pixels in [0, 1]: what the base's image processor says, or its family's default."""
+    from transformers.image_processing_base import ImageProcessingMixin
+
     family = family_of(config)
     try:
         settings, _ = ImageProcessingMixin.get_image_processor_dict(source)
@@ -237,6 +241,8 @@ def frame_of(tokenizer: Any, config: Any, pictures: int) -> Frame:
 
 def _config(source: str) -> Any:
     """A base's config. UserError when there is none, or of no known family."""
+    from transformers import AutoConfig
+
     try:
         config = AutoConfig.from_pretrained(source)
     except Exception as error:  # transformers and the hub raise many kinds
