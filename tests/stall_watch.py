@@ -1,7 +1,8 @@
 """Whether the machine stood still: then a real-time test that failed is tried again (tests/conftest.py).
 
-A process of its own wakes every few milliseconds and notes when it was late. Shared computers stall for longer
-than a bus's time-out now and then, and what a test of half a second saw meanwhile says nothing about the code.
+A process of its own wakes every few milliseconds and notes when it was late. Shared computers stall for
+longer than a bus's time-out now and then, and what a test of half a second saw meanwhile says nothing about
+the code.
 """
 
 import mmap

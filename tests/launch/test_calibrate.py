@@ -21,7 +21,7 @@ from ideomotor.launch.commands.bring_up.calibrate import dialogue
 from ideomotor.launch.console import Output
 from ideomotor.sim.twin.process import Twin
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")

@@ -18,7 +18,7 @@ from ideomotor.launch.commands.bring_up.compare_arms import Pair, TwinHands, dia
 from ideomotor.launch.console import Output
 from ideomotor.sim.twin.process import Twin
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("scservo_sdk")
 FOLLOWER, LEADER = load_embodiment("so101"), load_embodiment("so101_leader")

@@ -20,7 +20,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.types import Command
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")

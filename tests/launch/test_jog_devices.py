@@ -53,19 +53,6 @@ def test_keys_of_the_terminal_move_the_tip_and_the_others_still_stop_it(
     assert outcome["leader"].startswith("keyboard")
 
 
-@pytest.mark.realtime
-def test_a_recorded_gamepad_drives_the_twin(ideomotor: Callable[..., Any], tmp_path: Path) -> None:
-    events = tmp_path / "pad.events"
-    events.write_text("0 1 310 1\n0 3 1 -32768\n30 1 310 0\n")
-    log = tmp_path / "log"
-    done = ideomotor(
-        *COMMAND, "--leader", f"gamepad@{events}", "--log", log, "--max-seconds", 3, "--json", "-"
-    )
-    assert done.json["leader"].startswith(f"gamepad at {events}")
-    path = tips(log)
-    assert path[:, 0].max() - path[0, 0] > 0.02 and np.abs(path[:, 1] - path[0, 1]).max() < 0.02
-
-
 def test_what_cannot_jog_is_refused_before_anything_begins(
     ideomotor: Callable[..., Any], tmp_path: Path
 ) -> None:

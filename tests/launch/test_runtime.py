@@ -163,7 +163,7 @@ def test_a_hung_control_process_is_killed_and_the_arm_taken_over(start):
     np.testing.assert_allclose(log[-1, 3:], log[-2, 3:], atol=1e-4)
 
 
-@pytest.mark.parametrize("handover", ["rtc", "sync", "naive", "ensemble"])
+@pytest.mark.parametrize("handover", ["rtc", "ensemble"])
 def test_every_hand_over_runs_by_the_wall_clock_and_finishes(start, handover):
     running = start(handover=handover, max_ticks=240)
     outcome = running.outcome()

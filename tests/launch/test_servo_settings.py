@@ -22,7 +22,7 @@ from ideomotor.launch.commands.video import VideoWriter
 from ideomotor.launch.console import Output
 from ideomotor.launch.runtime.preflight import unlike_a_launch
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")

@@ -110,8 +110,8 @@ def test_a_person_drives_the_twin_by_a_leaders_twin_that_is_unplugged_for_a_whil
 ) -> None:
     log = tmp_path / "log"
     shown = ideomotor(
-        *("teleop", "so101", "--twin", "--countdown", "0", "--max-seconds", "12", "--log", log),
-        *("--leader-fault", "unplug at=3 for=1", "--json", "-"),
+        *("teleop", "so101", "--twin", "--countdown", "0", "--max-seconds", "9", "--log", log),
+        *("--leader-fault", "unplug at=2 for=1", "--json", "-"),
     )
     result = shown.json
     assert result["stop_reason"] == "finished" and result["stage"] == "off" and result["faults"] == []
@@ -127,7 +127,7 @@ def test_a_person_drives_the_twin_by_a_leaders_twin_that_is_unplugged_for_a_whil
     assert set(ticks["driver"].to_pylist()) == {"person"}
     within_limits(ticks)
     stages, seconds = np.array(ticks["stage"].to_pylist()), np.arange(len(ticks)) / ROBOT.control_hz
-    assert "run" in stages[seconds > 5]  # it went on by itself
+    assert "run" in stages[seconds > 4]  # it went on by itself
     commands = np.array(ticks["command"].to_pylist())
     assert np.ptp(commands[:, 1]) > 0.3  # the hand reached down to the table
     assert validate(log) == []
@@ -140,7 +140,7 @@ def test_a_launch_is_corrected_by_a_leaders_twin(ideomotor, tmp_path) -> None:
     log = tmp_path / "log"
     shown = ideomotor(
         *("launch", "so101", "--twin", "--leader", "so101", "--help-after", "1.5", "--countdown", "0"),
-        *("--max-seconds", "16", "--log", log, "--json", "-"),
+        *("--max-seconds", "12", "--log", log, "--json", "-"),
     )
     result = shown.json
     assert result["stop_reason"] == "finished" and result["faults"] == []

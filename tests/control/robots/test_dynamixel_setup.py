@@ -16,7 +16,7 @@ from ideomotor.control.robots.registers import Register
 from ideomotor.control.servo_bus import Servo
 from ideomotor.sim.twin.process import Twin
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("dynamixel_sdk")
 DYNAMIXEL = SETUPS["dynamixel"]

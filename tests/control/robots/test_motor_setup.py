@@ -13,7 +13,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.robots import motor_setup
 from ideomotor.control.robots.motor_setup import SETUPS, FoundMotor, find_motor, set_up
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("scservo_sdk")
 FEETECH = SETUPS["feetech"]

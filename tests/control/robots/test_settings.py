@@ -17,7 +17,7 @@ from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.settings import needs_of
 from ideomotor.sim.twin.process import Twin
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.dialogue]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
