@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ideomotor.control.embodiment import Embodiment
@@ -57,8 +58,47 @@ def calibration_path(robot: str, arm: str = USUAL_ARM) -> Path:
     return folder / "ideomotor" / "calibration" / robot / f"{arm}.yaml"
 
 
+def calibration_files(embodiment: Embodiment, arm: str = USUAL_ARM) -> list[Path]:
+    """Returns where the calibration of an arm is kept, or those of both arms of a pair."""
+    if not embodiment.arms:
+        return [calibration_path(embodiment.name, arm)]
+    return [calibration_path(each.embodiment.name, arm_name(each.name, arm)) for each in embodiment.arms]
+
+
+def arm_name(side: str, pair: str = USUAL_ARM) -> str:
+    """Returns the name under which one arm of a pair is calibrated: left, or OFFICE_left of a pair OFFICE."""
+    return side if pair == USUAL_ARM else f"{pair}_{side}"
+
+
+def split_calibration(embodiment: Embodiment, calibration: Calibration) -> dict[str, Calibration]:
+    """Returns {arm: its calibration} of that of a pair."""
+    parts, first = {}, 0
+    for arm in embodiment.arms:
+        count = len(arm.embodiment.joints)
+        own = calibration.joints[first : first + count]
+        joints = tuple(replace(joint, joint=joint.joint.removeprefix(arm.prefix)) for joint in own)
+        name = arm_name(arm.name, calibration.arm)
+        parts[arm.name] = Calibration(arm.embodiment.name, name, calibration.made_at, joints)
+        first += count
+    return parts
+
+
+def join_calibrations(embodiment: Embodiment, name: str, parts: Sequence[Calibration]) -> Calibration:
+    """Returns the calibration of a pair, of those of its arms in order."""
+    joints = tuple(
+        replace(joint, joint=arm.prefix + joint.joint)
+        for arm, part in zip(embodiment.arms, parts, strict=True)
+        for joint in part.joints
+    )
+    made = " and ".join(dict.fromkeys(part.made_at for part in parts))
+    return Calibration(embodiment.name, name, made, joints)
+
+
 def default_calibration(embodiment: Embodiment) -> Calibration:
     """Returns that of an arm which is built exactly as its file says."""
+    if embodiment.arms:
+        parts = [default_calibration(arm.embodiment) for arm in embodiment.arms]
+        return join_calibrations(embodiment, USUAL_ARM, parts)
     joints = []
     for servo, joint in zip(_bus(embodiment).servos, embodiment.joints, strict=True):
         lower, upper = counts_range(servo, servo.zero, joint.lower, joint.upper)
@@ -72,6 +112,8 @@ def load_calibration(embodiment: Embodiment, arm: str = USUAL_ARM, path: Path | 
     Raises:
         UserError: there is none, it is of another robot or version, or a number in it is out of range.
     """
+    if embodiment.arms and path is None:
+        return _of_pair(embodiment, arm)
     path = path or calibration_path(embodiment.name, arm)
     if not path.exists():
         name = "" if arm == USUAL_ARM else f" --arm {arm}"
@@ -117,6 +159,12 @@ def save_calibration(calibration: Calibration, path: Path | None = None) -> Path
     return path
 
 
+def _of_pair(embodiment: Embodiment, name: str) -> Calibration:
+    arms = embodiment.arms
+    parts = [load_calibration(arm.embodiment, arm_name(arm.name, name)) for arm in arms]
+    return join_calibrations(embodiment, name, parts)
+
+
 def _joint(item: Field, servo: Servo) -> JointCalibration:
     fields = item.record(JointCalibration.__dataclass_fields__)
     turn = servo.model.counts_per_turn
@@ -144,5 +192,13 @@ def counts_range(servo: Servo, zero: int, lower: float, upper: float) -> tuple[i
 
 def _bus(embodiment: Embodiment) -> ServoBus:
     if embodiment.bus is None:
-        raise UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")
+        raise no_bus(embodiment)
     return embodiment.bus
+
+
+def no_bus(embodiment: Embodiment) -> UserError:
+    """The error for a robot without a line of servos where one is needed."""
+    if embodiment.arms:
+        each = " and ".join(f"{arm.embodiment.name} --arm {arm.name}" for arm in embodiment.arms)
+        return UserError(f"robot: {embodiment.name} is made of two arms, expected one at a time: {each}")
+    return UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")

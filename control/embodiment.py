@@ -1,9 +1,9 @@
 """A robot as data: joints with their limits, grippers, cameras, home pose and workspace.
 
 An embodiment is one YAML file (`control/embodiments/*.yaml`, or the user's own by its path): to add a
-robot, imitate `so101.yaml`; to add somebody's Gymnasium environment, `reacher.yaml`. Nothing about a robot is
-hard-coded elsewhere. Loading checks every field, so that the rest of the stack can rely on finite numbers,
-limits above zero and a home pose in range.
+robot, imitate `so101.yaml`; a pair of arms, `so101_pair.yaml`; somebody's Gymnasium environment,
+`reacher.yaml`. Nothing about a robot is hard-coded elsewhere. Loading checks every field, so that the rest of
+the stack can rely on finite numbers, limits above zero and a home pose in range.
 
 Commands are joint targets; or `deltas`, an environment's movement in a tick, velocity or torque: to stop
 is to command zero (grippers stay as they are); or `absolute`, where an environment is to go: to stop is to
@@ -12,22 +12,17 @@ repeat the last. These two have a range and nothing else: no rates, no unit, no 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from ideomotor.control.camera_spec import CameraSpec, parse_camera, parse_view
-from ideomotor.control.driver_spec import DriverSpec, parse_driver
-from ideomotor.control.environment import Environment, parse_environment
+from ideomotor.control.camera_spec import parse_camera, parse_view
+from ideomotor.control.driver_spec import parse_driver
+from ideomotor.control.embodiment_facts import FOLLOWING_S, Embodiment, Joint
+from ideomotor.control.environment import parse_environment
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
-from ideomotor.control.geometry import Geometry, parse_geometry
+from ideomotor.control.geometry import parse_geometry
+from ideomotor.control.pair import parse_pair
 from ideomotor.control.plugins import ROBOTS, has_plugin, load_robot, plugin_names
 from ideomotor.control.rates import check_rates
 from ideomotor.control.servo_bus import ServoBus, parse_servo_bus
@@ -38,122 +33,7 @@ COMMANDS = ("targets", "deltas", "absolute")
 RATES = ("max_velocity", "max_acceleration", "max_jerk", "max_effort")
 # That a joint may be from its commands, by unit, where a file says nothing: see docs/safety.md.
 FOLLOWING_ERROR = {"rad": 0.2, "m": 0.02, "1": math.inf}
-FOLLOWING_S = 0.5
 NOWHERE, EVERYWHERE = (-math.inf,) * 3, (math.inf,) * 3  # corners of a workspace without bounds
-FRAME_TICKS = 4  # commands to a camera frame of a robot whose file names no camera
-
-
-@dataclass(frozen=True)
-class Joint:
-    """One joint; rates are in `unit` per second, second² and second³, effort in N m (or N for `m`).
-
-    Where commands are not joint targets it is a component of them: `unit` is "1", rates are infinite.
-    """
-
-    name: str
-    unit: str  # "rad", "m" or "1"
-    lower: float
-    upper: float
-    max_velocity: float
-    max_acceleration: float
-    max_jerk: float
-    max_effort: float
-    max_following_error: float = math.inf  # from its commands, for a while: see `Embodiment.following_s`
-
-    @property
-    def effort_unit(self) -> str:
-        return "N" if self.unit == "m" else "N m"
-
-
-@dataclass(frozen=True)
-class Embodiment:
-    """A robot's facts. Arrays, all float64 (A,) and read-only, follow the order of `joints`."""
-
-    name: str
-    description: str
-    control_hz: int
-    joints: tuple[Joint, ...]
-    grippers: tuple[str, ...]  # names of the joints that are grippers
-    cameras: tuple[CameraSpec, ...]
-    home: tuple[float, ...]  # (A,) [rad or m]; zero where commands are deltas
-    workspace_lower: tuple[float, ...]  # (3,) [m], base frame
-    workspace_upper: tuple[float, ...]  # (3,) [m], base frame
-    bus: ServoBus | None = None  # of the real robot's servos
-    geometry: Geometry | None = None  # None: neither table, workspace nor self-collision is looked after
-    commands: str = "targets"  # one of COMMANDS, see above
-    sensors: tuple[str, ...] = ()  # components of the state, where they are not the joints
-    environment: Environment | None = None  # that it lives in, where that is not ours
-    following_s: float = FOLLOWING_S  # that a joint may not follow its commands [s]
-    driver: DriverSpec | None = None  # of another package's, instead of `bus`
-    leads: str = ""  # name of the robot that this arm leads, by a person's hand: it is read only
-
-    @property
-    def targets(self) -> bool:
-        """Whether commands are joint targets, comparable with the state."""
-        return self.commands == "targets"
-
-    @property
-    def state_names(self) -> tuple[str, ...]:
-        """Components of the state, (D,)."""
-        return self.sensors or self.joint_names
-
-    @property
-    def frame_ticks(self) -> int:
-        """Commands to a camera frame."""
-        return max(1, round(self.control_hz / self.cameras[0].hz)) if self.cameras else FRAME_TICKS
-
-    @property
-    def joint_names(self) -> tuple[str, ...]:
-        return tuple(joint.name for joint in self.joints)
-
-    @cached_property
-    def lower(self) -> np.ndarray:
-        return _frozen(joint.lower for joint in self.joints)
-
-    @cached_property
-    def upper(self) -> np.ndarray:
-        return _frozen(joint.upper for joint in self.joints)
-
-    @cached_property
-    def max_velocity(self) -> np.ndarray:
-        return _frozen(joint.max_velocity for joint in self.joints)
-
-    @cached_property
-    def max_acceleration(self) -> np.ndarray:
-        return _frozen(joint.max_acceleration for joint in self.joints)
-
-    @cached_property
-    def max_jerk(self) -> np.ndarray:
-        return _frozen(joint.max_jerk for joint in self.joints)
-
-    @cached_property
-    def max_effort(self) -> np.ndarray:
-        return _frozen(joint.max_effort for joint in self.joints)
-
-    @cached_property
-    def max_following_error(self) -> np.ndarray:
-        return _frozen(joint.max_following_error for joint in self.joints)
-
-    @cached_property
-    def home_position(self) -> np.ndarray:
-        return _frozen(self.home)
-
-    def camera(self, name: str) -> CameraSpec:
-        """Returns the camera called `name`; UserError with the valid names otherwise."""
-        for camera in self.cameras:
-            if camera.name == name:
-                return camera
-        raise unknown_name("camera", name, (camera.name for camera in self.cameras))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hex digits that are equal when commands mean the same: names, units, ranges and rate."""
-        joints = [(joint.name, joint.unit, joint.lower, joint.upper) for joint in self.joints]
-        facts: list[object] = [self.name, self.control_hz, joints]
-        if not self.targets or self.sensors:
-            facts += [self.commands, self.sensors]
-        text = json.dumps(facts)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def embodiment_names() -> list[str]:
@@ -177,7 +57,15 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
         path = load_robot(text).embodiment
     else:
         raise unknown_name("robot", text, [*embodiment_names(), *plugin_names(ROBOTS)])
-    return _embodiment(Field(read_yaml(path), "", path.name))
+    top = Field(read_yaml(path), "", path.name)
+    if isinstance(top.value, dict) and "arms" in top.value:
+        return parse_pair(top, lambda robot: load_embodiment(_beside(path, robot)))
+    return _embodiment(top)
+
+
+def _beside(path: Path, robot: str) -> str | Path:
+    """A robot that a file names: as ever, but a path counts from the file's folder."""
+    return path.parent / robot if "/" in robot or robot.endswith((".yaml", ".yml")) else robot
 
 
 def _embodiment(top: Field) -> Embodiment:
@@ -291,9 +179,3 @@ def _delta(item: Field) -> Joint:
     if not joint.lower <= 0.0 <= joint.upper:
         raise item.fail("a range with 0 in it, the command to stop")
     return joint
-
-
-def _frozen(values: Iterable[float]) -> np.ndarray:
-    array = np.array(list(values), dtype=np.float64)
-    array.setflags(write=False)
-    return array

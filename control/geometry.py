@@ -43,16 +43,35 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Tip:
+    """A point that stays in a box."""
+
+    link: str
+    position: Vector  # (3,) [m] in the frame of `link`
+    base: str = WORLD  # a link that no joint moves: the box is in its frame
+    walls: tuple[Vector, Vector] | None = None  # (3,) [m] lower and upper; None: the robot's workspace
+
+
+@dataclass(frozen=True)
 class Geometry:
     """A robot's links and what they must keep away from."""
 
     links: tuple[Link, ...]  # parents before children
-    tip_link: str
-    tip_position: Vector  # (3,) [m] in the frame of `tip_link`: what stays in the workspace box
+    tips: tuple[Tip, ...]  # of each arm
     table_height: float | None  # [m], base frame; None: there is no table
     table_margin: float  # [m]
     apart: tuple[tuple[str, str], ...]  # links that must not touch each other
     apart_margin: float  # [m]
+
+    @property
+    def tip_link(self) -> str:
+        """Of the first tip."""
+        return self.tips[0].link
+
+    @property
+    def tip_position(self) -> Vector:
+        """(3,) [m], of the first tip in the frame of its link."""
+        return self.tips[0].position
 
     def link(self, name: str) -> Link:
         """Returns the link called `name`; UserError with the valid names otherwise."""
@@ -85,8 +104,7 @@ def parse_geometry(item: Field, joints: Sequence[str]) -> Geometry:
     apart = fields["apart"].record(("margin", "pairs")) if "apart" in fields else None
     return Geometry(
         links=tuple(links),
-        tip_link=_known(tip["link"], links),
-        tip_position=tip["position"].vector(3),
+        tips=(Tip(_known(tip["link"], links), tip["position"].vector(3)),),
         table_height=table["height"].number() if table else None,
         table_margin=table["margin"].number(above=-1.0, below=1.0) if table else 0.0,
         apart=tuple(_pair(pair, links) for pair in apart["pairs"].items()) if apart else (),

@@ -7,16 +7,20 @@ it: to inspect an arm before any motor is on, to drive it, and to let it go.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from ideomotor.control.calibration import Calibration, JointCalibration
+from ideomotor.control.calibration import Calibration, JointCalibration, split_calibration
 from ideomotor.control.capabilities import LEFT_ON, Switchable, first_state
 from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.embodiment_facts import PairedArm
 from ideomotor.control.errors import UserError
+from ideomotor.control.pair import split_ports
 from ideomotor.control.robots.adapters import KeepTorqueOn, ReadOnly
 from ideomotor.control.robots.bring_up import (
     check,
@@ -31,13 +35,17 @@ from ideomotor.control.robots.bring_up import (
 from ideomotor.control.robots.external_arm import ExternalArm
 from ideomotor.control.robots.families import FAMILIES, family_of
 from ideomotor.control.robots.family import Family, ServoReport
+from ideomotor.control.robots.pair_arm import PairArm, said_of
 from ideomotor.control.robots.register_retry import REPLY_S
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.robots.servo_line import ServoLine
 from ideomotor.control.robots.settings import Difference
 from ideomotor.control.runtime.shared_state import SharedState
+from ideomotor.control.safety.start_pose import check_start
 from ideomotor.control.servo_bus import ServoBus
 from ideomotor.control.types import Robot
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,8 @@ class Driver:
 
 def driver_of(embodiment: Embodiment) -> Driver:
     """Returns the driver of a robot; UserError if the robot has none, or there is no driver for it."""
+    if embodiment.arms:
+        return PAIR
     if embodiment.driver is not None:
         return EXTERNAL
     if embodiment.bus is None:
@@ -181,5 +191,80 @@ def _let_go_external(embodiment: Embodiment, port: str) -> bool:
     return not any(fault.name == LEFT_ON for fault in arm.faults())
 
 
+@dataclass(frozen=True)
+class _Own:
+    """One arm of a pair, with its line."""
+
+    arm: PairedArm
+    port: str
+    calibration: Calibration
+
+    @property
+    def robot(self) -> Embodiment:
+        return self.arm.embodiment
+
+    def says(self, ask: Callable[[Embodiment, str, Calibration], T]) -> T:
+        """Asks the arm's own driver; what it refuses says which arm it was."""
+        return said_of(self.arm.name, lambda: ask(self.robot, self.port, self.calibration))
+
+
+def _each(embodiment: Embodiment, port: str, calibration: Calibration) -> list[_Own]:
+    ports, parts = split_ports(port), split_calibration(embodiment, calibration)
+    return [_Own(arm, ports[arm.name], parts[arm.name]) for arm in embodiment.arms]
+
+
+def _make_pair(embodiment: Embodiment, port: str, calibration: Calibration) -> PairArm:
+    def look() -> dict[str, bool]:
+        found = _inspect_pair(embodiment, port, calibration)
+        check_start(embodiment, np.array([status.position for status in found]))
+        on = [status.joint for status in found if status.motor_on]
+        return {arm.name: any(joint.startswith(arm.prefix) for joint in on) for arm in embodiment.arms}
+
+    each = _each(embodiment, port, calibration)
+    return PairArm(embodiment, {own.arm.name: own.says(ServoArm) for own in each}, look)
+
+
+def _pair_differences(embodiment: Embodiment, port: str, calibration: Calibration) -> list[Difference]:
+    return [
+        replace(found, servo=replace(found.servo, joint=own.arm.prefix + found.servo.joint))
+        for own in _each(embodiment, port, calibration)
+        for found in own.says(_differences)
+    ]
+
+
+def _reset_pair(embodiment: Embodiment, port: str, found: list[Difference]) -> None:
+    ports = split_ports(port)
+    for arm in embodiment.arms:
+        mine = [
+            replace(each, servo=replace(each.servo, joint=each.servo.joint.removeprefix(arm.prefix)))
+            for each in found
+            if each.servo.joint.startswith(arm.prefix)
+        ]
+        if mine:
+            said_of(arm.name, functools.partial(_reset, arm.embodiment, ports[arm.name], mine))
+
+
+def _inspect_pair(embodiment: Embodiment, port: str, calibration: Calibration) -> list[ServoStatus]:
+    return [
+        replace(status, joint=own.arm.prefix + status.joint)
+        for own in _each(embodiment, port, calibration)
+        for status in own.says(_inspect)
+    ]
+
+
+def _let_go_pair(embodiment: Embodiment, port: str) -> bool:
+    """Both, even where one cannot be opened."""
+    ports, off, errors = split_ports(port), True, []
+    for arm in embodiment.arms:
+        try:
+            off &= said_of(arm.name, functools.partial(_let_go, arm.embodiment, ports[arm.name]))
+        except UserError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return off
+
+
+PAIR = Driver(_make_pair, _pair_differences, _reset_pair, _inspect_pair, _let_go_pair)
 EXTERNAL = Driver(ExternalArm, lambda *arm: [], lambda *arm: None, _inspect_external, _let_go_external)
 DRIVERS = {protocol: Driver(ServoArm, _differences, _reset, _inspect, _let_go) for protocol in FAMILIES}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ideomotor.control.calibration import no_bus
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.errors import UserError
 from ideomotor.control.robots.dynamixel.bus import DxlFamily
 from ideomotor.control.robots.family import Family
 from ideomotor.control.robots.feetech.bus import StsFamily
@@ -15,5 +15,5 @@ FAMILIES: dict[str, Family] = {"feetech": StsFamily(), "dynamixel": DxlFamily()}
 def family_of(embodiment: Embodiment) -> tuple[Family, ServoBus]:
     """Returns the family of a robot's servos and how they are laid out; UserError if it has none."""
     if embodiment.bus is None:
-        raise UserError(f"robot: {embodiment.name} has no section bus in its file, so it has no servos")
+        raise no_bus(embodiment)
     return FAMILIES[embodiment.bus.protocol], embodiment.bus

@@ -39,6 +39,11 @@ class SerialPort:
         self.is_using = False
         self.deadline = 0.0
 
+    @property
+    def descriptor(self) -> int:
+        """Of the device's file."""
+        return self._serial.fileno()
+
     def close(self) -> None:
         try:
             self._serial.close()

@@ -21,7 +21,7 @@ What this driver promises:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -42,6 +42,7 @@ from ideomotor.control.robots.families import family_of
 from ideomotor.control.robots.faults import Fault, FaultLog
 from ideomotor.control.robots.joint_scale import joint_scale
 from ideomotor.control.robots.line_watch import LineWatch
+from ideomotor.control.robots.measured_joints import MeasuredJoints
 from ideomotor.control.robots.pace import check_pace
 from ideomotor.control.robots.servo_health import JUDGED, judge
 from ideomotor.control.robots.servo_line import Replies, ServoLine
@@ -84,23 +85,20 @@ class ServoArm:
         self.family, self.layout = family_of(embodiment)
         self.calibration = calibration or default_calibration(embodiment)
         self.bus = ServoLine(port, self.layout.baud, timeout, self.family.packets())
-        self._clock, self._log, self._stale_after = clock, FaultLog(), stale_after
+        self._clock, self._log = clock, FaultLog()
         servos, self._motors = self.layout.servos, self.layout.motors  # motors: then shadows
         self._index = {motor.id: i for i, motor in enumerate(self._motors)}
         self._names = [m.joint if m.follows is None else f"{m.joint}, shadow" for m in self._motors]
         self._joints = joint_scale(self.layout, self.calibration)
         count = len(servos)
         self.voltage, self.temperature, self.current = np.full((3, count), np.nan)
-        self._measured_at = np.full(count, -np.inf)  # [s], when `_counts` was
-        self._counts, self._speed, self._load = np.full((3, count), np.nan)
+        self._measured = MeasuredJoints(self._joints, stale_after)
         # [counts] of whole turns that a servo measures besides; NaN: not known yet, so it gets no goal
         self._turns = np.full(count, np.nan if self.family.many_turns else 0.0)
         self._goals: dict[int, int] = {}  # {id: counts}, the last ones sent, turns included
         self._watch = LineWatch(self.bus, self._motors, self._names, self._log, stale_after)
         self._size = 0  # of this tick's requests
         self._on = False  # motors are meant to be on
-
-    # The border `Robot`.
 
     def connect(self) -> None:
         """Opens the port, checks every servo, then switches the motors on where the arm is.
@@ -148,17 +146,39 @@ class ServoArm:
 
     def read(self) -> RobotState:
         """Returns what was measured last; `time` and NaN say how far it can be trusted."""
+        reading = self.reading()
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                return end.value
+
+    def reading(self, least_s: float = 0.0) -> Generator[float, None, RobotState]:
+        """`read` in pieces, for who reads several arms at once: it yields while replies are on their way.
+
+        Args:
+            least_s: that replies are looked for, even after their deadline [s].
+
+        Yields:
+            the deadline of the replies [s], monotonic: until `bus.descriptor` can be read, or until then.
+        """
         now = self._clock()
         if not self.bus.is_open and not self._reopened(now):
-            return self._state(now)
+            return self._measured.state(now)
         asked = self._watch.asked(now)
         self._size = (self._size + 1) % SIZES
         address, size = self.family.motion
-        replies = self.bus.sync_read(asked, address, size + self._size) if asked else Replies()
+        replies, story = Replies(), Replies()
+        if asked:
+            request = self.bus.ask_all(asked, address, size + self._size)
+            yield request.deadline
+            replies = self.bus.answers(request, least_s)
         self._watch.took(len(replies.data), self._clock() - now)
-        who, start, story = self._watch.next_to_tell(now), self.family.health - self._size, Replies()
+        who, start = self._watch.next_to_tell(now), self.family.health - self._size
         if who is not None and (replies.data or not asked):  # after silence the tick is long enough already
-            story = self.bus.read(who, start, self.family.table_size - start)
+            request = self.bus.ask(who, start, self.family.table_size - start)
+            yield request.deadline
+            story = self.bus.answers(request, least_s)
         self._watch.note(replies, now)
         self._watch.note(story, now)
         for servo, data in replies.data.items():
@@ -167,7 +187,7 @@ class ServoArm:
         for servo, data in story.data.items():
             self._hear(servo, data, start, now)
         self._watch.note_silence(now)
-        return self._state(now)
+        return self._measured.state(now)
 
     def write(self, command: Command) -> None:
         """Sends one command: targets in counts, never outside the calibrated range."""
@@ -199,8 +219,6 @@ class ServoArm:
         self._on = False
         self.bus.close()
 
-    # Faults.
-
     def faults(self) -> tuple[Fault, ...]:
         """Returns what is wrong now, what stops the arm first."""
         return self._log.active(self._clock())
@@ -221,8 +239,6 @@ class ServoArm:
         self._bring_up()
         self._start()
 
-    # One tick.
-
     def _bring_up(self) -> None:
         self._goals = bring_up(self.bus, self.family, self.embodiment, self.layout, self.calibration)
         for i, goal in enumerate(self._goals.values()):
@@ -239,23 +255,18 @@ class ServoArm:
             for name in JUDGED:
                 self._log.settle(name, joint)
         self._watch.start(self._clock())
-        self._measured_at[:] = -np.inf
+        self._measured.forget()
 
     def _measure(self, servo: int, data: bytes, now: float) -> None:
         """Takes over position, speed and load, if the position can be true."""
         i = self._index[servo]
         motion = self.family.read_motion(data, self.layout.servos[i])
         turns = self._turns_in(i, motion.counts)
-        counts = float(motion.counts - turns)
-        if np.isfinite(self._measured_at[i]):
-            possible = self._joints.jump[i] + self._joints.max_speed[i] * (now - self._measured_at[i])
-            if abs(counts - self._counts[i]) > possible:
-                detail = f"{counts:.0f} counts after {self._counts[i]:.0f}"
-                self._log.report("implausible_position", self._names[i], now, detail)
-                return
-        self._counts[i], self._turns[i] = counts, turns
-        self._speed[i], self._load[i] = motion.speed, motion.effort
-        self._measured_at[i] = self._watch.answered_at[i] = now
+        if detail := self._measured.take(i, motion, turns, now):
+            self._log.report("implausible_position", self._names[i], now, detail)
+            return
+        self._turns[i] = turns
+        self._watch.answered_at[i] = now
 
     def _hear(self, servo: int, data: bytes, start: int, now: float) -> None:
         """Judges what one servo tells about itself."""
@@ -281,19 +292,9 @@ class ServoArm:
         if goals and self._on and self.bus.is_open:
             self._watch.note(self.bus.sync_write(goals, goal.address), self._clock())
 
-    def _state(self, now: float) -> RobotState:
-        counts = np.where(now - self._measured_at > self._stale_after, np.nan, self._counts)
-        oldest = self._measured_at.min()
-        return RobotState(
-            time=float(oldest) if np.isfinite(oldest) else now - self._stale_after,
-            position=self._joints.position(counts),
-            velocity=self._joints.velocity(self._speed),
-            effort=self._joints.effort(self._load),
-        )
-
     def _reopened(self, now: float, at_once: bool = False) -> bool:
         """Looks for the adapter again; the arm may have been moved without it: measurements start anew."""
         if not self._watch.reopened(now, at_once):
             return False
-        self._measured_at[:] = -np.inf
+        self._measured.forget()
         return True

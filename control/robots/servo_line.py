@@ -57,6 +57,21 @@ class Replies:
         return {servo for name, servo in self.problems if name == "late_reply"}
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request that is on its way: what `ServoLine.answers` waits for.
+
+    Attributes:
+        deadline: of the replies [s], monotonic.
+    """
+
+    servos: tuple[int, ...] = ()
+    size: int = 0
+    problems: tuple[tuple[str, int | None], ...] = ()
+    deadline: float = 0.0
+    sent: bool = False
+
+
 class ServoLine:
     """One serial port with servos on it.
 
@@ -72,6 +87,11 @@ class ServoLine:
     @property
     def is_open(self) -> bool:
         return self._port is not None
+
+    @property
+    def descriptor(self) -> int | None:
+        """Of the open port, to wait for what it receives."""
+        return self._port.descriptor if self._port is not None else None
 
     def open(self) -> None:
         """Opens the port; OSError or termios.error if it is not there."""
@@ -124,6 +144,30 @@ class ServoLine:
             self.close()
         return found
 
+    def ask(self, servo: int, address: int, size: int) -> Asked:
+        """Sends what `read` sends, and does not wait: `answers` does."""
+        return self._send([servo], size, lambda port: self._packets.read(port, servo, address, size))
+
+    def ask_all(self, servos: Sequence[int], address: int, size: int) -> Asked:
+        """Sends what `sync_read` sends, and does not wait: `answers` does."""
+        return self._send(servos, size, lambda port: self._packets.sync_read(port, servos, address, size))
+
+    def answers(self, asked: Asked, least_s: float = 0.0) -> Replies:
+        """Returns what came back; nothing else may have been asked meanwhile.
+
+        Args:
+            asked: the newest request.
+            least_s: of waiting, even if its deadline has passed: what is in already gets read [s].
+        """
+        if self._port is None or not asked.sent:
+            return Replies(problems=asked.problems or (("unplugged", None),))
+        self._port.deadline = max(asked.deadline, time.monotonic() + least_s)
+        try:
+            return self._collect(self._port, asked)
+        except BUS_ERRORS:
+            self.close()
+            return Replies(problems=(("unplugged", None),))
+
     def _ask(
         self,
         servos: Sequence[int],
@@ -131,39 +175,43 @@ class ServoLine:
         send: Callable[[SerialPort], int],
         timeout: float | None = None,
     ) -> Replies:
-        if self._port is None:
-            return Replies(problems=(("unplugged", None),))
-        try:
-            return self._exchange(self._port, servos, size, send, timeout or self.timeout)
-        except BUS_ERRORS:
-            self.close()
-            return Replies(problems=(("unplugged", None),))
+        return self.answers(self._send(servos, size, send, timeout))
 
-    def _exchange(
+    def _send(
         self,
-        port: SerialPort,
         servos: Sequence[int],
         size: int,
         send: Callable[[SerialPort], int],
-        timeout: float,
-    ) -> Replies:
-        problems: list[tuple[str, int | None]] = []
-        late = port.discard()
-        whose: list[int | None] = [*self._packets.ids_in(late)] or [None] * bool(late)
-        problems += [("late_reply", servo) for servo in whose]
-        overhead = self._packets.overhead
-        allowed = timeout + (len(servos) * (size + overhead) + overhead) * 10 / self.baud
-        port.deadline = time.monotonic() + allowed
-        port.is_using = False
-        if send(port) != 0:  # the adapter does not drain its output
-            return Replies(problems=(*problems, *(("no_reply", servo) for servo in servos or [None])))
-        port.deadline = time.monotonic() + allowed
+        timeout: float | None = None,
+    ) -> Asked:
+        port = self._port
+        if port is None:
+            return Asked(problems=(("unplugged", None),))
+        try:
+            late = port.discard()
+            whose: list[int | None] = [*self._packets.ids_in(late)] or [None] * bool(late)
+            problems: list[tuple[str, int | None]] = [("late_reply", servo) for servo in whose]
+            overhead = self._packets.overhead
+            on_the_wire = (len(servos) * (size + overhead) + overhead) * 10 / self.baud
+            allowed = (timeout or self.timeout) + on_the_wire
+            port.deadline = time.monotonic() + allowed
+            port.is_using = False
+            if send(port) != 0:  # the adapter does not drain its output
+                return Asked(problems=(*problems, *(("no_reply", servo) for servo in servos or [None])))
+            deadline = time.monotonic() + allowed
+            return Asked(tuple(servos), size, tuple(problems), deadline, sent=True)
+        except BUS_ERRORS:
+            self.close()
+            return Asked(problems=(("unplugged", None),))
+
+    def _collect(self, port: SerialPort, asked: Asked) -> Replies:
+        problems, servos = list(asked.problems), asked.servos
         data, errors, waiting = {}, {}, list(servos)
         while waiting and (more := self._next(port)) is not None:
             servo, error, payload = more
             if servo is None:
                 problems.append(("corrupt_reply", None))
-            elif servo not in waiting or len(payload) != size:
+            elif servo not in waiting or len(payload) != asked.size:
                 problems.append(("late_reply", servo))
             else:
                 # Those that were passed over no longer count: servos answer in order.

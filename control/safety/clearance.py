@@ -36,13 +36,23 @@ class Clearance:
 
     def __init__(self, embodiment: Embodiment, geometry: Geometry) -> None:
         kinematics = self._kinematics = Kinematics(embodiment, geometry)
-        self._walls = np.array([embodiment.workspace_lower, embodiment.workspace_upper])  # (2, 3)
-        self._tip = kinematics.weights(geometry.tip_link, (*geometry.tip_position, 1.0))  # (4 F,)
+        usual = (embodiment.workspace_lower, embodiment.workspace_upper)
+        self._walls = np.array([tip.walls or usual for tip in geometry.tips])  # (K, 2, 3)
+        tips = [kinematics.weights(tip.link, (*tip.position, 1.0)) for tip in geometry.tips]
+        self._tips = np.stack(tips, axis=1)  # (4 F, K)
+        rest = kinematics.frames(embodiment.home_position[None])[:, 0]  # (3, F, 4)
+        bases = rest[:, [kinematics.names.index(tip.base) for tip in geometry.tips]].swapaxes(0, 1)
+        self._bases = bases  # (K, 3, 4), of links that nothing moves
         self.names = [
-            f"{geometry.tip_link}, {side} wall in {axis}" for side in ("lower", "upper") for axis in "xyz"
+            f"{tip.link}, {side} wall in {axis}"
+            for tip in geometry.tips
+            for side in ("lower", "upper")
+            for axis in "xyz"
         ]
-        tip = float(np.linalg.norm(geometry.tip_position))
-        reach = [kinematics.levers(geometry.tip_link, WORLD, tip)] * 6
+        reach = []
+        for tip in geometry.tips:
+            reach += [kinematics.levers(tip.link, WORLD, float(np.linalg.norm(tip.position)))] * 6
+        self._wall_count = len(reach)
 
         low = [(link, box) for link in _movable(geometry) for box in link.boxes]
         low = low if geometry.table_height is not None else []
@@ -50,7 +60,7 @@ class Clearance:
             (*_edges(kinematics, link, box), kinematics.weights(link.name, (*box.position, 1.0)))
             for link, box in low
         ]
-        self._heights = np.reshape(lines, (-1, 4, len(self._tip))).transpose(1, 2, 0).copy()  # (4, 4 F, T)
+        self._heights = np.reshape(lines, (-1, 4, len(self._tips))).transpose(1, 2, 0).copy()  # (4, 4 F, T)
         self._low = np.array(
             [(geometry.table_height or 0.0) + _table_margin(geometry, link) for link, _ in low]
         )
@@ -72,7 +82,7 @@ class Clearance:
             + kinematics.levers(other.name, one.name, _radius(second))
             for (one, first), (other, second) in pairs
         ]
-        self.reasons = np.repeat([0, 1, 2], [6, len(low), len(pairs)])
+        self.reasons = np.repeat([0, 1, 2], [self._wall_count, len(low), len(pairs)])
         self.reach = np.array(reach)
         self._all = np.arange(len(self.names))
 
@@ -83,18 +93,20 @@ class Clearance:
             positions: the postures.
             columns: (K,) rows of `names`, growing; None for all.
         """
-        n, table = len(positions), 6 + len(self._low)
+        n, wall = len(positions), self._wall_count
+        table = wall + len(self._low)
         frames = self._kinematics.frames(positions)  # (3, N, F, 4)
         flat = frames.reshape(3, n, -1)
         some = self._all if columns is None else columns
-        walls, tables = np.searchsorted(some, (6, table))
+        walls, tables = np.searchsorted(some, (wall, table))
         clearance = np.empty((n, len(some)))
         if walls:
-            tip = (flat @ self._tip).T  # (N, 3)
-            both = np.concatenate([tip - self._walls[0], self._walls[1] - tip], axis=1)
-            clearance[:, :walls] = both[:, some[:walls]]
+            tips = (flat @ self._tips).transpose(2, 1, 0) - self._bases[:, None, :, 3]  # (K, N, 3)
+            tips = tips @ self._bases[:, :, :3]  # in each one's box's frame
+            both = np.concatenate([tips - self._walls[:, :1], self._walls[:, 1:] - tips], axis=2)  # (K, N, 6)
+            clearance[:, :walls] = both.swapaxes(0, 1).reshape(n, wall)[:, some[:walls]]
         if tables > walls:
-            low = slice(None) if columns is None else some[walls:tables] - 6
+            low = slice(None) if columns is None else some[walls:tables] - wall
             edges = flat[2] @ self._heights[:, :, low]  # (4, N, K), the last of them the centres
             clearance[:, walls:tables] = edges[3] - np.abs(edges[:3]).sum(0) - self._low[low]
         if tables < len(some):

@@ -34,6 +34,11 @@ ONE_PIECE = {
 }  # turn against each other without meeting, or grip
 
 
+SIMULATED = [  # a pair's links are those of its arms: tests/control/test_pair.py
+    name for name in embodiment_names() if load_embodiment(name).geometry and not load_embodiment(name).arms
+]
+
+
 def load(name: str) -> tuple[Embodiment, mujoco.MjModel, mujoco.MjData]:
     robot = load_embodiment(name)
     spec = mujoco.MjSpec()
@@ -44,7 +49,7 @@ def load(name: str) -> tuple[Embodiment, mujoco.MjModel, mujoco.MjData]:
     return robot, model, mujoco.MjData(model)
 
 
-@pytest.mark.parametrize("name", [name for name in embodiment_names() if load_embodiment(name).geometry])
+@pytest.mark.parametrize("name", SIMULATED)
 def test_links_are_where_mujoco_has_them(name: str) -> None:
     robot, model, data = load(name)
     assert robot.geometry
@@ -63,7 +68,7 @@ def test_links_are_where_mujoco_has_them(name: str) -> None:
         np.testing.assert_allclose(tip[:, i], data.site("gripper").xpos, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in embodiment_names() if load_embodiment(name).geometry])
+@pytest.mark.parametrize("name", SIMULATED)
 def test_every_shape_lies_in_the_boxes_of_its_link(name: str) -> None:
     robot, model, _ = load(name)
     assert robot.geometry
