@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,9 @@ from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.outputs import check_apart, check_output_folder
 from ideomotor.launch.console import Output
+from ideomotor.launch.serving.lerobot_options import TrainerOptions
+
+PEERS_OWN = ("data", "out", "peer", "set", "lerobot", "json")  # options that --peer understands
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,13 @@ class TrainOptions:
     resume: bool = False
     """continue an interrupted training in --out"""
 
+    peer: Annotated[str, tyro.conf.arg(metavar="act|diffusion")] = ""
+    """train LeRobot's policy instead, on one dataset, by LeRobot's trainer in its own environment; --set then
+    changes options of lerobot-train, such as steps=2000 or policy.chunk_size=32 (docs/environments.md)"""
+
+    lerobot: TrainerOptions = TrainerOptions()
+    """of --peer"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the last figures as JSON; - is standard output"""
 
@@ -73,6 +83,10 @@ def train(options: TrainOptions) -> int:
             raise UserError(f"data: no folder {str(folder)!r}, expected a dataset")
     check_output_folder("out", options.out)
     check_apart("out", options.out, options.data)
+    if options.peer:
+        return _train_peer(options, output)
+    if options.lerobot != TrainerOptions():
+        raise UserError("lerobot: its options belong to --peer")
 
     with loading():
         from ideomotor.control.embodiment import load_embodiment
@@ -104,6 +118,24 @@ def train(options: TrainOptions) -> int:
             solved = f"{chosen['successes']} of {chosen['episodes']} episodes solved"
             output.text.print(f"chosen: the weights of step {chosen['step']}, {solved}", markup=False)
         output.text.print(f"{result['parameters']:,} parameters, checkpoint in {options.out}", markup=False)
+    return 0
+
+
+def _train_peer(options: TrainOptions, output: Output) -> int:
+    """LeRobot's policy by LeRobot's trainer."""
+    from ideomotor.launch.commands.train_peer import train_peer
+
+    for field in fields(options):
+        if field.name not in PEERS_OWN and getattr(options, field.name) != field.default:
+            raise UserError(f"{field.name.replace('_', '-')}: is of our trainer, got it with --peer")
+    result = train_peer(options.peer, options.data, options.out, options.set, options.lerobot.python)
+    output.result(result)
+    rate = result["samples_per_s"]
+    output.text.print(
+        f"{result['parameters']:,} parameters, {f'{rate:.1f} samples a second, ' if rate else ''}"
+        f"checkpoint: --policy lerobot:{options.out}",
+        markup=False,
+    )
     return 0
 
 

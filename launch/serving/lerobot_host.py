@@ -100,7 +100,7 @@ class Loaded:
         """(N, A) float32, from observations of its n_obs_steps newest frames, oldest first."""
         torch = self._torch
         with torch.inference_mode():
-            batches = [self._before(self._observation(frame, task)) for frame in frames]
+            batches = [self._batch(frame, task) for frame in frames]
             self.policy.reset()
             if getattr(self._config, "n_obs_steps", 1) > 1:
                 batch = self._remember(batches)
@@ -109,13 +109,14 @@ class Loaded:
             made = self.policy.predict_action_chunk(batch)[0]
             return self._after(made).to("cpu", torch.float32).numpy()
 
-    def _observation(self, frame: dict[str, np.ndarray], task: str) -> dict[str, Any]:
+    def _batch(self, frame: dict[str, np.ndarray], task: str) -> dict[str, Any]:
+        """An observation as its networks want it."""
         torch = self._torch
         found: dict[str, Any] = {"task": task}
         for key, array in frame.items():
             value = torch.from_numpy(array)
             found[key] = value.permute(2, 0, 1).float() / 255 if array.dtype == np.uint8 else value
-        return found
+        return {key: value for key, value in self._before(found).items() if key != "action"}
 
     def _remember(self, batches: list[dict[str, Any]]) -> dict[str, Any]:
         """Fills the queues of a policy that looks back, and returns the newest batch as it wants it."""

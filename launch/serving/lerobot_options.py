@@ -12,6 +12,14 @@ PREFIX = "lerobot:"  # of `--policy`
 
 
 @dataclass(frozen=True)
+class TrainerOptions:
+    """Of LeRobot's trainer."""
+
+    python: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Python of an environment that has lerobot; by default IDEOMOTOR_LEROBOT_PYTHON"""
+
+
+@dataclass(frozen=True)
 class LeRobotOptions:
     """Of a policy of LeRobot's."""
 
