@@ -8,6 +8,8 @@
 #   make bench    measure loop, rendering, loader, inference and training, the last three against lerobot
 #   make arm-rehearsal  a day with an arm over its twins: record, train, correct, train on (an hour and a half)
 #   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
+#   make pusht      install PushT (docs/environments.md)
+#   make aloha      fetch ALOHA's models, stepped by our own loop (docs/environments.md)
 #   make setup    only make the environment, in .venv
 
 PYTHON ?= python3
@@ -23,7 +25,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld
+.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht aloha
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -91,6 +93,18 @@ metaworld: $(READY)
 	@$(BIN)/python -c 'import gymnasium as g; \
 	  e = g.make("ideomotor.sim.environments.metaworld:ideomotor/MetaWorld-v0", task="reach-v3"); e.reset(seed=0); e.close()'
 	@echo "Meta-World works here: $(BIN)/ideomotor tasks --env metaworld"
+
+# gym-pusht wants opencv-python, which takes the place of opencv-python-headless; pymunk 7 lacks what it calls.
+PUSHT := gym-pusht==0.1.8 pymunk==6.11.1 pygame==2.6.1 shapely==2.2.0 cffi pycparser
+
+pusht: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(PUSHT)
+	@$(BIN)/ideomotor env check pusht --brief
+
+# Of gym-aloha its models alone are read; its code pins a mujoco before 3.9.
+aloha: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps gym-aloha==0.1.5
+	@$(BIN)/ideomotor env check aloha --brief
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
 $(READY): pyproject.toml constraints.txt
