@@ -9,7 +9,6 @@
 #   make arm-rehearsal  a day with an arm over its twins: record, train, correct, train on (an hour and a half)
 #   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
 #   make pusht      install PushT (docs/environments.md)
-#   make aloha      fetch ALOHA's models, stepped by our own loop (docs/environments.md)
 #   make setup    only make the environment, in .venv
 
 PYTHON ?= python3
@@ -25,7 +24,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht aloha
+.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -100,11 +99,6 @@ PUSHT := gym-pusht==0.1.8 pymunk==6.11.1 pygame==2.6.1 shapely==2.2.0 cffi pycpa
 pusht: $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(PUSHT)
 	@$(BIN)/ideomotor env check pusht --brief
-
-# Of gym-aloha its models alone are read; its code pins a mujoco before 3.9.
-aloha: $(READY)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps gym-aloha==0.1.5
-	@$(BIN)/ideomotor env check aloha --brief
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
 $(READY): pyproject.toml constraints.txt

@@ -196,6 +196,12 @@ def _teleop() -> tuple[type, Callable[[Any], int]]:
     return teleop.TeleopOptions, teleop.teleop
 
 
+def _env_check() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import env_check
+
+    return env_check.CheckOptions, env_check.env_check
+
+
 def _twin() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import twin
 
@@ -259,6 +265,7 @@ COMMANDS: dict[str, _Entry] = {
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),
     "serve": _Entry("serve a policy to robots over the network", _serve),
+    "env check": _Entry("try somebody's environment; write a first file for a new one", _env_check),
     "replay": _Entry("play a recorded episode on an arm, on its twin or in simulation", _replay),
     "teleop": _Entry("drive an arm by hand with a leader arm, or rehearse it with --twin", _teleop),
     "twin": _Entry("serve a simulated arm behind a pseudo-terminal, with faults on demand", _twin),
