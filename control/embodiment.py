@@ -13,12 +13,14 @@ repeat the last. These two have a range and nothing else: no rates, no unit, no 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from ideomotor.control.camera_spec import parse_camera, parse_view
 from ideomotor.control.driver_spec import parse_driver
 from ideomotor.control.embodiment_facts import FOLLOWING_S, Embodiment, Joint
 from ideomotor.control.environment import parse_environment
+from ideomotor.control.environment_part import is_part, part_of, whole_of
 from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field, read_yaml
 from ideomotor.control.geometry import parse_geometry
@@ -60,6 +62,10 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
     top = Field(read_yaml(path), "", path.name)
     if isinstance(top.value, dict) and "arms" in top.value:
         return parse_pair(top, lambda robot: load_embodiment(_beside(path, robot)))
+    if is_part(top):
+        whole = load_embodiment(whole_of(top))
+        description, environment = part_of(top, whole.description, whole.environment)
+        return replace(whole, description=description, environment=environment)
     return _embodiment(top)
 
 
@@ -130,8 +136,7 @@ def _home(field: Field, joints: tuple[Joint, ...]) -> tuple[float, ...]:
     return home
 
 
-def _rest(kind: str, joints: tuple[Joint, ...]) -> tuple[float, ...]:
-    """Home where a file names none: no movement, or the middle of the ranges."""
+def _rest(kind: str, joints: tuple[Joint, ...]) -> tuple[float, ...]:  # home where a file names none
     return tuple(0.0 if kind == "deltas" else (joint.lower + joint.upper) / 2 for joint in joints)
 
 

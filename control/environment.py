@@ -16,6 +16,7 @@ from ideomotor.control.errors import unknown_name
 from ideomotor.control.fields import Field
 
 RENDER = "render"  # the picture is not in the observation: it is what `render()` returns
+RENDER_NAMED = "render:"  # … or what `render(NAME)` of the environment itself returns, "render:NAME"
 FUNCTION = re.compile(r"[\w.]+:\w+")
 
 
@@ -26,6 +27,7 @@ class EnvironmentTask:
     name: str
     instruction: str
     level: str = ""  # of difficulty, where results are averaged over levels
+    max_steps: int = 0  # after which an episode of it has failed; 0: those of the environment
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Environment:
     max_steps: int  # after which an episode has failed
     success: str  # path in `info`; an episode has succeeded once the value there is `at_least` this
     at_least: float
-    images: Mapping[str, str]  # {camera: path in the observation, or "render"}
+    images: Mapping[str, str]  # {camera: path in the observation, "render", or "render:NAME"}
     state: str = ""  # path in the observation; empty: the observation itself
     columns: tuple[int, ...] = ()  # of what is there; all if empty
     task_option: str = ""  # keyword of `gymnasium.make` that a task's name is given by; empty: there is one
@@ -53,6 +55,10 @@ class Environment:
             if task.name == name:
                 return task
         raise unknown_name("task", name, (task.name for task in self.tasks))
+
+    def steps_of(self, name: str) -> int:
+        """Steps after which an episode of the task called `name` has failed."""
+        return self.task(name).max_steps or self.max_steps
 
 
 def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
@@ -76,7 +82,7 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
     for name in {"expert", "points"} & set(fields):
         if not FUNCTION.fullmatch(fields[name].text()):
             raise fields[name].fail("MODULE:FUNCTION")
-    tasks = fields["tasks"].named(_task)
+    tasks = fields["tasks"].named(parse_task)
     if not tasks or (len(tasks) > 1 and "task_option" not in fields):
         raise fields["tasks"].fail("at least one task, and task_option to tell several apart")
     columns = fields["columns"].items() if "columns" in fields else []
@@ -94,6 +100,8 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
     )
 
 
-def _task(item: Field) -> EnvironmentTask:
-    fields = item.record(("name", "instruction"), ("level",))
-    return EnvironmentTask(**{name: value.text() for name, value in fields.items()})
+def parse_task(item: Field) -> EnvironmentTask:
+    """Returns one element of `tasks`."""
+    fields = item.record(("name", "instruction"), ("level", "max_steps"))
+    steps = fields.pop("max_steps").integer(0, 1_000_000) if "max_steps" in fields else 0
+    return EnvironmentTask(**{name: value.text() for name, value in fields.items()}, max_steps=steps)

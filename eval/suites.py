@@ -28,6 +28,7 @@ SUITES: dict[str, Phrasing] = {
     # (`sim/generalization/axes.py`).
     "generalization": "heldout",
     "mt50": "train",  # Meta-World's tasks from starts that no demonstration had; each has one phrasing
+    "libero": "train",  # LIBERO's tasks from the published initial states; each has one phrasing
 }
 
 

@@ -47,6 +47,12 @@ def robot_of(env: str, robot: str) -> str:
     )
 
 
+def parts_of(env: str) -> list[str]:
+    """Embodiments that come with the package whose environment is a part of that of `env`, or beside it."""
+    name = load_embodiment(env).name
+    return [part for part in embodiment_names() if part != env and load_embodiment(part).name == name]
+
+
 def _same(env: str, make: str) -> bool:
     """Whether both mean one environment: of one id, and of one module where both say from which."""
     (module, _, id_), (other, _, other_id) = env.rpartition(":"), make.rpartition(":")

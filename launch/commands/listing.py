@@ -77,9 +77,13 @@ def _tasks_of(env: str) -> list[dict[str, Any]]:
     embodiment = load_embodiment(robot_of(env, ROBOT))
     where = embodiment.environment
     assert where is not None  # `robot_of` saw to it
-    seconds = where.max_steps / embodiment.control_hz
     return [
-        {"name": task.name, "instructions": [task.instruction], "objects": [], "max_seconds": seconds}
+        {
+            "name": task.name,
+            "instructions": [task.instruction],
+            "objects": [],
+            "max_seconds": where.steps_of(task.name) / embodiment.control_hz,
+        }
         | ({"level": task.level} if task.level else {})
         for task in where.tasks
     ]

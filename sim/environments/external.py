@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.environment import RENDER, Environment, EnvironmentTask
+from ideomotor.control.environment import RENDER, RENDER_NAMED, Environment, EnvironmentTask
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.types import Command, Observation, RobotState
 from ideomotor.sim.disturbance import disturbance
@@ -72,7 +72,7 @@ class ExternalWorld:
     @property
     def max_ticks(self) -> int:
         """Ticks after which an episode has failed."""
-        return self.where.max_steps
+        return self.where.steps_of(self.task.name)
 
     def state(self) -> RobotState:
         """The state; an environment tells neither velocities nor efforts apart from it."""
@@ -92,7 +92,11 @@ class ExternalWorld:
             UserError: the environment gives something else than a colour picture.
         """
         spec, path = self.embodiment.camera(camera), self.where.images[camera]
-        image: Any = self.env.render() if path == RENDER else found(self._seen, path, f"images.{camera}")
+        if path.startswith(RENDER_NAMED):
+            drawing: Any = self.env.unwrapped
+            image: Any = drawing.render(path.removeprefix(RENDER_NAMED))
+        else:
+            image = self.env.render() if path == RENDER else found(self._seen, path, f"images.{camera}")
         shape = getattr(image, "shape", None)
         if shape is None or len(shape) != 3 or shape[2] != 3 or image.dtype != np.uint8:
             got = type(image).__name__ if shape is None else f"{image.dtype} {shape}"

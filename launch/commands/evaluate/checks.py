@@ -12,23 +12,23 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.datasets.outputs import check_output_folder
 from ideomotor.launch.commands.evaluate.options import (
     GENERALIZATION,
-    METAWORLD,
-    MT50,
+    OF_ENVIRONMENTS,
     PHRASINGS,
     QUESTIONS,
     EvalOptions,
 )
-from ideomotor.launch.environments import checked_tasks, robot_of
+from ideomotor.launch.environments import checked_tasks, parts_of, robot_of
 
 
 def resolved(options: EvalOptions) -> EvalOptions:
     """With the environment that the suite is made of, and the robot that lives in it."""
-    if options.suite == MT50:
-        if options.env not in ("", METAWORLD):
+    if options.suite in OF_ENVIRONMENTS:
+        whole = OF_ENVIRONMENTS[options.suite]
+        if options.env and options.env not in (whole, *parts_of(whole)):
             raise UserError(
-                f"env: got {options.env!r}, expected {METAWORLD}, which suite {MT50!r} is made of"
+                f"env: got {options.env!r}, expected {whole}, which suite {options.suite!r} is made of"
             )
-        options = replace(options, env=METAWORLD)
+        options = replace(options, env=options.env or whole)
     return replace(options, robot=robot_of(options.env, options.robot))
 
 

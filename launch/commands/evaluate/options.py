@@ -20,6 +20,8 @@ from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/commands/evaluate/questions.py`
 GENERALIZATION, PHRASINGS = "generalization", "phrasings"
 MT50, METAWORLD, MT50_EPISODES = "mt50", "metaworld", 10  # a suite, its environment, episodes of each task
+LIBERO = "libero"  # a suite, and its environment
+OF_ENVIRONMENTS = {MT50: METAWORLD, LIBERO: LIBERO}  # suites that are of the tasks of one environment
 DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
 
 
@@ -43,7 +45,8 @@ class EvalOptions:
     success is judged by; generalization: builtin, then the same with one thing at a time not as in training
     (--axes); questions: the interpreter alone is asked about 8 still scenes for each of --episodes;
     phrasings: a hundred instructions in people's own words, then the same goals in templates;
-    mt50: Meta-World's 50 tasks by the published protocol (docs/metaworld.md)"""
+    mt50: Meta-World's 50 tasks by the published protocol (docs/metaworld.md); libero: LIBERO's 40 tasks of
+    four suites by theirs (docs/libero.md), or with --env libero_spatial, say, those of one"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
     """only these tasks"""
