@@ -78,7 +78,7 @@ def test_wheel_finds_its_own_data(wheel, tmp_path):
     code = (
         "from ideomotor.control import embodiment\n"
         "names = embodiment.embodiment_names()\n"
-        "assert [embodiment.load_embodiment(name).name for name in names] == names\n"
+        "assert all(name.startswith(embodiment.load_embodiment(name).name) for name in names)\n"
         "import ideomotor\n"
         "assert callable(ideomotor.load_policy), dir(ideomotor)\n"
         "print(embodiment.__file__)"
