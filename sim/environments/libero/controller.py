@@ -127,6 +127,6 @@ class Controller:
             [np.linalg.solve(mobility[:3, :3], force), np.linalg.solve(mobility[3:, 3:], torque)]
         )
         posture = mass @ (NULL_STIFFNESS * (self._home - seen.qpos) - NULL_DAMPING * seen.qvel)
-        unseen = posture - jacobian.T @ np.linalg.solve(mobility, toward.T @ posture)  # in the null space
-        torques = jacobian.T @ wrench + self._data.qfrc_bias[self._dof] + unseen
+        null = posture - jacobian.T @ np.linalg.solve(mobility, toward.T @ posture)  # in the null space
+        torques = jacobian.T @ wrench + self._data.qfrc_bias[self._dof] + null
         return np.clip(torques, self._torque_low, self._torque_high)

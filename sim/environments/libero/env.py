@@ -31,8 +31,8 @@ HELD_OUT_SEEDS = 1_000_000  # seeds from here on are of evaluation
 class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     """One task. `info["success"]` is whether the goal is reached.
 
-    Observations are {"state": (8,), "everything": (Q,)}: the latter is where all things are, which only experts
-    may look at.
+    Observations are {"state": (8,), "everything": (Q,)}: the latter is where all things are, which only
+    experts may look at.
 
     The state is the grip site's position [m], the hand's orientation as a rotation vector [rad] and the
     places of both fingers [m], as LeRobot and OpenVLA give it.
