@@ -18,6 +18,13 @@ class MotorsOnError(UserError):
     """A robot refused, and motors of it are on or may be: whoever is there must hold it."""
 
 
+class NoAnswer(Exception):
+    """A policy that is asked over a network gave no answer in time; nothing is wrong with what it was asked.
+
+    Where a robot is driven, whatever it has is executed until it is too old, and the policy is asked again.
+    """
+
+
 class DiskFull(UserError):
     """There is no room left where something is written: as one line too, but a fault, so exit code 1."""
 

@@ -9,9 +9,9 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import Policy
@@ -59,6 +59,18 @@ class PolicySource(Protocol):
         ...
 
 
+@runtime_checkable
+class RemoteCheckpoint(PolicySource, Protocol):
+    """A checkpoint of ours that is asked over a network: it can be sampled otherwise, as one here."""
+
+    @property
+    def checkpoint_fingerprint(self) -> str:
+        """`checkpoint_fingerprint` of it, where it lies."""
+        ...
+
+    def sampled(self, steps: int, sampler: str, noise: float | None, confidence: str) -> PolicySource: ...
+
+
 @dataclass(frozen=True)
 class PolicySpec:
     """Who drives, as something that can be sent to another process."""
@@ -75,7 +87,10 @@ class PolicySpec:
         if self.policy is None:
             return None
         if not isinstance(self.policy, Path):
-            if self.steps or self.sampler or self.noise is not None or self.confidence:
+            how = self.steps, self.sampler, self.noise, self.confidence
+            if isinstance(self.policy, RemoteCheckpoint):
+                return load_source(self.policy.sampled(*how))
+            if how != (0, "", None, ""):
                 raise UserError("policy: of others has neither a sampler of ours nor confidence")
             return load_source(self.policy)
         return load_policy(self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence)
@@ -150,21 +165,27 @@ def _fingerprint_here(policy_spec: PolicySpec) -> str:
 
 def fingerprint_of(policy_spec: PolicySpec) -> str:
     """What the rows of one run have in common: the robot, where it lives, and the bytes of the checkpoint."""
-    embodiment = load_embodiment(policy_spec.robot)
+    policy = policy_spec.policy
+    if isinstance(policy, RemoteCheckpoint):
+        found = policy.checkpoint_fingerprint
+    else:
+        found = checkpoint_fingerprint(policy, load_embodiment(policy_spec.robot))
+    how = policy_spec.steps, policy_spec.sampler, policy_spec.noise, policy_spec.confidence
+    return found if how == (0, "", None, "") else hashlib.sha256(f"{found} {how}".encode()).hexdigest()
+
+
+def checkpoint_fingerprint(policy: Path | PolicySource | None, embodiment: Embodiment) -> str:
+    """Of a robot, where it lives, and the bytes of a checkpoint's folder; None is the expert."""
     digest = hashlib.sha256(embodiment.fingerprint.encode())
     if embodiment.environment is not None:
         digest.update(repr(embodiment.environment).encode())
-    if policy_spec.policy is not None and not isinstance(policy_spec.policy, Path):
-        digest.update(policy_spec.policy.fingerprint())
-    elif policy_spec.policy is not None:
+    if policy is not None and not isinstance(policy, Path):
+        digest.update(policy.fingerprint())
+    elif policy is not None:
         from ideomotor.vla.checkpoint_info import CONFIG, PROCESSOR, WEIGHTS
 
         for name in (CONFIG, PROCESSOR, WEIGHTS):
-            digest.update((policy_spec.policy / name).read_bytes())
-    if policy_spec.steps or policy_spec.sampler or policy_spec.noise is not None or policy_spec.confidence:
-        digest.update(
-            repr((policy_spec.steps, policy_spec.sampler, policy_spec.noise, policy_spec.confidence)).encode()
-        )
+            digest.update((policy / name).read_bytes())
     return digest.hexdigest()
 
 

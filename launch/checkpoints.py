@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ideomotor.control.errors import UserError
 from ideomotor.launch.serving.lerobot_options import PREFIX, LeRobotOptions
+from ideomotor.launch.serving.remote_options import OPENPI, OURS, RemoteOptions
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -36,25 +39,42 @@ def policy_name(chosen: Path | str | None) -> str:
 
 
 def chosen_policy(
-    chosen: str | None, embodiment: Embodiment, lerobot: LeRobotOptions | None = None
+    chosen: str | None,
+    embodiment: Embodiment,
+    lerobot: LeRobotOptions | None = None,
+    remote: RemoteOptions | None = None,
 ) -> Path | PolicySource:
     """What `--policy` means for a robot: a checkpoint's folder, or where a policy of others is had from.
 
     Args:
-        chosen: DIR or ORG/NAME, or either after "lerobot:"; None is the bundled one.
+        chosen: DIR or ORG/NAME, or either after "lerobot:"; ws://HOST:PORT or wss://HOST:PORT of a server of
+            ours, openpi://HOST:PORT of openpi's; None is the bundled one.
         lerobot: what is told of a policy of LeRobot's.
+        remote: what is told of a server.
 
     Raises:
         UserError: there is none, or it is of another robot.
     """
-    lerobot = lerobot or LeRobotOptions()
+    lerobot, remote = lerobot or LeRobotOptions(), remote or RemoteOptions()
+    if chosen is not None and chosen.startswith(OURS):
+        from ideomotor.launch.serving.remote_source import remote_source
+
+        return remote_source(chosen, embodiment, remote)
+    if chosen is not None and chosen.startswith(OPENPI):
+        from ideomotor.launch.serving.openpi_policy import openpi_source
+
+        return openpi_source(chosen, embodiment, remote)
+    if remote != RemoteOptions():
+        first = next(field.name for field in fields(remote) if getattr(remote, field.name) != field.default)
+        raise UserError(
+            f"{first.replace('_', '-')}: belongs to --policy ws://HOST:PORT or openpi://HOST:PORT, got "
+            f"{policy_name(chosen)}"
+        )
     if chosen is not None and chosen.startswith(PREFIX):
         from ideomotor.launch.serving.lerobot_source import lerobot_source
 
         return lerobot_source(chosen.removeprefix(PREFIX), embodiment, lerobot)
     if lerobot != LeRobotOptions():
-        from ideomotor.control.errors import UserError
-
         raise UserError(f"lerobot: its options belong to --policy {PREFIX}DIR, got {policy_name(chosen)}")
     return policy_folder(chosen, embodiment.name)
 

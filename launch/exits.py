@@ -8,7 +8,7 @@ import re
 import sys
 
 from ideomotor.control.ctrl_c import INTERRUPTED, loading
-from ideomotor.control.errors import DiskFull, UserError
+from ideomotor.control.errors import DiskFull, NoAnswer, UserError
 from ideomotor.launch.streams import failure
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -29,7 +29,7 @@ def interrupted() -> int:
 
 def explained(error: Exception) -> int | None:
     """Says in one line what was wrong and returns the exit code; None for a defect."""
-    if isinstance(error, DiskFull):
+    if isinstance(error, DiskFull | NoAnswer):
         return refuse(str(error), 1)
     if isinstance(error, UserError):
         return refuse(str(error), 2)

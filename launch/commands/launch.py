@@ -33,6 +33,7 @@ from ideomotor.launch.commands.session_options import (
 from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime.ending import as_text, end_session
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
+from ideomotor.launch.serving.remote_options import RemoteOptions
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -50,12 +51,16 @@ class LaunchOptions:
     port: Annotated[str | None, tyro.conf.arg(metavar="DEV")] = None
     """serial device of the servo adapter, e.g. /dev/ttyACM0"""
 
-    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR|URL")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
-    LeRobot's (docs/environments.md); the bundled policy by default"""
+    LeRobot's (docs/environments.md); ws://HOST:PORT asks `ideomotor serve`, openpi://HOST:PORT a server of
+    openpi's (docs/serving.md); the bundled policy by default"""
 
     lerobot: LeRobotOptions = LeRobotOptions()
     """of a policy of LeRobot's"""
+
+    remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
+    """of a policy that is asked over a network"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """what to tell the robot, in any words; with --twin the scene's own by default"""
@@ -141,9 +146,13 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
     from ideomotor.launch.runtime.teleoperators import lead_by
+    from ideomotor.launch.serving.remote_source import stop_config
 
     embodiment = load_embodiment(options.robot)
-    driver, policy = driver_of(embodiment), chosen_policy(options.policy, embodiment, options.lerobot)
+    driver, policy = (
+        driver_of(embodiment),
+        chosen_policy(options.policy, embodiment, options.lerobot, options.remote),
+    )
     timing, trained_on = facts_of(policy, embodiment)
     folder = options.log or usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
@@ -189,6 +198,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             rig=rig,
             policy=policy,
             timing=timing,
+            stop=stop_config(policy),
             handover=options.handover,
             seed=options.seed,
             max_ticks=ticks_of(options, embodiment),

@@ -19,6 +19,7 @@ from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import checked_tasks, robot_of
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
+from ideomotor.launch.serving.remote_options import RemoteOptions
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -43,12 +44,16 @@ class RunOptions:
     """what to tell the robot, in any words; by default the task picks a phrasing. Success is judged if they
     mean one goal of the scene (docs/instructions.md)"""
 
-    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR|URL")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
-    LeRobot's (docs/environments.md); the bundled policy by default"""
+    LeRobot's (docs/environments.md); ws://HOST:PORT asks `ideomotor serve`, openpi://HOST:PORT a server of
+    openpi's (docs/serving.md); the bundled policy by default"""
 
     lerobot: LeRobotOptions = LeRobotOptions()
     """of a policy of LeRobot's"""
+
+    remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
+    """of a policy that is asked over a network"""
 
     expert: bool = False
     """let the scripted expert drive instead of a policy"""
@@ -152,7 +157,7 @@ def _policy(options: RunOptions, embodiment: Embodiment) -> DrivingPolicy:
     from ideomotor.eval.policy_spec import PolicySpec
     from ideomotor.launch.checkpoints import chosen_policy
 
-    chosen = chosen_policy(options.policy, embodiment, options.lerobot)
+    chosen = chosen_policy(options.policy, embodiment, options.lerobot, options.remote)
     policy = PolicySpec(chosen, options.robot, confidence="told" if options.confidence else "").load()
     assert policy is not None  # none is an expert's
     policy.timing.delay_ticks("delay", options.delay)
@@ -178,10 +183,13 @@ def _announce(say: Say, options: RunOptions, world: EpisodeWorld, driver: str) -
 
 
 def _say_confidence(say: Say, policy: DrivingPolicy, result: EpisodeResult, mean: float) -> None:
+    from ideomotor.launch.serving.remote_policy import RemotePolicy
     from ideomotor.vla.policy import EpisodePolicy
 
     lowest = min(result.confidences, key=lambda one: one[1])
-    calibrated = isinstance(policy, EpisodePolicy) and bool(policy.networks.confidence.agreements)
+    calibrated = isinstance(policy, RemotePolicy) and policy.calibrated
+    if isinstance(policy, EpisodePolicy):
+        calibrated = bool(policy.networks.confidence.agreements)
     known = "" if calibrated else " (not calibrated: how far its samples agree)"
     say(f"confidence   {mean:.0%} on average, ", end="")
     say(f"lowest {lowest[1]:.0%} at {lowest[0]:.1f} s{known}")

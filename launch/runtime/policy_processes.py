@@ -8,6 +8,7 @@ machine's clock; the two are translated here.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ideomotor.control.chunk_handover import SYNC_TICKS, DelayEstimate, handover
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import NoAnswer, UserError
 from ideomotor.control.runtime.shared_state import (
     SharedState,
     SharedStateSpec,
@@ -55,7 +56,8 @@ def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> N
     policy = _policy(config, "interpreter")
     reader = ObservationReader(shared, config)
     record = shared.plan.new()
-    policy.plan(_nothing(spec, config))  # what is slow the first time
+    with contextlib.suppress(NoAnswer):
+        policy.plan(_nothing(spec, config))  # what is slow the first time
     policy.reset(config.seed)
     start_heartbeat(shared, "interpreter")
     due, due_at = 0, 0.0
@@ -66,7 +68,10 @@ def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> N
             time.sleep(IDLE_S)
             continue
         due, due_at = reader.tick + config.timing.plan_every_ticks, now + LONGEST_S
-        plan = policy.plan(observation)
+        try:
+            plan = policy.plan(observation)
+        except NoAnswer:
+            continue  # the plan that there is grows old, which the control process sees
         pack_plan(record, replace(plan, observed_at=reader.frames_at))
         shared.plan.write(record)
 
@@ -81,7 +86,8 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     delay = DelayEstimate(config.speed * timing.control_hz, min(timing.max_prefix_ticks, MAX_PREFIX_TICKS))
     plan_in, record = shared.plan.new(), shared.chunk.new()
     no_plan = LatentPlan(np.empty((0, 0), np.float32), 0.0)
-    policy.act(_nothing(spec, config), no_plan, np.empty((0, spec.joints)))  # what is slow the first time
+    with contextlib.suppress(NoAnswer):
+        policy.act(_nothing(spec, config), no_plan, np.empty((0, spec.joints)))  # what is slow the first time
     start_heartbeat(shared, "decoder")
     epoch, due, due_at, chunks = -1, 0, 0.0, 0
     while True:
@@ -102,7 +108,12 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
         observed_at = min(began_at, reader.frames_at)  # a camera that gives nothing new makes the chunk old
         age = config.speed * max(began_at - plan_at, 0.0)
         committed_prefix = reader.committed_prefix[: delay.ticks() if method.uses_prefix and playing else 0]
-        chunk = policy.act(observation, replace(plan, observed_at=observation.time - age), committed_prefix)
+        try:
+            aged = replace(plan, observed_at=observation.time - age)
+            chunk = policy.act(observation, aged, committed_prefix)
+        except NoAnswer:  # what there is is executed as long as it lasts; a newer moment is asked about
+            time.sleep(IDLE_S)
+            continue
         if method.waits:  # executed in part, from when it comes; then the arm stands until the next
             reader.poll()
             executed = chunk.actions[:SYNC_TICKS]

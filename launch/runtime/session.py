@@ -23,6 +23,7 @@ from ideomotor.control.robots.drivers import open_robot
 from ideomotor.control.runtime.person import ROLE as PERSON
 from ideomotor.control.runtime.realtime import PRIORITY
 from ideomotor.control.runtime.report import ControlConfig
+from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.control.teleop.process import teleoperator_process
@@ -77,6 +78,7 @@ class SessionConfig:
     )
     teleoperator: Callable[[], Teleoperator] | None = None  # a person's; picklable, called in its process
     on_keys: Callable[[str], None] | None = None  # takes the keys that mean nothing to the session itself
+    stop: StopConfig = StopConfig()  # how long each state of the safe stop is kept
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
 
     @property
@@ -165,6 +167,7 @@ def run_session(
                 _jobs(config, shared),
                 ControlConfig(
                     handover=config.handover,
+                    stop=config.stop,
                     speed=config.speed,
                     driver=config.drivers[0],
                     drivers=config.drivers,

@@ -18,14 +18,13 @@ import numpy as np
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
-from ideomotor.datasets.loading.resample import curve
+from ideomotor.launch.serving.commands_at_ticks import at_ticks
 
 if TYPE_CHECKING:
     from ideomotor.launch.serving.lerobot_mapping import LeRobotMapping
     from ideomotor.launch.serving.lerobot_process import LeRobotProcess
 
 STATE = "observation.state"
-_EPSILON = 1e-6
 
 
 class LeRobotPolicy:
@@ -84,8 +83,10 @@ class LeRobotPolicy:
         width = self._mapping.config.action
         if made.ndim != 2 or made.shape[1] != width or not np.isfinite(made).all():
             raise UserError(f"policy: lerobot gave {made.shape}, expected finite commands (N, {width})")
-        actions = self._at_ticks(
-            np.stack([made[:, item.index] * item.scale + item.offset for item in self._mapping.action], 1)
+        actions = at_ticks(
+            np.stack([made[:, item.index] * item.scale + item.offset for item in self._mapping.action], 1),
+            self._mapping.hz,
+            self._mapping.embodiment,
         )
         actions[: len(committed_prefix)] = committed_prefix
         return ActionChunk(
@@ -112,16 +113,3 @@ class LeRobotPolicy:
                     state[item.index] = (value - item.offset) / item.scale
             found[STATE] = state
         return found
-
-    def _at_ticks(self, commands: np.ndarray) -> np.ndarray:
-        """(N, A) at its rate -> (H, A) float32 at ours; the last is held for its frame."""
-        hz, ours = self._mapping.hz, self._mapping.embodiment.control_hz
-        at = np.arange(int(len(commands) * ours / hz + _EPSILON)) * (hz / ours)
-        if not self._mapping.embodiment.targets:
-            return commands[np.floor(at + _EPSILON).astype(int)].astype(np.float32)
-        if len(commands) == 1:
-            return np.repeat(commands, len(at), axis=0).astype(np.float32)
-        # One more at each end, straight on, since the curve stands still at its ends.
-        ends = 2 * commands[[0, -1]] - commands[[1, -2]]
-        whole = np.concatenate([ends[:1], commands, ends[1:]])
-        return curve(whole, 1 + np.minimum(at, len(commands) - 1)).astype(np.float32)

@@ -18,7 +18,7 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.eval.policy_spec import PolicySpec, fingerprint_of, sampled_so
+from ideomotor.eval.policy_spec import checkpoint_fingerprint, sampled_so
 from ideomotor.launch.serving.batching import Batcher, Network, Request
 from ideomotor.launch.serving.fields import Fields
 from ideomotor.launch.serving.messages import VERSION, PolicySizes
@@ -112,7 +112,7 @@ def load_served(
         networks=PolicyNetworks.from_pretrained(folder, parts=parts).to(device),
         embodiment=embodiment,
         timing=facts.timing,
-        fingerprint=fingerprint_of(PolicySpec(folder, robot or facts.processor.embodiment)),
+        fingerprint=checkpoint_fingerprint(folder, embodiment),
         dataset=facts.processor.dataset,
         cameras=facts.cameras,
         has_decoder=not interpreter_only,

@@ -56,7 +56,9 @@ def evaluate_suite(options: EvalOptions) -> int:
         from ideomotor.eval.summary import summary
         from ideomotor.launch.checkpoints import chosen_policy, policy_name
 
-    policy = None if options.expert else chosen_policy(options.policy, embodiment, options.lerobot)
+    policy = (
+        None if options.expert else chosen_policy(options.policy, embodiment, options.lerobot, options.remote)
+    )
     specs = _specs(options, embodiment, tasks)
     if options.stop_at is not None:
         sequential.check(specs, options.stop_at)

@@ -16,6 +16,7 @@ import tyro
 from ideomotor.control.chunk_handover import DEFAULT
 from ideomotor.control.errors import UserError
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
+from ideomotor.launch.serving.remote_options import RemoteOptions
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/commands/evaluate/questions.py`
 GENERALIZATION, PHRASINGS = "generalization", "phrasings"
@@ -29,12 +30,16 @@ DEFAULT_SUITE, DEFAULT_EPISODES = "builtin", 50
 class EvalOptions:
     """A policy on a suite: what is run, how, and where the results go."""
 
-    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    policy: Annotated[str | None, tyro.conf.arg(metavar="DIR|URL")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
-    LeRobot's (docs/environments.md); the bundled policy by default"""
+    LeRobot's (docs/environments.md); ws://HOST:PORT asks `ideomotor serve`, openpi://HOST:PORT a server of
+    openpi's (docs/serving.md); the bundled policy by default"""
 
     lerobot: LeRobotOptions = LeRobotOptions()
     """of a policy of LeRobot's"""
+
+    remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
+    """of a policy that is asked over a network"""
 
     expert: bool = False
     """evaluate the scripted experts instead of a policy"""

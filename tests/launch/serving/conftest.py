@@ -60,8 +60,8 @@ def serving(served: ServedPolicy) -> Iterator[Callable[..., tuple[PolicyServer, 
     """serving(token=…): (a server of the bundled policy that runs until the tests end, its port)."""
     with contextlib.ExitStack() as stack:
 
-        def start(**how: Any) -> tuple[PolicyServer, int]:
-            server = PolicyServer(served, ServerConfig(port=0, **how))
+        def start(policy: ServedPolicy = served, **how: Any) -> tuple[PolicyServer, int]:
+            server = PolicyServer(policy, ServerConfig(port=0, **how))
             return server, stack.enter_context(in_a_thread(server))
 
         yield start
