@@ -79,10 +79,10 @@ def lerobot_mapping(config: LeRobotConfig, embodiment: Embodiment, options: LeRo
     return LeRobotMapping(config, embodiment, hz, _steps(options.steps, config, hz), cameras, state, action)
 
 
-def _rate(told: float | None, config: LeRobotConfig, embodiment: Embodiment) -> float:
+def _rate(given: float | None, config: LeRobotConfig, embodiment: Embodiment) -> float:
     rates = {camera.hz for camera in embodiment.cameras}
     only = embodiment.control_hz if embodiment.environment and rates == {embodiment.control_hz} else None
-    hz = told or config.hz or only
+    hz = given or config.hz or only
     if hz is None:
         raise UserError(
             f"lerobot.hz: missing, and {config.folder} does not say how many commands a second it was "
@@ -93,12 +93,12 @@ def _rate(told: float | None, config: LeRobotConfig, embodiment: Embodiment) -> 
     return float(hz)
 
 
-def _steps(told: int | None, config: LeRobotConfig, hz: float) -> int:
-    if told is None:
+def _steps(given: int | None, config: LeRobotConfig, hz: float) -> int:
+    if given is None:
         return min(config.executed, config.chunk - min(math.ceil(MAX_PREFIX_S * hz), config.chunk // 2))
-    if not 1 <= told <= config.chunk:
-        raise UserError(f"lerobot.steps: got {told}, expected 1 to the {config.chunk} that a chunk has")
-    return told
+    if not 1 <= given <= config.chunk:
+        raise UserError(f"lerobot.steps: got {given}, expected 1 to the {config.chunk} that a chunk has")
+    return given
 
 
 def _mapped(
@@ -118,9 +118,9 @@ def _mapped(
         name: layout.video_feature(height, width, 30.0) for name, (height, width) in config.cameras.items()
     }
     parsed, implied = [parse_pair(text) for text in pairs], []
-    given = {pair.target for pair in parsed}
+    targeted = {pair.target for pair in parsed}
     by_component = any(
-        name.removeprefix("action.") in (*ours[layout.STATE], *ours[layout.ACTION]) for name in given
+        name.removeprefix("action.") in (*ours[layout.STATE], *ours[layout.ACTION]) for name in targeted
     )
     for name, width in widths.items():
         if width is None:  # it does not look at the state: any will do
@@ -128,19 +128,19 @@ def _mapped(
             continue
         labels = config.names.get(name) or [str(i) for i in range(width)]
         features[name] = layout.vector_feature(labels)
-        if not (name in config.names or name in given or by_component) and width == len(ours[name]):
+        if not (name in config.names or name in targeted or by_component) and width == len(ours[name]):
             implied.append(parse_pair(f"{name}={name}"))  # in order, since nothing names them
     # Cameras of ours that it does not look through need no counterpart.
-    unseen = {f"{layout.IMAGE_PREFIX}{camera.name}": camera for camera in embodiment.cameras}
+    ours_by_feature = {f"{layout.IMAGE_PREFIX}{camera.name}": camera for camera in embodiment.cameras}
     targets = {pair.target.removeprefix(layout.IMAGE_PREFIX) for pair in parsed}
     shown = dict(features)
-    for name, camera in unseen.items():
+    for name, camera in ours_by_feature.items():
         if name not in features and camera.name not in targets:
             shown[name] = layout.video_feature(camera.height, camera.width, 30.0)
     info = {"features": shown, "fps": 30.0, "codebase_version": "v3.0"}
     meta = Metadata(config.folder, info, None, [], pa.table({}))
     view = mapped(meta, embodiment, [*parsed, *implied]).view
-    back = {view.cameras.get(name, name): camera.name for name, camera in unseen.items()}
+    back = {view.cameras.get(name, name): camera.name for name, camera in ours_by_feature.items()}
     if missing := [name for name in config.cameras if name not in back]:
         free = [
             camera.name

@@ -1,4 +1,4 @@
-"""What `--policy lerobot:…` needs to be told beside the checkpoint, for `run`, `eval` and `launch`."""
+"""What `--policy lerobot:…` needs beside the checkpoint, for `run`, `eval` and `launch`."""
 
 from __future__ import annotations
 

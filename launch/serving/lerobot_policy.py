@@ -63,6 +63,11 @@ class LeRobotPolicy:
         if self._process is not None:
             self._process.ask({"do": "reset", "seed": seed})
 
+    def close(self) -> None:
+        """Ends its process."""
+        if self._process is not None:
+            self._process.close()
+
     def plan(self, observation: Observation) -> LatentPlan:
         """Nothing: it has no plan that could be read."""
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time)

@@ -43,8 +43,8 @@ class LeRobotSource:
 
     def fingerprint(self) -> bytes:
         """Of the checkpoint's bytes, and of how it is mapped and timed."""
-        told = (self.mapping.hz, self.mapping.steps, self.options.map)
-        digest = hashlib.sha256(repr(told).encode())
+        asked = (self.mapping.hz, self.mapping.steps, self.options.map)
+        digest = hashlib.sha256(repr(asked).encode())
         for path in sorted(self.folder.iterdir()):
             if path.suffix in (".json", ".safetensors"):
                 digest.update(path.name.encode())

@@ -77,7 +77,7 @@ def _seeds(embodiment: Embodiment, task: str) -> str:
 def _pictures(embodiment: Embodiment, task: str) -> str:
     world = ExternalWorld(task, 0, embodiment)
     try:
-        told = []
+        shown = []
         for camera in embodiment.cameras:
             world.render(camera.name)  # what is slow the first time
             began = time.perf_counter()
@@ -85,8 +85,8 @@ def _pictures(embodiment: Embodiment, task: str) -> str:
             took = 1000 * (time.perf_counter() - began)
             if picture.std() < 1:
                 raise UserError(f"images.{camera.name}: shows nothing, all of it is {int(picture.flat[0])}")
-            told.append(f"{camera.name} {camera.width} x {camera.height} at {camera.hz} Hz, {took:.1f} ms")
-        return "; ".join(told) or "none: a policy has nothing to see"
+            shown.append(f"{camera.name} {camera.width} x {camera.height} at {camera.hz} Hz, {took:.1f} ms")
+        return "; ".join(shown) or "none: a policy has nothing to see"
     finally:
         world.close()
 

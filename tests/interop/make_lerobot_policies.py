@@ -1,0 +1,138 @@
+"""Runs in the environment with the real lerobot: small random checkpoints, and what LeRobot does with them.
+
+    python make_lerobot_policies.py FOLDER TYPE…
+
+Writes FOLDER/TYPE, a checkpoint, and FOLDER/TYPE.npz: "state" (n, 6), "front" and "wrist" (n, 96, 96, 3),
+frames one after the other, and "actions" (N, 6), what `select_action` gives one after the other from the last
+frame on, by its own processors.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.configs.types import FeatureType, PolicyFeature  # pyright: ignore[reportMissingImports]
+from lerobot.policies.factory import (  # pyright: ignore[reportMissingImports]
+    get_policy_class,
+    make_policy_config,
+    make_pre_post_processors,
+)
+
+SIZE, JOINTS = 96, 6
+SMALL: dict[str, dict[str, Any]] = {
+    "act": {
+        "chunk_size": 12,
+        "n_action_steps": 12,
+        "dim_model": 32,
+        "n_heads": 2,
+        "dim_feedforward": 32,
+        "n_encoder_layers": 1,
+        "n_vae_encoder_layers": 1,
+        "latent_dim": 8,
+    },
+    "diffusion": {
+        "horizon": 16,
+        "n_action_steps": 15,
+        "n_obs_steps": 2,
+        "down_dims": (16, 32),
+        "n_groups": 4,
+        "diffusion_step_embed_dim": 16,
+        "noise_scheduler_type": "DDIM",
+        "num_inference_steps": 2,
+        "spatial_softmax_num_keypoints": 4,
+    },
+    "vqbet": {
+        "n_obs_steps": 2,
+        "action_chunk_size": 5,
+        "n_action_pred_token": 3,
+        "gpt_block_size": 50,
+        "gpt_n_layer": 1,
+        "gpt_n_head": 2,
+        "gpt_hidden_dim": 32,
+        "gpt_input_dim": 32,
+        "gpt_output_dim": 32,
+        "crop_shape": (84, 84),
+        "vqvae_n_embed": 4,
+        "vqvae_embedding_dim": 16,
+        "vqvae_enc_hidden_dim": 16,
+        "spatial_softmax_num_keypoints": 4,
+    },
+}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    draw = np.random.default_rng(0)
+    visual = {
+        f"observation.images.{n}": PolicyFeature(FeatureType.VISUAL, (3, SIZE, SIZE))
+        for n in ("front", "wrist")
+    }
+    all_inputs = {**visual, "observation.state": PolicyFeature(FeatureType.STATE, (JOINTS,))}
+    outputs = {"action": PolicyFeature(FeatureType.ACTION, (JOINTS,))}
+    spread = {"mean": torch.full((JOINTS,), 0.1), "std": torch.full((JOINTS,), 0.5),
+              "min": torch.full((JOINTS,), -1.0), "max": torch.full((JOINTS,), 1.2)}  # fmt: skip
+    picture = {"mean": torch.full((3, 1, 1), 0.4), "std": torch.full((3, 1, 1), 0.2),
+               "min": torch.zeros(3, 1, 1), "max": torch.ones(3, 1, 1)}  # fmt: skip
+    stats = {"observation.state": spread, "action": spread, **dict.fromkeys(visual, picture)}
+    for kind, changes in SMALL.items():
+        if kind not in sys.argv[2:]:
+            continue
+        torch.manual_seed(1)
+        inputs = dict(all_inputs)
+        if kind == "vqbet":  # sees one camera
+            del inputs["observation.images.wrist"]
+        features = {"input_features": inputs, "output_features": outputs}
+        here = {"device": "cpu", "push_to_hub": False, "pretrained_backbone_weights": None}
+        config = make_policy_config(kind, **features, **here, **changes)
+        policy = get_policy_class(kind)(config)
+        before, after = make_pre_post_processors(config, dataset_stats=stats)
+        root = folder / kind
+        policy.save_pretrained(root)
+        before.save_pretrained(root)
+        after.save_pretrained(root)
+        path = root / "config.json"  # which lacks the type under some versions of draccus
+        path.write_text(json.dumps({"type": kind, **json.loads(path.read_text())}))
+        frames = [
+            {name: draw.integers(0, 255, (SIZE, SIZE, 3), np.uint8) for name in ("front", "wrist")}
+            | {"state": draw.normal(0, 0.3, JOINTS).astype(np.float32)}
+            for _ in range(config.n_obs_steps)
+        ]
+        actions = theirs(policy, before, after, frames)
+        arrays = {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
+        np.savez(folder / f"{kind}.npz", actions=actions, **arrays)
+
+
+def theirs(policy: Any, before: Any, after: Any, frames: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """As a robot is driven: an observation in, an action out, until the chunk is used up."""
+    policy.eval()
+    batches = []
+    for frame in frames:
+        seen: dict[str, Any] = {
+            "observation.state": torch.from_numpy(frame["state"]),
+            "task": "lift the cube",
+        }
+        for name in ("front", "wrist"):
+            seen[f"observation.images.{name}"] = torch.from_numpy(frame[name]).permute(2, 0, 1).float() / 255
+        batches.append({key: value for key, value in before(seen).items() if key != "action"})
+    policy.reset()
+    policy.config.n_action_steps = (
+        1  # the frames before the last are looked at, and what is made of them let go
+    )
+    for batch in batches[:-1]:
+        policy.select_action(dict(batch))
+        policy._queues["action"].clear()
+    torch.manual_seed(7)
+    count = {"act": 12, "diffusion": 15, "vqbet": 5}[policy.config.type]
+    policy.config.n_action_steps = count
+    made = [policy.select_action(dict(batches[-1])) for _ in range(count)]
+    return np.concatenate([after(action).numpy() for action in made])
+
+
+if __name__ == "__main__":
+    main()
