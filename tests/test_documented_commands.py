@@ -40,7 +40,7 @@ def test_a_documented_command_can_be_given(page: str, line: str) -> None:
     assert name is not None
     options_type, _ = COMMANDS[name].load()
     options = parse(options_type, name, rest)
-    if name == "train":
+    if name == "train" and not options.peer:
         resolve(options.config, options.set)
     if name == "eval":
         assert options.suite in {*SUITES, QUESTIONS}

@@ -1,10 +1,10 @@
 """Runs in the environment with the real lerobot: small random checkpoints, and what LeRobot does with them.
 
-    python make_lerobot_policies.py FOLDER TYPE…
+    python make_lerobot_policies.py FOLDER HOME TYPE…
 
 Writes FOLDER/TYPE, a checkpoint, and FOLDER/TYPE.npz: "state" (n, 6), "front" and "wrist" (n, 96, 96, 3),
 frames one after the other, and "actions" (N, 6), what `select_action` gives one after the other from the last
-frame on, by its own processors.
+frame on, by its own processors. HOME is six numbers as JSON, near which its commands stay.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ def main() -> None:
     }
     all_inputs = {**visual, "observation.state": PolicyFeature(FeatureType.STATE, (JOINTS,))}
     outputs = {"action": PolicyFeature(FeatureType.ACTION, (JOINTS,))}
-    spread = {"mean": torch.full((JOINTS,), 0.1), "std": torch.full((JOINTS,), 0.5),
-              "min": torch.full((JOINTS,), -1.0), "max": torch.full((JOINTS,), 1.2)}  # fmt: skip
+    home = torch.tensor(json.loads(sys.argv[2]))
+    spread = {"mean": home, "std": torch.full((JOINTS,), 0.1), "min": home - 0.2, "max": home + 0.2}
     picture = {"mean": torch.full((3, 1, 1), 0.4), "std": torch.full((3, 1, 1), 0.2),
                "min": torch.zeros(3, 1, 1), "max": torch.ones(3, 1, 1)}  # fmt: skip
     stats = {"observation.state": spread, "action": spread, **dict.fromkeys(visual, picture)}
     for kind, changes in SMALL.items():
-        if kind not in sys.argv[2:]:
+        if kind not in sys.argv[3:]:
             continue
         torch.manual_seed(1)
         inputs = dict(all_inputs)

@@ -43,7 +43,7 @@ def checkpoints(tmp_path_factory):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     home = {"HF_HOME": str(tmp_path_factory.mktemp("hub")), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [PYTHON, "-W", "ignore", str(SCRIPT), str(folder), *KINDS],
+        [PYTHON, "-W", "ignore", str(SCRIPT), str(folder), json.dumps(SO101.home), *KINDS],
         env=environment | home,
         capture_output=True,
         text=True,
@@ -124,6 +124,6 @@ def test_an_act_of_lerobots_drives_the_twin(ideomotor, checkpoints, tmp_path):
     done = ideomotor("launch", "so101", *how, "--max-seconds", 5, "--log", tmp_path / "log", "--json", "-")
     result = done.json
     assert result["policy"] == f"lerobot:{checkpoints / 'act'}" and result["stop_reason"] == "finished"
-    assert result["faults"] == [] and result["motors_on"] is False and result["ticks"] == 600
+    assert result["faults"] == [] and result["motors_on"] is False and result["ticks"] >= 600
     rows = Dataset(tmp_path / "log").columns(0, ["action"])["action"]
-    assert len(rows) > 100 and np.ptp(rows, axis=0).max() > 0.05  # it moved
+    assert len(rows) > 100 and np.ptp(rows, axis=0).max() > 0.02  # it moved
