@@ -154,9 +154,9 @@ def _check_robot(url: str, about: Fields, embodiment: Embodiment) -> None:
 
 def _same_checkpoint(folder: Path, source: RemoteSource, embodiment: Embodiment) -> Path:
     from ideomotor.eval.policy_spec import checkpoint_fingerprint
-    from ideomotor.launch.checkpoints import policy_folder
+    from ideomotor.vla.hub import checkpoint_folder
 
-    here = policy_folder(folder)
+    here = checkpoint_folder(folder)
     if checkpoint_fingerprint(here, embodiment) != source.checkpoint_fingerprint:
         raise UserError(
             f"decoder: {folder} is another checkpoint than the server's, whose plans mean nothing to it"
