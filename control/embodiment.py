@@ -61,7 +61,7 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
         raise unknown_name("robot", text, [*embodiment_names(), *plugin_names(ROBOTS)])
     top = Field(read_yaml(path), "", path.name)
     if isinstance(top.value, dict) and "arms" in top.value:
-        return parse_pair(top, lambda robot: load_embodiment(_beside(path, robot)))
+        return parse_pair(top, lambda robot: _named_beside(path, robot))
     if is_part(top):
         whole = load_embodiment(whole_of(top))
         description, environment = part_of(top, whole.description, whole.environment)
@@ -69,9 +69,11 @@ def load_embodiment(name_or_path: str | Path) -> Embodiment:
     return _embodiment(top)
 
 
-def _beside(path: Path, robot: str) -> str | Path:
-    """A robot that a file names: as ever, but a path counts from the file's folder."""
-    return path.parent / robot if "/" in robot or robot.endswith((".yaml", ".yml")) else robot
+def _named_beside(path: Path, robot: str) -> tuple[str, Embodiment]:
+    """The robot that a file names: as ever, but a path counts from the file's folder."""
+    is_path = "/" in robot or robot.endswith((".yaml", ".yml"))
+    where = str(path.parent / robot) if is_path else robot
+    return where, load_embodiment(where)
 
 
 def _embodiment(top: Field) -> Embodiment:

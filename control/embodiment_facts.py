@@ -144,6 +144,7 @@ class PairedArm:
     """One of the arms that a robot is made of; its joints are the robot's, with its name before theirs."""
 
     name: str  # left or right
+    robot: str  # its name, or the path of its file
     embodiment: Embodiment
     position: Vector  # (3,) [m], of its base in the robot's base frame
     yaw: float  # [rad] about the vertical

@@ -30,12 +30,15 @@ BASE = "base_frame"  # the link in whose frame an arm's own base frame is
 HEIGHT_M = 1e-3  # by which the tables of the arms may differ
 
 
-def parse_pair(top: Field, load: Callable[[str], Embodiment]) -> Embodiment:
+Load = Callable[[str], tuple[str, Embodiment]]
+
+
+def parse_pair(top: Field, load: Load) -> Embodiment:
     """Returns the robot of a file with a section `arms`.
 
     Args:
         top: the file.
-        load: gives the robot of an arm, by its name or its path.
+        load: of the robot that an arm's entry names: its name or its path from here, and itself.
 
     Raises:
         UserError: a field is missing or wrong, or the arms cannot be one robot.
@@ -76,13 +79,13 @@ def of_arm(robot: Embodiment, values: np.ndarray, name: str) -> np.ndarray:
     raise KeyError(name)
 
 
-def _arm(name: str, item: Field, load: Callable[[str], Embodiment]) -> PairedArm:
+def _arm(name: str, item: Field, load: Load) -> PairedArm:
     fields = item.record(("robot", "position"), ("yaw",))
-    robot = load(fields["robot"].text())
+    where, robot = load(fields["robot"].text())
     if robot.bus is None or robot.leads:
         raise fields["robot"].fail("a follower arm of servos, whose file has a section bus")
     yaw = fields["yaw"].number(-2 * math.pi, 2 * math.pi) if "yaw" in fields else 0.0
-    return PairedArm(name, robot, fields["position"].vector(3), yaw)
+    return PairedArm(name, where, robot, fields["position"].vector(3), yaw)
 
 
 def _corners(arm: PairedArm) -> list[np.ndarray]:
@@ -188,14 +191,14 @@ def _length(vector: Vector) -> float:
     return math.hypot(*vector)
 
 
-def split_ports(text: str, what: str = "port", example: str = "/dev/ttyACM") -> dict[str, str]:
+def split_ports(text: str, what: str = "port") -> dict[str, str]:
     """{arm: device} of "left=DEV,right=DEV".
 
     Raises:
         UserError: an arm has none, or both have the same.
     """
     ports: dict[str, str] = {}
-    expected = f"left={example}0,right={example}1"
+    expected = "left=/dev/ttyACM0,right=/dev/ttyACM1"
     name = ""
     for part in text.split(","):
         before, equals, after = part.partition("=")

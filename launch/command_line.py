@@ -75,9 +75,20 @@ def parse(options_type: type, name: str, arguments: Sequence[str]) -> Any:
         return tyro.cli(
             options_type,
             prog=f"ideomotor {name}",
-            args=arguments,
+            args=joined_ports(arguments),
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+
+
+def joined_ports(arguments: Sequence[str]) -> list[str]:
+    """The words with `--port left=A right=B` as `--port left=A,right=B`: one value, where one is expected."""
+    words = list(arguments)
+    for i, word in enumerate(words[:-2]):
+        first, second = words[i + 1], words[i + 2]
+        sides = first.partition("=")[0], second.partition("=")[0]
+        if word == "--port" and set(sides) == {"left", "right"} and "=" in second:
+            return [*words[: i + 1], f"{first},{second}", *words[i + 3 :]]
+    return words
 
 
 def _on_mistake(refuse: Callable[[Any], None]) -> contextlib.AbstractContextManager[None]:

@@ -97,15 +97,7 @@ class PairArm:
 
     def read(self) -> RobotState:
         """What was measured last of both; its time is that of the joint that was measured longest ago."""
-        under_way: dict[str, Generator[float, None, RobotState]] = {}
-        states: dict[str, RobotState] = {}
-        deadlines: dict[str, float] = {}
-        for name, arm in self.arms.items():
-            under_way[name] = arm.reading(LEAST_S)
-            self._go_on(name, under_way, deadlines, states)
-        while deadlines:
-            self._go_on(self._first_to_answer(deadlines), under_way, deadlines, states)
-        parts = [states[name] for name in self.arms]
+        parts = list(read_together(self.arms).values())
         return RobotState(
             time=min(part.time for part in parts),
             position=np.concatenate([part.position for part in parts]),
@@ -149,31 +141,40 @@ class PairArm:
         for name, arm in self.arms.items():
             said_of(name, arm.rearm)
 
-    def _go_on(
-        self,
-        name: str,
-        under_way: dict[str, Generator[float, None, RobotState]],
-        deadlines: dict[str, float],
-        states: dict[str, RobotState],
-    ) -> None:
-        """Takes an arm's reading to its next request, or to its end."""
+
+def read_together(arms: Mapping[str, ServoArm]) -> dict[str, RobotState]:
+    """What was measured last of several arms, {name: state}, in the time that the slowest of them takes."""
+    under_way: dict[str, Generator[float, None, RobotState]] = {}
+    deadlines: dict[str, float] = {}  # of the arms whose line owes replies [s]
+    states: dict[str, RobotState] = {}
+
+    def go_on(name: str) -> None:
+        """To the arm's next request, or to its end."""
         try:
             deadlines[name] = next(under_way[name])
         except StopIteration as end:
             states[name] = end.value
             deadlines.pop(name, None)
 
-    def _first_to_answer(self, deadlines: Mapping[str, float]) -> str:
-        """The arm whose line has something to read first; after all deadlines, or without a line, any."""
-        lines: dict[int, str] = {}
-        for name in deadlines:
-            descriptor = self.arms[name].bus.descriptor
-            if descriptor is None:
-                return name
-            lines[descriptor] = name
-        wait = max(0.0, min(deadlines.values()) - time.monotonic())
-        ready = select.select(list(lines), [], [], wait)[0]
-        return lines[ready[0]] if ready else min(deadlines, key=lambda name: deadlines[name])
+    for name, arm in arms.items():
+        under_way[name] = arm.reading(LEAST_S)
+        go_on(name)
+    while deadlines:
+        go_on(_first_to_answer(arms, deadlines))
+    return {name: states[name] for name in arms}
+
+
+def _first_to_answer(arms: Mapping[str, ServoArm], deadlines: Mapping[str, float]) -> str:
+    """The arm whose line has something to read first; else the one whose deadline is over, or has no line."""
+    lines: dict[int, str] = {}
+    for name in deadlines:
+        descriptor = arms[name].bus.descriptor
+        if descriptor is None:
+            return name
+        lines[descriptor] = name
+    wait = max(0.0, min(deadlines.values()) - time.monotonic())
+    ready = select.select(list(lines), [], [], wait)[0]
+    return lines[ready[0]] if ready else min(deadlines, key=lambda name: deadlines[name])
 
 
 def _of(name: str, fault: Fault) -> Fault:

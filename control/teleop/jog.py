@@ -72,6 +72,11 @@ class TipJog:
                 f"leader: jogging the tip of {embodiment.name} needs the section geometry in its file, "
                 "expected one (imitate so101.yaml), or a leader arm"
             )
+        if len(embodiment.geometry.tips) > 1:
+            raise UserError(
+                f"leader: {embodiment.name} has two tips and a jog moves one, expected a leader for each "
+                "arm, e.g. --leader so101_leader@left=/dev/ttyACM2,right=/dev/ttyACM3"
+            )
         self.limits = limits or JogLimits()
         self._tip = TipKinematics(embodiment, embodiment.geometry)
         self._grips = np.array([name in embodiment.grippers for name in embodiment.joint_names])

@@ -14,6 +14,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.robots.servo_arm import ServoArm
 from ideomotor.control.teleop.mirror import mirror
 from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction
+from ideomotor.control.types import RobotState
 
 TIMEOUT_S = 0.012  # for its servos' replies, 0.5 ms each where nobody set them up; nobody waits here
 MOVED_RAD = 0.15  # from where it was left, of any joint but the handle: a hand has taken it
@@ -22,7 +23,11 @@ STILL_S = 1.5
 
 
 class LeaderArm:
-    """A `Teleoperator`."""
+    """A `Teleoperator`.
+
+    Attributes:
+        arm: its servos.
+    """
 
     def __init__(self, leader: Embodiment, port: str, calibration: Calibration, follower: Embodiment) -> None:
         """Args:
@@ -36,7 +41,7 @@ class LeaderArm:
         """
         check_leads(leader, follower)
         self._mirror = mirror(leader, follower)
-        self._arm = ServoArm(leader, port, calibration, timeout=TIMEOUT_S)
+        self.arm = ServoArm(leader, port, calibration, timeout=TIMEOUT_S)
         self._hand = HandWatch(np.array([name not in follower.grippers for name in follower.joint_names]))
         self._read_at = -np.inf  # [s]
 
@@ -46,7 +51,7 @@ class LeaderArm:
         Raises:
             UserError: the port or a servo is missing, or it is not the arm that was calibrated.
         """
-        self._arm.watch()
+        self.arm.watch()
 
     def read(self, state: FollowerState) -> TeleopAction:
         """Where the hand has the arm, as the follower's joints.
@@ -54,9 +59,16 @@ class LeaderArm:
         Raises:
             OSError: a servo does not answer, or the adapter is gone.
         """
-        found = self._arm.read()
+        return self.action(self.arm.read(), state)
+
+    def action(self, found: RobotState, state: FollowerState) -> TeleopAction:
+        """What a reading of the leader's own joints means.
+
+        Raises:
+            OSError: as `read`.
+        """
         if found.time <= self._read_at or not np.isfinite(found.position).all():
-            faults = self._arm.faults()
+            faults = self.arm.faults()
             grave = [fault for fault in faults if fault.kind.stops] or faults
             raise OSError(f"leader: {grave[0] if grave else 'no new pose'}")
         self._read_at = found.time
@@ -65,7 +77,7 @@ class LeaderArm:
 
     def disconnect(self) -> None:
         """Closes the port; the motors have been off all along."""
-        self._arm.disconnect(torque_off=False)
+        self.arm.disconnect(torque_off=False)
 
 
 class HandWatch:
@@ -78,19 +90,19 @@ class HandWatch:
         self._counted = counted
         self._left_at: np.ndarray | None = None  # (A,) where it was left alone
         self._since = 0.0  # [s], when it came there
-        self._armed = False
+        self.armed = False
 
     def engaged(self, now: float, position: np.ndarray, driver: DriverName) -> bool:
         """To be called at each reading, (A,) at time `now` [s]: whether a person drives, or wants to."""
         if driver is DriverName.PERSON:
-            self._left_at, self._armed = None, False
+            self._left_at, self.armed = None, False
             return True
         moved = np.inf if self._left_at is None else np.abs(position - self._left_at)[self._counted].max()
-        if self._armed and moved > MOVED_RAD:
+        if self.armed and moved > MOVED_RAD:
             return True
-        if not self._armed and moved > STILL_RAD:
+        if not self.armed and moved > STILL_RAD:
             self._left_at, self._since = position.copy(), now
-        self._armed |= now - self._since > STILL_S
+        self.armed |= now - self._since > STILL_S
         return False
 
 

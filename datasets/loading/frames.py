@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from ideomotor.control.errors import UserError
+from ideomotor.control.picture_crop import middle_of
 from ideomotor.datasets.lerobot.reader import Dataset
 
 
@@ -96,16 +97,13 @@ class DecodedFrames:
 def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns an image at (H, W), cut to that shape around its middle first; itself when it has that size.
 
-    A running arm's pictures come to its policy in the same way (launch/runtime/cameras.py).
+    A running arm's pictures, and those that come by the API, come to their policy in the same way
+    (launch/runtime/cameras.py, vla/images.py).
     """
-    have, wide = frame.shape[:2]
-    if (have, wide) == size:
+    if frame.shape[:2] == size:
         return frame
-    scale = min(have / size[0], wide / size[1])
-    rows, columns = round(scale * size[0]), round(scale * size[1])
-    top, left = (have - rows) // 2, (wide - columns) // 2
-    cut = frame[top : top + rows, left : left + columns]
-    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    cut = middle_of(frame, *size)
+    how = cv2.INTER_AREA if cut.shape[0] > size[0] else cv2.INTER_LINEAR
     return cut if cut.shape[:2] == size else cv2.resize(cut, (size[1], size[0]), interpolation=how)
 
 

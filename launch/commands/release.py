@@ -25,8 +25,9 @@ class ReleaseOptions:
     robot: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ROBOT")]
     """name of the robot, or the path of its embodiment file"""
 
-    port: Annotated[str, tyro.conf.arg(metavar="DEV")]
-    """serial device of the servo adapter, e.g. /dev/ttyACM0"""
+    port: Annotated[str | None, tyro.conf.arg(metavar="DEV")] = None
+    """serial device of the servo adapter, e.g. /dev/ttyACM0; of two arms left=DEV right=DEV; none for a robot
+    whose own driver needs none"""
 
     yes: bool = False
     """do not ask: somebody holds the arm"""
@@ -38,19 +39,25 @@ class ReleaseOptions:
 def release(options: ReleaseOptions) -> int:
     """The command; 1 if a motor did not say that it is off, or nobody held the arm."""
     from ideomotor.control.embodiment import load_embodiment
+    from ideomotor.control.pair import join_ports, split_ports
     from ideomotor.control.robots.drivers import driver_of
 
     output = Output(options.json)
     embodiment = load_embodiment(options.robot)
     driver = driver_of(embodiment)
+    if options.port is None and embodiment.driver is None:
+        raise UserError("port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0")
+    port = options.port or ""
+    if embodiment.arms:
+        port = join_ports(split_ports(port))
     if not options.yes and not (sys.stdin and sys.stdin.isatty()):
         raise UserError("release: nobody can be asked here, expected --yes once somebody holds the arm")
-    off = bool(options.yes) and driver.let_go(embodiment, options.port)
+    off = bool(options.yes) and driver.let_go(embodiment, port)
     if not options.yes:
-        off = let_go(output.text.print, lambda: driver.let_go(embodiment, options.port))
+        off = let_go(output.text.print, lambda: driver.let_go(embodiment, port))
     if off:
-        remove_note(options.port)
-    output.result({"robot": embodiment.name, "port": options.port, "motors_on": not off})
+        remove_note(options.robot, port)
+    output.result({"robot": embodiment.name, "port": port, "motors_on": not off})
     return 0 if off else 1
 
 

@@ -65,10 +65,14 @@ def check_faults(faults: Sequence[str], robot: str) -> None:
         return
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.sim.twin.faults import parse_fault
+    from ideomotor.sim.twin.pair import arm_of_fault
 
-    bus = load_embodiment(robot).bus
+    embodiment = load_embodiment(robot)
+    arms = {arm.name: arm.embodiment for arm in embodiment.arms}
     for fault in faults:
-        parse_fault(fault, 0.0, bus and [motor.id for motor in bus.motors])
+        name, line = arm_of_fault(fault, arms) if arms else ("", fault)
+        bus = (arms[name] if arms else embodiment).bus
+        parse_fault(line, 0.0, bus and [motor.id for motor in bus.motors])
 
 
 def comes_later(fault: str) -> bool:

@@ -48,10 +48,11 @@ class TeleopOptions:
     """name of the follower, or the path of its embodiment file"""
 
     leader: Annotated[str | None, tyro.conf.arg(metavar="NAME[@DEV]")] = None
-    """what drives it: so101_leader@/dev/ttyACM1, keyboard, gamepad; with --twin its leader's twin"""
+    """what drives it: so101_leader@/dev/ttyACM1 (of two arms so101_leader@left=DEV,right=DEV), keyboard,
+    gamepad; with --twin its leader's twin"""
 
     port: Annotated[str | None, tyro.conf.arg(metavar="DEV")] = None
-    """serial device of the follower's servo adapter, e.g. /dev/ttyACM0"""
+    """serial device of the follower's servo adapter, e.g. /dev/ttyACM0; of two arms left=DEV right=DEV"""
 
     arm: str = USUAL_ARM
     """name of the follower, if you have several of its kind"""
@@ -120,13 +121,14 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
+    from ideomotor.launch.runtime.rig import has_world
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
     from ideomotor.launch.runtime.teleoperators import lead_by
 
     embodiment = load_embodiment(options.robot)
     driver = driver_of(embodiment)
-    if not options.camera and not options.twin:
+    if not options.camera and not (options.twin and has_world(embodiment)):
         embodiment = dataclasses.replace(embodiment, cameras=())
     folder = options.log or usual_folder(embodiment.name, "teleoperation")
     with contextlib.ExitStack() as stack:
@@ -181,13 +183,15 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
 
 
 def _rig(options: TeleopOptions, embodiment: Embodiment) -> contextlib.AbstractContextManager[Rig]:
-    from ideomotor.launch.runtime.rig import real_arm, simulated_arm
+    from ideomotor.launch.runtime.rig import has_world, real_arm, simulated_arm
 
-    if options.twin:
-        return simulated_arm(
-            embodiment, options.robot, options.task, options.seed, options.instruction, options.camera
-        )
     instruction = options.instruction or "teleoperation"
+    if options.twin:
+        if has_world(embodiment):
+            instruction = options.instruction
+        return simulated_arm(
+            embodiment, options.robot, options.task, options.seed, instruction, options.camera
+        )
     rig = real_arm(embodiment, options.port, options.arm, instruction, options.camera)
     if not embodiment.cameras:
         rig = dataclasses.replace(rig, cameras=None)

@@ -21,6 +21,7 @@ import numpy as np
 from ideomotor.control.camera_spec import CameraSpec, Capture
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.picture_crop import middle_of
 from ideomotor.control.runtime.realtime import favoured
 from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack_frames
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
@@ -227,14 +228,10 @@ def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """(H, W, 3) uint8 -> (height, width, 3): cut around the middle to this shape, then scaled."""
     import cv2
 
-    have, wide = picture.shape[:2]
-    scale = min(have / height, wide / width)
-    rows, columns = round(scale * height), round(scale * width)
-    top, left = (have - rows) // 2, (wide - columns) // 2
-    cut = picture[top : top + rows, left : left + columns]
+    cut = middle_of(picture, height, width)
     if cut.shape[:2] == (height, width):
         return cut
-    how = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if cut.shape[0] > height else cv2.INTER_LINEAR
     return cv2.resize(cut, (width, height), interpolation=how)
 
 

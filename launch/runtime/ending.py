@@ -20,7 +20,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import handled
 from ideomotor.launch.commands.release import let_go
 from ideomotor.launch.console import Output, write_whole
-from ideomotor.launch.runtime.left_on import remove_note, write_note
+from ideomotor.launch.runtime.left_on import release_command, remove_note, write_note
 
 if TYPE_CHECKING:
     from ideomotor.launch.runtime.episode_log import EpisodeLog
@@ -108,9 +108,9 @@ def end_session(
             outcome["motors_on"] = not let_go(voice.say, lambda: driver.let_go(config.embodiment, port))
         if outcome["motors_on"] and config.rig.inject is None:
             write_note(config.robot, port, outcome["stop_reason"])
-            voice.say(f"To let go: ideomotor release {config.robot} --port {port}")
+            voice.say(f"To let go: {release_command(config.robot, port)}")
     if not outcome["motors_on"] and not config.dry_run:
-        remove_note(port)
+        remove_note(config.robot, port)
     with patiently(voice):
         outcome["logged"] = files.write("log", lambda: log.finish(facts))
         if log.failed and outcome["logged"]:

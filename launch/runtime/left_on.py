@@ -21,7 +21,7 @@ class Note:
     """One arm."""
 
     robot: str  # its name, or the path of its file
-    port: str
+    port: str  # empty: its driver needs none
     since: str  # when it was launched
     process: int
     started: int  # by the kernel's clock, which tells a process from a later one with its number
@@ -30,12 +30,18 @@ class Note:
     @property
     def text(self) -> str:
         """One line for whoever comes."""
-        command = f"ideomotor release {shlex.quote(self.robot)} --port {shlex.quote(self.port)}"
+        where = f" at {self.port}" if self.port else ""
         why = f" ({self.why})" if self.why else ""
         return (
-            f"note: the motors of {self.robot} at {self.port} may still be on since a launch of {self.since}"
-            f"{why}: hold the arm, then: {command}"
+            f"note: the motors of {self.robot}{where} may still be on since a launch of {self.since}"
+            f"{why}: hold the arm, then: {release_command(self.robot, self.port)}"
         )
+
+
+def release_command(robot: str, port: str) -> str:
+    """What lets go of an arm, as a person types it."""
+    at = [f"--port {shlex.quote(part)}" for part in [port] if part]
+    return " ".join(["ideomotor release", shlex.quote(robot), *at])
 
 
 def state_folder() -> Path:
@@ -49,7 +55,7 @@ def write_note(robot: str, port: str, why: str = "") -> None:
     """Says that this process may leave motors on; a disk that does not take the note changes nothing."""
     process = os.getpid()
     note = Note(robot, port, time.strftime("%Y-%m-%d %H:%M:%S"), process, _started(process) or 0, why)
-    path = _path(port)
+    path = _path(robot, port)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
@@ -57,24 +63,24 @@ def write_note(robot: str, port: str, why: str = "") -> None:
         temporary.replace(path)
 
 
-def read_note(port: str) -> str | None:
-    """The note of a port as it is; None if there is none."""
+def read_note(robot: str, port: str) -> str | None:
+    """The note of an arm as it is; None if there is none."""
     try:
-        return _path(port).read_text()
+        return _path(robot, port).read_text()
     except (OSError, ValueError):
         return None
 
 
-def put_back(port: str, text: str | None) -> None:
+def put_back(robot: str, port: str, text: str | None) -> None:
     """Undoes `write_note`, with what `read_note` said before."""
     with contextlib.suppress(OSError):
-        _path(port).unlink(missing_ok=True) if text is None else _path(port).write_text(text)
+        _path(robot, port).unlink(missing_ok=True) if text is None else _path(robot, port).write_text(text)
 
 
-def remove_note(port: str) -> None:
+def remove_note(robot: str, port: str) -> None:
     """The motors are off, or were never switched on."""
     with contextlib.suppress(OSError):
-        _path(port).unlink(missing_ok=True)
+        _path(robot, port).unlink(missing_ok=True)
 
 
 def left_on() -> list[Note]:
@@ -93,8 +99,10 @@ def _folder() -> Path:
     return state_folder() / "motors_on"
 
 
-def _path(port: str) -> Path:
-    return _folder() / f"{hashlib.sha256(os.path.realpath(port).encode()).hexdigest()[:16]}.json"
+def _path(robot: str, port: str) -> Path:
+    """A note's file: of a device, whatever the robot is called; or of a robot that needs none."""
+    what = os.path.realpath(port) if port else f"robot {robot}"
+    return _folder() / f"{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
 
 
 def _started(process: int) -> int | None:

@@ -58,6 +58,7 @@ class Preflight:
     far_from_home: float  # the joint that is furthest [rad or m]
     warnings: list[str]
     person: str  # what a person drives with; empty: nobody does
+    arms: list[str]  # of a robot that is made of several
 
 
 def preflight(
@@ -109,7 +110,9 @@ def preflight(
         }
         for joint in embodiment.joints
     ]
-    kind = embodiment.bus.protocol if embodiment.bus else embodiment.driver and embodiment.driver.name
+    robots = [arm.embodiment for arm in embodiment.arms] or [embodiment]
+    kinds = [robot.bus.protocol for robot in robots if robot.bus]
+    kind = " and ".join(dict.fromkeys(kinds)) or (embodiment.driver and embodiment.driver.name)
     return Preflight(
         robot=embodiment.name,
         protocol=kind or "",
@@ -125,6 +128,7 @@ def preflight(
         far_from_home=float(away[furthest]),
         warnings=warnings,
         person=person,
+        arms=[arm.name for arm in embodiment.arms],
     )
 
 
@@ -160,13 +164,21 @@ def tables(found: Preflight) -> Group:
     about.add_row("start pose", _known(found.far_from_home, far, "not known"))
     for warning in found.warnings:
         about.add_row("warning", warning)
-    servos = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    return Group(about, *(_servos(found, f"{arm}_") for arm in found.arms or [""]))
+
+
+def _servos(found: Preflight, prefix: str) -> Table:
+    """The servos of the robot, or of the one of its arms whose joints have a prefix."""
+    title = f"{prefix.removesuffix('_')} arm" if found.arms else None
+    servos = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for heading in ("joint", "id", "model", "supply", "motor", "position", "range", "speed"):
         servos.add_column(heading, no_wrap=True)
     for servo, limit in zip(found.servos, found.limits, strict=True):
+        if found.arms and not servo.joint.startswith(prefix):
+            continue
         heat = _known(servo.temperature, f", {servo.temperature:.0f} °C", "")
         servos.add_row(
-            servo.joint,
+            servo.joint.removeprefix(prefix),
             str(servo.id),
             f"{servo.model} {servo.firmware}",
             _known(servo.voltage, f"{servo.voltage:.1f} V"),
@@ -175,7 +187,7 @@ def tables(found: Preflight) -> Group:
             f"{limit['lower']:+.2f}..{limit['upper']:+.2f}",
             f"{limit['max_velocity']:g}",
         )
-    return Group(about, servos)
+    return servos
 
 
 def _known(value: float, shown: str, otherwise: str = "-") -> str:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 from ideomotor.control.calibration import (
     Calibration,
-    calibration_path,
+    calibration_files,
     default_calibration,
     load_calibration,
     save_calibration,
 )
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.control.pair import join_ports, split_ports
 from ideomotor.control.runtime.realtime import PRIORITY
 from ideomotor.control.runtime.shared_state import SharedState
 from ideomotor.control.runtime.supervisor import Job
@@ -32,6 +33,7 @@ from ideomotor.launch.runtime.cameras import CameraMode, look_through, opencv_ca
 if TYPE_CHECKING:
     from ideomotor.sim.instructions.judging import Judging
     from ideomotor.sim.sim_state_channel import SceneSpec
+    from ideomotor.sim.twin.pair import PairTwin
     from ideomotor.sim.twin.process import Twin
 
 TWIN_PRIORITY = PRIORITY + 1  # an arm answers whatever else the computer does
@@ -43,14 +45,14 @@ class Rig:
 
     port: str
     calibration: Calibration
-    calibration_file: Path
+    calibration_file: str  # where it is kept; of a pair, both
     instruction: str
     sources: dict[str, str]  # {camera: what it is}
     modes: dict[str, CameraMode]  # {camera: what it gives}, of those that are not drawn
     cameras: Callable[[SharedState], Job] | None  # None: there are none
     inject: Callable[[str], None] | None = None  # makes a fault happen, see sim/twin/faults.py
     table: Table | None = None  # with the task's things, where they are simulated
-    twin: Twin | None = None  # the process of an arm that is simulated
+    twin: Twin | PairTwin | None = None  # the process of an arm that is simulated
     judging: Judging | None = None  # what success is judged by, if it is; None where nobody judges
 
 
@@ -63,15 +65,16 @@ def real_arm(
         UserError: no port, instruction, calibration or camera.
     """
     if port is None and embodiment.driver is None:
-        raise UserError(
-            "port: missing, expected the servo adapter's device, e.g. --port /dev/ttyACM0, or --twin"
-        )
+        raise UserError(f"port: missing, expected {_ports_of(embodiment)}, or --twin")
+    if embodiment.arms and port is not None:
+        port = join_ports(split_ports(port))
     sources, modes = _opened(embodiment, cameras)
     own = embodiment.driver is None
+    files = map(str, calibration_files(embodiment, arm)) if own else ["its driver's own"]
     return Rig(
         port=port or "",
         calibration=load_calibration(embodiment, arm) if own else Calibration(embodiment.name, arm, "", ()),
-        calibration_file=calibration_path(embodiment.name, arm) if own else Path("its driver's own"),
+        calibration_file=" and ".join(files),
         instruction=_instruction(instruction),
         sources={name: str(mode) for name, mode in modes.items()},
         modes=modes,
@@ -105,8 +108,11 @@ def simulated_arm(
     from ideomotor.sim.tasks import TASKS
     from ideomotor.sim.twin.process import Twin
 
-    has_world = embodiment.name == "so101"
-    scene = SceneSpec(task, seed, level, instruction, robot) if has_world else None
+    if embodiment.arms:
+        with _simulated_pair(embodiment, instruction, cameras) as rig:
+            yield rig
+        return
+    scene = SceneSpec(task, seed, level, instruction, robot) if has_world(embodiment) else None
     sources, modes = _opened(embodiment, cameras) if cameras or scene is None else ({}, {})
     found = {name: str(mode) for name, mode in modes.items()}
     with (
@@ -121,7 +127,7 @@ def simulated_arm(
         yield Rig(
             port=twin.port,
             calibration=load_calibration(embodiment, "twin", path),
-            calibration_file=path,
+            calibration_file=str(path),
             instruction=twin.instruction if scene is not None else _instruction(instruction),
             sources=found,
             modes=modes,
@@ -141,6 +147,41 @@ def simulated_arm(
             twin=twin,
             judging=twin.judging,
         )
+
+
+def has_world(embodiment: Embodiment) -> bool:
+    """Whether the robot's twin is in the world of a task, which its cameras see."""
+    return embodiment.name == "so101"
+
+
+@contextlib.contextmanager
+def _simulated_pair(
+    embodiment: Embodiment, instruction: str | None, cameras: Sequence[str]
+) -> Generator[Rig]:
+    """The twins of both arms, mounted as their files say; there is no world to see."""
+    from ideomotor.sim.twin.pair import PairTwin
+
+    sources, modes = _opened(embodiment, cameras)
+    made = dataclasses.replace(default_calibration(embodiment), arm="twin", made_at="for the twin")
+    arms = {arm.name: arm.robot for arm in embodiment.arms}
+    with PairTwin(arms, hand="still", priority=TWIN_PRIORITY) as twin:  # held until their motors are on
+        yield Rig(
+            port=twin.port,
+            calibration=made,
+            calibration_file="none: the twins are mounted as their files say",
+            instruction=_instruction(instruction),
+            sources={name: str(mode) for name, mode in modes.items()},
+            modes=modes,
+            cameras=(lambda shared: _opencv(shared, embodiment, sources)) if sources else None,
+            inject=twin.inject,
+            twin=twin,
+        )
+
+
+def _ports_of(embodiment: Embodiment) -> str:
+    if embodiment.arms:
+        return "a device for each arm, e.g. --port left=/dev/ttyACM0 right=/dev/ttyACM1"
+    return "the servo adapter's device, e.g. --port /dev/ttyACM0"
 
 
 def _opened(

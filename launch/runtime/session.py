@@ -180,7 +180,7 @@ def run_session(
                 on_poll=on_poll,
             )
         if _is_noted(config) and not outcome.motors_on:
-            remove_note(rig.port)
+            remove_note(config.robot, rig.port)
         began = began or outcome.report is not None
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
         view.take(time.monotonic())
@@ -224,12 +224,12 @@ def _noted(config: SessionConfig) -> Generator[None]:
     if not _is_noted(config):
         yield
         return
-    before = read_note(config.rig.port)
+    before = read_note(config.robot, config.rig.port)
     write_note(config.robot, config.rig.port)
     try:
         yield
     except UserError:
-        put_back(config.rig.port, before)
+        put_back(config.robot, config.rig.port, before)
         raise
 
 

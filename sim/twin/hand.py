@@ -10,12 +10,16 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError, unknown_name
 
-MOVES = ("middle", "lazy", "other", "sweep", "half", "closed", "still")
+MOVES = ("middle", "lazy", "other", "sweep", "half", "closed", "still", "wave")
 REACH_S = 1.0  # [s] to the middle
 TURN_S = 8.0  # [s] for one sweep from the middle to both ends and back
 OVERREACH = (
     1.3  # how far a hand goes, as a share of half the range in the robot's file: to where stops can be
 )
+
+
+WAVE_S = 5.0  # [s] for the first joint to wave to both sides and back
+WAVE_RAD, WAVE_SHARE = 0.12, 0.4  # by how much: joints, and grippers as a share of half their range
 
 
 class Hand:
@@ -29,7 +33,8 @@ class Hand:
                 other side; "sweep" to all stops, again and again;
                 "half", a careless sweep that does not reach them; "closed", joints whose zero is counted from
                 one stop at that one; "still", held where it is until the motors hold it, as one does before a
-                launch.
+                launch; "wave", a little to both sides of where it is, again and again, each joint in its own
+                time, as somebody does who tries out a leader.
             embodiment: the arm's.
             start: (A,) [rad or m], where it is.
             now: [s].
@@ -47,6 +52,9 @@ class Hand:
         self.lets_go = what == "still"  # as soon as all motors are on
         self._middle = (embodiment.lower + embodiment.upper) / 2
         self._half = (embodiment.upper - embodiment.lower) / 2
+        grips = np.array([name in embodiment.grippers for name in embodiment.joint_names])
+        self._wave = np.where(grips, WAVE_SHARE * self._half, np.minimum(WAVE_RAD, WAVE_SHARE * self._half))
+        self._wave_s = WAVE_S * (1 + 0.13 * np.arange(len(grips)))
         sides = {"lower": -1.0, "middle": np.nan, "upper": 1.0}
         stops = [sides[servo.zero_stop] for servo in embodiment.bus.servos] if embodiment.bus else [np.nan]
         self._closed = np.where(np.isnan(stops), start, self._middle + OVERREACH * self._half * stops)
@@ -56,6 +64,8 @@ class Hand:
         if self._what == "still":
             return self._start
         elapsed = self._pace * (now - self._began)
+        if self._what == "wave":
+            return self._start + self._wave * np.sin(2 * np.pi * elapsed / self._wave_s)
         if self._what in ("middle", "lazy", "other", "closed"):
             aim = self._middle + {"lazy": 0.7, "other": -0.5}.get(self._what, 0.0) * self._half
             aim = self._closed if self._what == "closed" else aim

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ideomotor.vla.images import augmented, sample_seeds, to_pixels
+from ideomotor.datasets.loading import frames
+from ideomotor.launch.runtime.cameras import fit
+from ideomotor.vla.images import augmented, resized, sample_seeds, to_pixels
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 12, 16, 3), dtype=np.uint8)
@@ -64,3 +66,19 @@ def test_lost_pictures_are_grey_and_blurred_ones_smooth():
     assert 0.18 < changed.float().mean() < 0.32
     assert (soft.std((1, 2, 3)) < plain.std((1, 2, 3)))[changed].float().mean() > 0.99
     assert torch.allclose(soft.mean((1, 2, 3)), plain.mean((1, 2, 3)), atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (640, 480), (96, 128), (50, 33), (96, 96)])
+def test_pictures_of_any_shape_are_seen_as_in_training_and_by_a_running_arm(shape):
+    """Cut around their middle and scaled, whichever way they come: by the API, from a dataset or a camera."""
+    picture = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    seen = resized(picture, 96)
+    assert seen.shape == (96, 96, 3)
+    np.testing.assert_array_equal(seen, frames.resized(picture, (96, 96)))
+    np.testing.assert_array_equal(seen, fit(picture, 96, 96))
+
+
+def test_what_is_left_and_right_of_the_middle_of_a_wide_picture_is_not_seen():
+    picture = np.zeros((96, 160, 3), np.uint8)
+    picture[:, 32:128] = RNG.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resized(picture, 96), picture[:, 32:128])

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.table import Table
 
+from ideomotor.control.calibration import USUAL_ARM
 from ideomotor.control.errors import UserError
 from ideomotor.launch.commands.bring_up.calibration_person import (
     Person,
@@ -28,6 +29,7 @@ from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
     from ideomotor.control.calibration import Calibration
+    from ideomotor.control.embodiment import Embodiment
     from ideomotor.control.robots.hand_calibration import SweptArm
 
 WATCH_HZ = 60.0
@@ -45,7 +47,7 @@ class CalibrateOptions:
     """serial device of the servo adapter, e.g. /dev/ttyACM0"""
 
     arm: str = "main"
-    """name of this arm, if you have several of its kind"""
+    """name of this arm, if you have several of its kind; of a pair: left or right"""
 
     twin: bool = False
     """rehearse it with a simulated arm, moved by a simulated hand; keeps the result as arm twin"""
@@ -74,6 +76,9 @@ def calibrate(options: CalibrateOptions) -> int:
 
     output = Output(options.json)
     embodiment = load_embodiment(options.robot)
+    if embodiment.arms:
+        options = _of_one_arm(options, embodiment)
+        embodiment = load_embodiment(options.robot)
     if options.twin and options.from_lerobot is not None:
         raise UserError("import: --import and --twin exclude each other: a file is compared with a real arm")
     if options.compare is not None:
@@ -103,6 +108,17 @@ def calibrate(options: CalibrateOptions) -> int:
             "standard input: expected a terminal, since calibrating is a dialogue (or use --twin)"
         )
     return dialogue(embodiment, options.port, options.arm, TerminalPerson(output), output)
+
+
+def _of_one_arm(options: CalibrateOptions, pair: Embodiment) -> CalibrateOptions:
+    """The options for the arm of a pair that is meant: its own robot, its name, and its leader's."""
+    for arm in pair.arms:
+        side = arm.name
+        if options.arm == side or options.arm.endswith(f"_{side}"):
+            leader = options.leader_arm if options.leader_arm != USUAL_ARM else options.arm
+            return replace(options, robot=arm.robot, leader_arm=leader)
+    names = " or ".join(f"--arm {arm.name}" for arm in pair.arms)
+    raise UserError(f"arm: got {options.arm!r}, expected one of {pair.name}'s: {names}")
 
 
 def dialogue(embodiment: Any, port: str, arm: str, person: Person, output: Output) -> int:

@@ -58,29 +58,22 @@ def robots_check(options: RobotsCheckOptions) -> int:
 
     with loading():
         from ideomotor.control.embodiment import load_embodiment
-        from ideomotor.control.robots.drivers import opened
-        from ideomotor.control.robots.families import family_of
-        from ideomotor.control.robots.servo_check import check_arm
+        from ideomotor.control.robots.servo_check import check_arm  # noqa: F401, what takes long to load
 
     embodiment = load_embodiment(options.robot)
-    family_of(embodiment)
-    with _port(options) as port:
-        with opened(embodiment, port) as (line, family, layout):
-            found = check_arm(line, family, layout, embodiment.control_hz, options.seconds)
-        problems, notes = list(found.problems), list(found.notes)
-        if not options.twin:  # a twin's servos are mounted as its file says
-            more_problems, more_notes = _against_calibration(embodiment, options.arm, found)
-            problems, notes = problems + more_problems, notes + more_notes
-    output.result(_as_json(embodiment, port, options.seconds, found, problems, notes))
-    output.text.print(f"{embodiment.name} at {port}, read for {options.seconds:g} s", markup=False)
-    output.text.print(table(found.servos))
-    if len(found.tick_s):
-        tick_ms = 1000 * float(np.median(found.tick_s))
-        output.text.print(
-            f"line: the readings of a tick take {tick_ms:.1f} ms of {1000 / embodiment.control_hz:.1f} ms",
-            markup=False,
-        )
-    for note in notes:
+    found = [_looked_at(*arm, options) for arm in _arms(embodiment, options)]
+    result = found[0].as_json
+    if embodiment.arms:
+        result = _both(embodiment, [each.as_json for each in found])
+    output.result(result)
+    for each in found:
+        output.text.print(f"{each.name} at {each.port}, read for {options.seconds:g} s", markup=False)
+        output.text.print(table(each.check.servos))
+        if (tick_ms := each.as_json["tick_ms"]) is not None:
+            of_ms = f"{tick_ms:.1f} ms of {1000 / embodiment.control_hz:.1f} ms"
+            output.text.print(f"line: the readings of a tick take {of_ms}", markup=False)
+    problems = result["problems"]
+    for note in result["notes"]:
         output.text.print(f"note: {note}", markup=False)
     for problem in problems:
         output.text.print(f"problem: {problem}", markup=False)
@@ -88,14 +81,91 @@ def robots_check(options: RobotsCheckOptions) -> int:
     return 1 if problems else 0
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """One arm that was looked at."""
+
+    name: str
+    port: str
+    check: ArmCheck
+    as_json: dict[str, Any]
+
+
+def _arms(
+    embodiment: Embodiment, options: RobotsCheckOptions
+) -> list[tuple[str, Embodiment, str, str | None, str]]:
+    """(name, robot, that of its twin, port, arm that is calibrated) of the robot, or of a pair's arms."""
+    from ideomotor.control.calibration import USUAL_ARM, arm_name
+    from ideomotor.control.pair import split_ports
+    from ideomotor.control.robots.families import family_of
+
+    if not embodiment.arms:
+        family_of(embodiment)
+        return [(embodiment.name, embodiment, options.robot, options.port, options.arm)]
+    ports = split_ports(options.port) if options.port is not None else {}
+    return [
+        (
+            f"{arm.name} arm, {arm.embodiment.name}",
+            arm.embodiment,
+            arm.robot,
+            ports.get(arm.name),
+            arm_name(arm.name, options.arm or USUAL_ARM),
+        )
+        for arm in embodiment.arms
+    ]
+
+
+def _looked_at(
+    name: str, embodiment: Embodiment, robot: str, port: str | None, arm: str, options: RobotsCheckOptions
+) -> _Looked:
+    """Reads one arm, without a port its twin."""
+    from ideomotor.control.robots.drivers import opened
+    from ideomotor.control.robots.servo_check import check_arm
+
+    with _port(robot, port) as device:
+        with opened(embodiment, device) as (line, family, layout):
+            found = check_arm(line, family, layout, embodiment.control_hz, options.seconds)
+        problems, notes = list(found.problems), list(found.notes)
+        if port is not None:  # a twin's servos are mounted as its file says
+            more_problems, more_notes = _against_calibration(embodiment, arm, found)
+            problems, notes = problems + more_problems, notes + more_notes
+    as_json = _as_json(embodiment, device, options.seconds, found, problems, notes)
+    return _Looked(name, device, found, as_json)
+
+
+def _both(embodiment: Embodiment, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What was found of the arms of a pair, as one robot."""
+    from ideomotor.control.pair import join_ports
+
+    sides = [arm.name for arm in embodiment.arms]
+    ticks = [each["tick_ms"] for each in found]
+    return {
+        "robot": embodiment.name,
+        "port": join_ports({side: each["port"] for side, each in zip(sides, found, strict=True)}),
+        "seconds": found[0]["seconds"],
+        "tick_ms": None if None in ticks else max(ticks),  # both lines are read at once
+        "servos": [
+            servo | {"joint": f"{side}_{servo['joint']}"}
+            for side, each in zip(sides, found, strict=True)
+            for servo in each["servos"]
+        ],
+        **{
+            key: [
+                f"{side} arm: {said}" for side, each in zip(sides, found, strict=True) for said in each[key]
+            ]
+            for key in ("problems", "notes")
+        },
+    }
+
+
 @contextlib.contextmanager
-def _port(options: RobotsCheckOptions) -> Iterator[str]:
-    if options.port is not None:
-        yield options.port
+def _port(robot: str, port: str | None) -> Iterator[str]:
+    if port is not None:
+        yield port
         return
     from ideomotor.sim.twin.process import Twin
 
-    with Twin(options.robot) as twin:
+    with Twin(robot) as twin:
         yield twin.port
 
 
@@ -109,8 +179,10 @@ def _against_calibration(embodiment: Embodiment, arm: str, found: ArmCheck) -> t
     from ideomotor.control.robots.bring_up import check_position, left_otherwise
     from ideomotor.control.robots.families import family_of
 
-    if not arm and not calibration_path(embodiment.name, USUAL_ARM).exists():
-        return [], [f"not calibrated: ideomotor calibrate {embodiment.name}"]
+    of_pair = arm in ("left", "right")  # named by the pair, and not by anybody
+    if (not arm or of_pair) and not calibration_path(embodiment.name, arm or USUAL_ARM).exists():
+        named = f" --arm {arm}" if of_pair else ""
+        return [], [f"not calibrated: ideomotor calibrate {embodiment.name}{named}"]
     calibration = load_calibration(embodiment, arm or USUAL_ARM)
     family, layout = family_of(embodiment)
     reports = [check.report for check in found.servos if check.report is not None]

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from ideomotor.launch.runtime.rig import Rig
 
 
+CAMERA = "front=0"  # as an example
+
+
 def record_by_person(options: ByPersonOptions) -> int:
     """The command; exit codes are those of `ideomotor launch`."""
     output = Output(options.json)
@@ -72,7 +75,8 @@ def _record(options: ByPersonOptions, output: Output) -> int:
         leading.check_near(embodiment, servos)
         shared = shared_state.create(embodiment, film_sizes(rig.modes, embodiment, whole=True))
         stack.callback(shared.close)
-        assert rig.cameras is not None  # the robot has those that were given
+        if rig.cameras is None:
+            raise UserError(f"camera: missing, expected one at least, e.g. --camera {CAMERA}")
         cameras = measure_cameras(shared, rig.cameras(shared), embodiment, rig.sources)
         notes = [*leading.warnings, *swapped_cameras(options.out, shared)]
         slowed = session.slowed(embodiment, options.speed)
@@ -124,6 +128,9 @@ def _plan(options: ByPersonOptions, rig: Rig, scene: Scene | None, fps: float) -
         assert rig.table is not None  # it is the scene's
         episode_s = rig.table.max_seconds if episode_s is None else episode_s
         reset_s = 0.0 if reset_s is None else reset_s
+    else:
+        _check_time("episode-seconds", episode_s)
+        _check_time("reset-seconds", reset_s)
     return EpisodePlan(rig.instruction, options.episodes, fps, episode_s, reset_s, facts, scene)
 
 
@@ -211,10 +218,16 @@ def _check(options: ByPersonOptions) -> None:
     ):
         if seconds is not None and not 0 <= seconds <= 3600:
             raise UserError(f"{name}: got {seconds}, expected 0 to 3600")
-        if seconds is None and not options.twin and not (sys.stdin and sys.stdin.isatty()):
-            raise UserError(f"{name}: missing, expected a time where no key can be pressed (no terminal)")
+        if not options.twin:
+            _check_time(name, seconds)
     if options.floor and options.max_seconds is None:
         raise UserError("floor: expected --max-seconds with it")
+
+
+def _check_time(name: str, seconds: float | None) -> None:
+    """UserError if nothing can end what should last so long."""
+    if seconds is None and not (sys.stdin and sys.stdin.isatty()):
+        raise UserError(f"{name}: missing, expected a time where no key can be pressed (no terminal)")
 
 
 def _tell(outcome: dict[str, Any], output: Output) -> None:

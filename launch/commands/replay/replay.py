@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.control.safety.way import check_within
 from ideomotor.launch.commands.replay.options import ReplayOptions, about, arrangement_of, check, scene_of
@@ -62,6 +63,8 @@ def _simulated(
     from ideomotor.launch.runtime.replay_figures import PlayedTicks
     from ideomotor.sim.world import World
 
+    if embodiment.arms:
+        raise UserError(f"sim: {embodiment.name} has no simulated world, expected --twin or --port")
     played, began = PlayedTicks(), time.monotonic()
     world = _world(options, embodiment, trajectory)
     try:
