@@ -9,6 +9,7 @@
 #   make arm-rehearsal  a day with an arm over its twins: record, train, correct, train on (an hour and a half)
 #   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
 #   make pusht      install PushT (docs/environments.md)
+#   make aloha      fetch ALOHA's models, stepped by our own loop (docs/environments.md)
 #   make libero   install LIBERO's tasks beside our mujoco, half a gigabyte (docs/libero.md)
 #   make setup    only make the environment, in .venv
 
@@ -25,7 +26,7 @@ export PYTHONSAFEPATH := 1
 # pyright: run the pinned release without asking the network for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht libero
+.PHONY: setup demo policy test interop lint bench arm-rehearsal metaworld pusht aloha libero
 .DEFAULT_GOAL := demo
 
 setup: $(READY)
@@ -100,6 +101,11 @@ PUSHT := gym-pusht==0.1.8 pymunk==6.11.1 pygame==2.6.1 shapely==2.2.0 cffi pycpa
 pusht: $(READY)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(PUSHT)
 	@$(BIN)/ideomotor env check pusht --brief
+
+# Of gym-aloha its models alone are read; its code pins a mujoco before 3.9.
+aloha: $(READY)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps gym-aloha==0.1.5
+	@$(BIN)/ideomotor env check aloha --brief
 
 # These pin an old mujoco, opencv with a display, or more than they use; what they do need is installed here, within
 # the versions that everything else was tested with. Only composing a scene runs their code (docs/libero.md).
