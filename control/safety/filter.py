@@ -130,8 +130,8 @@ class SafetyFilter:
         if self._limited.any():
             wanted = np.where(self._limited, self._next(a), wanted)
         wanted, in_the_way = self._stay_clear(wanted)
-        if in_the_way:
-            self._limited[:] = True
+        if in_the_way and self._keep_out:
+            self._limited |= self._keep_out.changed
         self._move(wanted)
         if not self._limited.any():
             self._see_own_motion()

@@ -13,6 +13,10 @@ Most of an arm is far from everything most of the time. So all clearances are on
 and a tick computes those that can have become small since then or can by the end of the stop: a clearance
 falls at most by what the joints move times the reach of what they move.
 
+Where a robot is made of several arms, what one of them is about to touch stops that one: the others go on,
+unless they are what it would touch. What then follows, old stops of some arms beside new ones of others, is
+looked at once more as a whole, and if that is not clear all of them stop.
+
 Between two ticks nothing is looked at. Table and walls are planes, to which a distance can fall by at most
 dt² / 8 times its second derivative, which for arms of a desk's size is below 30 m/s² (25 rad/s² at 0.4 m on
 a few joints, and 3 rad/s squared at that radius): 0.3 mm, for which there is `SLACK`. Two links that pass
@@ -51,6 +55,13 @@ class KeepOut:
         self._enough = self._clearance.enough(SLACK)
         self._max_a, self._max_j = max_acceleration, embodiment.max_jerk
         self._dt = 1.0 / embodiment.control_hz
+        sizes = [len(arm.embodiment.joints) for arm in embodiment.arms] or [len(embodiment.joints)]
+        self._arm = np.repeat(np.arange(len(sizes)), sizes)  # (A,) of each joint
+        members = self._arm == np.arange(len(sizes))[:, None]  # (B, A)
+        self._concerns = (self._clearance.reach > 0) @ members.T  # (M, B) bool, constraints of arms
+        self.changed = np.ones(
+            len(self._arm), dtype=bool
+        )  # (A,) joints of arms that were held at the last tick
 
     def reset(self, p: np.ndarray, v: np.ndarray, a: np.ndarray, bounds: np.ndarray) -> None:
         """Starts from the motion (A,) of the last command; its stop is taken to be clear.
@@ -62,7 +73,7 @@ class KeepOut:
         self._least = np.minimum(self._clearances, SLACK)  # (M,) [m]
         self._too_close = bool((self._least < SLACK).any())
         self._stop = stop_in_range(p, v, a, self._max_a, self._max_j, bounds, self._dt)
-        self._share = 1.0
+        self._share = np.ones(self._concerns.shape[1])  # (B,) of each arm
         self._stands = np.zeros(len(p), dtype=bool)
         self._why: tuple[str, ...] = ()
 
@@ -76,26 +87,45 @@ class KeepOut:
             wanted: (A,) command that keeps the joints' limits, and after which braking does.
             bounds: (2, A), the highest position of each joint and minus the lowest.
         """
-        held, stopping = self._share < 1.0, self._stop[0]
+        stopping, share = self._stop[0], self._share[self._arm]
+        held = share < 1.0  # (A,)
         command, way = wanted, None
-        if held:
-            command = stopping + self._share * np.where(self._stands, 0.0, wanted - stopping)
+        if held.any():
+            away = np.where(self._stands, 0.0, wanted - stopping)
+            command = np.where(held, stopping + share * away, wanted)
             way = wanted - p
+        stop = self._stop_after(command, p, v, bounds)
+        broken = self._in_the_way(command, stop, way)
+        self.changed = held
+        if not broken.any():
+            self._stop = stop
+            self._share = np.minimum(GROWTH * self._share, 1.0)
+            return command, self._why if held.any() else ()
+        kinds = set(self._clearance.reasons[broken].tolist())
+        self._why = tuple(reason for kind, reason in enumerate(REASONS) if kind in kinds)
+        known = self._stop[1:] if len(self._stop) > 1 else self._stop
+        stops = self._concerns[broken].any(0)  # (B,) arms that go on along their known stops
+        if not stops.all():
+            stands = stops[self._arm]
+            command, stop = np.where(stands, stopping, command), _beside(stands, known, stop)
+            if self._in_the_way(command, stop, None).any():
+                stops[:] = True
+        if stops.all():
+            command, stop = stopping, known
+        self._stands[stops[self._arm] & ~held] = False
+        self.changed = held | stops[self._arm]
+        self._share = np.where(stops, np.maximum(0.5 * self._share, LEAST_SHARE), self._share)
+        self._share = np.where(stops, self._share, np.minimum(GROWTH * self._share, 1.0))
+        self._stop = stop
+        return command, self._why
+
+    def _stop_after(
+        self, command: np.ndarray, p: np.ndarray, v: np.ndarray, bounds: np.ndarray
+    ) -> np.ndarray:
+        """The stop (T, A) after a command (A,), from the motion p, v (A,) before it."""
         velocity = (command - p) / self._dt
         a = (velocity - v) / self._dt
-        stop = stop_in_range(command, velocity, a, self._max_a, self._max_j, bounds, self._dt)
-        broken = self._in_the_way(command, stop, way)
-        if broken.any():
-            kinds = set(self._clearance.reasons[broken].tolist())
-            self._why = tuple(reason for kind, reason in enumerate(REASONS) if kind in kinds)
-            self._share = max(0.5 * self._share, LEAST_SHARE)
-            if not held:
-                self._stands[:] = False
-            self._stop = self._stop[1:] if len(self._stop) > 1 else self._stop
-            return stopping, self._why
-        self._stop = stop
-        self._share = min(GROWTH * self._share, 1.0)
-        return command, self._why if held else ()
+        return stop_in_range(command, velocity, a, self._max_a, self._max_j, bounds, self._dt)
 
     def _in_the_way(self, command: np.ndarray, stop: np.ndarray, way: np.ndarray | None) -> np.ndarray:
         """Returns which constraints (M,) forbid `command` (A,), after which the arm can `stop` (T, A).
@@ -137,3 +167,9 @@ class KeepOut:
         """Returns which clearances (M,) may be less than these (M,) at one of the postures (N, A)."""
         moved = np.abs(postures - self._surveyed).max(0)
         return self._clearances - self._clearance.reach @ moved < clearance
+
+
+def _beside(which: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The stop (T, A) whose joints of `which` (A,) take one, the rest another, each standing at its end."""
+    ticks = np.arange(max(len(one), len(other)))
+    return np.where(which, one[np.minimum(ticks, len(one) - 1)], other[np.minimum(ticks, len(other) - 1)])

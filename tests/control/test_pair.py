@@ -90,6 +90,24 @@ def test_the_arms_do_not_hit_each_other_whatever_they_are_asked_for() -> None:
     assert np.abs(emitted[-1] - PAIR.home_position).max() < np.abs(moved).max() + 1e-6
 
 
+def test_an_arm_that_is_pressed_on_the_table_does_not_slow_the_other_down() -> None:
+    """The right arm passes untouched, to the bit, whatever the left one is asked for."""
+    assert PAIR.geometry
+    clearance, safety = Clearance(PAIR, PAIR.geometry), SafetyFilter(PAIR)
+    emitted, wanted, held = [], [], 0
+    for tick in range(4 * HZ):
+        goal = PAIR.home_position.copy()
+        goal[1:3] += np.array([1.6, -0.2]) * min(tick / HZ, 1.0)  # the left arm goes down
+        goal[6:] += 0.25 * np.sin(np.pi * tick / HZ) ** 3 * np.array([1, 0.5, 0.5, 0.5, 1, 0.5])
+        position, why = safety.filter(tick, goal)
+        emitted.append(position)
+        wanted.append(goal)
+        held += "table" in why
+    assert held > HZ and clearance(np.array(emitted)).min() > -1e-6
+    np.testing.assert_array_equal(np.array(emitted)[:, 6:], np.array(wanted)[:, 6:])
+    assert np.abs(emitted[-1] - wanted[-1])[1] > 0.1, "the left arm stands before the table"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
