@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ideomotor.control.errors import UserError
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import PlanFeatures
 from ideomotor.train.device import computes_in_bf16, tune_process
@@ -90,6 +91,11 @@ def read_plans(
 def views(images: dict[str, np.ndarray], interpreter: Interpreter) -> np.ndarray:
     """The pictures of the interpreter's cameras, at its size: (n, cameras, H, W, 3) uint8."""
     size = interpreter.config.image_size
+    if missing := [camera for camera in interpreter.config.cameras if camera not in images]:
+        raise UserError(
+            f"robot: the interpreter sees {', '.join(missing)}, and the robot's cameras are "
+            f"{', '.join(images)}: expected one of these called so in the robot's file"
+        )
     seen = np.stack([images[camera] for camera in interpreter.config.cameras], axis=1)
     if seen.shape[2:4] == (size, size):
         return seen

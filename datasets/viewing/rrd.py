@@ -60,8 +60,11 @@ def write_rrd(
     return len(data)
 
 
-def require_rerun() -> Any:
+def require_rerun(field: str = "rrd") -> Any:
     """Returns the package rerun.
+
+    Args:
+        field: the option that needs it.
 
     Raises:
         UserError: naming the extra, when it is not installed.
@@ -69,7 +72,7 @@ def require_rerun() -> Any:
     try:
         import rerun
     except ImportError:
-        raise UserError("rrd: needs the extra 'rerun': pip install 'ideomotor[rerun]'") from None
+        raise UserError(f"{field}: needs the extra 'rerun': pip install 'ideomotor[rerun]'") from None
     return rerun
 
 

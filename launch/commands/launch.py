@@ -122,6 +122,9 @@ class LaunchOptions:
     floor: bool = False
     """measure beside it how late an empty loop is on this machine; needs --max-seconds"""
 
+    view: Annotated[str | None, tyro.conf.arg(metavar="rerun|URL|FILE.rrd")] = None
+    """show pictures and joints in Rerun while it runs (extra `rerun`): its viewer, or a file"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the outcome as JSON; - is standard output"""
 
@@ -142,6 +145,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.cameras import film_sizes
+    from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
@@ -190,6 +194,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
         about["preflight"] = dataclasses.asdict(found)
         write_whole(folder / REPORT, as_text(about | {"outcome": None}))
+        stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
         dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""
         output.text.print(f"log: {folder}\nstarting the policy{dry}", markup=False)
         config = session.SessionConfig(

@@ -38,6 +38,8 @@ class SessionOptions(Protocol):
     def seed(self) -> int: ...
     @property
     def log(self) -> Path | None: ...
+    @property
+    def view(self) -> str | None: ...
 
 
 def check(options: SessionOptions) -> None:
@@ -53,6 +55,10 @@ def check(options: SessionOptions) -> None:
         raise UserError(f"countdown: got {options.countdown}, expected 0 to 60")
     if not 0.05 <= options.speed <= 1:
         raise UserError(f"speed: got {options.speed}, expected a share from 0.05 to 1")
+    if options.view is not None:
+        from ideomotor.launch.runtime.live_view import check_view
+
+        check_view(options.view)
     if options.seed < 0:
         raise UserError(f"seed: got {options.seed}, expected at least 0")
     if options.log and options.log.exists() and (not options.log.is_dir() or any(options.log.iterdir())):

@@ -96,6 +96,9 @@ class TeleopOptions:
     leader_fault: tuple[str, ...] = ()
     """faults of the leader's twin"""
 
+    view: Annotated[str | None, tyro.conf.arg(metavar="rerun|URL|FILE.rrd")] = None
+    """show pictures and joints in Rerun while it runs (extra `rerun`): its viewer, or a file"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the outcome as JSON; - is standard output"""
 
@@ -120,6 +123,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session
     from ideomotor.launch.runtime.cameras import film_sizes
+    from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
     from ideomotor.launch.runtime.rig import has_world
     from ideomotor.launch.runtime.session_log import SessionLog
@@ -155,6 +159,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
         about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
         about["preflight"] = dataclasses.asdict(found)
         write_whole(folder / REPORT, as_text(about | {"outcome": None}))
+        stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
         output.text.print(f"log: {folder}", markup=False)
         config = session.SessionConfig(
             embodiment=embodiment,

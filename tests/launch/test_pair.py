@@ -79,7 +79,7 @@ def calibrated(*sides: str, robot: str = "so101") -> None:
         ),
         (
             ("record", "--robot", "so101_pair", "--twin", "--out", "data", "--instruction", "hand over"),
-            ("camera: top, left, right missing",),
+            ("camera: front, left, right missing",),
         ),
         (
             ("calibrate", "so101_pair", "--port", "/dev/null"),
@@ -92,7 +92,7 @@ def calibrated(*sides: str, robot: str = "so101") -> None:
 def test_mistakes_are_refused_before_any_torque(in_process: Any, arguments: Any, words: Any) -> None:
     calibrated("left", "right")
     if arguments[0] == "launch":
-        arguments = (*arguments, "--camera", "top=0", "--instruction", "hand over")
+        arguments = (*arguments, "--camera", "front=0", "--instruction", "hand over")
     done = in_process(*arguments)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and last.startswith("error: ") and "Traceback" not in done.stderr, done.stderr
@@ -141,7 +141,7 @@ def test_a_recording_with_two_leaders_over_twins(ideomotor: Any, tmp_path: Path)
     """The left arm's adapter is pulled for a moment: both arms stand, and both go on."""
     (tmp_path / "film.mp4").write_bytes(encode(np.full((60, 48, 64, 3), 90, np.uint8), 30))
     done = ideomotor(
-        "record", "--robot", "so101_pair", "--twin", "--camera", f"top=film:{tmp_path / 'film.mp4'}",
+        "record", "--robot", "so101_pair", "--twin", "--camera", f"front=film:{tmp_path / 'film.mp4'}",
         "--instruction", "hand it over", "--episodes", 1, "--episode-seconds", 2.5, "--reset-seconds", 0.2,
         "--countdown", 0, "--max-seconds", 30, "--out", tmp_path / "data", "--json", tmp_path / "out.json",
         "--fault", "left unplug at=2 for=0.4",

@@ -36,6 +36,8 @@ class ByPersonOptions:
     yes: bool
     speed: float
     countdown: float
+    sound: bool
+    view: str | None
     max_seconds: float | None
     floor: bool
     fault: tuple[str, ...]
@@ -96,6 +98,12 @@ class RecordArguments(RecordOptions):
 
     countdown: Annotated[float, tyro.conf.arg(metavar="S")] = 3.0
     """a person: seconds between everything being ready and torque on"""
+
+    view: Annotated[str | None, tyro.conf.arg(metavar="rerun|URL|FILE.rrd")] = None
+    """a person: show pictures and joints in Rerun meanwhile (extra `rerun`)"""
+
+    sound: bool = False
+    """a person: say when an episode begins, is saved or dropped (spd-say, espeak-ng or say; else the bell)"""
 
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
     """a person: end after so long, whatever is recorded by then"""

@@ -57,7 +57,9 @@ def _record(options: ByPersonOptions, output: Output) -> int:
     from ideomotor.launch.runtime.episode_companion import EpisodeCompanion
     from ideomotor.launch.runtime.episode_log import EpisodeLog
     from ideomotor.launch.runtime.episode_recorder import rows_a_second
+    from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
+    from ideomotor.launch.runtime.sound import Sound
     from ideomotor.launch.runtime.teleoperators import lead_by
 
     embodiment = _with_cameras(load_embodiment(options.robot), options.camera)
@@ -83,8 +85,10 @@ def _record(options: ByPersonOptions, output: Output) -> int:
         output.text.print(tables(preflight(slowed, rig, servos, cameras, "", "", notes, leading.about)))
         log = EpisodeLog(shared, embodiment, options.out, _rates(embodiment), options.resume)
         stack.callback(log.close)
+        stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
         plan = _plan(options, leading.rig, scene, rows_a_second(embodiment))
-        companion = EpisodeCompanion(shared, embodiment, log, plan)
+        sound = Sound().say if options.sound else None
+        companion = EpisodeCompanion(shared, embodiment, log, plan, sound)
         output.text.print(f"{log.episodes} episodes are in {options.out}", markup=False)
         config = session.SessionConfig(
             embodiment=embodiment,
