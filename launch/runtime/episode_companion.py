@@ -29,7 +29,7 @@ class EpisodeCompanion:
         """
         self._log, self._sound = log, sound
         self._flow = EpisodeFlow(shared, embodiment, log, plan)
-        self._first, self._heard = log.episodes, (Phase.RESET, 0, 0)
+        self._first, self._sounded = log.episodes, (Phase.RESET, 0, 0)
 
     def begin(self, say: Callable[[str], None]) -> None:
         self._flow.say = say
@@ -45,8 +45,8 @@ class EpisodeCompanion:
 
     def _make_sound(self) -> None:
         """Says what has become of an episode since the last time."""
-        before, (phase, done, dropped) = self._heard, self._at()
-        self._heard = phase, done, dropped
+        before, (phase, done, dropped) = self._sounded, self._at()
+        self._sounded = phase, done, dropped
         if self._sound is None:
             return
         number = self._first + before[1]

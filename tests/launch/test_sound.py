@@ -51,13 +51,13 @@ def test_a_speaker_that_cannot_be_started_or_never_ends_fails_nothing(tmp_path: 
 @pytest.fixture
 def companion() -> Iterator[Any]:
     shared = shared_state.create(ROBOT)
-    heard: list[tuple[str, int]] = []
+    sounds: list[tuple[str, int]] = []
     log: Any = SimpleNamespace(episodes=4)
     plan = EpisodePlan("lift it", 2, 30.0, None, None)
-    made = EpisodeCompanion(shared, ROBOT, log, plan, lambda what, number: heard.append((what, number)))
+    made = EpisodeCompanion(shared, ROBOT, log, plan, lambda what, number: sounds.append((what, number)))
     flow = SimpleNamespace(phase=Phase.RESET, done=0, dropped=[], poll=lambda now: None)
     made._flow = flow  # pyright: ignore[reportAttributeAccessIssue]
-    yield SimpleNamespace(made=made, flow=flow, heard=heard)
+    yield SimpleNamespace(made=made, flow=flow, sounds=sounds)
     shared.close()
 
 
@@ -75,6 +75,6 @@ def test_each_end_of_an_episode_is_heard_once(companion: Any) -> None:
     becomes(Phase.SAVE, dropped=1)
     becomes(Phase.RESET, done=1, dropped=1)
     becomes(Phase.OVER, done=1, dropped=1)
-    assert companion.heard == [
+    assert companion.sounds == [
         ("recording", 4), ("dropped", 4), ("recording", 4), ("saved", 4), ("over", 5),
     ]  # fmt: skip
