@@ -1,4 +1,5 @@
-"""openpi's own client, unmodified, drives the simulated arm with what our server answers it.
+"""openpi's own client, unmodified, drives the simulated arm with what our server answers it; and a server
+that speaks with that client's own msgpack drives it through our client.
 
 It runs in an environment of its own (it wants numpy below 2), which `make interop` makes;
 IDEOMOTOR_OPENPI_PYTHON names the Python of that environment.
@@ -16,9 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.eval.rollout import rollout
+from ideomotor.launch.checkpoints import chosen_policy
 from ideomotor.launch.serving.openpi import parse_key_map
+from ideomotor.launch.serving.openpi_policy import OpenpiSource
+from ideomotor.launch.serving.remote_options import RemoteOptions
 from ideomotor.sim.open_world import task_world
 
 SCRIPT = Path(__file__).parents[2] / "interop" / "ask_with_openpi.py"
@@ -104,3 +110,39 @@ def test_it_solves_a_task_and_is_told_what_was_wrong(ask) -> None:
         world.close()
     assert result.success
     assert len(result.boundaries) >= 3
+
+
+ARM = "shoulder_pan,shoulder_lift,elbow_flex,wrist_flex,wrist_roll"
+
+
+def test_a_server_of_openpis_drives_the_arm(monkeypatch) -> None:
+    script = SCRIPT.with_name("serve_with_openpi.py")
+    ours = ("PYTHONPATH", "PYTHONSAFEPATH")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    pairs = (
+        "observation/image=front:224",
+        "observation/state=state:deg",
+        f"actions[0-4]={ARM}:deg",
+        "actions[5]=gripper:deg",
+    )
+    so101, world = load_embodiment("so101"), task_world("reach", seed=2)
+    command = [PYTHON, "-W", "ignore", str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout
+            address = f"openpi://127.0.0.1:{int(process.stdout.readline())}"
+            policy = chosen_policy(address, so101, remote=RemoteOptions(map=pairs, action_hz=20.0))
+            assert isinstance(policy, OpenpiSource) and "reset_pose" in policy.about
+            monkeypatch.setattr(type(world), "max_ticks", 96)
+            start = world.state().position
+            result = rollout(world, policy.load())
+            wrong = chosen_policy(address, so101, remote=RemoteOptions(map=pairs[1:], action_hz=20.0))
+            assert isinstance(wrong, OpenpiSource)
+            with pytest.raises(UserError, match="KeyError: 'observation/image'"):
+                rollout(world, wrong.load())
+        finally:
+            process.kill()
+            world.close()
+    turned = np.degrees(result.commands[-1, 0] - start[0])
+    assert 10 < turned < 17  # 20 degrees a second for 0.8 s
+    assert result.commands[-1, 5] == pytest.approx(max(0.0, so101.lower[5]), abs=0.02)
