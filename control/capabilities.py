@@ -83,6 +83,14 @@ class TellsFaults(Protocol):
     def faults(self) -> Sequence[RobotFault]: ...
 
 
+@runtime_checkable
+class TellsHealth(Protocol):
+    """A robot whose servos measure themselves."""
+
+    temperature: np.ndarray  # (A,) [°C], NaN before the first measurement
+    voltage: np.ndarray  # (A,) [V]
+
+
 def stopping_fault(robot: TellsFaults | None) -> tuple[Cause, str] | None:
     """What a robot says of itself, where it does and where that stops it."""
     for fault in robot.faults() if robot else ():

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ideomotor.control.capabilities import TellsHealth
 from ideomotor.control.runtime.person import Person
 from ideomotor.control.runtime.playback import Playback
 from ideomotor.control.runtime.safe_stop import SafeStop
 from ideomotor.control.runtime.shared_state import SharedState
 from ideomotor.control.runtime.watchdog import Ages
-from ideomotor.control.types import RobotState
+from ideomotor.control.types import Robot, RobotState
 
 BOTH = ("tick", "time", "position", "velocity", "effort", "command", "stage", "reason", "driver")
 
@@ -19,9 +20,13 @@ BOTH = ("tick", "time", "position", "velocity", "effort", "command", "stage", "r
 class Publication:
     """Fills the records of `SharedState.state` and `SharedState.ticks`, which are made once."""
 
-    def __init__(self, shared: SharedState, stop: SafeStop, playback: Playback, person: Person) -> None:
+    def __init__(
+        self, shared: SharedState, robot: Robot, stop: SafeStop, playback: Playback, person: Person
+    ) -> None:
         self._shared, self._stop, self._playback, self._person = shared, stop, playback, person
         self._state, self._tick = shared.state.new(), shared.ticks.new()
+        self._state["temperature"] = self._state["voltage"] = np.nan
+        self._health = robot if isinstance(robot, TellsHealth) else None
 
     def state(self, tick: int, now: float, state: RobotState, commands: np.ndarray, executed: bool) -> None:
         """Publishes the newest state.
@@ -38,6 +43,8 @@ class Publication:
         self._playback.publish(out, executed)
         out["stage"], out["reason"] = stop.stop_state.encode(), stop.reason.encode()[:500]
         out["driver"] = self._person.driver.encode()
+        if self._health:
+            out["temperature"], out["voltage"] = self._health.temperature, self._health.voltage
         self._shared.state.write(out)
 
     def tick(self, ages: Ages, played: float, late_us: float, reasons: Sequence[str]) -> None:

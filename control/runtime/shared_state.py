@@ -95,6 +95,10 @@ class SharedState:
         return self._mailboxes["chunk"]
 
     @property
+    def instruction(self) -> Mailbox:
+        return self._mailboxes["instruction"]
+
+    @property
     def teleop(self) -> Mailbox:
         return self._mailboxes["teleop"]
 

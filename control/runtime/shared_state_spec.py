@@ -19,8 +19,10 @@ HEARTBEATS = (
     "body",
     "teleoperator",
 )
-# Each is carried out when its word grows.
-REQUESTS = ("finish", "estop", "rearm", "again", "begin", "take_over", "hand_back")
+# Each is carried out when its word grows; marks by whoever shows the session, the others by control.
+REQUESTS = (
+    "finish", "estop", "rearm", "again", "begin", "take_over", "hand_back", "mark_good", "mark_bad",
+)  # fmt: skip
 MAX_PREFIX_TICKS = 48  # commands ahead that the decoder may be given [ticks]
 MAX_HORIZON = 512  # [ticks]
 MAX_PLAN_FLOATS = 65536
@@ -74,6 +76,8 @@ class SharedStateSpec:
                     ("stage", name),  # of the safe stop
                     ("reason", text),  # why it is there
                     ("driver", name),  # who gives the targets: policy or person
+                    ("temperature", real, (joints,)),  # [°C], NaN where not measured
+                    ("voltage", real, (joints,)),  # [V]
                 ]
             ),
             "ticks": np.dtype(  # the same once more for whoever wants every tick, besides how it went
@@ -116,6 +120,7 @@ class SharedStateSpec:
                     ("tokens", np.float32, (MAX_PLAN_FLOATS,)),
                 ]
             ),
+            "instruction": np.dtype([("text", text)]),  # what to do from now on, if somebody changed it
             "teleop": np.dtype(  # what a person wants, see control/teleop/teleoperator.py
                 [
                     ("time", real),  # of its measuring

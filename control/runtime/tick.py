@@ -58,7 +58,7 @@ class ControlTick:
         self._effort = EffortWatch(embodiment, config.effort)
         self._following = FollowingWatch(embodiment, config.following)
         self._requests = np.zeros_like(shared.requests)  # asked while the robot was being connected: counts
-        self._publication = Publication(shared, self.safe_stop, self._playback, self._person)
+        self._publication = Publication(shared, robot, self.safe_stop, self._playback, self._person)
         self._state, unmeasured = start_state(robot)
         self._ages = Ages(0.0, None, None)
         self._fresh_at = 0.0  # when the robot last gave a new state [s]

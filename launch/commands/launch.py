@@ -31,6 +31,7 @@ from ideomotor.launch.commands.session_options import (
     usual_folder,
 )
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.dashboard.options import web_options
 from ideomotor.launch.runtime.ending import as_text, end_session
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
@@ -118,6 +119,18 @@ class LaunchOptions:
 
     handover: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
     """rtc, sync, naive or ensemble"""
+
+    web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
+
+    web_token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """what whoever opens the page from another computer must know"""
+
+    web_heartbeat: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """emergency stop when the page, once it was open, has not been there for so long"""
+
+    on_alarm: Annotated[str, tyro.conf.arg(metavar="COMMAND")] = ""
+    """what is run when the page raises an alarm, with the alarm's text as its last argument"""
 
     floor: bool = False
     """measure beside it how late an empty loop is on this machine; needs --max-seconds"""
@@ -215,6 +228,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             teleoperator=leading and leading.make,
             on_keys=leading and leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault) if leading else (),
+            web=web_options(options),
         )
         result = session.run_session(config, shared, log, live_console())
         outcome = session.as_json(config, result) | {
@@ -247,6 +261,7 @@ def _facts(options: LaunchOptions, rig: Rig, result: session.SessionResult) -> d
 
 
 def _check(options: LaunchOptions) -> None:
+    web_options(options)
     handover(options.handover)
     check(options)
     if options.floor and options.max_seconds is None:

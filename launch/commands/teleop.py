@@ -33,6 +33,7 @@ from ideomotor.launch.commands.session_options import (
     usual_folder,
 )
 from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.dashboard.options import web_options
 from ideomotor.launch.runtime.ending import as_text, end_session
 
 if TYPE_CHECKING:
@@ -99,6 +100,18 @@ class TeleopOptions:
     view: Annotated[str | None, tyro.conf.arg(metavar="rerun|URL|FILE.rrd")] = None
     """show pictures and joints in Rerun while it runs (extra `rerun`): its viewer, or a file"""
 
+    web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
+
+    web_token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """what whoever opens the page from another computer must know"""
+
+    web_heartbeat: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """emergency stop when the page, once it was open, has not been there for so long"""
+
+    on_alarm: Annotated[str, tyro.conf.arg(metavar="COMMAND")] = ""
+    """what is run when the page raises an alarm, with the alarm's text as its last argument"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the outcome as JSON; - is standard output"""
 
@@ -107,6 +120,7 @@ def teleop(options: TeleopOptions) -> int:
     """The command."""
     output = Output(options.json)
     check(options)
+    web_options(options)
     if options.leader is None and not options.twin:
         raise UserError(
             "leader: missing, expected what drives it, e.g. --leader so101_leader@/dev/ttyACM1, or --twin"
@@ -178,6 +192,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
             teleoperator=leading.make,
             on_keys=leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault),
+            web=web_options(options),
         )
         result = session.run_session(config, shared, log, live_console())
         outcome = session.as_json(config, result) | {"leader": leading.about, "log": str(folder)}

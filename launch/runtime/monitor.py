@@ -11,7 +11,6 @@ import os
 import select
 import sys
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
@@ -19,17 +18,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import SharedState, text_of
+from ideomotor.control.runtime.shared_state_spec import REQUESTS
 from ideomotor.control.teleop.teleoperator import DriverName
 from ideomotor.launch.runtime.companion import Companion
 from ideomotor.launch.runtime.keyboard import each_key, in_foreground, keys_in, read_keys
 from ideomotor.launch.runtime.marks import AGAIN, MARKS, Marks
+from ideomotor.launch.runtime.recent import Recent
 from ideomotor.launch.streams import gone
 
 REFRESH_S = 0.25
 GONE = (OSError, SystemExit)  # what printing raises when the terminal is; rich makes an exit of a closed pipe
-WINDOW_S = 1.0  # that rates and lateness are over
 KEYS = {
     " ": ("estop", "emergency stop"),
     "r": ("rearm", "re-arm"),
@@ -39,6 +38,7 @@ KEYS = {
 }
 KEY_NAMES = {" ": "space", "\n": "Enter"}
 DRIVER_KEY = "t"
+MARK_REQUESTS = {"mark_good": "good", "mark_bad": "bad"}
 
 
 class View:
@@ -70,10 +70,8 @@ class View:
         self._drivers: tuple[DriverName, ...] = tuple(drivers)
         self._driver = ""
         self._on_keys = on_keys
-        self._ticks, self._frames = Follower(shared.ticks), Follower(shared.frames)
-        self._recent: deque[np.ndarray] = deque()
-        self._frame_times: dict[str, deque[float]] = {name: deque() for name, *_ in shared.spec.cameras}
-        self._interventions: Counter[str] = Counter()
+        self._recent = Recent(shared)
+        self._marked = dict.fromkeys(MARK_REQUESTS, 0)  # how often each was requested
         self._plan = shared.plan.new()
         self._stage = ("", "")
         self._refreshed = 0.0
@@ -139,9 +137,12 @@ class View:
 
     def take(self, now: float) -> None:
         """Takes over what is new in the shared state at time `now` [s]."""
-        for record in self._ticks.new():
-            self._recent.append(record)
-            self._interventions.update(filter(None, text_of(record["interventions"]).split(",")))
+        for request, mark in MARK_REQUESTS.items():
+            asked = int(self._shared.requests[REQUESTS.index(request)])
+            if asked > self._marked[request]:
+                self._mark(mark)
+            self._marked[request] = asked
+        for record in self._recent.take(now):
             stage = (text_of(record["stage"]), text_of(record["reason"]))
             self.marks.see(int(record["tick"]), *stage)
             self._see_driver(text_of(record["driver"]))
@@ -153,16 +154,6 @@ class View:
                     self.say(
                         "put the things back; g or b marks the attempt as good or bad, Enter begins again"
                     )
-        while self._recent and now - self._recent[0]["time"] > WINDOW_S:
-            self._recent.popleft()
-        for record in self._frames.new():
-            for (name, *_), at in zip(self._shared.spec.cameras, record["times"], strict=True):
-                times = self._frame_times[name]
-                if at and (not times or at > times[-1]):
-                    times.append(float(at))
-        for times in self._frame_times.values():
-            while len(times) > 1 and now - times[0] > WINDOW_S:
-                times.popleft()
 
     def _see_driver(self, driver: str) -> None:
         before, self._driver = self._driver, driver
@@ -181,11 +172,8 @@ class View:
             key = "hand back" if self._driver == DriverName.PERSON else "take over"
             also = f" ({DRIVER_KEY}: {key})" if len(self._drivers) > 1 else ""
             shown.add_row("driver", f"the {self._driver or DriverName.PERSON}{also}")
-        if self._recent:
-            newest = self._recent[-1]
-            late = np.array([record["late_us"] for record in self._recent])
-            span = float(newest["time"] - self._recent[0]["time"])
-            hz = (len(self._recent) - 1) / span if span > 0 else 0.0
+        if self._recent.ticks:
+            newest, late, hz = self._recent.ticks[-1], self._recent.late_us(), self._recent.hz()
             p50, p99 = np.percentile(late, [50, 99])
             shown.add_row(
                 "control",
@@ -199,14 +187,10 @@ class View:
             kinds.append(("action",) * (DriverName.PERSON in self._drivers))
             ages = [f"{what} {_ms(float(newest[f'{what}_age']))}" for each in kinds for what in each]
             shown.add_row("ages", ", ".join(ages))
-        cameras = []
-        for name, times in self._frame_times.items():
-            rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-            age = now - times[-1] if times else np.nan
-            cameras.append(f"{name} {rate:.0f} a second, {_ms(age)} old")
+        cameras = [f"{c.name} {c.hz:.0f} a second, {_ms(c.age_s)} old" for c in self._recent.cameras(now)]
         shown.add_row("cameras", "; ".join(cameras) or "none")
-        counts = ", ".join(f"{reason} {n}" for reason, n in self._interventions.most_common()) or "none"
-        shown.add_row("safety", f"ticks with a changed command: {counts}")
+        changed = ", ".join(f"{reason} {n}" for reason, n in self._recent.interventions.most_common())
+        shown.add_row("safety", f"ticks with a changed command: {changed or 'none'}")
         if self._shared.plan.read(self._plan):
             progress = float(self._plan["progress"])
             shown.add_row("plan", f"{text_of(self._plan['text']) or '(not in words)'} ({progress:.0%} done)")
@@ -236,8 +220,7 @@ class View:
                 if len(key) == 1 and key not in {*MARKS, *KEYS, DRIVER_KEY}:
                     others += key
                 if key in MARKS:
-                    self.marks.mark(MARKS[key])
-                    self.say(f"this attempt: {MARKS[key]}")
+                    self._mark(MARKS[key])
                 if key == DRIVER_KEY and len(self._drivers) > 1:
                     self._change_driver()
                 if key in KEYS:
@@ -246,6 +229,10 @@ class View:
                         self.say(f"key: {KEYS[key][1]}")
             if others and self._on_keys:
                 self._on_keys(others)
+
+    def _mark(self, mark: str) -> None:
+        self.marks.mark(mark)
+        self.say(f"this attempt: {mark}")
 
     def _change_driver(self) -> None:
         state = self._shared.state.new()

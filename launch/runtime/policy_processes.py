@@ -25,6 +25,7 @@ from ideomotor.control.runtime.shared_state import (
     attach,
     pack_chunk,
     pack_plan,
+    text_of,
     unpack_frames,
     unpack_plan,
 )
@@ -161,6 +162,7 @@ class ObservationReader:
     def __init__(self, shared: SharedState, config: PolicyProcessConfig) -> None:
         self._shared, self._config = shared, config
         self._state, self._frames = shared.state.new(), shared.frames.new()
+        self._changed, self._instruction = shared.instruction.new(), config.instruction
         self.tick = self.epoch = -1  # of the policy's time; of what chunks are valid in
         self.playing = False  # whether that time passes
         self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
@@ -184,12 +186,14 @@ class ObservationReader:
         if not self._shared.frames.read(self._frames):
             return None
         self.frames_at = float(self._frames["time"])
+        if self._shared.instruction.newest() and self._shared.instruction.read(self._changed):
+            self._instruction = text_of(self._changed["text"])
         self.committed_prefix = self._state["committed_prefix"].copy()
         return Observation(
             time=self.tick / self._config.timing.control_hz,
             tick=self.tick,
             images=unpack_frames(self._frames, self._shared.spec),
             state=self._state["position"].astype(np.float32),
-            instruction=self._config.instruction,
+            instruction=self._instruction,
             past_commands=self._state["past_commands"].copy(),
         )

@@ -29,6 +29,8 @@ from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.control.teleop.process import teleoperator_process
 from ideomotor.control.teleop.teleoperator import DriverName, Teleoperator
 from ideomotor.control.timing import Timing
+from ideomotor.launch.dashboard.beside import dashboard_beside
+from ideomotor.launch.dashboard.options import WebOptions
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.companion import Companion
 from ideomotor.launch.runtime.episode_log import EpisodeLog
@@ -80,6 +82,7 @@ class SessionConfig:
     on_keys: Callable[[str], None] | None = None  # takes the keys that mean nothing to the session itself
     stop: StopConfig = StopConfig()  # how long each state of the safe stop is kept
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
+    web: WebOptions | None = None  # a page beside it
 
     @property
     def drivers(self) -> tuple[DriverName, ...]:
@@ -137,8 +140,15 @@ def run_session(
     beside = (
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
     )
-    with beside as floor, view.shown():
+    page = (
+        dashboard_beside(shared, embodiment, rig.instruction, config.drivers, config.web)
+        if config.web
+        else contextlib.nullcontext()
+    )
+    with beside as floor, page as dashboard, view.shown():
         began = False
+        if dashboard:
+            view.say(f"web: {dashboard.address}")
 
         def on_poll() -> None:
             nonlocal began
@@ -157,6 +167,8 @@ def run_session(
                 view.say(f"log: {why}; nothing more is recorded, the arm goes on")
             if companion:
                 companion.poll(time.monotonic())
+            for event in dashboard.poll() if dashboard else ():
+                view.say(f"{event.kind}: {event.text}{f' ({event.who})' if event.who else ''}")
             view.poll()
 
         with _noted(config):
