@@ -87,8 +87,10 @@ class TellsFaults(Protocol):
 class TellsHealth(Protocol):
     """A robot whose servos measure themselves."""
 
-    temperature: np.ndarray  # (A,) [°C], NaN before the first measurement
-    voltage: np.ndarray  # (A,) [V]
+    @property
+    def temperature(self) -> np.ndarray: ...  # (A,) [°C], NaN before the first measurement
+    @property
+    def voltage(self) -> np.ndarray: ...  # (A,) [V]
 
 
 def stopping_fault(robot: TellsFaults | None) -> tuple[Cause, str] | None:

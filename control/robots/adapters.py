@@ -9,12 +9,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ideomotor.control.capabilities import LEFT_ON, RobotFault, Switchable
+from ideomotor.control.capabilities import LEFT_ON, RobotFault, Switchable, TellsHealth
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.types import Command, RobotState
 
 
-class KeepTorqueOn:
+class _Healthy:
+    """A robot's own measurements of its servos; NaN where it has none."""
+
+    robot: Switchable
+
+    @property
+    def temperature(self) -> np.ndarray:
+        return self._measured("temperature")
+
+    @property
+    def voltage(self) -> np.ndarray:
+        return self._measured("voltage")
+
+    def _measured(self, name: str) -> np.ndarray:
+        count = len(self.robot.embodiment.joints)
+        return getattr(self.robot, name) if isinstance(self.robot, TellsHealth) else np.full(count, np.nan)
+
+
+class KeepTorqueOn(_Healthy):
     """Such a robot for the control process: leaving it does not drop the arm, only `torque_off` does."""
 
     def __init__(self, robot: Switchable) -> None:
@@ -58,7 +76,7 @@ class KeepTorqueOn:
         return self.robot.faults()
 
 
-class ReadOnly:
+class ReadOnly(_Healthy):
     """Such a robot for a rehearsal: it is read as ever, but nothing is written to it."""
 
     def __init__(self, robot: Switchable) -> None:

@@ -49,6 +49,16 @@ class PairArm:
         """
         self.embodiment, self.arms, self._look = embodiment, arms, look
 
+    @property
+    def temperature(self) -> np.ndarray:
+        """(A,) [°C], NaN before the first measurement."""
+        return np.concatenate([arm.temperature for arm in self.arms.values()])
+
+    @property
+    def voltage(self) -> np.ndarray:
+        """(A,) [V]"""
+        return np.concatenate([arm.voltage for arm in self.arms.values()])
+
     def connect(self) -> None:
         """Checks both arms, then switches the motors of both on where they are.
 

@@ -23,6 +23,10 @@ MEASURED, COMMANDED = (74, 125, 214), (240, 140, 20)  # RGB
 class ArmView:
     """A page of its own on loopback.
 
+    Attributes:
+        port: of it.
+        frames: {measured, commanded: the page's frame of each link, in the order of `Kinematics.names`}.
+
     Args:
         port: 0 for any.
 
@@ -37,14 +41,13 @@ class ArmView:
         with contextlib.redirect_stdout(None):  # it would say where it is, and the page is elsewhere
             self._server = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
         self.port = self._server.get_port()
-        self._server.gui.configure_theme(
-            control_layout="collapsible", show_logo=False, show_share_button=False
-        )
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._server.gui.main_panel.minimize()
         scene = self._server.scene
         scene.set_up_direction("+z")
         height = geometry.table_height or 0.0
         scene.add_grid("/table", width=1.0, height=1.0, cell_size=0.1, position=(0.2, 0.0, height))
-        self._frames = {
+        self.frames = {
             kind: [scene.add_frame(f"/{kind}/{name}", show_axes=False) for name in self._kinematics.names]
             for kind in ("measured", "commanded")
         }
@@ -64,13 +67,21 @@ class ArmView:
         """Shows what `pose` says, (measured, commanded), for ever."""
         while True:
             if (both := pose()) is not None:
-                with self._server.atomic():
-                    for frames, position in zip(self._frames.values(), both, strict=True):
-                        if np.isfinite(position).all():
-                            self._show(frames, position)
+                self.show(*both)
             time.sleep(EVERY_S)
 
-    def _show(self, handles: list, position: np.ndarray) -> None:
+    def show(self, measured: np.ndarray, commanded: np.ndarray) -> None:
+        """Both arms where these joints, (A,), have them; one that is not known stays."""
+        with self._server.atomic():
+            for frames, position in zip(self.frames.values(), (measured, commanded), strict=True):
+                if np.isfinite(position).all():
+                    self._place(frames, position)
+
+    def stop(self) -> None:
+        """Ends its server."""
+        self._server.stop()
+
+    def _place(self, handles: list, position: np.ndarray) -> None:
         poses = self._kinematics.frames(position[None])[:, 0].transpose(1, 0, 2)  # (F, 3, 4)
         for handle, pose in zip(handles, poses, strict=True):
             handle.position, handle.wxyz = pose[:, 3], _quaternion(pose[:, :3])

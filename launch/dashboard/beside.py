@@ -55,6 +55,11 @@ class Dashboard:
         self.address = address
         self._pages = pages
 
+    @property
+    def processes(self) -> list[multiprocessing.Process]:
+        """Those that live, the page's first."""
+        return [process for _, process, _ in self._pages]
+
     def poll(self) -> list[Event]:
         """What has happened since the last call; a process that has died is an event, once."""
         events = []
