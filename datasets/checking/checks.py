@@ -11,6 +11,7 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment, embodiment_names, load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.checking.audit_log import NAME, check_audit_log
 from ideomotor.datasets.checking.check_columns import Alike, Problem, missing, out_of_step, problem, unusable
 from ideomotor.datasets.checking.check_stats import (
     Colours,
@@ -89,6 +90,8 @@ def examine(root: Path | str, robot: Embodiment | None = None, *, every_frame: b
     _check_tasks(dataset.meta, bool(rest), findings)
     colours = _check_pictures(dataset, every_frame, findings)
     _check_stats(dataset, total, rest, colours, findings)
+    for text in check_audit_log(Path(root)):
+        findings.add(problem(NAME, text))
     dataset.close()
     return findings
 

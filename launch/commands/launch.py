@@ -23,6 +23,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.commands.session_options import (
     as_json,
+    audit_log,
     check,
     comes_later,
     inject_at_once,
@@ -208,6 +209,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         about["preflight"] = dataclasses.asdict(found)
         write_whole(folder / REPORT, as_text(about | {"outcome": None}))
         stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
+        audit = audit_log(folder, "launch", embodiment, rig, policy, trained_on)
         dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""
         output.text.print(f"log: {folder}\nstarting the policy{dry}", markup=False)
         config = session.SessionConfig(
@@ -229,8 +231,10 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             on_keys=leading and leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault) if leading else (),
             web=web_options(options),
+            audit=audit.add,
         )
         result = session.run_session(config, shared, log, live_console())
+        audit.ended(reason=result.stop_reason, motors_on=result.outcome.motors_on)
         outcome = session.as_json(config, result) | {
             "policy": policy_name(options.policy),
             "log": str(folder),

@@ -14,6 +14,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.launch.runtime.left_on import state_folder
 
 if TYPE_CHECKING:
+    from ideomotor.datasets.checking.audit_log import AuditLog
     from ideomotor.launch.runtime.rig import Rig
 
 
@@ -101,6 +102,27 @@ def usual_folder(robot: str, kind: str = "launches") -> Path:
     """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
     name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     return state_folder() / kind / name
+
+
+def audit_log(
+    folder: Path, command: str, embodiment: Embodiment, rig: Rig, policy: object = None, trained_on: str = ""
+) -> AuditLog:
+    """A log of who did what, begun: with whose arm, which weights and what data they were trained on.
+
+    Args:
+        policy: folder of a checkpoint, or another source; None: there is none.
+    """
+    from ideomotor.datasets.checking.audit_log import AuditLog, file_hash
+    from ideomotor.vla.checkpoint_info import WEIGHTS
+
+    facts: dict[str, Any] = {"command": command, "robot": embodiment.name, "port": rig.port}
+    if policy is not None:
+        facts |= {"policy": str(policy), "trained_on": trained_on}
+    if isinstance(policy, Path) and (policy / WEIGHTS).exists():
+        facts["weights_sha256"] = file_hash(policy / WEIGHTS)
+    log = AuditLog(folder)
+    log.began(**facts, instruction=rig.instruction)
+    return log
 
 
 def live_console() -> Any:

@@ -24,6 +24,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.commands.session_options import (
     as_json,
+    audit_log,
     check,
     check_faults,
     comes_later,
@@ -175,6 +176,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
         write_whole(folder / REPORT, as_text(about | {"outcome": None}))
         stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
         output.text.print(f"log: {folder}", markup=False)
+        audit = audit_log(folder, "teleop", embodiment, rig)
         config = session.SessionConfig(
             embodiment=embodiment,
             robot=options.robot,
@@ -193,8 +195,10 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
             on_keys=leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault),
             web=web_options(options),
+            audit=audit.add,
         )
         result = session.run_session(config, shared, log, live_console())
+        audit.ended(reason=result.stop_reason, motors_on=result.outcome.motors_on)
         outcome = session.as_json(config, result) | {"leader": leading.about, "log": str(folder)}
         facts: dict[str, Any] = {"task_name": options.task} if rig.table else {}
         if result.solved is not None:

@@ -29,7 +29,7 @@ class AlarmLimits:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """A robot at one moment."""
 
     time: float  # [s]
@@ -62,7 +62,7 @@ class AlarmWatch:
         # {camera: its picture, since when, and where the arm was then}
         self._still: dict[str, tuple[np.ndarray, float, np.ndarray]] = {}
 
-    def see(self, seen: Seen) -> list[str]:
+    def see(self, seen: Snapshot) -> list[str]:
         """What is raised now, in words."""
         wrong = self._wrong(seen)
         new = []
@@ -80,7 +80,7 @@ class AlarmWatch:
                 self.active.pop(name, None)
         return new
 
-    def _wrong(self, seen: Seen) -> dict[str, tuple[str, float]]:
+    def _wrong(self, seen: Snapshot) -> dict[str, tuple[str, float]]:
         """{name: (what is wrong, how long it must last)}"""
         limits, wrong = self._limits, {}
         away = np.where(self._arm & np.isfinite(seen.position), np.abs(seen.position - seen.command), 0.0)
@@ -103,7 +103,7 @@ class AlarmWatch:
                 wrong[f"frozen {camera}"] = f"camera {camera} shows the same picture while the arm moves", 0.0
         return wrong
 
-    def _frozen(self, camera: str, small: np.ndarray, seen: Seen) -> bool:
+    def _frozen(self, camera: str, small: np.ndarray, seen: Snapshot) -> bool:
         """Whether the picture has been the same for long, to the bit, while the arm moved."""
         before = self._still.get(camera)
         if before is None or before[0].shape != small.shape or (before[0] != small).any():

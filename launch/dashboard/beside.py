@@ -159,8 +159,8 @@ def page_process(
         if pipe.poll(EVERY_S):
             room.arm_view = pipe.recv()
         reader.poll()
-        while reader.told:
-            tell("alarm", text := reader.told.pop(0))
+        while reader.news:
+            tell("alarm", text := reader.news.pop(0))
             if options.on_alarm:
                 with contextlib.suppress(OSError):
                     subprocess.Popen([*shlex.split(options.on_alarm), text], stdin=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.safe_stop import StopState
 from ideomotor.control.runtime.shared_state import SharedState, text_of, unpack_frames
-from ideomotor.launch.dashboard.alarms import AlarmWatch, Seen
+from ideomotor.launch.dashboard.alarms import AlarmWatch, Snapshot
 from ideomotor.launch.runtime.recent import Recent
 
 JPEG_QUALITY = 80
@@ -35,7 +35,7 @@ class StatusReader:
         self, shared: SharedState, embodiment: Embodiment, instruction: str, drivers: Iterable[str]
     ) -> None:
         self.alarms = AlarmWatch(embodiment.joint_names, tuple(embodiment.grippers))
-        self.told: list[str] = []  # alarms that were raised, in words, for whoever takes them
+        self.news: list[str] = []  # alarms that were raised, in words, for whoever takes them
         self._shared, self._embodiment, self._drivers = shared, embodiment, list(drivers)
         self._instruction = instruction
         self._recent, self._lock = Recent(shared), threading.Lock()
@@ -51,7 +51,7 @@ class StatusReader:
                 return
             self._shared.frames.read(self._frames)
             late = self._recent.late_us()
-            seen = Seen(
+            seen = Snapshot(
                 now,
                 self._state["position"].copy(),
                 self._state["command"].copy(),
@@ -61,7 +61,7 @@ class StatusReader:
                 text_of(self._state["stage"]) == StopState.RUN,
                 unpack_frames(self._frames, self._shared.spec),
             )
-            self.told += self.alarms.see(seen)
+            self.news += self.alarms.see(seen)
 
     def pose(self) -> tuple[np.ndarray, np.ndarray] | None:
         """(measured, commanded), each (A,); None before there is one."""

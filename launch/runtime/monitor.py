@@ -54,6 +54,7 @@ class View:
         drivers: who may drive: with both, a key takes over and hands back.
         on_keys: takes the keys that mean nothing here.
         companion: is asked for each key first, and for rows to show.
+        on_event: is told of stops, of who drives, and of marks: what, and facts by name.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class View:
         drivers: Sequence[DriverName] = (),
         on_keys: Callable[[str], None] | None = None,
         companion: Companion | None = None,
+        on_event: Callable[..., None] = lambda what, **facts: None,
     ) -> None:
-        self._companion = companion
+        self._companion, self._on_event = companion, on_event
         self._shared, self._hz, self._console = shared, hz, console
         self._drivers: tuple[DriverName, ...] = tuple(drivers)
         self._driver = ""
@@ -148,6 +150,7 @@ class View:
             self._see_driver(text_of(record["driver"]))
             if stage != self._stage:
                 self._stage = stage
+                self._on_event("stage", tick=int(record["tick"]), stage=stage[0], reason=stage[1])
                 if self._live is None:
                     self.say(f"{stage[0]}: {stage[1]}" if stage[1] else stage[0])
                 if stage == ("park", AGAIN) and self._keys is not None:
@@ -159,6 +162,7 @@ class View:
         before, self._driver = self._driver, driver
         self.takeovers += (before, driver) == (DriverName.POLICY, DriverName.PERSON)
         if len(self._drivers) > 1 and before not in ("", driver):
+            self._on_event("driver", driver=driver)
             self.say(f"driver: the {driver}")
 
     def table(self, now: float) -> Table:
@@ -232,6 +236,7 @@ class View:
 
     def _mark(self, mark: str) -> None:
         self.marks.mark(mark)
+        self._on_event("mark", mark=mark)
         self.say(f"this attempt: {mark}")
 
     def _change_driver(self) -> None:

@@ -83,6 +83,7 @@ class SessionConfig:
     stop: StopConfig = StopConfig()  # how long each state of the safe stop is kept
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
     web: WebOptions | None = None  # a page beside it
+    audit: Callable[..., None] | None = None  # is told what happens: what, and facts by name
 
     @property
     def drivers(self) -> tuple[DriverName, ...]:
@@ -135,7 +136,8 @@ def run_session(
     """
     embodiment, rig = config.embodiment, config.rig
     hz = float(embodiment.control_hz)
-    view = View(shared, hz, console, config.drivers, config.on_keys, companion)
+    audit = config.audit or (lambda what, **facts: None)
+    view = View(shared, hz, console, config.drivers, config.on_keys, companion, audit)
     attempts = Attempts(shared, rig.table, config.speed) if rig.table else None
     beside = (
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
@@ -168,6 +170,7 @@ def run_session(
             if companion:
                 companion.poll(time.monotonic())
             for event in dashboard.poll() if dashboard else ():
+                audit(event.kind, text=event.text, by=event.who)
                 view.say(f"{event.kind}: {event.text}{f' ({event.who})' if event.who else ''}")
             view.poll()
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.launch.dashboard.alarms import AlarmWatch, Seen
+from ideomotor.launch.dashboard.alarms import AlarmWatch, Snapshot
 
 ROBOT = load_embodiment("so101")
 HOME = ROBOT.home_position
 PICTURE = np.random.default_rng(0).integers(60, 200, (96, 96, 3), dtype=np.uint8)
-WELL = Seen(0.0, HOME, HOME, np.full(6, 35.0), 0.1, 200.0, True, {"front": PICTURE})
+WELL = Snapshot(0.0, HOME, HOME, np.full(6, 35.0), 0.1, 200.0, True, {"front": PICTURE})
 
 
 class Room:
     def __init__(self) -> None:
         self.watch, self.now = AlarmWatch(ROBOT.joint_names, tuple(ROBOT.grippers)), 0.0
 
-    def see(self, seen: Seen, seconds: float, frozen: bool = False) -> list[str]:
+    def see(self, seen: Snapshot, seconds: float, frozen: bool = False) -> list[str]:
         """What is raised within some seconds of the same, but for a camera's noise if it is not frozen."""
         raised = []
         for step in range(round(seconds / 0.05)):

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.datasets.checking.audit_log import NAME as AUDIT
+from ideomotor.datasets.checking.audit_log import check_audit_log
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.loader import WindowLoader
@@ -165,6 +167,12 @@ def test_a_launch_from_start_to_end(launched, tmp_path) -> None:
     assert (log / PICTURE).read_text().startswith("<svg")
     assert len(pq.read_table(log / PLANS)) == result["logged"]["plans"] > 0
     the_log_is_whole(log, result)
+    assert list(check_audit_log(log)) == []
+    events = [json.loads(line) for line in (log / AUDIT).read_text().splitlines()]
+    assert events[0]["instruction"] == said and len(events[0]["weights_sha256"]) == 64
+    assert "bad" in [event.get("mark") for event in events]
+    assert "emergency stop: key space" in [event.get("reason") for event in events]
+    assert events[-1]["what"] == "ended" and events[-1]["reason"] == "finished"
 
 
 def the_log_is_whole(log: Path, result: dict) -> None:

@@ -111,9 +111,10 @@ def test_a_person_drives_the_twin_by_a_leaders_twin_that_is_unplugged_for_a_whil
     log = tmp_path / "log"
     shown = ideomotor(
         *("teleop", "so101", "--twin", "--countdown", "0", "--max-seconds", "9", "--log", log),
-        *("--leader-fault", "unplug at=2 for=1", "--json", "-"),
+        *("--leader-fault", "unplug at=2 for=1", "--json", "-", "--web", ":0"),
     )
     result = shown.json
+    assert "web: http://127.0.0.1:" in shown.stderr
     assert result["stop_reason"] == "finished" and result["stage"] == "off" and result["faults"] == []
     assert "leader" in shown.stderr and "so101_leader at " in result["leader"]
     stops = [stop["reason"] for stop in result["stops"]]

@@ -58,7 +58,7 @@ class Site:
         """A tick of a robot that runs, with a black and a white picture and a plan."""
         state, tick = self.shared.state.new(), self.shared.ticks.new()
         for record in (state, tick):
-            record["tick"], record["time"] = 7, time.monotonic()
+            record["tick"], record["time"] = 7, 100.0
             record["position"], record["command"] = ROBOT.home_position, ROBOT.home_position + 0.01
             record["stage"], record["driver"] = b"run", b"policy"
         state["temperature"], state["voltage"] = 41.0, np.nan
@@ -68,7 +68,7 @@ class Site:
         frames, images = self.shared.frames.new(), {}
         for (name, height, width), colour in zip(self.shared.spec.cameras, (0, 255), strict=True):
             images[name] = np.full((height, width, 3), colour, np.uint8)
-        shared_state.pack_frames(frames, time.monotonic(), images, self.shared.spec)
+        shared_state.pack_frames(frames, 100.0, images, self.shared.spec)
         self.shared.frames.write(frames)
         plan = self.shared.plan.new()
         points = {"target": ("wrist", 0.25, 0.75)}
