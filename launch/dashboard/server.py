@@ -42,9 +42,7 @@ class Room:
     reader: StatusReader
     arm_view: str = ""  # address of the arm in 3-D; empty: there is none
     token: str = ""  # empty: none is asked for
-    asked: Callable[[str, str, str], None] = lambda what, value, who: (
-        None
-    )  # is told what was asked, for the log
+    asked: Callable[[str, str, str], None] = lambda what, value, who: None  # for the log
     writing: threading.Lock = field(default_factory=threading.Lock)
     seen_at: float = field(default=0.0)  # [s], when a page asked for the status last; 0: none did
 
@@ -76,8 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.room.seen_at = time.monotonic()
             status = {**self.room.reader.status(), "arm_view": self.room.arm_view}
             self._answer(json.dumps(status).encode(), "application/json")
-        elif path.startswith("/camera/") and (jpeg := self.room.reader.picture(unquote(path[8:]))):
-            self._answer(jpeg, "image/jpeg")
+        elif path.startswith("/camera/") and (name := unquote(path[8:])) in self.room.reader.cameras:
+            jpeg = self.room.reader.picture(name)  # an empty answer: there is none yet
+            self._answer(jpeg or b"", "image/jpeg", status=HTTPStatus.OK if jpeg else HTTPStatus.NO_CONTENT)
         elif path == "/metrics":
             self._answer(metrics(self.room.reader.status()).encode(), "text/plain; version=0.0.4")
         else:

@@ -34,6 +34,7 @@ class StatusReader:
     def __init__(
         self, shared: SharedState, embodiment: Embodiment, instruction: str, drivers: Iterable[str]
     ) -> None:
+        self.cameras = [name for name, *_ in shared.spec.cameras]
         self.alarms = AlarmWatch(embodiment.joint_names, tuple(embodiment.grippers))
         self.news: list[str] = []  # alarms that were raised, in words, for whoever takes them
         self._shared, self._embodiment, self._drivers = shared, embodiment, list(drivers)

@@ -99,6 +99,7 @@ def test_it_tells_all_there_is_before_and_after_the_robot_runs(make_site) -> Non
     code, body = site.ask("GET", "/status")
     before = json.loads(body)
     assert code == 200 and before["stage"] == "starting" and before["joints"] == []
+    assert site.ask("GET", "/camera/wrist") == (204, b"")
     site.live()
     now = json.loads(site.ask("GET", "/status")[1])
     assert (now["stage"], now["driver"], now["instruction"], now["tick"]) == ("run", "policy", "lift it", 7)
