@@ -9,8 +9,6 @@ Exit codes: 0 finished, 1 a fault ended it, 2 refused before any torque, 130 sto
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,8 +20,8 @@ from ideomotor.control.chunk_handover import DEFAULT, handover
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.commands.session_options import (
-    as_json,
     audit_log,
+    begun_log,
     check,
     comes_later,
     inject_at_once,
@@ -31,9 +29,9 @@ from ideomotor.launch.commands.session_options import (
     ticks_of,
     usual_folder,
 )
-from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.console import Output
 from ideomotor.launch.dashboard.options import web_options
-from ideomotor.launch.runtime.ending import as_text, end_session
+from ideomotor.launch.runtime.ending import end_session
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
 
@@ -161,8 +159,6 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
-    from ideomotor.launch.runtime.session_log import SessionLog
-    from ideomotor.launch.runtime.session_recorder import REPORT
     from ideomotor.launch.runtime.teleoperators import lead_by
     from ideomotor.launch.serving.remote_source import stop_config
 
@@ -203,11 +199,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         output.text.print(tables(found))
         if rig.judging and not rig.judging.judged:
             output.text.print(rig.judging.sentence(), markup=False)
-        log = SessionLog(shared, embodiment, folder, rig.instruction)
-        stack.callback(log.close)
-        about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
-        about["preflight"] = dataclasses.asdict(found)
-        write_whole(folder / REPORT, as_text(about | {"outcome": None}))
+        log, about = begun_log(stack, shared, embodiment, folder, rig, found, options)
         stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
         audit = audit_log(folder, "launch", embodiment, rig, policy, trained_on)
         dry = " (dry run: nothing is written to the motors)" if options.dry_run else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -14,8 +15,11 @@ from ideomotor.control.errors import UserError
 from ideomotor.launch.runtime.left_on import state_folder
 
 if TYPE_CHECKING:
+    from ideomotor.control.runtime.shared_state import SharedState
     from ideomotor.datasets.checking.audit_log import AuditLog
+    from ideomotor.launch.runtime.preflight import Preflight
     from ideomotor.launch.runtime.rig import Rig
+    from ideomotor.launch.runtime.session_log import SessionLog
 
 
 class SessionOptions(Protocol):
@@ -102,6 +106,24 @@ def usual_folder(robot: str, kind: str = "launches") -> Path:
     """A new folder for a log: $XDG_STATE_HOME (or ~/.local/state)/ideomotor/launches/ROBOT-TIME."""
     name = f"{robot}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     return state_folder() / kind / name
+
+
+def begun_log(
+    stack: contextlib.ExitStack, shared: SharedState, embodiment: Embodiment, folder: Path, rig: Rig,
+    found: Preflight, options: Any,
+) -> tuple[SessionLog, dict[str, Any]]:  # fmt: skip
+    """The log of a session, which ends with the stack, and the beginning of its report, which is written."""
+    from ideomotor.launch.console import write_whole
+    from ideomotor.launch.runtime.ending import as_text
+    from ideomotor.launch.runtime.session_log import SessionLog
+    from ideomotor.launch.runtime.session_recorder import REPORT
+
+    log = SessionLog(shared, embodiment, folder, rig.instruction)
+    stack.callback(log.close)
+    about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
+    about["preflight"] = dataclasses.asdict(found)
+    write_whole(folder / REPORT, as_text(about | {"outcome": None}))
+    return log, about
 
 
 def audit_log(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,8 +22,8 @@ from ideomotor.control.chunk_handover import DEFAULT
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.commands.session_options import (
-    as_json,
     audit_log,
+    begun_log,
     check,
     check_faults,
     comes_later,
@@ -33,9 +32,9 @@ from ideomotor.launch.commands.session_options import (
     ticks_of,
     usual_folder,
 )
-from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.console import Output
 from ideomotor.launch.dashboard.options import web_options
-from ideomotor.launch.runtime.ending import as_text, end_session
+from ideomotor.launch.runtime.ending import end_session
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -141,8 +140,6 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
     from ideomotor.launch.runtime.rig import has_world
-    from ideomotor.launch.runtime.session_log import SessionLog
-    from ideomotor.launch.runtime.session_recorder import REPORT
     from ideomotor.launch.runtime.teleoperators import lead_by
 
     embodiment = load_embodiment(options.robot)
@@ -169,11 +166,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
         slowed = session.slowed(embodiment, options.speed)
         found = preflight(slowed, rig, servos, cameras, "", "", leading.warnings, leading.about)
         output.text.print(tables(found))
-        log = SessionLog(shared, embodiment, folder, rig.instruction)
-        stack.callback(log.close)
-        about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
-        about["preflight"] = dataclasses.asdict(found)
-        write_whole(folder / REPORT, as_text(about | {"outcome": None}))
+        log, about = begun_log(stack, shared, embodiment, folder, rig, found, options)
         stack.enter_context(live_view(options.view, shared, embodiment, output.text.print))
         output.text.print(f"log: {folder}", markup=False)
         audit = audit_log(folder, "teleop", embodiment, rig)

@@ -142,11 +142,8 @@ def run_session(
     beside = (
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
     )
-    page = (
-        dashboard_beside(shared, embodiment, rig.instruction, config.drivers, config.web)
-        if config.web
-        else contextlib.nullcontext()
-    )
+    seen = shared, embodiment, rig.instruction, config.drivers
+    page = dashboard_beside(*seen, config.web) if config.web else contextlib.nullcontext()
     with beside as floor, page as dashboard, view.shown():
         began = False
         if dashboard:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,17 +16,15 @@ from ideomotor.control.safety.way import way_to
 from ideomotor.control.timing import usual_timing
 from ideomotor.launch.commands.bring_up.servo_settings import settle
 from ideomotor.launch.commands.replay.options import about, arrangement_of, scene_of
-from ideomotor.launch.commands.session_options import as_json, live_console, usual_folder
-from ideomotor.launch.console import Output, write_whole
+from ideomotor.launch.commands.session_options import begun_log, live_console, usual_folder
+from ideomotor.launch.console import Output
 from ideomotor.launch.runtime import session
 from ideomotor.launch.runtime.cameras import film_sizes
-from ideomotor.launch.runtime.ending import as_text, end_session
+from ideomotor.launch.runtime.ending import end_session
 from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
 from ideomotor.launch.runtime.replay_figures import PlayedSession, PlayedTicks
 from ideomotor.launch.runtime.replay_process import ReplayProcessConfig, replay_process
 from ideomotor.launch.runtime.rig import Rig, real_arm, simulated_arm
-from ideomotor.launch.runtime.session_log import SessionLog
-from ideomotor.launch.runtime.session_recorder import REPORT
 
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
@@ -66,11 +62,7 @@ def replay_on_arm(
         way = way_to(embodiment, np.array([servo.position for servo in servos]), trajectory.commands[0])
         seconds = len(way) / embodiment.control_hz / options.speed
         output.text.print(f"{seconds:.1f} s to the first command")
-        log = SessionLog(shared, embodiment, folder, rig.instruction)
-        stack.callback(log.close)
-        report: dict[str, Any] = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        report |= {"options": as_json(options), "preflight": dataclasses.asdict(found)}
-        write_whole(folder / REPORT, as_text(report | {"outcome": None}))
+        log, report = begun_log(stack, shared, embodiment, folder, rig, found, options)
         output.text.print(f"log: {folder}", markup=False)
         played = ReplayProcessConfig(trajectory.commands, embodiment, f"replaying {what}", rig.instruction)
         config = session.SessionConfig(
