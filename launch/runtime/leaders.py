@@ -14,9 +14,10 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.plugins import TELEOPERATORS, plugin_names
 from ideomotor.control.robots.drivers import ServoStatus, driver_of
 from ideomotor.control.teleop.approach import ApproachLimits, far_apart
-from ideomotor.control.teleop.leader_arm import LeaderArm
+from ideomotor.control.teleop.leader_arm import LeaderArm, check_leads
 from ideomotor.control.teleop.mirror import mirror
 from ideomotor.control.teleop.teleoperator import Teleoperator
+from ideomotor.control.teleop.tip_leader import SCALES, TipLeader, check_tips
 from ideomotor.launch.commands.session_options import comes_later
 from ideomotor.launch.runtime.jog_devices import JOG_DEVICES
 from ideomotor.launch.runtime.rig import Rig
@@ -66,10 +67,45 @@ class Leading:
             raise UserError(f"leader: {far}")
 
 
+def leads_by_tip(leader: Embodiment, follower: Embodiment) -> bool:
+    """Whether an arm leads another one by its tip, having other joints; not: joint by joint.
+
+    Raises:
+        UserError: it can do neither.
+    """
+    try:
+        check_leads(leader, follower)
+        return False
+    except UserError as error:
+        if not leader.leads or follower.arms:
+            raise
+        lacking = [robot.name for robot in (leader, follower) if robot.geometry is None]
+        if lacking:
+            files = " and ".join(f"that of {name}" for name in lacking)
+            raise UserError(
+                f"{error}, or the section geometry (links and tip, as so101.yaml has it) in {files}: the "
+                "leader's tip then leads the arm's"
+            ) from error
+    check_tips(leader, follower)
+    return True
+
+
 def looked_at(
-    leader: Embodiment, port: str, calibration: Calibration, follower: Embodiment, rig: Rig
+    leader: Embodiment,
+    port: str,
+    calibration: Calibration,
+    follower: Embodiment,
+    rig: Rig,
+    scale: float | None = None,
 ) -> Leading:
-    """A leader arm that is there, with nothing written to it; `UserError` if it is not whole or is driven."""
+    """A leader arm that is there, with nothing written to it.
+
+    Args:
+        scale: of the follower's way, where the leader's tip leads; None: it leads joint by joint.
+
+    Raises:
+        UserError: it is not whole, or its motors are on.
+    """
     driver = driver_of(leader)
     for difference in driver.differences(leader, port, calibration):
         if difference.setting.counts:
@@ -83,13 +119,19 @@ def looked_at(
             f"leader: the motors of {', '.join(on)} are on, expected an arm that a hand can move: "
             f"ideomotor release {leader.name} --port {port}"
         )
-    how = mirror(leader, follower)
     slow = max(servo.return_delay_us for servo in servos)
+    about = f"{leader.name} at {port}, {min(servo.voltage for servo in servos):.1f} V"
+    make, pose = functools.partial(LeaderArm, leader, port, calibration, follower), None
+    if scale is None:
+        pose = mirror(leader, follower).follower(np.array([servo.position for servo in servos]))
+    else:
+        make = functools.partial(TipLeader, leader, port, calibration, follower, scale)
+        about += f", its tip leads {follower.name}'s, {scale:g} times its way"
     return Leading(
         rig=rig,
-        make=functools.partial(LeaderArm, leader, port, calibration, follower),
-        about=f"{leader.name} at {port}, {min(servo.voltage for servo in servos):.1f} V",
-        pose=how.follower(np.array([servo.position for servo in servos])),
+        make=make,
+        about=about,
+        pose=pose,
         warnings=(f"leader: its servos wait {slow} µs before they answer: setup-motors sets that to 0",)
         if slow
         else (),
@@ -109,3 +151,17 @@ def leader_named(name: str, follower: Embodiment) -> Embodiment:
 
 def is_file(name: str) -> bool:
     return "/" in name or name.endswith((".yaml", ".yml"))
+
+
+def split_scale(port: str) -> tuple[str, float | None]:
+    """(DEV, scale) of "DEV,scale=0.5"; `UserError` for one that is none."""
+    device, comma, text = port.partition(",scale=")
+    if not comma:
+        return port, None
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = float("nan")
+    if not SCALES[0] <= scale <= SCALES[1]:
+        raise UserError(f"leader: scale: got {text!r}, expected {SCALES[0]:g} to {SCALES[1]:g}")
+    return device, scale

@@ -20,12 +20,18 @@ from ideomotor.control.calibration import default_calibration, load_calibration
 from ideomotor.control.embodiment import Embodiment, embodiment_names
 from ideomotor.control.errors import UserError
 from ideomotor.control.plugins import TELEOPERATORS, has_plugin, load_plugin
-from ideomotor.control.teleop.leader_arm import check_leads
 from ideomotor.control.teleop.teleoperator import Teleoperator
 from ideomotor.launch.runtime.attempts import Helper
 from ideomotor.launch.runtime.jog_devices import JOG_DEVICES
 from ideomotor.launch.runtime.lead_pair import lead_pair
-from ideomotor.launch.runtime.leaders import Leading, is_file, leader_named, looked_at
+from ideomotor.launch.runtime.leaders import (
+    Leading,
+    is_file,
+    leader_named,
+    leads_by_tip,
+    looked_at,
+    split_scale,
+)
 from ideomotor.launch.runtime.rig import TWIN_PRIORITY, Rig
 
 if TYPE_CHECKING:
@@ -66,11 +72,15 @@ def lead_by(
             yield pair
         return
     leader = leader_named(name, embodiment)
-    check_leads(leader, embodiment)
+    port, scale = split_scale(port)
+    by_tip = leads_by_tip(leader, embodiment)
+    if scale is not None and not by_tip:
+        raise UserError(f"leader: scale: {leader.name} leads joint by joint, expected none")
+    scale = (scale or 1.0) if by_tip else None
     if port:
         if os.path.realpath(port) == os.path.realpath(rig.port):
             raise UserError(f"leader: {port} is the follower's port too, expected another one")
-        yield looked_at(leader, port, load_calibration(leader, arm), embodiment, rig)
+        yield looked_at(leader, port, load_calibration(leader, arm), embodiment, rig, scale)
         return
     from ideomotor.sim.twin.process import Twin
 
@@ -78,6 +88,12 @@ def lead_by(
         raise UserError(
             f"leader: got {spec!r} without a device, expected e.g. {name}@/dev/ttyACM1 (ideomotor find-port)"
         )
+    if by_tip:
+        with Twin(name if is_file(name) else leader.name, priority=TWIN_PRIORITY) as twin:
+            twin.inject("hand wave")  # it has not the joints to do what somebody would do here
+            found = looked_at(leader, twin.port, default_calibration(leader), embodiment, rig, scale)
+            yield dataclasses.replace(found, inject=twin.inject)
+        return
     if rig.table is None:
         raise UserError(
             f"leader: the twin of {embodiment.name} has no world in which a hand could do something"

@@ -34,8 +34,10 @@ ONE_PIECE = {
 }  # turn against each other without meeting, or grip
 
 
-SIMULATED = [  # a pair's links are those of its arms: tests/control/test_pair.py
-    name for name in embodiment_names() if load_embodiment(name).geometry and not load_embodiment(name).arms
+SIMULATED = [  # a pair's links are those of its arms (tests/control/test_pair.py), a leader's its follower's
+    name
+    for name in embodiment_names()
+    if (robot := load_embodiment(name)).geometry and not robot.arms and not robot.leads
 ]
 
 
