@@ -26,6 +26,7 @@ from ideomotor.launch.commands.session_options import (
     comes_later,
     inject_at_once,
     live_console,
+    recorded,
     ticks_of,
     usual_folder,
 )
@@ -119,6 +120,9 @@ class LaunchOptions:
     handover: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT
     """rtc, sync, naive or ensemble"""
 
+    record: Annotated[str, tyro.conf.arg(metavar="A,B|none")] = ""
+    """cameras whose pictures the log keeps; all by default"""
+
     web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
     """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
 
@@ -168,6 +172,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         chosen_policy(options.policy, embodiment, options.lerobot, options.remote),
     )
     timing, trained_on = facts_of(policy, embodiment)
+    recorded(embodiment, options.record)
     folder = options.log or usual_folder(embodiment.name)
     with contextlib.ExitStack() as stack:
         rig = stack.enter_context(_rig(options, embodiment))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ideomotor.control.embodiment import Embodiment
-from ideomotor.control.errors import UserError
+from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.launch.runtime.left_on import state_folder
 
 if TYPE_CHECKING:
@@ -108,6 +108,26 @@ def usual_folder(robot: str, kind: str = "launches") -> Path:
     return state_folder() / kind / name
 
 
+def recorded(embodiment: Embodiment, cameras: str) -> Embodiment:
+    """The robot with those cameras that the log keeps.
+
+    Args:
+        cameras: their names, with commas between them; "none"; or "" for all.
+
+    Raises:
+        UserError: it has no such camera.
+    """
+    if not cameras:
+        return embodiment
+    names = [] if cameras == "none" else cameras.split(",")
+    known = {camera.name: camera for camera in embodiment.cameras}
+    for name in names:
+        if name not in known:
+            raise unknown_name("record", name, [*known, "none"])
+    kept = tuple(camera for camera in embodiment.cameras if camera.name in names)
+    return dataclasses.replace(embodiment, cameras=kept)
+
+
 def begun_log(
     stack: contextlib.ExitStack, shared: SharedState, embodiment: Embodiment, folder: Path, rig: Rig,
     found: Preflight, options: Any,
@@ -118,7 +138,7 @@ def begun_log(
     from ideomotor.launch.runtime.session_log import SessionLog
     from ideomotor.launch.runtime.session_recorder import REPORT
 
-    log = SessionLog(shared, embodiment, folder, rig.instruction)
+    log = SessionLog(shared, recorded(embodiment, getattr(options, "record", "")), folder, rig.instruction)
     stack.callback(log.close)
     about = {"started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "options": as_json(options)}
     about["preflight"] = dataclasses.asdict(found)

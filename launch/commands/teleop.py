@@ -29,6 +29,7 @@ from ideomotor.launch.commands.session_options import (
     comes_later,
     inject_at_once,
     live_console,
+    recorded,
     ticks_of,
     usual_folder,
 )
@@ -100,6 +101,9 @@ class TeleopOptions:
     view: Annotated[str | None, tyro.conf.arg(metavar="rerun|URL|FILE.rrd")] = None
     """show pictures and joints in Rerun while it runs (extra `rerun`): its viewer, or a file"""
 
+    record: Annotated[str, tyro.conf.arg(metavar="A,B|none")] = ""
+    """cameras whose pictures the log keeps; all by default"""
+
     web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
     """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
 
@@ -144,6 +148,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
 
     embodiment = load_embodiment(options.robot)
     driver = driver_of(embodiment)
+    recorded(embodiment, options.record)
     if not options.camera and not (options.twin and has_world(embodiment)):
         embodiment = dataclasses.replace(embodiment, cameras=())
     folder = options.log or usual_folder(embodiment.name, "teleoperation")

@@ -60,6 +60,8 @@ class Recorder:
         self._shared, self._folder = shared, folder
         fps = math.gcd(embodiment.control_hz, LOG_FPS)
         self._per_row = embodiment.control_hz // fps
+        kept = {camera.name for camera in embodiment.cameras}
+        self._cameras = [camera for camera in shared.spec.filmed.cameras if camera[0] in kept]
         self._episode = LiveEpisode(folder, _filmed(embodiment, shared.spec), fps, task, "ideomotor launch")
         (folder / TICKS).parent.mkdir()
         self._schema = _ticks_schema(embodiment)
@@ -142,14 +144,13 @@ class Recorder:
 
     def _pass_on(self, all_of_them: bool) -> None:
         """Gives the rows that are whole to the dataset; the last one still gets commands."""
-        shapes = self._shared.spec.filmed.cameras
         while len(self._rows) > (0 if all_of_them else 1):
             if self._rows[0].images is None and not all_of_them:
                 return
             row = self._rows.popleft()
             images = {
                 name: (row.images or {}).get(name, np.zeros((height, width, 3), np.uint8))
-                for name, height, width in shapes
+                for name, height, width in self._cameras
             }
             person = row.driver == DriverName.PERSON
             said = (row.stage, row.plan_text, row.progress, int(person), person and self._policy_drove)

@@ -21,6 +21,7 @@ from ideomotor.control.teleop.teleoperator import DriverName
 from ideomotor.control.types import LatentPlan
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.launch.commands.session_options import recorded
 from ideomotor.launch.runtime.monitor import View
 from ideomotor.launch.runtime.session_log import SessionLog
 from ideomotor.launch.runtime.session_recorder import PLANS, TICKS, Recorder
@@ -179,3 +180,21 @@ def test_a_key_takes_over_and_hands_back_where_both_may_drive(
                     view.poll()
             assert shared.requests[asked].tolist() == requests
     os.close(ours)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("", ["front", "wrist"]), ("wrist", ["wrist"]), ("none", [])])
+def test_only_cameras_that_were_asked_for_are_kept(
+    shared, tmp_path: Path, asked: str, kept: list[str]
+) -> None:
+    recorder = Recorder(shared, recorded(ROBOT, asked), tmp_path / "log", "reach the red cube")
+    picture(shared, 99.99, 40)
+    for number in range(40):
+        tick(shared, number)
+        recorder.take()
+    recorder.finish({})
+    assert validate(tmp_path / "log") == []
+    dataset = Dataset(tmp_path / "log")
+    assert sorted(camera.split(".")[-1] for camera in dataset.cameras) == kept and len(dataset) == 1
+    assert not list((tmp_path / "log").rglob("*.mp4")) or kept
+    with pytest.raises(UserError, match="record: unknown name 'wirst'; did you mean 'wrist'"):
+        recorded(ROBOT, "wirst")
