@@ -65,7 +65,7 @@ class TipLeader:
         """What the follower's joints are to do for where the hand has the leader's tip.
 
         Raises:
-            OSError: a servo does not answer, the adapter is gone, or the follower's pose is not known yet.
+            OSError: a servo does not answer, or the adapter is gone.
         """
         found = self.arm.read()
         if found.time <= self._read_at or not np.isfinite(found.position).all():
@@ -94,17 +94,13 @@ class TipFollowing:
         self._behind_since: float | None = None  # [s]
 
     def action(self, found: RobotState, state: FollowerState) -> TeleopAction:
-        """The action for a reading of the leader's joints.
-
-        Raises:
-            OSError: nobody knows where the follower is told to be.
-        """
+        """The action for a reading of the leader's joints."""
         now, seconds = found.time, found.time - self._at
         self._at = now
         engaged = self._hand.engaged(now, found.position, state.driver)
         if not np.isfinite(state.command).all():
             self._from = None
-            raise OSError("leader: the arm's pose is not known yet")
+            return TeleopAction(now, self._jog.stand(state.command), engaged=False)  # control has not begun
         if state.driver is DriverName.POLICY or seconds > GAP_S or self._fell_behind(now, state.command):
             self._from = None
         pose = self._leader.pose(found.position)

@@ -54,7 +54,11 @@ class Twin:
         Raises:
             UserError: the robot has no servos of a protocol that the twin speaks, or there is no such scene.
         """
-        bus = load_embodiment(robot).bus
+        embodiment = load_embodiment(robot)
+        bus = embodiment.bus
+        if embodiment.arms:
+            names = " and ".join(arm.robot for arm in embodiment.arms)
+            raise UserError(f"robot: {robot!r} is made of two arms, expected one: a twin of {names} each")
         if bus is None:
             raise UserError(f"robot: the twin of {robot!r} needs a section bus in its file, to have servos")
         if len(assembly) not in (0, len(bus.servos)) or not all(abs(counts) < 4096 for counts in assembly):

@@ -118,6 +118,16 @@ def test_nobody_is_led_while_a_policy_drives_and_the_clutch_closes_at_the_takeov
     np.testing.assert_allclose(hands.command[:6], AT[:6], atol=0.01)
 
 
+def test_before_control_has_begun_nobody_is_engaged() -> None:
+    hands = Hands()
+    hands.command = np.full(7, np.nan)
+    hands.held = True
+    hands.move(np.zeros(6), 0.1)
+    hands.command, hands.held = AT.copy(), False
+    hands.move(np.zeros(6), 0.1)
+    np.testing.assert_allclose(hands.command[:6], AT[:6], atol=1e-6)
+
+
 def test_turning_about_the_base_keeps_pitch_and_roll() -> None:
     for tip, at in ((LEADERS_TIP, START), (FOLLOWERS_TIP, AT)):
         turned = at.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.pair import of_arm
 from ideomotor.control.teleop.jog import TipJog
 from ideomotor.datasets.checking.checks import validate
+from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.video import encode
+from ideomotor.datasets.loading.trajectory import read_trajectory
 from ideomotor.launch.command_line import joined_ports
 
 pytest.importorskip("scservo_sdk")
@@ -163,3 +166,22 @@ def test_a_recording_with_two_leaders_over_twins(ideomotor: Any, tmp_path: Path)
         assert (moved > 0.02).all(), (side, moved)
         error = of_arm(PAIR, states - actions, side)
         assert np.median(np.abs(error)) < 0.03
+
+
+def test_a_dataset_with_lerobots_bimanual_names_is_read_for_the_pair(tmp_path: Path) -> None:
+    """bi_so101_follower's features are left_shoulder_pan.pos … right_gripper.pos."""
+    lerobots = dataclasses.replace(PAIR, name="bi_so101_follower", cameras=())
+    pose = np.repeat((PAIR.home_position + np.linspace(0, 0.2, 12))[None], 4, axis=0)
+    with DemonstrationWriter(tmp_path / "data", lerobots, 30) as writer:
+        writer.begin()
+        for i in range(20):
+            writer.add(Row(i / 30, {}, {}, pose, pose))
+        writer.save("hand it over", {})
+    path = tmp_path / "data" / "meta" / "info.json"
+    info = json.loads(path.read_text())
+    for feature in ("action", "observation.state"):
+        info["features"][feature]["names"] = [f"{name}.pos" for name in PAIR.joint_names]
+    path.write_text(json.dumps(info))
+    same = ("action=action", "observation.state=observation.state")
+    found = read_trajectory(tmp_path / "data", 0, PAIR, same)
+    np.testing.assert_allclose(found.commands, np.repeat(pose[:1], len(found.commands), axis=0), atol=1e-5)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from ideomotor.control.errors import UserError
 from ideomotor.train.interpreter_stage import continued
-from ideomotor.train.plan_cache import PlanCache, read_plans
+from ideomotor.train.plan_cache import PlanCache, read_plans, views
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.language import train_tokenizer
 from ideomotor.vla.interpreter.nano import nano_vlm
@@ -120,3 +121,11 @@ def test_frames_that_are_not_used_are_not_read(interpreter: Interpreter, tmp_pat
     used = np.array([0, 3, *range(5, 75, 3)])
     assert sorted(loader.asked) == used.tolist()
     np.testing.assert_allclose(third[used].astype(float), whole[used].astype(float), atol=0.1)
+
+
+def test_a_robot_without_the_interpreters_camera_is_refused(interpreter: Interpreter) -> None:
+    (camera, *_) = interpreter.config.cameras
+    with pytest.raises(
+        UserError, match=rf"^robot: the interpreter sees .*{camera}.* cameras are top, left: "
+    ):
+        views({"top": np.zeros((1, 8, 8, 3)), "left": np.zeros((1, 8, 8, 3))}, interpreter)
