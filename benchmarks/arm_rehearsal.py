@@ -5,8 +5,9 @@
 Everything is what a person with a leader arm and a follower types, with `--twin` where they would give ports:
 demonstrations in sessions of five, each at another table, over the servos' real protocols and in real time;
 one bad one edited away; a training; launches in which the hand takes over 1.5 s into an attempt; a
-training on from there with these corrections, and one without them for as long; each policy evaluated on the
-same scenes, in lockstep. What is done is not done again when it is called again. Ends with one JSON line.
+training on from there with these corrections (`--control`: and one without them for as long); each policy
+evaluated on the same scenes, in lockstep. What is done is not done again when it is called again. Ends with
+one JSON line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main() -> None:
         "--minutes", type=float, default=20.0, help="of the first training; half of it for each further one"
     )
     parser.add_argument("--episodes", type=int, default=100, help="of each evaluation")
+    parser.add_argument("--control", action="store_true", help="train on without the corrections, too")
     parser.add_argument("--cores", type=int, default=2)
     options = parser.parse_args()
     out: Path = options.out
@@ -49,8 +51,11 @@ def main() -> None:
         out / "after", [data, *(log["log"] for log in logs)], options.minutes / 2, options.cores,
         *on, "--person-weight", "5",
     )  # fmt: skip
-    longer = _trained(out / "longer", [data], options.minutes / 2, options.cores, *on)
-    policies = {"before": before, "after corrections": after, "as long without": longer}
+    policies = {"before": before, "after corrections": after}
+    if options.control:
+        policies["as long without"] = _trained(
+            out / "longer", [data], options.minutes / 2, options.cores, *on
+        )
     evaluated = {name: _evaluated(out, policy, options) for name, policy in policies.items()}
     print(json.dumps(_figures(sessions, logs, evaluated)))
 

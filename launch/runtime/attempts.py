@@ -85,6 +85,6 @@ class Attempts:
         if self._began is None or self._helped or not helper or helper.after_s is None:
             return
         if now - self._began >= helper.after_s:
-            self._helped = True
+            self._helped, self._began = True, now  # the person has as long as the policy had
             self._shared.request("take_over", "the hand at the table")
             helper.solve()

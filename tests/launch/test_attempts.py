@@ -7,7 +7,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.shared_state import REQUESTS
-from ideomotor.launch.runtime.attempts import Attempts, Table
+from ideomotor.launch.runtime.attempts import Attempts, Helper, Table
 
 ROBOT = load_embodiment("so101")
 
@@ -85,4 +85,18 @@ def test_things_may_come_to_other_spots_before_each_further_attempt() -> None:
         room.solved = True
         room.at(20.0 * epoch + 1, "run", epoch)
     assert room.arrangements == [1, 2]
+    shared.close()
+
+
+def test_a_person_who_takes_over_has_as_long_as_the_policy_had() -> None:
+    shared, moves = shared_state.create(ROBOT), list[str]()
+    room = Room(shared)
+    helper = Helper(1.5, lambda: moves.append("solve"), lambda: moves.append("home"))
+    room.attempts = Attempts(shared, Table(lambda: room.solved, room.tidy, max_seconds=6.0, helper=helper))
+    assert room.at(10.0, "run", 1) == (0, 0, 0, 0) and moves == []
+    assert room.at(11.5, "run", 1) == (0, 0, 0, 0) and moves == ["solve"]
+    assert int(shared.requests[REQUESTS.index("take_over")]) == 1
+    assert room.at(17.4, "run", 1) == (0, 0, 0, 0)
+    assert room.at(17.6, "run", 1) == (1, 0, 1, 0) and moves == ["solve", "home"]
+    assert int(shared.requests[REQUESTS.index("hand_back")]) == 1
     shared.close()
