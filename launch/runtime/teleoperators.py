@@ -68,6 +68,8 @@ def lead_by(
         yield Leading(rig, make, f"{name}{f' at {port}' if port else ''}")
         return
     if embodiment.arms:
+        if help_after_s:
+            raise UserError(f"help-after: {embodiment.name} has no world in which a hand could help")
         with lead_pair(name, port, arm, embodiment, rig) as pair:
             yield pair
         return
