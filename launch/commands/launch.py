@@ -186,7 +186,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         arm = embodiment, rig.port, rig.calibration
         unlike = settle(driver, *arm, output, yes=options.yes, only_look=options.dry_run)
         servos = driver.inspect(*arm)
-        unlike += unlike_a_launch(servos) if options.dry_run else []
+        unlike += unlike_a_launch(servos, embodiment) if options.dry_run else []
         shared = shared_state.create(embodiment, film_sizes(rig.modes, embodiment))
         stack.callback(shared.close)
         assert rig.cameras is not None  # a policy has eyes

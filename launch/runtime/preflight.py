@@ -132,13 +132,15 @@ def preflight(
     )
 
 
-def unlike_a_launch(servos: Sequence[ServoStatus]) -> list[str]:
+def unlike_a_launch(servos: Sequence[ServoStatus], embodiment: Embodiment) -> list[str]:
     """Says why rates and lateness of a dry run are not those of a launch, which sets return delays to 0."""
     slow = {servo.joint: servo.return_delay_us for servo in servos if servo.return_delay_us}
     if not slow:
         return []
-    # In a tick all servos answer, and one of them a second time.
-    wait_ms = (sum(slow.values()) + max(slow.values())) / 1000
+    # In a tick all servos of a line answer, and one of them a second time; the lines of a pair do so at once.
+    lines = [arm.prefix for arm in embodiment.arms] or [""]
+    delays = [[wait for joint, wait in slow.items() if joint.startswith(line)] for line in lines]
+    wait_ms = max(sum(line) + max(line, default=0) for line in delays) / 1000
     return [
         f"return delay: {max(slow.values())} µs in {', '.join(slow)}, which a launch sets to 0 and a dry run "
         f"leaves: its ticks take {wait_ms:.1f} ms longer, so its rate and lateness are not those of a launch"

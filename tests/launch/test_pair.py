@@ -14,6 +14,7 @@ from ideomotor.control.calibration import default_calibration, save_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.pair import of_arm
+from ideomotor.control.robots.drivers import ServoStatus
 from ideomotor.control.teleop.jog import TipJog
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
@@ -21,6 +22,7 @@ from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.video import encode
 from ideomotor.datasets.loading.trajectory import read_trajectory
 from ideomotor.launch.command_line import joined_ports
+from ideomotor.launch.runtime.preflight import unlike_a_launch
 
 pytest.importorskip("scservo_sdk")
 PAIR = load_embodiment("so101_pair")
@@ -185,3 +187,12 @@ def test_a_dataset_with_lerobots_bimanual_names_is_read_for_the_pair(tmp_path: P
     same = ("action=action", "observation.state=observation.state")
     found = read_trajectory(tmp_path / "data", 0, PAIR, same)
     np.testing.assert_allclose(found.commands, np.repeat(pose[:1], len(found.commands), axis=0), atol=1e-5)
+
+
+def test_both_lines_wait_for_their_servos_at_once() -> None:
+    servos = [
+        ServoStatus(joint, 1, "sts3215", "3.10", 7.4, 30.0, 0.0, motor_on=False, return_delay_us=500)
+        for joint in PAIR.joint_names
+    ]
+    (line,) = unlike_a_launch(servos, PAIR)
+    assert "its ticks take 3.5 ms longer" in line  # six servos, and one of them a second time

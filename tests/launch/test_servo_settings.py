@@ -59,12 +59,12 @@ def test_without_anybody_to_ask_it_is_refused(arm: Any) -> None:
 def test_a_dry_run_shows_it_and_writes_nothing(arm: Any) -> None:
     (line,) = settled(arm, yes=True, only_look=True)
     assert line.startswith("settings: gripper (id 6): lower position limit: got 2556")
-    (line,) = unlike_a_launch(DRIVER.inspect(ROBOT, arm.port, KNOWN))
+    (line,) = unlike_a_launch(DRIVER.inspect(ROBOT, arm.port, KNOWN), ROBOT)
     assert line.startswith("return delay: 500 µs in shoulder_pan") and "take 3.5 ms longer" in line
     assert arm.history() == []
     for number in range(1, 7):
         arm.put(number, "return_delay", 0)
-    assert unlike_a_launch(DRIVER.inspect(ROBOT, arm.port, KNOWN)) == []
+    assert unlike_a_launch(DRIVER.inspect(ROBOT, arm.port, KNOWN), ROBOT) == []
 
 
 def test_a_no_is_a_refusal(arm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
