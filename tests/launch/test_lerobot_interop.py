@@ -15,6 +15,8 @@ from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.launch.checkpoints import chosen_policy
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
+from ideomotor.launch.serving.lerobot_policy import LeRobotPolicy
+from ideomotor.launch.serving.lerobot_source import LeRobotSource
 
 PYTHON = os.environ.get("IDEOMOTOR_LEROBOT_PYTHON", "")
 SCRIPT = Path(__file__).parents[1] / "interop" / "make_lerobot_policies.py"
@@ -57,16 +59,19 @@ def checkpoints(tmp_path_factory):
 def test_a_chunk_is_what_lerobot_itself_would_do_next(checkpoints, kind):
     recorded = np.load(checkpoints / f"{kind}.npz")
     source = chosen_policy(f"lerobot:{checkpoints / kind}", SO101, LeRobotOptions(hz=30.0))
+    assert isinstance(source, LeRobotSource)
     policy = source.load()
+    assert isinstance(policy, LeRobotPolicy)
     policy.reset(7)
     count = len(recorded["state"])
     assert source.mapping.config.looks_back == count
+    frames = []
     for i in range(count):
         pictures = {name: recorded[name][i] for name in ("front", "wrist")}
-        seen = Observation(i / 30, 4 * i, pictures, recorded["state"][i], "lift the cube")
-        if i < count - 1:
-            policy.watch(seen)
-    chunk = policy.act(seen, LatentPlan(np.zeros((1, 1), np.float32), 0.0), np.empty((0, 6)))
+        frames.append(Observation(i / 30, 4 * i, pictures, recorded["state"][i], "lift it"))
+    for frame in frames[:-1]:
+        policy.watch(frame)
+    chunk = policy.act(frames[-1], LatentPlan(np.zeros((1, 1), np.float32), 0.0), np.empty((0, 6)))
     expected = recorded["actions"]
     assert chunk.actions.shape == (4 * len(expected), 6)
     assert np.ptp(expected, axis=0).max() > 1e-3  # it does something

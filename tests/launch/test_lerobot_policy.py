@@ -19,6 +19,7 @@ from ideomotor.launch.serving.lerobot_mapping import lerobot_mapping
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.lerobot_policy import LeRobotPolicy
 from ideomotor.launch.serving.lerobot_process import LeRobotProcess
+from ideomotor.launch.serving.lerobot_source import LeRobotSource
 
 SO101 = load_embodiment("so101")
 NONE = np.empty((0, 6))
@@ -200,6 +201,7 @@ def test_a_policy_is_known_by_its_prefix_and_by_its_bytes(checkpoints, tmp_path)
     options = LeRobotOptions(python=sys.executable, hz=30.0)
     source = chosen_policy(f"lerobot:{folder}", SO101, options)
     again = chosen_policy(f"lerobot:{folder}", SO101, options)
+    assert isinstance(source, LeRobotSource) and isinstance(again, LeRobotSource)
     assert source == again and hash(source) == hash(again)
     before = source.fingerprint()
     assert before == again.fingerprint()

@@ -40,11 +40,12 @@ def test_what_the_page_shows_goes_through(preset, in_process, tmp_path, monkeypa
         pytest.skip(f"{PACKAGES[preset]} is not installed: make {preset}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IDEOMOTOR_CACHE", str(tmp_path / "cache"))
-    first, kinds = load_embodiment(preset).environment.tasks[0].name, []
+    where, kinds = load_embodiment(preset).environment, []
+    assert where is not None
     for line in lines_of(preset):
         words = shlex.split(line)[1:]
         kinds.append(words[0])
-        small = [part.format(first=first) for part in SMALL.get(words[0], ())]
+        small = [part.format(first=where.tasks[0].name) for part in SMALL.get(words[0], ())]
         done = in_process(*words, *small)
         assert done.returncode == 0, (line, done.stderr)
     assert kinds == ["run", "eval", "record", "train", "eval"]

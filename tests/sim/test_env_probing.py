@@ -23,6 +23,7 @@ def test_a_first_file_drives_the_environment_it_was_made_from(tmp_path):
         path.write_text(first_yaml(found))
         embodiment = load_embodiment(path)
         assert len(embodiment.joints) == joints and len(embodiment.state_names) == state
+        assert embodiment.environment is not None
         (task,) = embodiment.environment.tasks
         tried = {trial.what: trial for trial in trials(embodiment, task.name, 2)}
         assert not tried["seeds"].problem and not tried["spaces"].problem
