@@ -12,6 +12,7 @@ from ideomotor.datasets.lerobot import layout
 
 CONFIG, WEIGHTS, TRAIN_CONFIG = "config.json", "model.safetensors", "train_config.json"
 FACTS = "ideomotor.json"  # what `ideomotor train --peer` adds: rate and names of the data
+EMPTY = "empty_camera"  # in the names of cameras that nobody has: the policy fills them in
 DEEPER = Path("checkpoints/last/pretrained_model")  # where LeRobot's trainer leaves the newest
 
 
@@ -57,7 +58,7 @@ def read_lerobot_config(folder: Path) -> LeRobotConfig:
         cameras = {
             name: (int(feature["shape"][1]), int(feature["shape"][2]))
             for name, feature in inputs.items()
-            if feature["type"] == "VISUAL"
+            if feature["type"] == "VISUAL" and EMPTY not in name
         }
         action = int(outputs[layout.ACTION]["shape"][0])
         executed = min(int(config.get("n_action_steps") or chunk), chunk)

@@ -25,6 +25,17 @@ from lerobot.policies.factory import (  # pyright: ignore[reportMissingImports]
 
 SIZE, JOINTS = 96, 6
 SMALL: dict[str, dict[str, Any]] = {
+    "smolvla": {
+        "chunk_size": 10,
+        "n_action_steps": 10,
+        "num_steps": 2,
+        "num_vlm_layers": 2,
+        "resize_imgs_with_padding": (64, 64),
+        "load_vlm_weights": False,
+        "expert_width_multiplier": 0.5,
+        "max_state_dim": 8,
+        "max_action_dim": 8,
+    },
     "act": {
         "chunk_size": 12,
         "n_action_steps": 12,
@@ -65,6 +76,43 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
+def tiny_smolvlm(folder: Path) -> Path:
+    """A vision-language model's folder without weights: its config, tokenizer and processor."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # pyright: ignore
+    from transformers import (  # pyright: ignore
+        AutoConfig,
+        PreTrainedTokenizerFast,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+
+    marks = ("image", "fake_image", "global_image", "end_of_utterance")
+    special = ["<pad>", "<eos>", *(f"<{mark}>" for mark in marks)]
+    learned = Tokenizer(models.BPE())
+    learned.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    learned.train_from_iterator(["lift it"] * 3, trainer)
+    named = {f"{mark}_token": f"<{mark}>" for mark in marks}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=learned, pad_token="<pad>", eos_token="<eos>", extra_special_tokens=named
+    )
+    text = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 512}
+    text |= {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    vision = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2}
+    vision |= {"num_attention_heads": 2, "image_size": 64, "patch_size": 16}
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    config = AutoConfig.for_model(
+        "smolvlm", vision_config=vision, text_config=text, scale_factor=2, image_token_id=image
+    )
+    config.save_pretrained(folder)
+    processor = SmolVLMProcessor(SmolVLMImageProcessor(), tokenizer, SmolVLMVideoProcessor(), image_seq_len=4)
+    processor.save_pretrained(folder)
+    return folder
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)
@@ -85,10 +133,15 @@ def main() -> None:
             continue
         torch.manual_seed(1)
         inputs = dict(all_inputs)
+        changes = dict(changes)
         if kind == "vqbet":  # sees one camera
             del inputs["observation.images.wrist"]
+        if kind == "smolvla":
+            changes["vlm_model_name"] = str(tiny_smolvlm(folder / "smolvlm"))
+        else:
+            changes["pretrained_backbone_weights"] = None
         features = {"input_features": inputs, "output_features": outputs}
-        here = {"device": "cpu", "push_to_hub": False, "pretrained_backbone_weights": None}
+        here = {"device": "cpu", "push_to_hub": False}
         config = make_policy_config(kind, **features, **here, **changes)
         policy = get_policy_class(kind)(config)
         before, after = make_pre_post_processors(config, dataset_stats=stats)
@@ -98,6 +151,9 @@ def main() -> None:
         after.save_pretrained(root)
         path = root / "config.json"  # which lacks the type under some versions of draccus
         path.write_text(json.dumps({"type": kind, **json.loads(path.read_text())}))
+        policy = get_policy_class(kind).from_pretrained(
+            root
+        )  # one that was not stored differs, of some kinds
         frames = [
             {name: draw.integers(0, 255, (SIZE, SIZE, 3), np.uint8) for name in ("front", "wrist")}
             | {"state": draw.normal(0, 0.3, JOINTS).astype(np.float32)}
@@ -128,7 +184,7 @@ def theirs(policy: Any, before: Any, after: Any, frames: list[dict[str, np.ndarr
         policy.select_action(dict(batch))
         policy._queues["action"].clear()
     torch.manual_seed(7)
-    count = {"act": 12, "diffusion": 15, "vqbet": 5}[policy.config.type]
+    count = {"act": 12, "diffusion": 15, "vqbet": 5, "smolvla": 10}[policy.config.type]
     policy.config.n_action_steps = count
     made = [policy.select_action(dict(batches[-1])) for _ in range(count)]
     return np.concatenate([after(action).numpy() for action in made])
