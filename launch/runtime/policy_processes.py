@@ -90,12 +90,12 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     with contextlib.suppress(NoAnswer):
         policy.act(_nothing(spec, config), no_plan, np.empty((0, spec.joints)))  # what is slow the first time
     start_heartbeat(shared, "decoder")
-    epoch, due, due_at, chunks = -1, 0, 0.0, 0
+    between, epoch, due, due_at, chunks = FramesBetween(policy), -1, 0, 0.0, 0
     while True:
         ready, now = reader.poll(), time.monotonic()
         waiting = reader.epoch == epoch and reader.tick < due and now < due_at
         if ready and waiting:
-            _watch(policy, reader)
+            between.look(reader)
         ready = ready and not waiting and bool(shared.plan.read(plan_in))
         if not ready or (observation := reader.observation()) is None:
             time.sleep(IDLE_S)
@@ -134,12 +134,21 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
             delay.add(time.monotonic() - began_at)
 
 
-def _watch(policy: Policy, reader: ObservationReader) -> None:
-    """Shows a policy that looks back the frame of every so many ticks."""
-    if not isinstance(policy, Watcher) or not policy.watch_every_ticks:
-        return
-    if reader.tick % policy.watch_every_ticks == 0 and (observation := reader.observation()) is not None:
-        policy.watch(observation)
+class FramesBetween:
+    """Shows a policy that looks back a frame every so many ticks, between its chunks."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._watcher = policy if isinstance(policy, Watcher) else None
+        self._every = policy.watch_every_ticks if isinstance(policy, Watcher) else 0
+        self._last = -math.inf  # tick of the newest one
+
+    def look(self, reader: ObservationReader) -> None:
+        """Copies pictures only where a frame is due."""
+        if self._watcher is None or not self._every or 0 <= reader.tick - self._last < self._every:
+            return
+        if (observation := reader.observation()) is not None:
+            self._last = reader.tick
+            self._watcher.watch(observation)
 
 
 def _policy(config: PolicyProcessConfig, part: str) -> Policy:

@@ -8,7 +8,12 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.timing import usual_timing
-from ideomotor.launch.runtime.policy_processes import ObservationReader, PolicyProcessConfig
+from ideomotor.control.types import Observation
+from ideomotor.launch.runtime.policy_processes import (
+    FramesBetween,
+    ObservationReader,
+    PolicyProcessConfig,
+)
 
 ROBOT = load_embodiment("so101")
 
@@ -43,3 +48,30 @@ def test_pictures_are_copied_only_for_an_observation(shared, monkeypatch: pytest
     state["position"][2] = np.nan
     shared.state.write(state)
     assert not reader.poll()
+
+
+class LooksBack:
+    """A policy that wants a frame every 8 ticks; and a reader that has one for every tick."""
+
+    watch_every_ticks = 8
+
+    def __init__(self) -> None:
+        self.seen, self.copies, self.tick = [], 0, 0
+
+    def watch(self, observation: Observation) -> None:
+        self.seen.append(observation.tick)
+
+    def observation(self) -> Observation | None:
+        self.copies += 1
+        return None if self.tick == 33 else Observation(self.tick / 120, self.tick, {}, np.zeros(6), "lift")
+
+
+def test_a_policy_that_looks_back_is_shown_frames_between_its_chunks() -> None:
+    policy = LooksBack()
+    between = FramesBetween(policy)
+    for policy.tick in (0, 0, 3, 9, 9, 16, 17, 25, 33, 34, 2, 4):  # ticks are missed, and begin anew
+        between.look(policy)
+    assert policy.seen == [0, 9, 17, 25, 34, 2] and policy.copies == 7
+    between = FramesBetween(object())
+    between.look(policy)
+    assert policy.copies == 7  # one that does not look back costs nothing
