@@ -151,9 +151,9 @@ def main() -> None:
         after.save_pretrained(root)
         path = root / "config.json"  # which lacks the type under some versions of draccus
         path.write_text(json.dumps({"type": kind, **json.loads(path.read_text())}))
-        policy = get_policy_class(kind).from_pretrained(
-            root
-        )  # one that was not stored differs, of some kinds
+        # As they come back from the disk, which is what anybody runs.
+        policy = get_policy_class(kind).from_pretrained(root)
+        before, after = make_pre_post_processors(config, str(root))
         frames = [
             {name: draw.integers(0, 255, (SIZE, SIZE, 3), np.uint8) for name in ("front", "wrist")}
             | {"state": draw.normal(0, 0.3, JOINTS).astype(np.float32)}
@@ -171,7 +171,7 @@ def theirs(policy: Any, before: Any, after: Any, frames: list[dict[str, np.ndarr
     for frame in frames:
         seen: dict[str, Any] = {
             "observation.state": torch.from_numpy(frame["state"]),
-            "task": "lift the cube",
+            "task": "lift it",
         }
         for name in ("front", "wrist"):
             seen[f"observation.images.{name}"] = torch.from_numpy(frame[name]).permute(2, 0, 1).float() / 255
