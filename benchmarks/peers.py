@@ -157,7 +157,7 @@ def row(
     results = json.loads(done.read_text())
     rate, jerk = results["tasks"][task], (results.get("smoothness") or {}).get("jerk_ratio")
     took = chunk_ms(policy, task, env)
-    samples = trained_figures.get("samples_per_s")
+    samples = trained_figures.get("policy", trained_figures)["samples_per_s"]  # ours: the decoder's stage
     figures = rate | {
         "task": task,
         "policy": name,
