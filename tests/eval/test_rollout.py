@@ -141,6 +141,27 @@ def test_a_policy_is_seeded_planned_and_asked_at_its_rates():
     assert np.ptp(result.commands, axis=0).max() < 1e-6
 
 
+class LookingBackPolicy(HoldPolicy):
+    """Wants to see a frame every 8 ticks."""
+
+    watch_every_ticks = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched_at: list[int] = []
+
+    def watch(self, observation: Observation) -> None:
+        self.watched_at.append(observation.tick)
+
+
+@pytest.mark.parametrize("filmed", [False, True])
+def test_a_policy_that_looks_back_is_shown_the_frames_between_its_chunks(filmed):
+    policy = LookingBackPolicy()
+    rollout(FakeWorld(max_ticks=48), policy, on_frame=(lambda frame: None) if filmed else None)
+    assert policy.watched_at == [0, 8, 16, 24, 32, 40]
+    assert [tick for tick, *_ in policy.acted] == [0, 16, 32]
+
+
 def test_with_a_delay_the_prefix_grows_and_the_plan_ages():
     policy = HoldPolicy()
     rollout(FakeWorld(max_ticks=48), policy, delay_ticks=12)
