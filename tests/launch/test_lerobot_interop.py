@@ -22,7 +22,7 @@ PYTHON = os.environ.get("IDEOMOTOR_LEROBOT_PYTHON", "")
 SCRIPT = Path(__file__).parents[1] / "interop" / "make_lerobot_policies.py"
 SITE = "lib/python3*/site-packages/transformers"
 HAS_TRANSFORMERS = bool(PYTHON) and any(Path(PYTHON).parents[1].glob(SITE))
-KINDS = ("act", "diffusion", "vqbet", *(("smolvla",) if HAS_TRANSFORMERS else ()))
+KINDS = ("act", "diffusion", *(("vqbet", "smolvla") if HAS_TRANSFORMERS else ()))
 SO101 = load_embodiment("so101")
 TINY = (
     *("steps=4", "batch_size=2", "policy.chunk_size=16", "policy.n_action_steps=16", "policy.dim_model=32"),
@@ -60,7 +60,7 @@ def checkpoints(tmp_path_factory):
 @pytest.mark.parametrize("kind", ("act", "diffusion", "vqbet", "smolvla"))
 def test_a_chunk_is_what_lerobot_itself_would_do_next(checkpoints, kind):
     if kind not in KINDS:
-        pytest.skip("the environment with lerobot has no transformers")
+        pytest.skip("only in a whole environment of lerobot's, which has transformers")
     recorded = np.load(checkpoints / f"{kind}.npz")
     source = chosen_policy(f"lerobot:{checkpoints / kind}", SO101, LeRobotOptions(hz=30.0))
     assert isinstance(source, LeRobotSource)
