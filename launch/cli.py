@@ -172,6 +172,12 @@ def _bench_inference() -> tuple[type, Callable[[Any], int]]:
     return inference.InferenceOptions, inference.inference
 
 
+def _bench_serve() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.bench import serving
+
+    return serving.ServeBenchOptions, serving.serve_bench
+
+
 def _bench_train() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.bench import training
 
@@ -278,6 +284,7 @@ COMMANDS: dict[str, _Entry] = {
     "bench inference": _Entry("measure plans and chunks against LeRobot's policies", _bench_inference),
     "bench loop": _Entry("measure the 120 Hz loop beside the floor that this machine sets", _bench_loop),
     "bench render": _Entry("measure rendering against gymnasium's MuJoCo renderer", _bench_render),
+    "bench serve": _Entry("measure a policy server beside a bare echo of the same bytes", _bench_serve),
     "bench train": _Entry("measure training against LeRobot's policies", _bench_train),
 }
 
