@@ -70,8 +70,9 @@ def test_without_token_or_certificate_nobody_enters(page) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(folder / "cert.pem")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection(("127.0.0.1", int(port))) as bare:
-        assert context.wrap_socket(bare, server_hostname="127.0.0.1").version() == "TLSv1.2"
+    bare = socket.create_connection(("127.0.0.1", int(port)))
+    with context.wrap_socket(bare, server_hostname="127.0.0.1") as secure:
+        assert secure.version() == "TLSv1.2"
 
 
 def test_the_page_has_both_machines_commands() -> None:
