@@ -2,8 +2,8 @@
 
     .venv/bin/python -P benchmarks/serve_soak.py [--minutes 30] [--clients 4]
 
-Each client asks for plans and chunks with observations and committed commands of its own, which its answers
-have to continue; now and then it is killed in the middle of a message. Others send garbage and break off
+Each client asks for plans and chunks with pictures, words and committed commands of its own, without chance in
+the sampling: its answers are the same each time, and no other client's. Now and then it is killed. Others send garbage and break off
 handshakes. The last line is JSON; the exit code is 1 after a wrong answer, a dead server or a leak.
 """
 
@@ -32,6 +32,8 @@ from ideomotor.launch.checkpoints import chosen_policy
 from ideomotor.launch.serving.remote_source import RemoteSource
 
 LEAK_MB = 60.0  # more than after the first tenth of the time
+PREFIXES = (0, 4, 8)  # committed commands
+SAME = 0.01  # of an answer's numbers: batches differ in their rounding, clients by far more
 KILLED = 0.02  # share of requests after which a client dies
 
 
@@ -87,16 +89,16 @@ def _client(source: RemoteSource, number: int, goes_on: Callable[[], bool], coun
         0.0, 0, images, own.astype(np.float32), f"lift cube {number}", np.repeat(own[None], 8, 0)
     )
     with contextlib.ExitStack() as stack:
-        policy = None
+        policy, first = None, dict[int, tuple[np.ndarray, np.ndarray]]()
         tick = 1000 * number
         while goes_on():
             tick += 16
             now = replace(seen, tick=tick, time=tick / 120)
             try:
                 if policy is None:
-                    policy = source.load()
+                    policy = source.sampled(0, "", 0.0, "").load()
                     stack.callback(policy._link.close)  # type: ignore[attr-defined]
-                prefix = np.repeat(own[None], chance.randrange(12), axis=0)
+                prefix = np.repeat(own[None], chance.choice(PREFIXES), axis=0)
                 plan = policy.plan(now)
                 chunk = policy.act(now, plan, prefix)
             except NoAnswer:
@@ -105,8 +107,10 @@ def _client(source: RemoteSource, number: int, goes_on: Callable[[], bool], coun
             except UserError:
                 counts["refused"] += 1
                 continue
-            near = np.abs(chunk.actions - own).max() < 1.5 and plan.observed_at == now.time
-            counts["answers" if near and np.allclose(chunk.actions[: len(prefix)], prefix) else "wrong"] += 1
+            mine = first.setdefault(len(prefix), (plan.tokens, chunk.actions))
+            found = zip(mine, (plan.tokens, chunk.actions), strict=True)
+            same = plan.observed_at == now.time and all(np.abs(a - b).max() < SAME for a, b in found)
+            counts["answers" if same else "wrong"] += 1
             if chance.random() < KILLED:
                 policy._link._socket.socket.close()  # type: ignore[attr-defined]
                 policy, counts["killed"] = None, counts["killed"] + 1
