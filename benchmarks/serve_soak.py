@@ -2,9 +2,9 @@
 
     .venv/bin/python -P benchmarks/serve_soak.py [--minutes 30] [--clients 4]
 
-Each client asks for plans and chunks with pictures, words and committed commands of its own, without chance in
-the sampling: its answers are the same each time, and no other client's. Now and then it is killed. Others send garbage and break off
-handshakes. The last line is JSON; the exit code is 1 after a wrong answer, a dead server or a leak.
+Each client asks for plans and chunks with pictures, words and committed commands of its own, in an episode
+begun anew and without chance: its answers are the same each time, and no other's. Now and then it is killed.
+Others send garbage and break off handshakes. The last line is JSON; the exit code is 1 after a wrong answer, a dead server or a leak.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def _client(source: RemoteSource, number: int, goes_on: Callable[[], bool], coun
                     policy = source.sampled(0, "", 0.0, "").load()
                     stack.callback(policy._link.close)  # type: ignore[attr-defined]
                 prefix = np.repeat(own[None], chance.choice(PREFIXES), axis=0)
+                policy.reset(0)
                 plan = policy.plan(now)
                 chunk = policy.act(now, plan, prefix)
             except NoAnswer:
