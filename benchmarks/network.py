@@ -68,7 +68,7 @@ def main() -> None:
 
 def episode(url: str, round_trip_ms: float, task: str, seed: int) -> dict[str, Any]:
     """One episode, as a row."""
-    from faulty_proxy import Faults, FaultyProxy  # pyright: ignore[reportMissingImports] (found by the path above)
+    from faulty_proxy import Faults, FaultyProxy
 
     way_s = round_trip_ms / 2000
     robot = load_embodiment("so101")

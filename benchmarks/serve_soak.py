@@ -4,7 +4,8 @@
 
 Each client asks for plans and chunks with pictures, words and committed commands of its own, in an episode
 begun anew and without chance: its answers are the same each time, and no other's. Now and then it is killed.
-Others send garbage and break off handshakes. The last line is JSON; the exit code is 1 after a wrong answer, a dead server or a leak.
+Others send garbage and break off handshakes. The last line is JSON; the exit code is 1 after a wrong answer,
+a dead server or a leak.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ideomotor.launch.serving.remote_source import RemoteSource
 LEAK_MB = 60.0  # more than after the first tenth of the time
 PREFIXES = (0, 4, 8)  # committed commands
 SAME = 0.01  # of an answer's numbers: batches differ in their rounding, clients by far more
-KILLED = 0.02  # share of requests after which a client dies
+KILLED = 0.05  # share of requests after which a client dies
 
 
 def main() -> int:

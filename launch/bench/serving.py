@@ -84,7 +84,7 @@ def serve_bench(options: ServeBenchOptions) -> int:
 
 
 def _overhead(link: Link, echo_url: str, body: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
-    ours, theirs, inferred = [], [], []
+    ours, theirs, inferred, data = [], [], [], b""
     echo, _ = open_socket(Place(echo_url))
     for number in range(WARM_UP + rounds):
         began = time.perf_counter()

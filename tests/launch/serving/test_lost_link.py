@@ -24,7 +24,7 @@ def test_a_lost_link_is_a_hold_and_it_goes_on_when_it_is_back(server, command, t
     monkeypatch.syspath_prepend(BENCHMARKS)
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    from faulty_proxy import FaultyProxy
+    from faulty_proxy import FaultyProxy  # pyright: ignore[reportMissingImports] (found by the path above)
 
     proxy, log, result = (
         FaultyProxy(f"ws://127.0.0.1:{server[1]}"),

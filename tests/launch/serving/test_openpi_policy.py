@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from multiprocessing.reduction import ForkingPickler
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Open
             server = stack.enter_context(ScriptedServer(answer).listening())
             address = server.url.replace("ws://", "openpi://")
             source = chosen_policy(address, SO101, remote=RemoteOptions(map=pairs or STATE, action_hz=hz))
+            assert not isinstance(source, Path)
             return source.load(parts), server
 
         yield made
@@ -166,7 +167,11 @@ def test_a_source_is_sent_to_processes_and_only_its_decoder_connects(asking) -> 
     source = chosen_policy(
         server.url.replace("ws://", "openpi://"), SO101, remote=RemoteOptions(map=STATE, action_hz=9.0)
     )
-    assert ForkingPickler.loads(ForkingPickler.dumps(source)) == source and hash(source)
+    ours, theirs = Pipe()
+    ours.send(source)
+    assert theirs.recv() == source and hash(source)
+    ours.close()
+    theirs.close()
     with pytest.raises(UserError, match="without"):
         policy.run_without(["front"])
     with pytest.raises(UserError, match="neither a sampler"):

@@ -10,6 +10,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import NoAnswer
 from ideomotor.launch.checkpoints import chosen_policy
+from ideomotor.launch.serving.remote_policy import RemotePolicy
 from ideomotor.launch.serving.remote_source import RemoteSource
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
@@ -22,7 +23,7 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_short_soak(server, connect, ask, plan_body) -> None:
-    import serve_soak
+    import serve_soak  # pyright: ignore[reportMissingImports] (found by the path above)
 
     asked = itertools.count()
     counts = serve_soak.soak(f"ws://127.0.0.1:{server[1]}", 3, lambda: next(asked) < 60)
@@ -33,7 +34,7 @@ def test_a_short_soak(server, connect, ask, plan_body) -> None:
 
 def test_what_comes_through_a_failing_network_is_right_or_nothing(server, seen) -> None:
     """Every second message lost, doubled or damaged: whatever is answered is what the server meant."""
-    from faulty_proxy import Faults, FaultyProxy
+    from faulty_proxy import Faults, FaultyProxy  # pyright: ignore[reportMissingImports]
 
     faults = Faults(loss=0.15, duplicate=0.3, damage=0.15)
     upstream, proxy = f"ws://127.0.0.1:{server[1]}", None
@@ -55,5 +56,6 @@ def test_what_comes_through_a_failing_network_is_right_or_nothing(server, seen) 
             )
             answers += 1
         for each in (policy, right):
+            assert isinstance(each, RemotePolicy)
             each._link.close()
     assert proxy.forwarded > 2 * answers
