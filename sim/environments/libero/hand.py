@@ -16,9 +16,14 @@ from ideomotor.sim.environments.libero.controller import REACH
 from ideomotor.sim.environments.libero.env import LiberoEnv
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 
+BASE = "robot0_base"
 OPEN, CLOSED = -1.0, 1.0
 Motion = Iterator[np.ndarray]
 DOWN = np.array([0.0, 0.0, -1.0])
+PROGRESS, STALLED = 0.001, 10  # what counts as nearer [m], and steps without it
+# The Panda, from its data sheet: shoulder above its base, wrist from the grip site, arm stretched.
+SHOULDER_HEIGHT, WRIST_UP, WRIST_BACK, ARM_LENGTH = 0.333, 0.205, 0.088, 0.675  # [m]
+LEANS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75)  # [rad]
 CLOSING_STEPS = 12  # until the fingers have closed from wide open
 OPENING_STEPS = 8
 
@@ -45,6 +50,14 @@ def facing(ahead: np.ndarray, closing: np.ndarray) -> np.ndarray:
     return np.stack([x, np.cross(z, x), z], axis=1)
 
 
+def turn_about(axis: np.ndarray, angle: float) -> np.ndarray:
+    """(3, 3) rotation about an axis (3,) by an angle [rad]."""
+    quaternion, matrix = np.empty(4), np.empty(9)
+    mujoco.mju_axisAngle2Quat(quaternion, axis / np.linalg.norm(axis), angle)
+    mujoco.mju_quat2Mat(matrix, quaternion)
+    return matrix.reshape(3, 3)
+
+
 class Hand:
     """The hand of one environment."""
 
@@ -53,6 +66,7 @@ class Hand:
         robot = env.scene.facts["robot"]
         self._site = env.model.site(robot["grip_site"]).id
         self._fingers = [env.model.joint(name).qposadr[0] for name in robot["fingers"]]
+        self._shoulder = env.data.body(BASE).xpos + [0.0, 0.0, SHOULDER_HEIGHT]
         self.grip = OPEN  # what the fingers are told
 
     @property
@@ -94,12 +108,33 @@ class Hand:
     def reach(
         self, pose: Pose, near: float = 0.008, turned: float = 0.1, steps: int = 70, gain: float = 1.0
     ) -> Motion:
-        """Until the pose is reached, or `steps` are over."""
+        """Until the pose is reached, or the hand comes no nearer, or `steps` are over."""
+        best, since = np.inf, 0
         for _ in range(steps):
             distance, angle = self.off(pose)
             if distance < near and angle < turned:
                 return
+            left = distance + 0.1 * min(angle, turned * 10)
+            best, since = (left, 0) if left < best - PROGRESS else (best, since + 1)
+            if since > STALLED:
+                return
             yield self.toward(pose, gain)
+
+    def leaned(self, pose: Pose) -> Pose:
+        """A pose that points down, leaning outward as far as it takes for the arm to get there."""
+        if pose.rotation[2, 2] > -0.9:
+            return pose
+        outward = pose.position - self._shoulder
+        outward = np.array([*outward[:2], 0.0]) / np.linalg.norm(outward[:2])
+        axis = np.cross(DOWN, outward)
+        for lean in LEANS:
+            rotation = turn_about(axis, lean) @ pose.rotation
+            ahead = rotation[:, 2]
+            level = outward - ahead * float(outward @ ahead)  # the wrist is behind the fingers
+            wrist = pose.position - WRIST_UP * ahead - WRIST_BACK * level / np.linalg.norm(level)
+            if np.linalg.norm(wrist - self._shoulder) < ARM_LENGTH:
+                break
+        return Pose(pose.position, rotation)
 
     def hold(self, pose: Pose, steps: int) -> Motion:
         """Stays there."""

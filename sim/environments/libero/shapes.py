@@ -12,14 +12,18 @@ from ideomotor.sim.environments.libero.hand import DOWN, Pose, facing
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
 WIDEST = 0.072  # what the fingers can take, some room left [m]
 DEEPEST = 0.035  # that the grip site goes below a thing's top [m]
-RIM_PART = 0.6  # of a bowl's height, above which its geoms are the rim
-RIM_DEPTH = 0.015  # that it goes below the rim of a bowl or plate [m]
+SWEEP, WAY_OUT = (0.0, 0.05, 0.1), 0.08  # heights that have to be free; how far aside where they are not [m]
+KNOB_HEIGHT, KNOB_WIDTH = 0.012, 0.04  # [m]
+END_ROOM = 0.02  # from where the fingers are to the end of a long thing [m]
+RIM_PART = 0.6  # of the height of a bowl's highest geoms, above which they are the rim
+RIM_DEPTH = 0.024  # that it goes below the rim of a bowl or plate [m]
 CORRIDOR = 0.08  # half the width of a way that has to be free [m]
 FLOOR_ROOM = 0.012  # above what a thing stands on [m]
 # The hand as boxes, from the grip site: middle and half sizes along its axes (x closing, y across, z ahead)
 # [m].
-PALM = (np.array([0.0, 0.0, -0.085]), np.array([0.105, 0.035, 0.045]))
-FINGERS = (np.array([0.0, 0.0, -0.01]), np.array([0.062, 0.013, 0.035]))
+PALM = (np.array([0.0, 0.0, -0.075]), np.array([0.112, 0.042, 0.055]))
+FINGERS = (np.array([0.0, 0.0, -0.018]), np.array([0.07, 0.014, 0.031]))
+WRIST = (np.array([0.0, 0.0, -0.22]), np.array([0.075, 0.075, 0.095]))
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,17 @@ def geom_points(env: LiberoEnv, geoms: list[str]) -> np.ndarray:
     return np.concatenate(points)
 
 
+def joint_points(env: LiberoEnv, joint: str) -> np.ndarray:
+    """(N, 3) corners of the boxes around what can be touched of the body that a joint moves [m]."""
+    body = env.model.joint(joint).bodyid[0]
+    start, count = env.model.body_geomadr[body], env.model.body_geomnum[body]
+    touching = range(start, start + count)
+    names = [
+        env.model.geom(i).name for i in touching if env.model.geom_conaffinity[i] or env.model.geom_contype[i]
+    ]
+    return geom_points(env, names)
+
+
 def others(env: LiberoEnv, name: str) -> np.ndarray:
     """(N, 3) points on all things but this one, dense enough for a finger to meet one [m]."""
     points = []
@@ -102,37 +117,67 @@ def grips(env: LiberoEnv, name: str) -> list[Pose]:
     around = others(env, name)
     now = env.data.site(env.scene.facts["robot"]["grip_site"]).xmat.reshape(3, 3)
     floor = shape.low[2] + FLOOR_ROOM
+    knob = _knob(env, name, shape) if widths.min() > WIDEST else None
+    if knob is not None:
+        shape, widths = knob, knob.widths(angles)
     for angle, width in zip(angles, widths, strict=True):
         closing = np.array([np.cos(angle), np.sin(angle), 0.0])
         if width <= WIDEST:
-            top = shape.high[2]
-            height = max(floor, shape.middle[2], top - DEEPEST)
-            spots = [(np.array([*shape.middle[:2], height]), 10.0 * width)]
-        elif widths.min() <= WIDEST:
+            height = max(floor, shape.middle[2], shape.high[2] - DEEPEST)
+            along = np.array([-closing[1], closing[0], 0.0])
+            spare = max(0.0, float(np.ptp(shape.points @ along)) / 2 - END_ROOM)
+            spots = [
+                (np.array([*shape.middle[:2], height]) + side * along, 10.0 * width + 3.0 * abs(side))
+                for side in (0.0, spare / 2, -spare / 2, spare, -spare)
+            ]
+        elif widths.min() <= WIDEST or knob is not None:
             continue
         else:
             spots = [(spot, 0.3) for spot in _rim(shape, closing)]
         for spot, cost in spots:
             pose = Pose(spot, facing(DOWN, closing))
             turn = min(_angle(pose.rotation, now), _angle(pose.rotation * [-1.0, -1.0, 1.0], now))
-            blocked = hits(pose, around)
-            found.append((cost + 0.25 * turn + 0.5 * min(blocked, 20), pose))
+            found.append((cost + 0.25 * turn + 0.5 * min(blocked(pose, around), 20), pose))
     found.sort(key=lambda item: item[0])
     return [pose for _, pose in found]
 
 
-def hits(pose: Pose, points: np.ndarray) -> int:
-    """How many of the points (N, 3) are inside the open hand at a pose."""
+def blocked(pose: Pose, points: np.ndarray) -> int:
+    """How many of the points (N, 3) are in the way of the open hand that comes down to a pose."""
+    return max(int(hits(pose.raised(height), points).sum()) for height in SWEEP)
+
+
+def way_out(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """(3,) the level way from what is above the hand at a pose; zero where nothing is."""
+    in_the_way = np.any([hits(pose.raised(height), points) for height in SWEEP], axis=0)
+    if not in_the_way.any():
+        return np.zeros(3)
+    away = (pose.position - points[in_the_way].mean(axis=0)) * [1.0, 1.0, 0.0]
+    return WAY_OUT * away / np.linalg.norm(away)
+
+
+def hits(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """(N,) which of the points (N, 3) are inside the open hand at a pose."""
     there = (points - pose.position) @ pose.rotation
     inside = np.zeros(len(points), bool)
-    for middle, half in (PALM, FINGERS):
+    for middle, half in (PALM, FINGERS, WRIST):
         inside |= (np.abs(there - middle) < half).all(axis=1)
-    return int(inside.sum())
+    return inside
+
+
+def _knob(env: LiberoEnv, name: str, shape: Shape) -> Shape | None:
+    """What stands on top of a thing and is narrow enough to be gripped; None where nothing is."""
+    geoms = env.scene.facts["things"][name]["geoms"]
+    tops = [geom_points(env, [geom])[:, 2].max() for geom in geoms]
+    high = [geom for geom, top in zip(geoms, tops, strict=True) if top > shape.high[2] - KNOB_HEIGHT]
+    knob = Shape(geom_points(env, high), shape.position, shape.centers)
+    return knob if max(np.ptp(knob.points[:, :2], axis=0)) < KNOB_WIDTH else None
 
 
 def _rim(shape: Shape, closing: np.ndarray) -> list[np.ndarray]:
     """Both places where a rim crosses the line through a round thing's middle along `closing`."""
-    upper = shape.centers[:, 2] > shape.low[2] + RIM_PART * (shape.high[2] - shape.low[2])
+    heights = shape.centers[:, 2] - shape.low[2]
+    upper = heights > RIM_PART * heights.max()
     wall = shape.centers[upper] - shape.middle
     radius = float(np.median(np.linalg.norm(wall[:, :2], axis=1)))
     height = max(shape.low[2] + FLOOR_ROOM, shape.high[2] - RIM_DEPTH)

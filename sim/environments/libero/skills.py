@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ideomotor.sim.environments.libero.env import LiberoEnv
-from ideomotor.sim.environments.libero.hand import OPEN, Hand, Motion, Pose
-from ideomotor.sim.environments.libero.shapes import grips, on_the_way, others, shape_of
+from ideomotor.sim.environments.libero.hand import DOWN, OPEN, Hand, Motion, Pose, facing
+from ideomotor.sim.environments.libero.shapes import grips, on_the_way, others, shape_of, way_out
 
 ABOVE = 0.10  # what the hand keeps above a thing before it goes down to it [m]
 CARRY = 0.06  # between what is carried and what it is carried over [m]
@@ -14,6 +14,7 @@ FINGER_LENGTH = 0.02  # below the grip site [m]
 ROOM = 0.02  # between what is carried and what it is carried above [m]
 HELD = 0.004  # fingers that are closer than this hold nothing [m]
 TRIES = 4
+NO_WAY = np.zeros(3)
 
 
 class Skills:
@@ -27,13 +28,13 @@ class Skills:
         for number in range(TRIES):
             options = grips(self.env, name)
             pose = options[min(number, len(options) - 1)]
-            pose = Pose(pose.position, self.hand.nearest(pose.rotation))
-            yield from self.grip(name, pose)
+            pose = self.hand.leaned(Pose(pose.position, self.hand.nearest(pose.rotation)))
+            yield from self.grip(name, pose, aside=way_out(pose, others(self.env, name)))
             if self.holding(name):
                 return
 
-    def grip(self, name: str, pose: Pose, lift: float = 0.08) -> Motion:
-        """Goes above a grip, down to it, closes, and lifts."""
+    def grip(self, name: str, pose: Pose, lift: float = 0.06, aside: np.ndarray = NO_WAY) -> Motion:
+        """Goes above a grip, down to it, closes, and lifts, first going `aside` (3,) from what is above."""
         hand = self.hand
         hand.grip = OPEN
         before = shape_of(self.env, name).position[2]
@@ -41,6 +42,8 @@ class Skills:
         yield from hand.reach(pose.raised(0.03), near=0.01)
         yield from hand.reach(pose, near=0.004, steps=25)
         yield from hand.close()
+        if aside.any():
+            yield from hand.reach(hand.pose.moved(aside).raised(0.005), near=0.02, turned=9.0, steps=25)
         yield from hand.reach(hand.pose.raised(lift), near=0.02, turned=9.0, steps=25)
         self._lifted = shape_of(self.env, name).position[2] - before
 
@@ -69,16 +72,25 @@ class Skills:
         if height - pose.position[2] > 0.02:
             yield from hand.reach(pose, near=0.015, turned=0.15, steps=60)
 
+    def carried_to(self, name: str, place: np.ndarray, rotation: np.ndarray) -> Pose:
+        """Where the hand has to be so that the body of what it holds is at `place` (3,)."""
+        now = self.hand.pose
+        there = now.rotation.T @ (shape_of(self.env, name).position - now.position)
+        pose = self.hand.leaned(Pose(place - rotation @ there, rotation))
+        return Pose(place - pose.rotation @ there, pose.rotation)
+
     def put(self, name: str, place: np.ndarray) -> Motion:
-        """Carries a thing that is held to where its body's origin is at `place` (3,), lets go, and leaves
-        upward."""
+        """Carries what is held to where its body's origin is at `place` (3,), lets go, and leaves upward."""
         hand = self.hand
-        offset = hand.pose.position - shape_of(self.env, name).position
-        goal = Pose(place + offset, hand.pose.rotation)
+        upright = self.upright(hand.pose.rotation)
+        goal = self.carried_to(name, place, upright)
         yield from self.over(goal.raised(CARRY), name)
-        offset = hand.pose.position - shape_of(self.env, name).position  # it may have slipped
-        goal = Pose(place + offset, goal.rotation)
+        goal = self.carried_to(name, place, upright)  # it may have slipped
         yield from hand.reach(goal.raised(CARRY), near=0.01, turned=0.15, steps=20)
         yield from hand.reach(goal, near=0.006, turned=9.0, steps=40)
         yield from hand.open()
         yield from hand.reach(hand.pose.raised(ABOVE), near=0.02, turned=9.0, steps=30)
+
+    def upright(self, rotation: np.ndarray) -> np.ndarray:
+        """A rotation that leans, without its lean."""
+        return facing(DOWN, rotation[:, 0]) if rotation[2, 2] < -0.6 else rotation
