@@ -31,6 +31,14 @@ class EnvironmentTask:
 
 
 @dataclass(frozen=True)
+class Recordings:
+    """How others' demonstrations in the environment are to be read, where a dataset is not one of ours."""
+
+    rate: float  # rows a second, whatever their `fps` says
+    map: tuple[str, ...]  # SOURCE=TARGET pairs as of --map, used where a dataset has the source
+
+
+@dataclass(frozen=True)
 class Environment:
     """How to make the environment, and where in it things are. Paths are keys with dots between."""
 
@@ -47,6 +55,7 @@ class Environment:
     points: str = ""  # "MODULE:FUNCTION", see `sim.external.Points`; empty: nobody tells where things are
     act_frames: int = 0  # camera frames between the chunks of policies that are trained; 0: as usual
     needs: str = ""  # what to do when its module is not installed
+    recordings: Recordings | None = None  # of others
     tasks: tuple[EnvironmentTask, ...] = ()
 
     def task(self, name: str) -> EnvironmentTask:
@@ -74,7 +83,7 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
     texts = ("state", "task_option", "expert", "points", "needs")
     fields = section.record(
         ("make", "max_steps", "success", "images", "tasks"),
-        (*texts, "at_least", "columns", "options", "act_frames"),
+        (*texts, "at_least", "columns", "options", "act_frames", "recordings"),
     )
     images = fields["images"].record(cameras)
     if "options" in fields and not isinstance(fields["options"].value, dict):
@@ -96,8 +105,15 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
         columns=tuple(item.integer(-1, 100_000) for item in columns),
         options=dict(fields["options"].value) if "options" in fields else {},
         tasks=tasks,
+        recordings=_recordings(fields["recordings"]) if "recordings" in fields else None,
         **{name: fields[name].text() for name in texts if name in fields},
     )
+
+
+def _recordings(section: Field) -> Recordings:
+    fields = section.record(("rate", "map"))
+    pairs = tuple(item.text() for item in fields["map"].items())
+    return Recordings(fields["rate"].number(above=0.0), pairs)
 
 
 def parse_task(item: Field) -> EnvironmentTask:

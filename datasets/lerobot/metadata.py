@@ -37,7 +37,13 @@ class Metadata:
 
     @property
     def fps(self) -> float:
+        """Frames a second, as the files have them."""
         return self.info["fps"]
+
+    @property
+    def rate(self) -> float:
+        """Rows a second in truth: `fps`, unless whoever mapped the data knew better."""
+        return self.info.get("rate", self.fps)
 
     @property
     def features(self) -> dict[str, dict[str, Any]]:

@@ -90,7 +90,7 @@ class WindowLoader:
             for cache in self.caches
         ]
         self._offsets = np.cumsum([0, *self.sizes])
-        ages = [int(self.timing.max_plan_age_s * source.fps) for source in self._sources]  # [frames]
+        ages = [int(self.timing.max_plan_age_s * source.rate) for source in self._sources]  # [frames]
         self._drawn = drawn_rows(self.caches, person, every)
         self._draw_sizes = self.sizes if self._drawn is None else [len(rows) for rows in self._drawn]
         self._ends = [stretch_ends(cache) for cache in self.caches] if person.only else None
@@ -201,7 +201,7 @@ class WindowLoader:
         return WindowBatch(
             now=self._frames(number, rows, now),
             at_plan=self._frames(number, plan_rows, older),
-            plan_age=((rows - plan_rows) / source.fps).astype(np.float32),
+            plan_age=((rows - plan_rows) / source.rate).astype(np.float32),
             instruction=self._instructions(number, rows),
             subtask=self._texts(cache, "subtask", rows),
             past_commands=past_commands,
@@ -251,11 +251,11 @@ def check_trainable(meta: Metadata, embodiment: Embodiment) -> None:
             raise UserError(f"{meta.root}: {unknown_name('camera', camera.name, meta.cameras)}")
     name, width = layout.ACTION, len(embodiment.joints)
     if layout.HIGH_RATE in meta.features:
-        name, width = layout.HIGH_RATE, int(embodiment.control_hz / meta.fps) * width
-    elif embodiment.commands == "deltas" and meta.fps != embodiment.control_hz:
+        name, width = layout.HIGH_RATE, int(embodiment.control_hz / meta.rate) * width
+    elif embodiment.commands == "deltas" and meta.rate != embodiment.control_hz:
         raise UserError(
-            f"{meta.root}: fps: got {meta.fps:g}, expected the {embodiment.control_hz} of {embodiment.name}, "
-            f"or a column {layout.HIGH_RATE}: deltas of another rate are other movements"
+            f"{meta.root}: fps: got {meta.rate:g}, expected the {embodiment.control_hz} of {embodiment.name},"
+            f" or a column {layout.HIGH_RATE}: deltas of another rate are other movements"
         )
     found = meta.features.get(name, {}).get("shape")
     if found != [width]:

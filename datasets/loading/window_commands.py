@@ -18,15 +18,16 @@ class WindowCommands:
     """One dataset's commands at the embodiment's rate."""
 
     def __init__(self, cache: Cache, embodiment: Embodiment, horizon: int, past_ticks: int):
-        self.cache, self.horizon, self.fps, self._targets = cache, horizon, cache.meta.fps, embodiment.targets
+        self.cache, self.horizon, self.rate = cache, horizon, cache.meta.rate  # rows a second
+        self._targets = embodiment.targets
         self._past_ticks, joints = past_ticks, len(embodiment.joints)
-        self._ticks = int(embodiment.control_hz / self.fps)  # a frame, where it is a whole number
+        self._ticks = int(embodiment.control_hz / self.rate)  # a frame, where it is a whole number
         self._how: Resampler | None = None
         if layout.HIGH_RATE in cache.columns:
             self._commands = cache.columns[layout.HIGH_RATE].reshape(-1, joints)
         else:
             self._commands = cache.columns[layout.ACTION]
-            self._how = resampler(self.fps, embodiment.control_hz, -past_ticks, past_ticks + horizon)
+            self._how = resampler(self.rate, embodiment.control_hz, -past_ticks, past_ticks + horizon)
         self._expert: np.ndarray | None = None  # (rows, L, A)
         if layout.EXPERT in cache.columns:
             labels = cache.columns[layout.EXPERT]

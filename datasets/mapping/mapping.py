@@ -57,6 +57,8 @@ def open_mapped(
     datasets = []
     for meta, offer in zip(metas, offers, strict=True):
         used = [pair for pair in pairs if matching(offer, pair.source)]
+        if not _is_recorded(meta):
+            used += _usual_pairs(embodiment, offer, used)
         if not used and _is_recorded(meta):
             check_embodiment(meta, embodiment)
             datasets.append(Dataset(meta))
@@ -91,7 +93,24 @@ def mapped(meta: Metadata, embodiment: Embodiment, pairs: Sequence[Pair]) -> Met
     renamed = {key: meta.view.cameras.get(source, source) for key, source in cameras.items()}
     view = View(kept | renamed, {**meta.view.vectors, **vectors}, meta.view.task)
     info = meta.info | {"features": features, "mapping": [str(pair) for pair in pairs]}
+    if embodiment.environment and embodiment.environment.recordings and not _is_recorded(meta):
+        info["rate"] = embodiment.environment.recordings.rate
     return dataclasses.replace(meta, info=info, identity=None, view=view)
+
+
+def _usual_pairs(embodiment: Embodiment, offer: list[Source], given: Sequence[Pair]) -> list[Pair]:
+    """The pairs with which the embodiment's file reads others' recordings, for what no pair speaks of."""
+    recordings = embodiment.environment.recordings if embodiment.environment else None
+    pairs = [parse_pair(text) for text in recordings.map] if recordings else []
+    taken = {pair.target.removeprefix(layout.IMAGE_PREFIX) for pair in given}
+    used = {source.name for pair in given for source in matching(offer, pair.source)}
+    usual: list[Pair] = []
+    for pair in pairs:
+        found = {source.name for source in matching(offer, pair.source)}
+        if found and not found & used and pair.target not in taken:
+            taken.add(pair.target)
+            usual.append(pair)
+    return usual
 
 
 @dataclass

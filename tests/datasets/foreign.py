@@ -75,12 +75,14 @@ def png(image: np.ndarray) -> dict[str, Any]:
     return {"bytes": buffer.getvalue(), "path": "frame.png"}
 
 
-def features(cameras: Sequence[str], inline: bool, names: Any, width: int) -> dict[str, dict[str, Any]]:
+def features(
+    cameras: Sequence[str], inline: bool, names: Any, width: int, state_width: int = 0
+) -> dict[str, dict[str, Any]]:
     kind = "image" if inline else "video"
     picture = {"dtype": kind, "shape": [*SIZE, 3], "names": ["height", "width", "channel"]}
     found: dict[str, dict[str, Any]] = {f"observation.images.{camera}": dict(picture) for camera in cameras}
-    for name in ("observation.state", "action"):
-        found[name] = {"dtype": "float32", "shape": [width], "names": names}
+    for name, count in (("observation.state", state_width or width), ("action", width)):
+        found[name] = {"dtype": "float32", "shape": [count], "names": names}
     found["timestamp"] = {"dtype": "float32", "shape": [1], "names": None}
     for name in ("frame_index", "episode_index", "index", "task_index"):
         found[name] = {"dtype": "int64", "shape": [1], "names": None}
@@ -96,9 +98,8 @@ def rows(
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         for camera, images in recording.images.items():
             columns[f"observation.images.{camera}"] = pa.array([png(image) for image in images], kind)
-    vector = pa.list_(pa.float32(), recording.action.shape[1])
-    columns["observation.state"] = pa.array(recording.state.tolist(), vector)
-    columns["action"] = pa.array(recording.action.tolist(), vector)
+    for name, values in (("observation.state", recording.state), ("action", recording.action)):
+        columns[name] = pa.array(values.tolist(), pa.list_(pa.float32(), values.shape[1]))
     columns["timestamp"] = pa.array(frames / FPS, pa.float32())
     columns["frame_index"] = frames
     columns["episode_index"] = np.full(recording.length, episode)
@@ -133,7 +134,9 @@ def write_v2(
     tasks = list(dict.fromkeys(recording.task for recording in made))
     found = {
         name: f
-        for name, f in features(cameras, inline, names, made[0].action.shape[1]).items()
+        for name, f in features(
+            cameras, inline, names, made[0].action.shape[1], made[0].state.shape[1]
+        ).items()
         if name not in drop
     }
     starts = np.cumsum([0, *(recording.length for recording in made)])
@@ -241,7 +244,7 @@ def write_v3(
         "video_path": None
         if inline
         else "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
-        "features": features(cameras, inline, names, made[0].action.shape[1]),
+        "features": features(cameras, inline, names, made[0].action.shape[1], made[0].state.shape[1]),
     }
     (meta / "info.json").write_text(json.dumps(info))
     return root

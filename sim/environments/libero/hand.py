@@ -126,7 +126,7 @@ class Hand:
             return pose
         outward = pose.position - self._shoulder
         outward = np.array([*outward[:2], 0.0]) / np.linalg.norm(outward[:2])
-        axis = np.cross(DOWN, outward)
+        axis, rotation = np.cross(DOWN, outward), pose.rotation
         for lean in LEANS:
             rotation = turn_about(axis, lean) @ pose.rotation
             ahead = rotation[:, 2]

@@ -136,7 +136,7 @@ def handle(skills: Skills, joint: str, outward: np.ndarray) -> np.ndarray:
 def slide(skills: Skills, name: str, place: np.ndarray) -> Motion:
     """Slides a plate over what it lies on to `place` (3,), held at its rim; grips again when it slips."""
     hand, env = skills.hand, skills.env
-    height = 0.08
+    height, far = 0.08, np.inf
     for _ in range(SLIDES):
         grip = grips(env, name)[0]
         grip = hand.leaned(Pose(grip.position, hand.nearest(grip.rotation)))
