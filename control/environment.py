@@ -56,6 +56,9 @@ class Environment:
     act_frames: int = 0  # camera frames between the chunks of policies that are trained; 0: as usual
     needs: str = ""  # what to do when its module is not installed
     recordings: Recordings | None = None  # of others
+    axes: tuple[
+        str, ...
+    ] = ()  # of generalisation, along which `reset` changes an episode, see `sim.external`
     tasks: tuple[EnvironmentTask, ...] = ()
 
     def task(self, name: str) -> EnvironmentTask:
@@ -83,7 +86,7 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
     texts = ("state", "task_option", "expert", "points", "needs")
     fields = section.record(
         ("make", "max_steps", "success", "images", "tasks"),
-        (*texts, "at_least", "columns", "options", "act_frames", "recordings"),
+        (*texts, "at_least", "columns", "options", "act_frames", "recordings", "axes"),
     )
     images = fields["images"].record(cameras)
     if "options" in fields and not isinstance(fields["options"].value, dict):
@@ -105,6 +108,7 @@ def parse_environment(section: Field, cameras: tuple[str, ...]) -> Environment:
         columns=tuple(item.integer(-1, 100_000) for item in columns),
         options=dict(fields["options"].value) if "options" in fields else {},
         tasks=tasks,
+        axes=tuple(item.text() for item in fields["axes"].items()) if "axes" in fields else (),
         recordings=_recordings(fields["recordings"]) if "recordings" in fields else None,
         **{name: fields[name].text() for name in texts if name in fields},
     )

@@ -62,10 +62,11 @@ def open_world(
     """An episode's world: ours, or the environment that the embodiment's file names.
 
     Args:
-        level, split, axis, strength: of our worlds, see `task_world`; an environment knows none of these.
+        level, split, axis, strength: of our worlds, see `task_world`; an environment knows no level and no
+            split, and the axes that its file names.
     """
     if embodiment.environment is not None:
-        return ExternalWorld(task, seed, embodiment, instruction)
+        return ExternalWorld(task, seed, embodiment, instruction, axis, strength)
     return task_world(
         task, seed, level, instruction=instruction, split=split, embodiment=embodiment, axis=axis,
         strength=strength,

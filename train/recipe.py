@@ -188,6 +188,23 @@ RECIPES: dict[str, Recipe] = {
             batch=64,
         ),
     ),
+    # LIBERO with two cameras, at 20 Hz (docs/libero.md): a chunk is 16 commands, of which 8 are carried out.
+    "libero": Recipe(
+        robot="libero",
+        interpreter=InterpreterRecipe(
+            pool=PoolSettings(scenes=0),
+            align_dim=0,
+            train=Settings(steps=3000, learning_rate=1.2e-3),
+            write_share=0.1,
+        ),
+        decoder=replace(
+            GRID,
+            objective=replace(GRID.objective, drop_past_commands=1.0, noise_knots=6),
+            horizon=16,
+            commands_per_token=4,
+            batch=64,
+        ),
+    ),
     "smoke": Recipe(  # seconds: to see that everything fits together
         workers=1,
         interpreter=InterpreterRecipe(

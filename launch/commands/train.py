@@ -35,8 +35,8 @@ class TrainOptions:
     """becomes the checkpoint, and keeps what --resume needs"""
 
     config: Annotated[str, tyro.conf.arg(metavar="NAME")] = "nano"
-    """recipe to start from: nano (all tasks; hours), quick (one task; minutes), metaworld, or smoke (seconds;
-    learns nothing)"""
+    """recipe to start from: nano (all tasks; hours), quick (one task; minutes), metaworld, libero, or smoke
+    (seconds; learns nothing)"""
 
     minutes: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
     """train for N minutes instead of the recipe's steps, a third of them the interpreter, then the decoder;

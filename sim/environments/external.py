@@ -40,6 +40,7 @@ class ExternalWorld:
         embodiment: one with that section.
         instruction: what to say instead of the task's own words. Success is what the environment counts as
             that, and is judged if the words of the task are among those of the instruction.
+        axis, strength: of generalisation, which `reset` is given as options where the file names the axis.
 
     Raises:
         UserError: unknown task, an environment that cannot be made, or one that is not as the file says.
@@ -47,7 +48,10 @@ class ExternalWorld:
 
     detouring = False
 
-    def __init__(self, task: str, seed: int, embodiment: Embodiment, instruction: str | None = None):
+    def __init__(
+        self, task: str, seed: int, embodiment: Embodiment, instruction: str | None = None,
+        axis: str = "", strength: int = 0,
+    ):  # fmt: skip
         self.embodiment, self.seed = embodiment, seed
         self.where = section(embodiment)
         self.task: EnvironmentTask = self.where.task(task)
@@ -58,7 +62,10 @@ class ExternalWorld:
         self.success: bool | None = False if self.judging.judged else None  # None: nobody can judge it
         self._disturbance: Iterator[np.ndarray] | None = None
         try:
-            self._seen, _ = self.env.reset(seed=seed)
+            varied = {"axis": axis, "strength": strength} if axis in self.where.axes else None
+            self._seen, info = self.env.reset(seed=seed, options=varied)
+            if varied and instruction is None:  # it may be in other words, which mean the same
+                self.instruction = str(info.get("instruction", self.instruction))
             self._state()
         except BaseException:
             self.close()

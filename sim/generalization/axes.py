@@ -83,10 +83,10 @@ def varied(episode: Episode, axis: str, strength: int) -> Episode:
 def concerns(axis: str, task: str, strength: int) -> bool:
     """Whether the episodes of a task can have an axis (a key of `AXES`) at this strength.
 
-    Tasks of others' environments can have what every one of ours can.
+    Tasks of others' environments can have what happens outside of the world, and what their file names.
     """
     if task not in TASKS:
-        return all(concerns(axis, name, k) for name in TASKS for k in AXES[axis].strengths)
+        return True
     ours = TASKS[task]
     return AXES[axis].needs(ours) and strength not in ours.impossible_axes.get(axis, ())
 
@@ -107,6 +107,10 @@ AXES: dict[str, Axis] = {
     "camera": Axis(
         "pose of the front camera [mm, degrees]; a fifth of it of the wrist's", "{:.0f} mm, {:.1f}°",
         ((15.0, 1.5), (30.0, 3.0), (50.0, 5.0)), change.camera,
+    ),
+    "placement": Axis(
+        "where things stand, in others' environments that can move them [mm]", "{:.0f} mm",
+        ((20.0,), (40.0,), (80.0,)), change.placement, physical=True, needs=lambda task: False,
     ),
     "distractors": Axis(
         "objects that nobody speaks of [more than usual]", "+{}",

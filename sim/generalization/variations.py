@@ -75,6 +75,11 @@ def camera(episode: Episode, generator: np.random.Generator, shift: float, turn:
     return _with_appearance(episode, cameras=moved)
 
 
+def placement(episode: Episode, generator: np.random.Generator, shift: float) -> Episode:
+    """Ours draw new places for every episode: only others' environments have this axis."""
+    raise NotImplementedError
+
+
 def distractors(episode: Episode, generator: np.random.Generator, count: int) -> Episode:
     """Adds objects of pairs of kind and colour that are not there, where no goal of the scene is lost."""
     scene = episode.scene

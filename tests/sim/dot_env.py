@@ -25,7 +25,8 @@ class DotEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         super().reset(seed=None if self.kind == "deaf" else seed)
         self.place, self.speed = 0.0, 0.0
         self.goal = 0.5 if self.kind == "same" else float(self.np_random.uniform(0.4, 1.0))
-        return self._seen(), {}
+        self.options = options
+        return self._seen(), {"instruction": "shove the dot to the ring"} if options else {}
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.speed += 0.1 * float(action[0])

@@ -179,3 +179,23 @@ def test_an_instruction_in_other_words_is_obeyed_and_judged_if_it_says_what_the_
     assert world.observe().instruction == "surprise me"
     with pytest.raises(UserError, match="instruction: got ''"):
         ExternalWorld("ring", 3, dot(), instruction="")
+
+
+def test_an_axis_that_the_file_names_is_asked_of_the_environment(dot):
+    embodiment = dot(axes=["lighting", "phrasing"])
+    plain = ExternalWorld("ring", 3, embodiment, axis="gain", strength=2)  # none of theirs
+    other = ExternalWorld("ring", 3, embodiment, axis="phrasing", strength=2)
+    assert plain.env.unwrapped.options is None and plain.instruction == "push the dot to the ring"  # type: ignore[attr-defined]
+    assert other.env.unwrapped.options == {"axis": "phrasing", "strength": 2}  # type: ignore[attr-defined]
+    assert other.instruction == "shove the dot to the ring" and other.judging.judged
+    assert np.array_equal(plain.state().position, other.state().position)
+    for world in (plain, other):
+        world.close()
+
+
+def test_pictures_may_come_from_a_function_of_the_environment(dot):
+    world = ExternalWorld("ring", 3, dot(images={"top": "render:above"}))
+    drawn = np.full((8, 8, 3), 7, np.uint8)
+    world.env.unwrapped.render = lambda name: drawn if name == "above" else None  # type: ignore[method-assign]
+    assert (world.render("top") == 7).all()
+    world.close()

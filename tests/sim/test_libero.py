@@ -112,3 +112,24 @@ def test_fast_pictures_show_what_reference_pictures_show():
         env.close()
     apart = [np.abs(fast - full).mean() for fast, full in zip(*pictures.values(), strict=True)]
     assert max(apart) < 25 < np.abs(pictures["fast"][0] - pictures["reference"][1]).mean()
+
+
+def test_axes_change_what_they_are_about_and_nothing_else():
+    def begun(axis: str) -> tuple[LiberoEnv, np.ndarray, np.ndarray]:
+        env = LiberoEnv(TASK)
+        env.reset(seed=1_000_000, options={"axis": axis, "strength": 2} if axis else None)
+        return env, env.render("image"), env.data.qpos.copy()
+
+    plain, picture, places = begun("")
+    for axis in ("lighting", "texture", "camera", "placement", "phrasing"):
+        (env, other, moved), (again, same, _) = begun(axis), begun(axis)
+        assert np.array_equal(other, same), axis
+        assert np.array_equal(other, picture) == (axis == "phrasing"), axis
+        arm, rest = moved[:9] - places[:9], moved[9:] - places[9:]
+        if axis == "placement":
+            assert np.abs(arm).max() < 0.05 and 0.02 < np.abs(rest).max() < 0.06
+        else:
+            assert np.array_equal(moved, places), axis
+        env.close()
+        again.close()
+    plain.close()

@@ -7,9 +7,11 @@ import mujoco
 import numpy as np
 import pytest
 
+from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.sim.environments.libero.env import rotation_vector
 from ideomotor.sim.environments.libero.goals import Goal
+from ideomotor.sim.environments.libero.perturb import rephrased
 from ideomotor.sim.environments.libero.scene import parse_task
 from ideomotor.sim.environments.libero.simplify import FACES, clustered, simplified
 
@@ -104,6 +106,43 @@ def test_tasks_are_a_suite_and_a_number(task):
     with pytest.raises(UserError, match="task"):
         parse_task(task)
     assert parse_task("90-89") == ("libero_90", 89)
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [
+        (
+            "put the bowl on the plate",
+            ["on the plate, put the bowl", "on the plate, set the bowl", "on the saucer, set the dish"],
+        ),
+        (
+            "pick up the black bowl on the stove and place it on the plate",
+            [
+                "on the plate, put the black bowl on the stove",
+                "on the plate, set the black bowl on the stove",
+                "on the saucer, set the dark dish on the cooker",
+            ],
+        ),
+        (
+            "turn on the stove and put the moka pot on it",
+            [
+                "could you turn on the stove and put the moka pot on it",
+                "could you switch on the stove and set the moka pot on it",
+                "could you switch on the cooker and set the coffee maker on it",
+            ],
+        ),
+    ],
+)
+def test_instructions_are_said_in_other_words(words, others):
+    assert [rephrased(words, strength) for strength in (1, 2, 3)] == others
+
+
+def test_every_instruction_of_the_suites_can_be_said_otherwise():
+    where = load_embodiment("libero").environment
+    assert where is not None
+    for task in where.tasks:
+        said = [task.instruction, *(rephrased(task.instruction, strength) for strength in (1, 2, 3))]
+        assert len(set(said)) == 4 and all("  " not in text for text in said), said
 
 
 def test_a_mesh_with_fewer_faces_has_the_same_extent_and_both_sides_of_its_walls():

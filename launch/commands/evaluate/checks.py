@@ -97,7 +97,7 @@ def _check_environment(options: EvalOptions, embodiment: Embodiment, tasks: Sequ
         check_seeding(embodiment, task)
 
 
-def checked_axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
+def checked_axes(options: EvalOptions, tasks: Sequence[str], embodiment: Embodiment) -> list[str]:
     """Of suite generalization; UserError for what cannot be varied here."""
     if options.suite != GENERALIZATION:
         if options.axes is not None:
@@ -110,10 +110,12 @@ def checked_axes(options: EvalOptions, tasks: Sequence[str]) -> list[str]:
         )
     from ideomotor.sim.generalization.axes import AXES, concerns
 
+    environment = embodiment.environment
     fit = [
         name
         for name, axis in AXES.items()
-        if any(concerns(name, task, strength) for task in tasks for strength in axis.strengths)
+        if (environment is None or axis.vary is None or name in environment.axes)
+        and any(concerns(name, task, strength) for task in tasks for strength in axis.strengths)
     ]
     if options.axes is None:
         return [name for name in fit if AXES[name].physical or not options.expert]

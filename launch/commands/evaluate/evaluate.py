@@ -94,7 +94,7 @@ def _specs(options: EvalOptions, embodiment: Embodiment, tasks: Sequence[str]) -
         options.handover,
         NO_LEVEL if embodiment.environment else options.randomize,
         [part.strip() for part in options.without.split(",") if part.strip()],
-        checked_axes(options, tasks),
+        checked_axes(options, tasks, embodiment),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ideomotor.sim.environments.libero.controller import Controller
 from ideomotor.sim.environments.libero.goals import Goal
+from ideomotor.sim.environments.libero.perturb import perturb
 from ideomotor.sim.environments.libero.scene import load_model, load_scene
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, backend, make_renderer
@@ -49,7 +50,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": STEP_HZ}
 
-    def __init__(self, task: str, pictures: str = "fast", size: int = 128):
+    def __init__(self, task: str, pictures: str = "fast", size: int = 96):
         backend()  # tells mujoco how to draw, before anybody asks it
         self.task, self.render_mode, self._pictures, self._size = task, "rgb_array", pictures, size
         self.scene = load_scene(task)
@@ -74,7 +75,12 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Starts an episode; without a seed, at a draw of the environment's own generator."""
+        """Starts an episode; without a seed, at a draw of the environment's own generator.
+
+        `options={"axis": NAME, "strength": N}` changes one thing (`perturb.py`): once for an environment, so
+        that an episode that differs needs one of its own. Its instruction is in what comes beside the
+        observation.
+        """
         super().reset(seed=seed)
         starts = self.scene.starts
         number = int(self.np_random.integers(len(starts["drawn"]))) if seed is None else seed
@@ -88,8 +94,14 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self.controller.start()
         for _ in range(WARM_UP):
             self.controller.step(WAIT)
+        words = self.scene.facts["language"]
+        if options and options.get("strength"):
+            words = perturb(self, options["axis"], options["strength"], 0 if seed is None else seed)
+            for _ in range(WARM_UP if options["axis"] == "placement" else 0):
+                self.controller.step(WAIT)
+            mujoco.mj_camlight(self.model, self.data)
         self._glow()
-        return self._observation(), {"success": False}
+        return self._observation(), {"success": False, "instruction": words}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         self.controller.step(np.asarray(action, dtype=np.float64))
