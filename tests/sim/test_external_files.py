@@ -92,7 +92,8 @@ def test_environments_are_found_by_name_file_and_id(dot, tmp_path):
 @pytest.mark.parametrize("name", [name for name in embodiment_names() if load_embodiment(name).environment])
 def test_every_environment_file_says_what_is_done(name):
     where = load_embodiment(name).environment
-    assert where is not None and where.expert
-    instructions = [task.instruction for task in where.tasks]
+    assert where is not None and bool(where.expert) == (name != "libero_90")
+    # LIBERO-90 says the same of several scenes.
+    instructions = [task.instruction for task in where.tasks if not task.name.startswith("90-")]
     assert len(set(instructions)) == len(instructions)  # words must tell tasks apart
     assert all(text == text.strip() and text[0].islower() and text.isascii() for text in instructions)

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from ideomotor.control.errors import unknown_name
+from ideomotor.sim.environments.libero.scene import Scene
 from ideomotor.sim.generalization.axes import AXES
 from ideomotor.sim.rendering.mujoco_gl import mujoco
-
-if TYPE_CHECKING:
-    from ideomotor.sim.environments.libero.env import LiberoEnv
 
 KNOWN = ("lighting", "texture", "camera", "placement", "phrasing")
 WRIST_SHARE = 0.2  # of the shift of `agentview` that the wrist's camera makes, as in our own tasks
@@ -41,7 +39,16 @@ ORDERS = (  # sentences of one action, whose place can be said first
 )
 
 
-def perturb(env: LiberoEnv, axis: str, strength: int, seed: int) -> str:
+class Simulated(Protocol):
+    """What an environment is changed by."""
+
+    task: str
+    scene: Scene
+    model: mujoco.MjModel
+    data: mujoco.MjData
+
+
+def perturb(env: Simulated, axis: str, strength: int, seed: int) -> str:
     """Changes an environment that has just been reset along an axis; returns its instruction.
 
     Raises:
@@ -73,7 +80,7 @@ def rephrased(words: str, strength: int) -> str:
     return text
 
 
-def _lighting(env: LiberoEnv, generator: np.random.Generator, turn: float, factor: float) -> None:
+def _lighting(env: Simulated, generator: np.random.Generator, turn: float, factor: float) -> None:
     """Turns every lamp about one axis, and makes lamps and ambient light brighter or dimmer."""
     model = env.model
     factor = factor ** float(generator.choice((-1.0, 1.0)))
@@ -86,7 +93,7 @@ def _lighting(env: LiberoEnv, generator: np.random.Generator, turn: float, facto
         setattr(head, name, np.clip(np.array(getattr(head, name)) * factor, 0.0, 1.0))
 
 
-def _texture(env: LiberoEnv, generator: np.random.Generator, contrast: float) -> None:
+def _texture(env: Simulated, generator: np.random.Generator, contrast: float) -> None:
     """Covers tables, floors and walls with a checker of two colours, each `contrast` from their own."""
     model = env.model
     prefixes = tuple(f"{name}_" for name in env.scene.facts["things"])
@@ -105,7 +112,7 @@ def _texture(env: LiberoEnv, generator: np.random.Generator, contrast: float) ->
         pixels[..., :3] = np.clip(pixels[..., :3] + sign * shift, 0, 255).astype(np.uint8)
 
 
-def _camera(env: LiberoEnv, generator: np.random.Generator, shift: float, turn: float) -> None:
+def _camera(env: Simulated, generator: np.random.Generator, shift: float, turn: float) -> None:
     """Moves and turns both cameras, the wrist's by less."""
     for name, share in (("agentview", 1.0), ("robot0_eye_in_hand", WRIST_SHARE)):
         camera = env.model.camera(name)
@@ -117,17 +124,16 @@ def _camera(env: LiberoEnv, generator: np.random.Generator, shift: float, turn: 
         camera.quat = quaternion
 
 
-def _placement(env: LiberoEnv, generator: np.random.Generator, shift: float) -> None:
+def _placement(env: Simulated, generator: np.random.Generator, shift: float) -> None:
     """Moves every thing that stands on the table by `shift` [mm] in a direction of its own, where it is
     free."""
-    from ideomotor.sim.environments.libero.shapes import shape_of  # it needs the environment
-
     facts = env.scene.facts
     names = [name for name in facts["things"] if name not in facts["fixtures"]]
-    floor = min(shape_of(env, name).low[2] for name in names)
+    lowest = {name: _lowest(env, name) for name in names}
+    floor = min(lowest.values())
     for name in names:
         angles = generator.uniform(0.0, 2 * np.pi, TRIES)
-        if shape_of(env, name).low[2] > floor + ON_TABLE:
+        if lowest[name] > floor + ON_TABLE:
             continue
         joint = env.data.joint(facts["things"][name]["joints"][-1])
         place, before = joint.qpos.copy(), _touched(env, name)
@@ -141,7 +147,15 @@ def _placement(env: LiberoEnv, generator: np.random.Generator, shift: float) -> 
             mujoco.mj_forward(env.model, env.data)
 
 
-def _touched(env: LiberoEnv, name: str) -> set[int]:
+def _lowest(env: Simulated, name: str) -> float:
+    """Height of the lowest corner of the boxes around a thing's geoms [m]."""
+    geoms = [env.model.geom(geom).id for geom in env.scene.facts["things"][name]["geoms"]]
+    boxes, rows = env.model.geom_aabb[geoms], env.data.geom_xmat[geoms][:, 6:]
+    middles = env.data.geom_xpos[geoms][:, 2] + (rows * boxes[:, :3]).sum(axis=1)
+    return float((middles - (np.abs(rows) * boxes[:, 3:]).sum(axis=1)).min())
+
+
+def _touched(env: Simulated, name: str) -> set[int]:
     """Bodies of other things that a thing touches."""
     own = {env.model.geom(geom).id for geom in env.scene.facts["things"][name]["geoms"]}
     pairs = env.data.contact.geom[: env.data.ncon].tolist()

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ideomotor.sim.environments.libero.env import LiberoEnv
-from ideomotor.sim.environments.libero.hand import DOWN, Pose, facing
+from ideomotor.sim.environments.libero.hand import BASE, DOWN, Pose, facing
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
 WIDEST = 0.072  # what the fingers can take, some room left [m]
 DEEPEST = 0.035  # that the grip site goes below a thing's top [m]
 SWEEP, WAY_OUT = (0.0, 0.05, 0.1), 0.08  # heights that have to be free; how far aside where they are not [m]
+NEAR, FAR_COST = 0.7, 5.0  # that the arm reaches without leaning [m]; each metre beyond
 KNOB_HEIGHT, KNOB_WIDTH = 0.012, 0.04  # [m]
 END_ROOM = 0.02  # from where the fingers are to the end of a long thing [m]
 RIM_PART = 0.6  # of the height of a bowl's highest geoms, above which they are the rim
@@ -116,6 +117,7 @@ def grips(env: LiberoEnv, name: str) -> list[Pose]:
     found: list[tuple[float, Pose]] = []
     around = others(env, name)
     now = env.data.site(env.scene.facts["robot"]["grip_site"]).xmat.reshape(3, 3)
+    base = env.data.body(BASE).xpos
     floor = shape.low[2] + FLOOR_ROOM
     knob = _knob(env, name, shape) if widths.min() > WIDEST else None
     if knob is not None:
@@ -137,6 +139,7 @@ def grips(env: LiberoEnv, name: str) -> list[Pose]:
         for spot, cost in spots:
             pose = Pose(spot, facing(DOWN, closing))
             turn = min(_angle(pose.rotation, now), _angle(pose.rotation * [-1.0, -1.0, 1.0], now))
+            cost += FAR_COST * max(0.0, float(np.linalg.norm((spot - base)[:2])) - NEAR)
             found.append((cost + 0.25 * turn + 0.5 * min(blocked(pose, around), 20), pose))
     found.sort(key=lambda item: item[0])
     return [pose for _, pose in found]
@@ -149,7 +152,7 @@ def blocked(pose: Pose, points: np.ndarray) -> int:
 
 def way_out(pose: Pose, points: np.ndarray) -> np.ndarray:
     """(3,) the level way from what is above the hand at a pose; zero where nothing is."""
-    in_the_way = np.any([hits(pose.raised(height), points) for height in SWEEP], axis=0)
+    in_the_way = np.any([hits(pose.raised(height), points) for height in SWEEP[1:]], axis=0)
     if not in_the_way.any():
         return np.zeros(3)
     away = (pose.position - points[in_the_way].mean(axis=0)) * [1.0, 1.0, 0.0]
