@@ -10,7 +10,7 @@ import json
 import sys
 
 import numpy as np
-from openpi_client.websocket_client_policy import WebsocketClientPolicy
+from openpi_client.websocket_client_policy import WebsocketClientPolicy  # pyright: ignore[reportMissingImports]
 
 
 def main() -> None:

@@ -78,8 +78,8 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def tiny_smolvlm(folder: Path) -> Path:
     """A vision-language model's folder without weights: its config, tokenizer and processor."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # pyright: ignore
-    from transformers import (  # pyright: ignore
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import (
         AutoConfig,
         PreTrainedTokenizerFast,
         SmolVLMImageProcessor,

@@ -10,7 +10,7 @@ with each action, and closes the gripper.
 import traceback
 
 import numpy as np
-from openpi_client import msgpack_numpy
+from openpi_client import msgpack_numpy  # pyright: ignore[reportMissingImports]
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.sync.server import serve

@@ -204,9 +204,8 @@ def test_a_policy_is_known_by_its_prefix_and_by_its_bytes(checkpoints, tmp_path)
     again = chosen_policy(f"lerobot:{folder}", SO101, options)
     assert isinstance(source, LeRobotSource) and isinstance(again, LeRobotSource)
     assert source == again and hash(source) == hash(again)
-    assert (
-        ForkingPickler.loads(ForkingPickler.dumps(source)) == source
-    )  # it is sent to the workers of an evaluation
+    sent = ForkingPickler.dumps(source)  # as to the workers of an evaluation
+    assert ForkingPickler.loads(sent) == source  # pyright: ignore[reportAttributeAccessIssue]
     before = source.fingerprint()
     assert before == again.fingerprint()
     assert facts_of(source, SO101)[0].act_every_ticks == 64

@@ -79,8 +79,7 @@ def test_a_process_of_its_own_shows_it_and_ends_with_the_session(shared: SharedS
     path = tmp_path / "live.rrd"
     said: list[str] = []
     with live_view(str(path), shared, ROBOT, said.append):
-        until = time.monotonic() + 60
-        while not path.exists() and time.monotonic() < until:
+        while not path.exists():
             time.sleep(0.05)
         one_second(shared)
     assert said == [] and rows_of(path)["/joints/gripper/position"] == HZ + 1
@@ -93,7 +92,7 @@ def test_a_view_that_dies_is_said_at_the_end_and_costs_nothing(shared: SharedSta
         (child,) = multiprocessing.active_children()
         assert child.pid
         os.kill(child.pid, signal.SIGKILL)
-        child.join(10)
+        child.join()
         one_second(shared)
     assert said == ["view: its process had ended (exit code -9); the session did not need it"]
 
