@@ -40,7 +40,7 @@ from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint import load_interpreter
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.language import train_tokenizer
-from ideomotor.vla.interpreter.nano import nano_vlm
+from ideomotor.vla.interpreter.nano import PICTURE_MULTIPLE, nano_vlm
 from ideomotor.vla.interpreter.pretrained import adopt
 
 Log = Callable[[str], None]
@@ -180,10 +180,17 @@ def new_interpreter(
 def checked_cameras(stage: InterpreterRecipe, robot: str = "so101") -> tuple[str, ...]:
     """The recipe's cameras; UserError unless they are some that scenes are seen with, front first.
 
-    Without scenes it is the robot's first camera. The mixture is checked too: it is drawn from a pool.
+    Without scenes it is the robot's first camera, whose pictures nano must be able to take. The mixture is
+    checked too: it is drawn from a pool.
     """
     if not stage.pool.scenes:
         first = load_embodiment(robot).cameras[:1]
+        for camera in first:
+            if not stage.base and (camera.height != camera.width or camera.height % PICTURE_MULTIPLE):
+                raise UserError(
+                    f"{robot}: camera {camera.name}: {camera.width} x {camera.height} pixels, expected a "
+                    f"square of a multiple of {PICTURE_MULTIPLE}, such as 96 x 96, for the interpreter nano"
+                )
         if stage.cameras not in ("front", *(camera.name for camera in first)):
             raise UserError(
                 f"set: interpreter.cameras: got {stage.cameras!r}, expected the first one of {robot}"

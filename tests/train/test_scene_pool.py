@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ideomotor.control import embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
 from ideomotor.train.interpreter_stage import checked_cameras, continued
@@ -130,3 +131,14 @@ def test_unknown_cameras_and_negative_shares_are_refused() -> None:
         checked_cameras(InterpreterRecipe(cameras="wrist"))
     with pytest.raises(UserError, match=r"interpreter.mixture.size: got -1.0, expected"):
         checked_cameras(InterpreterRecipe(mixture=Mixture(size=-1.0)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (128, 128)])
+def test_pictures_that_nano_cannot_take_are_refused(tmp_path: Path, height: int, width: int) -> None:
+    text = (Path(embodiment.__file__).parent / "embodiments" / "so101.yaml").read_text()
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace("height: 96, width: 96", f"height: {height}, width: {width}"))
+    stage = InterpreterRecipe(pool=replace(SETTINGS, scenes=0))
+    with pytest.raises(UserError, match=f"camera front: {width} x {height} pixels, expected a square"):
+        checked_cameras(stage, str(file))
+    assert checked_cameras(replace(stage, base="some/base"), str(file)) == ("front",)

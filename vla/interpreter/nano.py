@@ -9,6 +9,10 @@ from transformers import AutoModelForImageTextToText, SmolVLMConfig
 
 from ideomotor.vla.interpreter.language import IMAGE_TOKEN
 
+PICTURE_MULTIPLE = (
+    24  # [pixels] that a picture's side must be a multiple of: patches of 8, three by three to a token
+)
+
 
 def nano_vlm(tokenizer: Any, vision: int = 128, text: int = 160, layers: int = 4) -> nn.Module:
     """SmolVLM scaled down by its config to about 1.8 M parameters, to be trained from scratch.
