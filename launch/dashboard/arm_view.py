@@ -9,12 +9,12 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import mujoco
 import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.geometry import Geometry
 from ideomotor.control.safety.kinematics import Kinematics
+from ideomotor.sim.rendering.mujoco_gl import mujoco
 
 EVERY_S = 0.05
 MEASURED, COMMANDED = (74, 125, 214), (240, 140, 20)  # RGB

@@ -48,7 +48,7 @@ def test_an_environment_alone_is_enough(env, robot):
 
 
 def test_an_environment_that_nothing_maps_is_refused_with_the_way_to_map_it():
-    with pytest.raises(UserError, match=r"'gym_pusht:gym_pusht/PushT-v0' .*known: .*Reacher-v5.*--env FILE"):
-        robot_of("gym_pusht:gym_pusht/PushT-v0", "so101")
-    with pytest.raises(UserError, match=r"env: .*PushT-v0', but reacher maps 'Reacher-v5'"):
-        robot_of("gym_pusht:gym_pusht/PushT-v0", "reacher")
+    with pytest.raises(UserError, match=r"'nobody:no/PushT-v1' .*known: .*Reacher-v5.*--env FILE"):
+        robot_of("nobody:no/PushT-v1", "so101")
+    with pytest.raises(UserError, match=r"env: .*PushT-v1', but reacher maps 'Reacher-v5'"):
+        robot_of("nobody:no/PushT-v1", "reacher")
