@@ -127,7 +127,7 @@ def _looked_at(
             found = check_arm(line, family, layout, embodiment.control_hz, options.seconds)
         problems, notes = list(found.problems), list(found.notes)
         if port is not None:  # a twin's servos are mounted as its file says
-            more_problems, more_notes = _against_calibration(embodiment, arm, found)
+            more_problems, more_notes = _against_calibration(embodiment, arm, found, bool(options.arm))
             problems, notes = problems + more_problems, notes + more_notes
     as_json = _as_json(embodiment, device, options.seconds, found, problems, notes)
     return _Looked(name, device, found, as_json)
@@ -169,8 +169,13 @@ def _port(robot: str, port: str | None) -> Iterator[str]:
         yield twin.port
 
 
-def _against_calibration(embodiment: Embodiment, arm: str, found: ArmCheck) -> tuple[list[str], list[str]]:
+def _against_calibration(
+    embodiment: Embodiment, arm: str, found: ArmCheck, asked: bool
+) -> tuple[list[str], list[str]]:
     """(problems, notes) of what the servos say beside the arm's calibration, if there is one.
+
+    Args:
+        asked: somebody named the arm, and not the pair that it belongs to.
 
     Raises:
         UserError: an arm was named and has none.
@@ -179,9 +184,8 @@ def _against_calibration(embodiment: Embodiment, arm: str, found: ArmCheck) -> t
     from ideomotor.control.robots.bring_up import check_position, left_otherwise
     from ideomotor.control.robots.families import family_of
 
-    of_pair = arm in ("left", "right")  # named by the pair, and not by anybody
-    if (not arm or of_pair) and not calibration_path(embodiment.name, arm or USUAL_ARM).exists():
-        named = f" --arm {arm}" if of_pair else ""
+    if not asked and not calibration_path(embodiment.name, arm or USUAL_ARM).exists():
+        named = f" --arm {arm}" if arm else ""
         return [], [f"not calibrated: ideomotor calibrate {embodiment.name}{named}"]
     calibration = load_calibration(embodiment, arm or USUAL_ARM)
     family, layout = family_of(embodiment)
