@@ -160,7 +160,7 @@ def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weigh
     changed = [
         f"{stage}.train.{change}"
         for stage in ("interpreter", "decoder", "joint")
-        for change in ("steps=40", "save_every_s=0")
+        for change in ("steps=14", "save_every_s=0")
     ]
 
     def started(out: Path) -> subprocess.Popen:
@@ -179,7 +179,7 @@ def test_trainings_killed_and_interrupted_in_every_stage_go_on_to_the_same_weigh
                 break
             time.sleep(0.005)
         assert process.wait() == (130 if number == signal.SIGINT else -number)
-        assert len(losses(torn, stage)) < 40
+        assert len(losses(torn, stage)) < 14
     assert started(torn).wait() == 0
     whole, parts = (PolicyNetworks.from_pretrained(tmp_path / name) for name in ("whole", "torn"))
     for part in ("interpreter", "decoder"):
