@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.safety.box_distance import box_gap, segment_distance
 from ideomotor.control.safety.braking import stop_in_range, stopping_positions
-from ideomotor.control.safety.clearance import REASONS, Clearance, box_gap, segment_distance
+from ideomotor.control.safety.clearance import REASONS, Clearance
 from ideomotor.control.safety.filter import SafetyFilter
 from ideomotor.control.safety.keepout import SLACK
 from ideomotor.control.types import ActionChunk, RobotState
