@@ -135,9 +135,6 @@ class PolicyDriver:
         controller.submit(dataclasses.replace(chunk, starts_at=tick + self._delay, actions=actions))
 
 
-Driver = ExpertDriver | PolicyDriver
-
-
 def paces(timing: Timing, frame_ticks: int, delay_ticks: int, method: Handover) -> tuple[int, int]:
     """Ticks between plans and between chunks. UserError for a delay that the policy cannot be given."""
     if delay_ticks > timing.max_prefix_ticks:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,16 @@ from ideomotor.control.chunk_handover import DEFAULT, HANDOVERS
 from ideomotor.control.controller import Controller
 from ideomotor.control.timing import timing_of
 from ideomotor.control.types import ActionChunk, Clock, Command, LatentPlan, Observation, Policy
-from ideomotor.eval.drivers import Driver, ExpertDriver, PolicyDriver, Requests, Result, paces
+from ideomotor.eval.drivers import ExpertDriver, PolicyDriver, Requests, Result, paces
+from ideomotor.eval.network import Network, NetworkDriver
 from ideomotor.eval.plans import PlanScore
 from ideomotor.eval.sensors import Sensors
 
 if TYPE_CHECKING:
     from ideomotor.sim.protocol import EpisodeWorld
+
+
+Driver = ExpertDriver | PolicyDriver | NetworkDriver
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def episode(
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
     sensors: Sensors | None = None,
+    network: Network | None = None,
 ) -> Requests[EpisodeResult]:
     """One episode from the world's present state to success or to its time limit.
 
@@ -117,6 +123,7 @@ def episode(
         on_frame: called once for each camera frame, after the frame's commands were executed.
         clock: paces the ticks, where the wall clock should; None runs as fast as it can.
         sensors: between the world and the policy, where something is wrong with them.
+        network: that the policy is asked over, instead of `delay_ticks`.
 
     Raises:
         UserError: a delay that the policy cannot be given.
@@ -131,8 +138,12 @@ def episode(
         driver: Driver = _expert(world, expert_noise)
     else:
         policy.reset(world.seed)
-        pace = paces(timing_of(policy, embodiment), frame_ticks, delay_ticks, method)
-        driver = PolicyDriver(policy, method, world.seed, delay_ticks, *pace)
+        timing = timing_of(policy, embodiment)
+        if network:
+            driver = NetworkDriver(network, method, timing, (world.seed, zlib.crc32(b"network")))
+        else:
+            pace = paces(timing, frame_ticks, delay_ticks, method)
+            driver = PolicyDriver(policy, method, world.seed, delay_ticks, *pace)
     log = _EpisodeLog(world, on_frame, scored=policy is not None)
     started = clock.now() if clock else 0.0
     for tick in range(world.max_ticks + (expert_from or 0)):

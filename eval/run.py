@@ -21,6 +21,7 @@ from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.batched_rollout import GROUP, play_batched
 from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
+from ideomotor.eval.network import network_for
 from ideomotor.eval.phrasings import instruction_in
 from ideomotor.eval.policy_spec import DrivingPolicy, PolicySpec, check_fingerprint, fingerprint_of
 from ideomotor.eval.rollout import answered, episode
@@ -186,6 +187,7 @@ def _play(spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: boo
             handover=spec.handover,
             instruction=policy_instruction,
             sensors=sensors_for(spec),
+            network=network_for(spec),
         )
         result = yield from filmed.watch(requests) if filmed else requests
         row = row_of(spec, result, embodiment, world.instruction, policy_instruction, world.subtask())

@@ -1,4 +1,4 @@
-"""A websocket to a policy server that comes back when it is lost, and how long to wait for its answers."""
+"""A websocket to a policy server that comes back when it is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import random
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ OPEN_S = 5.0  # for a connection to be made
 PING_S = 2.0  # between pings, and for their answers: a cable that was pulled is noticed in twice as long
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0  # between attempts to connect again
 MAX_ANSWER = 64 * 1024 * 1024  # bytes
-MEASURED = 16  # newest answers that the time for the next one is estimated from
 
 
 @dataclass(frozen=True)
@@ -33,38 +31,6 @@ class Place:
 
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Api-Key {self.token}"} if self.token else {}
-
-
-class AnswerTime:
-    """How long to wait for an answer before asking anew about a newer moment.
-
-    A little longer than the slowest of the newest answers took. Each miss doubles it, so that a connection
-    that has become slow is not given up for ever.
-
-    Args:
-        least, most: [s].
-    """
-
-    def __init__(self, least: float, most: float) -> None:
-        self._least, self._most = least, most
-        self._took: deque[float] = deque(maxlen=MEASURED)
-        self._misses = 0
-
-    def add(self, seconds: float) -> None:
-        """An answer came after so long [s]."""
-        self._took.append(seconds)
-        self._misses = 0
-
-    def missed(self) -> None:
-        """None came."""
-        self._misses = min(self._misses + 1, 10)
-
-    def seconds(self) -> float:
-        """To wait for the next [s]."""
-        if not self._took:
-            return self._most
-        usual = max(self._least, 1.2 * max(self._took) + 0.02)
-        return min(usual * 2**self._misses, self._most)
 
 
 def pauses(chance: random.Random) -> Iterator[float]:

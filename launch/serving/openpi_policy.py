@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from ideomotor.control.answer_time import AnswerTime
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import NoAnswer, UserError
 from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.launch.serving.access import read_token
 from ideomotor.launch.serving.commands_at_ticks import at_ticks
-from ideomotor.launch.serving.kept_socket import AnswerTime, KeptSocket, Place, open_socket, socket_errors
+from ideomotor.launch.serving.kept_socket import KeptSocket, Place, open_socket, socket_errors
 from ideomotor.launch.serving.openpi_mapping import ACTIONS, OpenpiMapping, openpi_mapping
 from ideomotor.launch.serving.packing import pack, unpack
 from ideomotor.launch.serving.remote_options import RemoteOptions

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ideomotor.control.answer_time import AnswerTime, chunk_time, plan_time
 from ideomotor.control.errors import NoAnswer, UserError
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.launch.serving.fields import FieldError, Fields
-from ideomotor.launch.serving.kept_socket import AnswerTime
 from ideomotor.launch.serving.link import Link
 from ideomotor.launch.serving.messages import (
     chunk_map,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 ALWAYS_S = 120.0  # for an answer in an evaluation: a server on a slow machine may be busy with others
-LEAST_ANSWER_S = 0.1  # for an answer while an arm is driven
-LONGEST_PLAN_S = 1.0
-CHUNK_SHARE = 0.6  # of what a chunk lasts, in which it has to come
 
 
 class RemotePolicy:
@@ -65,8 +62,8 @@ class RemotePolicy:
         self._without: tuple[str, ...] = ()
         self._seed = 0
         self._begun = 0  # generation of the link in which the episode was begun
-        self._plan_time = AnswerTime(LEAST_ANSWER_S, LONGEST_PLAN_S)
-        self._chunk_time = AnswerTime(LEAST_ANSWER_S, CHUNK_SHARE * horizon / timing.control_hz)
+        self._plan_time = plan_time()
+        self._chunk_time = chunk_time(horizon / timing.control_hz)
         if not live:
             self._reset()  # what cannot be had so is refused now
 

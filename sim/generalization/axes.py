@@ -2,8 +2,8 @@
 
 An axis changes an episode after it was drawn, with random numbers of its own: whatever it is not about stays
 what it was, to the bit. Random numbers follow from seed, task and axis, not from the strength, so that a
-stronger change is more of the same. Delay, lost frames and a noisy state do not happen in the
-world; `eval/rollout.py` and `eval/sensors.py` make them.
+stronger change is more of the same. Delay, a network, lost frames and a noisy state do not happen in the
+world; `eval/rollout.py`, `eval/network.py` and `eval/sensors.py` make them.
 """
 
 from __future__ import annotations
@@ -148,6 +148,10 @@ AXES: dict[str, Axis] = {
         ((4,), (16,), (64,)), change.gain, physical=True,
     ),
     "delay": Axis("inference time [ms]", "{} ms", ((50,), (100,), (200,)), None),
+    "network": Axis(
+        "round trip to the policy [ms] with 10 % jitter, messages lost each way", "{} ms, {:.0%} lost",
+        ((0, 0.02), (50, 0.02), (100, 0.02), (200, 0.02)), None,
+    ),
     "frames": Axis("camera frames lost [share]", "{:.0%}", ((0.5,), (0.8,), (0.9,)), None),
     "state": Axis(
         "noise of the joint positions that the policy reads [degrees, standard deviation]", "{}°",

@@ -118,6 +118,8 @@ def checked_axes(options: EvalOptions, tasks: Sequence[str], embodiment: Embodim
         and any(concerns(name, task, strength) for task in tasks for strength in axis.strengths)
     ]
     if options.axes is None:
+        waits = HANDOVERS[options.handover].waits
+        fit = [name for name in fit if not (name == "network" and waits)]
         return [name for name in fit if AXES[name].physical or not options.expert]
     names = list(dict.fromkeys(name.strip() for name in options.axes.split(",")))
     for name in names:
@@ -127,6 +129,8 @@ def checked_axes(options: EvalOptions, tasks: Sequence[str], embodiment: Embodim
             raise UserError(f"axes: {name!r} means nothing to {', '.join(tasks)}")
         if options.expert and AXES[name].vary is None:
             raise UserError(f"axes: {name!r} is about what a policy senses; the expert knows the truth")
+        if name == "network" and HANDOVERS[options.handover].waits:
+            raise UserError(f"handover: {options.handover!r} waits for chunks, axis 'network' does not")
     return names
 
 

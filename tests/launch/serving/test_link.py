@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from ideomotor.control.answer_time import AnswerTime
 from ideomotor.control.errors import NoAnswer, UserError
 from ideomotor.launch.serving import kept_socket
-from ideomotor.launch.serving.kept_socket import AnswerTime, Place, open_socket, pauses
+from ideomotor.launch.serving.kept_socket import Place, open_socket, pauses
 from ideomotor.launch.serving.link import Link
 from ideomotor.launch.serving.messages import seal
 from ideomotor.launch.serving.packing import pack
