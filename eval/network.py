@@ -88,10 +88,10 @@ class Half:
 
     def ask(self, tick: int, answer_s: float) -> int | None:
         """Begins a request; returns the tick from which its answer can be used, None if none will come."""
-        patience_s = self.expected.seconds()
-        comes = answer_s <= patience_s
+        waits_s = self.expected.seconds()
+        comes = answer_s <= waits_s
         self._under_way, self._answer_s = True, answer_s if comes else None
-        self._free_at = tick + math.ceil(min(answer_s, patience_s) * self._hz)
+        self._free_at = tick + math.ceil(min(answer_s, waits_s) * self._hz)
         if comes:
             self._due = tick + self._every
         return self._free_at if comes else None

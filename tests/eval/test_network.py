@@ -47,7 +47,7 @@ class Played:
         return [(tick, request) for tick, request in self.asked if request.plan is not None]
 
 
-def play(network: Network, seconds: float, seed: int = 0, method: str = "rtc") -> Played:
+def played_over(network: Network, seconds: float, seed: int = 0, method: str = "rtc") -> Played:
     """Drives an arm that stands, with a policy that answers with chunks of 0.8 s."""
     driver = NetworkDriver(network, HANDOVERS[method], usual_timing(ROBOT), (seed,))
     played, controller = Played(), Controller(ROBOT)
@@ -79,14 +79,14 @@ def _answer(tick: int, request: PolicyRequest) -> Any:
 
 
 def test_without_a_distance_it_asks_at_the_pace_of_the_policy() -> None:
-    played = play(Network(0.0, 0.0, compute_s=0.0), 2.0)
+    played = played_over(Network(0.0, 0.0, compute_s=0.0), 2.0)
     timing = usual_timing(ROBOT)
     assert np.diff(played.plans).tolist() == [timing.plan_every_ticks] * (len(played.plans) - 1)
     assert {np.diff([tick for tick, _ in played.chunks]).max()} == {timing.act_every_ticks}
 
 
 def test_answers_come_after_the_round_trip_and_the_prefix_covers_it() -> None:
-    played = play(Network(0.1, 0.0, jitter=0.0, compute_s=0.03), 4.0)
+    played = played_over(Network(0.1, 0.0, jitter=0.0, compute_s=0.03), 4.0)
     assert {at - begins for begins, at in played.submitted} == {math.ceil(0.13 * HZ)}
     assert {len(request.prefix) for _, request in played.chunks[1:]} == {math.ceil(0.13 * HZ) + 1}
     first_plan_comes = math.ceil(0.13 * HZ)
@@ -97,18 +97,18 @@ def test_answers_come_after_the_round_trip_and_the_prefix_covers_it() -> None:
 
 
 def test_only_one_request_of_each_half_is_under_way() -> None:
-    played = play(Network(0.3, 0.0, jitter=0.0, compute_s=0.0), 4.0)
+    played = played_over(Network(0.3, 0.0, jitter=0.0, compute_s=0.0), 4.0)
     assert np.diff(played.plans).min() >= 0.3 * HZ
     assert np.diff([tick for tick, _ in played.chunks]).min() >= 0.3 * HZ
 
 
 def test_a_prefix_is_never_longer_than_the_policy_learned() -> None:
-    played = play(Network(0.4, 0.0), 4.0)
+    played = played_over(Network(0.4, 0.0), 4.0)
     assert max(len(request.prefix) for _, request in played.chunks) == usual_timing(ROBOT).max_prefix_ticks
 
 
 def test_naive_chunks_are_given_no_prefix() -> None:
-    played = play(Network(0.1, 0.0), 2.0, method="naive")
+    played = played_over(Network(0.1, 0.0), 2.0, method="naive")
     assert played.chunks and all(len(request.prefix) == 0 for _, request in played.chunks)
 
 
@@ -118,10 +118,10 @@ def test_a_lost_answer_is_waited_for_a_little_longer_than_usual_then_asked_anew(
         assert half.asks(tick) and half.ask(tick, 0.05) == tick + 6
         assert half.settle(tick + 4) is None and half.settle(tick + 8) == 0.05
     assert half.ask(160, math.inf) is None
-    patience = math.ceil(0.1 * HZ)
-    assert not half.asks(160 + patience - 1) and half.settle(160 + patience) is None
-    assert half.asks(160 + patience), "a newer moment is asked about at once"
-    assert half.ask(172, math.inf) is None and not half.asks(172 + 2 * patience - 1), "twice as long"
+    waited = math.ceil(0.1 * HZ)
+    assert not half.asks(160 + waited - 1) and half.settle(160 + waited) is None
+    assert half.asks(160 + waited), "a newer moment is asked about at once"
+    assert half.ask(172, math.inf) is None and not half.asks(172 + 2 * waited - 1), "twice as long"
 
 
 def test_an_answer_later_than_anybody_waits_is_none() -> None:
@@ -134,7 +134,7 @@ def test_losses_follow_from_the_seed_and_their_share_is_as_said() -> None:
     generator = np.random.default_rng(5)
     lost = np.mean([math.isinf(network.answers_after(generator)) for _ in range(20_000)])
     assert lost == pytest.approx(1 - 0.98**2, abs=0.005)
-    one, same, other = (play(network, 10.0, seed) for seed in (1, 1, 2))
+    one, same, other = (played_over(network, 10.0, seed) for seed in (1, 1, 2))
     assert one.submitted == same.submitted != other.submitted
 
 
