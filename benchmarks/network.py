@@ -24,7 +24,8 @@ from ideomotor.eval.stats.measures import rate, smoothness
 from ideomotor.eval.suites import HELD_OUT_SEEDS
 from ideomotor.launch.bench.serving import server_process
 from ideomotor.launch.checkpoints import chosen_policy
-from ideomotor.launch.runtime.simulated_session import drive, policy_maker
+from ideomotor.launch.runtime.policy_processes import policy_maker
+from ideomotor.launch.runtime.simulated_session import drive
 from ideomotor.launch.serving.remote_source import RemoteSource
 from ideomotor.sim.sim_state_channel import SceneSpec
 from ideomotor.sim.tasks import TASKS

@@ -3,6 +3,9 @@
 A motion is an iterator of joint targets, one per 120 Hz tick, that ends at rest. It starts from rest too,
 unless the arm was under way when the expert took over: then it goes on from that velocity. Experts chain
 motions with `yield from`. All poses are of the gripper in the base frame, in m and rad.
+
+mink is imported where a pose is solved: it takes scipy along, and most processes that have a world (an arm's
+twin, cameras, the policy's) solve none.
 """
 
 from __future__ import annotations
@@ -10,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from ideomotor.sim.rendering.mujoco_gl import mujoco  # before mink, which imports it
-
-# isort: split
-import mink
 import numpy as np
 from ruckig import InputParameter, Result, Ruckig, Trajectory
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.sim.paths import derivatives, eased, momentum
+from ideomotor.sim.rendering.mujoco_gl import mujoco  # before mink, which imports it
 from ideomotor.sim.so101 import add_so101
+
+if TYPE_CHECKING:
+    import mink
 
 PAD_TO_SITE = 0.0125  # from the fixed finger's pad to the gripper site [m]
 PAN_AXIS = np.array([0.0388, 0.0])  # where the shoulder pan's axis meets the table [m]
@@ -217,6 +221,8 @@ class Arm:
         Raises:
             Unreachable: if no posture comes within 2 mm and 0.05 rad.
         """
+        import mink
+
         position = np.asarray(position, dtype=np.float64)
         bearing = float(np.arctan2(position[1] - PAN_AXIS[1], position[0] - PAN_AXIS[0]))
         rotation = gripper_rotation(bearing, roll, tilt)
@@ -267,6 +273,8 @@ def _shift(offset: float | None) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _solver(name: str) -> mink.Configuration:
     """The arm alone, for kinematics."""
+    import mink
+
     spec = mujoco.MjSpec()
     add_so101(spec, load_embodiment(name))
     return mink.Configuration(spec.compile())
@@ -274,6 +282,8 @@ def _solver(name: str) -> mink.Configuration:
 
 def _converge(configuration: mink.Configuration, goal: mink.SE3) -> np.ndarray | None:
     """Gauss-Newton steps as quadratic programs within the joint limits; None if they do not arrive."""
+    import mink
+
     task = mink.FrameTask("gripper", "site", position_cost=1.0, orientation_cost=0.2, lm_damping=1e-4)
     task.set_target(goal)
     limits = [mink.ConfigurationLimit(configuration.model)]

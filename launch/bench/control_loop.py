@@ -130,7 +130,8 @@ def beside_policy(
     options: LoopOptions, folder: Path, ticks: int, start: Callable[[], None]
 ) -> tuple[ControlReport | None, list[str]]:
     """Runs the whole topology for `ticks`; calls `start` when the control loop has begun."""
-    from ideomotor.launch.runtime.simulated_session import drive, policy_maker
+    from ideomotor.launch.runtime.policy_processes import policy_maker
+    from ideomotor.launch.runtime.simulated_session import drive
     from ideomotor.sim.sim_state_channel import SceneSpec
     from ideomotor.vla.checkpoint_info import read_facts
 

@@ -9,11 +9,14 @@ machine's clock; the two are translated here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,6 +37,9 @@ from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbe
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import LatentPlan, Observation, Policy, Watcher
 
+if TYPE_CHECKING:
+    from ideomotor.eval.policy_spec import PolicySource
+
 IDLE_S = 0.002
 LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy's time passes
 
@@ -48,6 +54,19 @@ class PolicyProcessConfig:
     handover: str = "rtc"
     seed: int = 0
     speed: float = 1.0  # of the policy's time, as a share of the clock's
+
+
+def policy_maker(chosen: Path | PolicySource, robot: str) -> Callable[[str], Policy]:
+    """A `make_policy` for a checkpoint, or a policy of others: in each process only its network is loaded."""
+    return functools.partial(_load_part, chosen, robot)
+
+
+def _load_part(chosen: Path | PolicySource, robot: str, part: str) -> Policy:
+    from ideomotor.eval.policy_spec import load_policy, load_source
+
+    if not isinstance(chosen, Path):
+        return load_source(chosen, (part,))
+    return load_policy(chosen, robot, parts=(part,))
 
 
 def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:

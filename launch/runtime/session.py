@@ -43,10 +43,10 @@ from ideomotor.launch.runtime.policy_processes import (
     PolicyProcessConfig,
     decoder_process,
     interpreter_process,
+    policy_maker,
 )
 from ideomotor.launch.runtime.rig import Rig
 from ideomotor.launch.runtime.session_log import SessionLog
-from ideomotor.launch.runtime.simulated_session import policy_maker
 from ideomotor.sim.instructions.judging import Judging
 
 if TYPE_CHECKING:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
@@ -28,9 +26,6 @@ from ideomotor.launch.runtime.policy_processes import (
 from ideomotor.sim.robot import SimulatedRobot, waker
 from ideomotor.sim.sim_state_channel import SceneSpec, succeeded
 from ideomotor.sim.wallclock import cameras_process, physics_process
-
-if TYPE_CHECKING:
-    from ideomotor.eval.policy_spec import PolicySource
 
 
 @dataclass(frozen=True)
@@ -96,16 +91,3 @@ def drive(
     finally:
         wake.close()
         shared.close()
-
-
-def policy_maker(chosen: Path | PolicySource, robot: str) -> Callable[[str], Policy]:
-    """A `make_policy` for a checkpoint, or a policy of others: in each process only its network is loaded."""
-    return functools.partial(_load_part, chosen, robot)
-
-
-def _load_part(chosen: Path | PolicySource, robot: str, part: str) -> Policy:
-    from ideomotor.eval.policy_spec import load_policy, load_source
-
-    if not isinstance(chosen, Path):
-        return load_source(chosen, (part,))
-    return load_policy(chosen, robot, parts=(part,))

@@ -53,12 +53,20 @@ def test_facts_are_read_without_torch() -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize(("part", "without"), [("decoder", "transformers"), ("interpreter", "diffusers")])
-def test_each_network_comes_without_the_other_ones_library(part: str, without: str) -> None:
+def test_each_half_of_the_bundled_policy_runs_without_what_it_does_not_need() -> None:
+    """What a launch's two processes import, and so how long it takes to start and how much memory."""
     code = (
-        "import sys; from ideomotor.vla.networks import PolicyNetworks\n"
-        f"PolicyNetworks.from_pretrained({str(bundled_checkpoint())!r}, parts=['{part}'])\n"
-        f"print('{without}' in sys.modules)"
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from ideomotor.control.types import LatentPlan, Observation\n"
+        "from ideomotor.launch.runtime.policy_processes import policy_maker\n"
+        "images = {name: np.zeros((96, 96, 3), np.uint8) for name in ('front', 'wrist')}\n"
+        "seen = Observation(0.0, 0, images, np.zeros(6, np.float32), 'lift the red cube')\n"
+        "simulation = {'mujoco', 'mink', 'gymnasium', 'diffusers'}\n"
+        f"make = policy_maker(Path({str(bundled_checkpoint())!r}), 'so101')\n"
+        "make('decoder').act(seen, LatentPlan(np.empty((0, 0), np.float32), 0.0), np.empty((0, 6)))\n"
+        "print(sorted({'transformers', 'torch._dynamo', 'scipy', *simulation} & set(sys.modules)))\n"
+        "make('interpreter').plan(seen)\n"
+        "print(sorted(simulation & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout == "[]\n[]\n"

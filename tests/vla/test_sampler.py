@@ -9,6 +9,7 @@ from ideomotor.vla.decoder.decoder import Decoder, DecoderInputs
 from ideomotor.vla.decoder.sampler import (
     NOISE_LEVELS,
     SAMPLERS,
+    EulerSteps,
     SamplingConfig,
     noise_levels,
     sample_chunk,
@@ -55,6 +56,22 @@ def test_euler_steps_arrive_where_the_flow_leads(steps: int) -> None:
     chunk = torch.randn(2, 96, 6)
     sampled = sample_chunk(Straight(chunk), "x", None, chunk[:, :0], torch.randn(2, 96, 6), steps)
     torch.testing.assert_close(sampled, chunk, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 10])
+def test_eulers_steps_are_those_of_diffusers_to_the_bit(steps: int) -> None:
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    theirs, ours = FlowMatchEulerDiscreteScheduler(), EulerSteps(steps)
+    theirs.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
+    assert torch.equal(ours.timesteps, theirs.timesteps)
+    x, seeded = torch.randn(2, 96, 6), torch.Generator().manual_seed(0)
+    for timestep in theirs.timesteps:
+        slope = torch.randn(2, 96, 6, generator=seeded)
+        expected = theirs.step(slope, timestep, x, return_dict=False)[0]
+        (found,) = ours.step(slope, timestep, x)
+        assert torch.equal(found, expected) and not torch.equal(found, x)
+        x = expected
 
 
 class Gaussian:
