@@ -7,31 +7,30 @@ IDEOMOTOR_OPENPI_PYTHON names the Python of that environment.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.eval.rollout import rollout
+from ideomotor.launch.bench.serving import server_process
 from ideomotor.launch.checkpoints import chosen_policy
 from ideomotor.launch.serving.openpi import parse_key_map
 from ideomotor.launch.serving.openpi_policy import OpenpiSource
 from ideomotor.launch.serving.remote_options import RemoteOptions
 from ideomotor.sim.open_world import task_world
 
-SCRIPT = Path(__file__).parents[2] / "interop" / "ask_with_openpi.py"
+INTEROP = Path(__file__).parents[2] / "interop"
 PYTHON = os.environ.get("IDEOMOTOR_OPENPI_PYTHON", "")
 TOKEN = "0123456789abcdef0123"
-NAMES = {"front": "observation/exterior_image_1_left", "wrist": "observation/wrist_image_left"}
-STATE = ("observation/joint_position", "observation/gripper_position")
 SOLVED = 1_000_001  # a scene of `press` that the bundled policy solves
 
 
@@ -48,75 +47,56 @@ def why_not() -> str:
 pytestmark = [pytest.mark.interop, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 
-class OpenpiClient:
-    """Implements `control.types.Policy` with openpi's client in a process of its own."""
-
-    def __init__(self, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self._ask = ask
-
-    def reset(self, seed: int) -> None:
-        """The protocol has none."""
-
-    def plan(self, observation: Observation) -> LatentPlan:
-        return LatentPlan(np.empty((0, 0), np.float32), observation.time)
-
-    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
-        assert not len(committed_prefix)
-        sent = {NAMES[name]: packed(image) for name, image in observation.images.items()}
-        arm, gripper = observation.state[:5].tolist(), observation.state[5:].tolist()
-        sent |= {STATE[0]: arm, STATE[1]: gripper, "prompt": observation.instruction}
-        reply = self._ask(sent)
-        actions = np.array(reply["actions"], np.float32)
-        return ActionChunk(actions, 120.0, observation.tick, observation.time, plan.observed_at)
-
-
-def packed(image: np.ndarray) -> dict[str, Any]:
-    return {"shape": image.shape, "data": image.tobytes().hex()}
-
-
 @pytest.fixture
-def ask(serving) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    """ask(observation): what openpi's client gives for it, or says of it."""
-    pairs = [*(f"{theirs}={ours}" for ours, theirs in NAMES.items()), "+".join(STATE) + "=state"]
-    _, port = serving(token=TOKEN, keys=parse_key_map(pairs, tuple(NAMES)))
-    command = [PYTHON, "-W", "ignore", str(SCRIPT), "127.0.0.1", str(port), TOKEN]
-    ours = ("PYTHONPATH", "PYTHONSAFEPATH")
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
-        assert process.stdin and process.stdout
-        metadata = json.loads(process.stdout.readline())
-        assert metadata["action_hz"] == 120 and metadata["action_horizon"] == 96
-        assert metadata["ideomotor"]["robot"] == "so101"
-
-        to_client, from_client = process.stdin, process.stdout
-
-        def asked(observation: dict[str, Any]) -> dict[str, Any]:
-            print(json.dumps({"observation": observation}), file=to_client, flush=True)
-            return json.loads(from_client.readline())
-
-        yield asked
-        to_client.close()
-        assert process.wait() == 0
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """`tests/interop/launch_with_openpi_client.py`."""
+    monkeypatch.syspath_prepend(INTEROP)
+    return importlib.import_module("launch_with_openpi_client")
 
 
-def test_it_solves_a_task_and_is_told_what_was_wrong(ask) -> None:
-    wrong = ask({STATE[0]: [0.0] * 5, "prompt": "press the button"})
-    assert "Error in inference server" in wrong["error"] and f"{STATE[1]}: missing" in wrong["error"]
+def test_it_solves_a_task_and_is_told_what_was_wrong(serving, script) -> None:
+    _, port = serving(token=TOKEN, keys=parse_key_map(script.MAP, tuple(script.NAMES)))
+    client = script.ClientProcess(PYTHON, port, TOKEN)
+    assert client.metadata["action_hz"] == 120 and client.metadata["action_horizon"] == 96
+    assert client.metadata["ideomotor"]["robot"] == "so101"
+    arm, gripper = script.STATE
+    wrong = client.ask({arm: [0.0] * 5, "prompt": "press the button"})
+    assert "Error in inference server" in wrong["error"] and f"{gripper}: missing" in wrong["error"]
     world = task_world("press", seed=SOLVED)
     try:
-        result = rollout(world, OpenpiClient(ask))
+        result = rollout(world, script.OpenpiClient(client.ask))
     finally:
         world.close()
+    assert client.close() == 0
     assert result.success
     assert len(result.boundaries) >= 3
+
+
+@pytest.mark.realtime
+def test_it_drives_the_twin_through_a_launch(script, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    with server_process("--port", "0", "--token-file", str(token), "--map", *script.MAP) as (url, _):
+        port = url.rsplit(":", 1)[1]
+        launch = f"launch so101 --twin --task press --seed {SOLVED} --handover naive --countdown 0"
+        out = tmp_path / "launch.json"
+        arguments = [PYTHON, port, TOKEN, *launch.split(), "--max-seconds", "12", "--json", str(out)]
+        command = [sys.executable, "-P", str(script.__file__), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(out.read_text())
+    assert result["solved"] >= 1, result
+    assert not result["motors_on"] and not result["faults"]
 
 
 ARM = "shoulder_pan,shoulder_lift,elbow_flex,wrist_flex,wrist_roll"
 
 
 def test_a_server_of_openpis_drives_the_arm(monkeypatch) -> None:
-    script = SCRIPT.with_name("serve_with_openpi.py")
+    script = INTEROP / "serve_with_openpi.py"
     ours = ("PYTHONPATH", "PYTHONSAFEPATH")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     pairs = (
