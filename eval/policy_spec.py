@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ideomotor.vla.policy import EpisodePolicy
 
 BOTH = ("interpreter", "decoder")  # the parts of a policy
+AS_IT_IS = (0, "", None, "")  # steps, sampler, noise and confidence of a checkpoint as it says
 
 
 class DrivingPolicy(Policy, Protocol):
@@ -82,18 +83,26 @@ class PolicySpec:
     noise: float | None = None  # that chunks begin with; None: as the checkpoint says
     confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: without
 
-    def load(self) -> DrivingPolicy | None:
-        """The policy in this process, None for the expert. UserError if it cannot be had so."""
+    def load(self, parts: tuple[str, ...] = BOTH) -> DrivingPolicy | None:
+        """The policy in this process, None for the expert.
+
+        Args:
+            parts: the networks that are loaded.
+
+        Raises:
+            UserError: it cannot be had so.
+        """
         if self.policy is None:
             return None
         if not isinstance(self.policy, Path):
             how = self.steps, self.sampler, self.noise, self.confidence
             if isinstance(self.policy, RemoteCheckpoint):
-                return load_source(self.policy.sampled(*how))
-            if how != (0, "", None, ""):
+                return load_source(self.policy if how == AS_IT_IS else self.policy.sampled(*how), parts)
+            if how != AS_IT_IS:
                 raise UserError("policy: of others has neither a sampler of ours nor confidence")
-            return load_source(self.policy)
-        return load_policy(self.policy, self.robot, self.steps, self.sampler, self.noise, self.confidence)
+            return load_source(self.policy, parts)
+        how = self.steps, self.sampler, self.noise, self.confidence
+        return load_policy(self.policy, self.robot, *how, parts)
 
 
 @functools.lru_cache(maxsize=1)

@@ -48,14 +48,16 @@ class EpisodeRow:
     largest_step: float | None
     plan: dict[str, int] = field(default_factory=dict)  # of a `PlanScore`; empty if given something else
     confidences: list[tuple[float, float]] = field(default_factory=list)  # (time [s], confidence) of chunks
+    seen: dict[str, Any] = field(default_factory=dict)  # `seen_range.Watch.to_json`, where that was asked for
     film: bytes = field(default=b"", repr=False, compare=False)  # JPEG of a failure, see `film.Filmed`
 
     def to_json(self) -> dict[str, Any]:
         """The row as DESIGN's `eval` JSON has it: the spec's fields beside the result's."""
         fields = {_KEYS.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         del fields["film"]
-        if not self.confidences:
-            del fields["confidences"]
+        for name in ("confidences", "seen"):
+            if not fields[name]:
+                del fields[name]
         spec = fields.pop("spec")
         if not spec["axis"]:
             del spec["axis"], spec["strength"]

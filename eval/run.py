@@ -26,6 +26,7 @@ from ideomotor.eval.phrasings import instruction_in
 from ideomotor.eval.policy_spec import DrivingPolicy, PolicySpec, check_fingerprint, fingerprint_of
 from ideomotor.eval.rollout import answered, episode
 from ideomotor.eval.rows import LIST_FILE, ROWS_FILE, EpisodeRow, append_row, open_rows, row_of
+from ideomotor.eval.seen_range import Watch
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.stats.sequential import Stopping
 from ideomotor.eval.workers import in_order, in_order_grouped
@@ -43,6 +44,7 @@ def evaluate(
     on_row: Callable[[EpisodeRow], None] | None = None,
     stop_at: float | None = None,
     film: bool = False,
+    watch: bool = False,
 ) -> list[EpisodeRow]:
     """Runs every episode of the list and returns the rows in the list's order.
 
@@ -59,6 +61,7 @@ def evaluate(
         stop_at: success rate; a task's episodes end when it is decided whether its rate is above or below
             (see `sequential`). What was run of them is the beginning of its list, whatever the workers.
         film: give the rows of a policy's failures a filmstrip, for `on_row` alone.
+        watch: note in the rows what `seen_range` needs.
 
     Raises:
         UserError: unusable checkpoint, a delay that it cannot be given, or `out` holds rows and `resume` is
@@ -88,7 +91,7 @@ def evaluate(
         # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
         missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
         how: dict[str, Any] = dict(
-            policy_spec=policy_spec, film=film, fingerprint=fingerprint if ray else None
+            policy_spec=policy_spec, film=film, watch=watch, fingerprint=fingerprint if ray else None
         )
         if policy and batch > 1:
             run = functools.partial(run_episodes, batch=batch, **how)
@@ -112,18 +115,23 @@ def evaluate(
 
 
 def run_episode(
-    spec: EpisodeSpec, policy_spec: PolicySpec, film: bool = False, fingerprint: str | None = None
+    spec: EpisodeSpec,
+    policy_spec: PolicySpec,
+    film: bool = False,
+    watch: bool = False,
+    fingerprint: str | None = None,
 ) -> EpisodeRow:
     """Runs one episode of a suite in this process; UserError if the policy here has another fingerprint."""
     check_fingerprint(policy_spec, fingerprint)
     policy = policy_spec.load()
-    return answered(_run_noted(spec, policy, policy_spec.robot, film), policy)
+    return answered(_run_noted(spec, policy, policy_spec.robot, film, watch), policy)
 
 
 def run_episodes(
     specs: Sequence[EpisodeSpec],
     policy_spec: PolicySpec,
     film: bool,
+    watch: bool,
     batch: int,
     fingerprint: str | None = None,
 ) -> list[EpisodeRow]:
@@ -134,21 +142,26 @@ def run_episodes(
     policy = policy_spec.load()
     assert isinstance(policy, EpisodePolicy)  # no others are run in batches
     return play_batched(
-        lambda number, own: _run_noted(specs[number], own, policy_spec.robot, film), len(specs), policy, batch
+        lambda number, own: _run_noted(specs[number], own, policy_spec.robot, film, watch),
+        len(specs),
+        policy,
+        batch,
     )
 
 
 def _run_noted(
-    spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: bool
+    spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: bool, watch: bool
 ) -> Requests[EpisodeRow]:
     try:
-        return (yield from _play(spec, policy, robot, film))
+        return (yield from _play(spec, policy, robot, film, watch))
     except Exception as error:
         error.add_note(f"in the episode {spec}")
         raise
 
 
-def _play(spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: bool) -> Requests[EpisodeRow]:
+def _play(
+    spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: bool, watch: bool
+) -> Requests[EpisodeRow]:
     from ideomotor.eval.reporting.film import Film
     from ideomotor.sim.open_world import open_world
 
@@ -157,6 +170,7 @@ def _play(spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: boo
     if policy:
         policy.run_without(filter(None, spec.without.split("+")))
     filmed = Film() if policy and film else None
+    watched = Watch(embodiment) if policy and watch else None
     make_world = functools.partial(
         open_world,
         embodiment,
@@ -189,12 +203,15 @@ def _play(spec: EpisodeSpec, policy: DrivingPolicy | None, robot: str, film: boo
             sensors=sensors_for(spec),
             network=network_for(spec),
         )
+        if watched:
+            requests = watched.over(requests)
         result = yield from filmed.watch(requests) if filmed else requests
         row = row_of(spec, result, embodiment, world.instruction, policy_instruction, world.subtask())
         return dataclasses.replace(
             row,
             plan=result.plan_score.counts() if policy and policy_instruction == world.instruction else {},
             film=filmed.strip() if filmed and not result.success else b"",
+            seen=watched.to_json() if watched else {},
         )
     finally:
         world.close()

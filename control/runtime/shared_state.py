@@ -216,6 +216,7 @@ def pack_chunk(record: np.ndarray, chunk: ActionChunk, epoch: int) -> None:
     record["starts_at"], record["epoch"] = chunk.starts_at, epoch
     record["rows"], record["hz"] = rows, chunk.hz
     record["observed_at"], record["plan_observed_at"] = chunk.observed_at, chunk.plan_observed_at
+    record["confidence"] = chunk.confidence
     record["actions"][:rows] = chunk.actions
 
 
@@ -227,6 +228,7 @@ def unpack_chunk(record: np.ndarray) -> ActionChunk:
         starts_at=int(record["starts_at"]),
         observed_at=float(record["observed_at"]),
         plan_observed_at=float(record["plan_observed_at"]),
+        confidence=float(record["confidence"]),
     )
 
 

@@ -137,6 +137,7 @@ class SharedStateSpec:
                     ("hz", real),
                     ("observed_at", real),
                     ("plan_observed_at", real),
+                    ("confidence", real),  # that it will solve the task; NaN: nobody asked
                     ("actions", np.float32, (MAX_HORIZON, joints)),
                 ]
             ),

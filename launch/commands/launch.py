@@ -31,7 +31,7 @@ from ideomotor.launch.commands.session_options import (
     usual_folder,
 )
 from ideomotor.launch.console import Output
-from ideomotor.launch.dashboard.options import web_options
+from ideomotor.launch.dashboard.options import WebArguments, web_options
 from ideomotor.launch.runtime.ending import end_session
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
@@ -123,17 +123,11 @@ class LaunchOptions:
     record: Annotated[str, tyro.conf.arg(metavar="A,B|none")] = ""
     """cameras whose pictures the log keeps; all by default"""
 
-    web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
+    confidence: bool = False
+    """let the policy tell how sure it is of each chunk, for the page and its alarms; takes more time"""
 
-    web_token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """what whoever opens the page from another computer must know"""
-
-    web_heartbeat: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
-    """emergency stop when the page, once it was open, has not been there for so long"""
-
-    on_alarm: Annotated[str, tyro.conf.arg(metavar="COMMAND")] = ""
-    """what is run when the page raises an alarm, with the alarm's text as its last argument"""
+    page: Annotated[WebArguments, tyro.conf.arg(name="")] = WebArguments()
+    """to watch and stop it"""
 
     floor: bool = False
     """measure beside it how late an empty loop is on this machine; needs --max-seconds"""
@@ -159,7 +153,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.control.runtime import shared_state
     from ideomotor.launch.checkpoints import chosen_policy, facts_of, policy_name
     from ideomotor.launch.commands.bring_up.servo_settings import settle
-    from ideomotor.launch.runtime import session
+    from ideomotor.launch.runtime import session, session_figures
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
@@ -227,12 +221,13 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             teleoperator=leading and leading.make,
             on_keys=leading and leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault) if leading else (),
-            web=web_options(options),
+            web=web_options(options.page),
+            confidence=options.confidence,
             audit=audit.add,
         )
         result = session.run_session(config, shared, log, live_console())
         audit.ended(reason=result.stop_reason, motors_on=result.outcome.motors_on)
-        outcome = session.as_json(config, result) | {
+        outcome = session_figures.as_json(config, result) | {
             "policy": policy_name(options.policy),
             "log": str(folder),
         }
@@ -262,7 +257,7 @@ def _facts(options: LaunchOptions, rig: Rig, result: session.SessionResult) -> d
 
 
 def _check(options: LaunchOptions) -> None:
-    web_options(options)
+    web_options(options.page)
     handover(options.handover)
     check(options)
     if options.floor and options.max_seconds is None:

@@ -16,7 +16,9 @@ import tyro
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.outputs import check_output
+from ideomotor.launch.commands.run_watched import check_watched, run_watched
 from ideomotor.launch.console import Output
+from ideomotor.launch.dashboard.options import WebArguments
 from ideomotor.launch.environments import checked_tasks, robot_of
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
@@ -86,6 +88,9 @@ class RunOptions:
     quality: Literal["fast", "high"] = "fast"
     """of the video: high has shadows, reflections and smooth edges; the policy's images stay the same"""
 
+    page: Annotated[WebArguments, tyro.conf.arg(name="")] = WebArguments()
+    """to watch and stop it; the run is then by the wall clock, in processes of its own"""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the result as JSON; - is standard output"""
 
@@ -94,6 +99,8 @@ def run(options: RunOptions) -> int:
     """Runs the episode and shows what was asked, planned and achieved; 0 whether or not it was solved."""
     output = Output(options.json)
     _check(options)
+    if options.page.web is not None:
+        return run_watched(options, output)
 
     with loading():
         from ideomotor.control.embodiment import load_embodiment
@@ -260,6 +267,7 @@ def _check(options: RunOptions) -> None:
         raise UserError("policy: --expert and --policy exclude each other")
     if options.expert and options.confidence:
         raise UserError("confidence: an expert has none")
+    check_watched(options)
     if options.seed < 0:
         raise UserError(f"seed: got {options.seed}, expected at least 0")
     if not 0 <= options.delay < math.inf:

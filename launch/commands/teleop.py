@@ -34,7 +34,7 @@ from ideomotor.launch.commands.session_options import (
     usual_folder,
 )
 from ideomotor.launch.console import Output
-from ideomotor.launch.dashboard.options import web_options
+from ideomotor.launch.dashboard.options import WebArguments, web_options
 from ideomotor.launch.runtime.ending import end_session
 
 if TYPE_CHECKING:
@@ -104,17 +104,8 @@ class TeleopOptions:
     record: Annotated[str, tyro.conf.arg(metavar="A,B|none")] = ""
     """cameras whose pictures the log keeps; all by default"""
 
-    web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
-
-    web_token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """what whoever opens the page from another computer must know"""
-
-    web_heartbeat: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
-    """emergency stop when the page, once it was open, has not been there for so long"""
-
-    on_alarm: Annotated[str, tyro.conf.arg(metavar="COMMAND")] = ""
-    """what is run when the page raises an alarm, with the alarm's text as its last argument"""
+    page: Annotated[WebArguments, tyro.conf.arg(name="")] = WebArguments()
+    """to watch and stop it"""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """write the outcome as JSON; - is standard output"""
@@ -124,7 +115,7 @@ def teleop(options: TeleopOptions) -> int:
     """The command."""
     output = Output(options.json)
     check(options)
-    web_options(options)
+    web_options(options.page)
     if options.leader is None and not options.twin:
         raise UserError(
             "leader: missing, expected what drives it, e.g. --leader so101_leader@/dev/ttyACM1, or --twin"
@@ -139,7 +130,7 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.control.runtime import shared_state
     from ideomotor.launch.commands.bring_up.servo_settings import settle
-    from ideomotor.launch.runtime import session
+    from ideomotor.launch.runtime import session, session_figures
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
@@ -192,12 +183,12 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
             teleoperator=leading.make,
             on_keys=leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault),
-            web=web_options(options),
+            web=web_options(options.page),
             audit=audit.add,
         )
         result = session.run_session(config, shared, log, live_console())
         audit.ended(reason=result.stop_reason, motors_on=result.outcome.motors_on)
-        outcome = session.as_json(config, result) | {"leader": leading.about, "log": str(folder)}
+        outcome = session_figures.as_json(config, result) | {"leader": leading.about, "log": str(folder)}
         facts: dict[str, Any] = {"task_name": options.task} if rig.table else {}
         if result.solved is not None:
             facts["success"] = result.solved > 0

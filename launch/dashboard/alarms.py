@@ -6,12 +6,17 @@ condition has lasted, and goes by itself once the condition has been gone for a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from ideomotor.eval.seen_range import PictureRange, SeenRange, load_seen_range
+
 FADE_S = 1.0  # that a condition must be gone for
+BEYOND = 1.25  # times as much as an evaluation saw at most is too much
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,36 @@ class AlarmLimits:
     changed_share: float = 0.5  # of a second's ticks, whose command the safety filter changed
     late_us: float = 4166.0  # p99 of the lateness: half a tick
     temperature: float = 60.0  # [°C]
+    jerk: float = math.inf  # of any joint but a gripper, in a second [rad/s^3]
+    confidence: float = 0.0  # mean of a second's chunks
+    pictures: Mapping[str, PictureRange] = field(default_factory=dict)  # {camera: what they are like}
     dark: float = 12.0  # mean of a picture's pixels, of 255
     moved_rad: float = 0.05  # that an arm moves while a picture stays the same: it is frozen
     lasts_s: float = 0.5  # that a condition must hold for
     frozen_s: float = 1.0
+
+
+def limits_of(policy: object) -> AlarmLimits:
+    """Those that a checkpoint's evaluation found, and the usual ones for what nobody measured.
+
+    Args:
+        policy: its folder, or whatever else drives.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+    seen = load_seen_range(policy) if isinstance(policy, Path) else None
+    return AlarmLimits() if seen is None else limits_of_range(seen)
+
+
+def limits_of_range(seen: SeenRange) -> AlarmLimits:
+    """Somewhat beyond what was seen."""
+    return AlarmLimits(
+        following_rad=max(AlarmLimits.following_rad, BEYOND * seen.following_rad),
+        jerk=BEYOND * seen.jerk,
+        confidence=seen.confidence or 0.0,
+        pictures=seen.pictures,
+    )
 
 
 @dataclass(frozen=True)
@@ -40,6 +71,8 @@ class Snapshot:
     late_us: float  # p99
     running: bool  # control executes commands, in no stop
     pictures: Mapping[str, np.ndarray]  # {camera: (H, W, 3) uint8}, the newest
+    jerk: float = 0.0  # the largest of the last second's commands [rad/s^3]
+    confidence: float = math.nan  # mean of the last second's chunks; NaN where it is not told
 
 
 class AlarmWatch:
@@ -91,6 +124,11 @@ class AlarmWatch:
             wrong["safety"] = f"the safety filter changes {seen.changed_share:.0%} of the commands"
         if seen.running and seen.late_us > limits.late_us:
             wrong["late"] = f"control is late: p99 {seen.late_us / 1000:.1f} ms"
+        if seen.running and seen.jerk > limits.jerk:
+            wrong["jerk"] = f"commands jerk by {seen.jerk:.0f} rad/s³, more than in any evaluated episode"
+        if seen.running and seen.confidence < limits.confidence:
+            least = f"than in any solved episode ({limits.confidence:.0%})"
+            wrong["confidence"] = f"the policy is less sure ({seen.confidence:.0%}) {least}"
         hot = np.nan_to_num(seen.temperature)
         if hot.max(initial=0.0) > limits.temperature:
             wrong["hot"] = f"{self._joints[int(hot.argmax())]} is {hot.max():.0f} °C warm"
@@ -99,6 +137,9 @@ class AlarmWatch:
             small = picture[::8, ::8].astype(np.int16)
             if small.mean() < limits.dark:
                 wrong[f"dark {camera}"] = f"camera {camera} sees nothing: it is dark", limits.lasts_s
+            usual = limits.pictures.get(camera)
+            if usual and usual.distance_of(picture) > BEYOND * usual.distance:
+                wrong[f"unlike {camera}"] = f"camera {camera} sees what no evaluation showed", limits.lasts_s
             if self._frozen(camera, small, seen):
                 wrong[f"frozen {camera}"] = f"camera {camera} shows the same picture while the arm moves", 0.0
         return wrong

@@ -28,6 +28,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import STOPPING, shielded
 from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach
 from ideomotor.control.runtime.supervisor import live_with_parent
+from ideomotor.launch.dashboard.alarms import AlarmLimits
 from ideomotor.launch.dashboard.options import WebOptions
 
 EVERY_S = 0.05
@@ -42,6 +43,10 @@ class Event:
     kind: str  # alarm, request or instruction
     text: str
     who: str = ""
+
+    def sentence(self) -> str:
+        """As it is shown."""
+        return f"{self.kind}: {self.text}{f' ({self.who})' if self.who else ''}"
 
 
 class Dashboard:
@@ -89,16 +94,24 @@ class Dashboard:
 
 @contextlib.contextmanager
 def dashboard_beside(
-    shared: SharedState, embodiment: Embodiment, instruction: str, drivers: Sequence[str], options: WebOptions
+    shared: SharedState,
+    embodiment: Embodiment,
+    instruction: str,
+    drivers: Sequence[str],
+    options: WebOptions,
+    limits: AlarmLimits | None = None,
 ) -> Generator[Dashboard]:
     """Starts them, and ends them after the block.
+
+    Args:
+        limits: of the alarms; by default the usual ones.
 
     Raises:
         UserError: the address cannot be served, or is not loopback and there is no token.
     """
     context = multiprocessing.get_context("spawn")
     jobs: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
-        "the page": (page_process, (shared.spec, embodiment, instruction, tuple(drivers), options))
+        "the page": (page_process, (shared.spec, embodiment, instruction, tuple(drivers), options, limits))
     }
     if embodiment.geometry is not None and _has_viser():
         jobs["the arm's view"] = (arm_view_process, (shared.spec, embodiment))
@@ -132,6 +145,7 @@ def page_process(
     instruction: str,
     drivers: tuple[str, ...],
     options: WebOptions,
+    limits: AlarmLimits | None,
     pipe: Connection,
 ) -> None:
     """Sends its address, or "error: …", then an `Event` for each; takes the arm view's address."""
@@ -140,7 +154,7 @@ def page_process(
 
     _begin()
     shared = attach(spec)
-    reader, sending = StatusReader(shared, embodiment, instruction, drivers), threading.Lock()
+    reader, sending = StatusReader(shared, embodiment, instruction, drivers, limits), threading.Lock()
 
     def tell(kind: str, text: str, who: str = "") -> None:
         with sending:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated
+
+import tyro
 
 from ideomotor.control.errors import UserError
 
@@ -24,17 +26,21 @@ class WebOptions:
     on_alarm: str = ""  # a command; what is wrong is its last argument
 
 
-class WebArguments(Protocol):
-    """The options of a command that has a page."""
+@dataclass(frozen=True)
+class WebArguments:
+    """A page to watch and stop it (docs/dashboard.md)."""
 
-    @property
-    def web(self) -> str | None: ...  # HOST:PORT, :PORT or HOST; None: no page
-    @property
-    def web_token_file(self) -> Path | None: ...
-    @property
-    def web_heartbeat(self) -> float | None: ...  # [s]
-    @property
-    def on_alarm(self) -> str: ...
+    web: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """a page to watch and stop it, e.g. --web :8010 (this computer only) (docs/dashboard.md)"""
+
+    web_token_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """what whoever opens the page from another computer must know"""
+
+    web_heartbeat: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """emergency stop when the page, once it was open, has not been there for so long"""
+
+    on_alarm: Annotated[str, tyro.conf.arg(metavar="COMMAND")] = ""
+    """what is run when the page raises an alarm, with the alarm's text as its last argument"""
 
 
 def web_options(arguments: WebArguments) -> WebOptions | None:

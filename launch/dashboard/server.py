@@ -178,6 +178,7 @@ def metrics(status: dict[str, Any]) -> str:
         add("lateness_seconds", None if value is None else value / 1e6, quantile=quantile)
     for what, value in status["ages_ms"].items():
         add("age_seconds", None if value is None else value / 1e3, of=what)
+    add("confidence", status["confidence"])
     for camera in status["cameras"]:
         add("camera_hz", camera["hz"], camera=camera["name"])
     for reason, count in status["interventions"].items():

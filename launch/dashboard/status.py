@@ -14,7 +14,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.safe_stop import StopState
 from ideomotor.control.runtime.shared_state import SharedState, text_of, unpack_frames
-from ideomotor.launch.dashboard.alarms import AlarmWatch, Snapshot
+from ideomotor.launch.dashboard.alarms import AlarmLimits, AlarmWatch, Snapshot
 from ideomotor.launch.runtime.recent import Recent
 
 JPEG_QUALITY = 80
@@ -29,13 +29,19 @@ class StatusReader:
         embodiment: which robot.
         instruction: that it began with.
         drivers: who may drive.
+        limits: of what is still as it should be.
     """
 
     def __init__(
-        self, shared: SharedState, embodiment: Embodiment, instruction: str, drivers: Iterable[str]
+        self,
+        shared: SharedState,
+        embodiment: Embodiment,
+        instruction: str,
+        drivers: Iterable[str],
+        limits: AlarmLimits | None = None,
     ) -> None:
         self.cameras = [name for name, *_ in shared.spec.cameras]
-        self.alarms = AlarmWatch(embodiment.joint_names, tuple(embodiment.grippers))
+        self.alarms = AlarmWatch(embodiment.joint_names, tuple(embodiment.grippers), limits)
         self.news: list[str] = []  # alarms that were raised, in words, for whoever takes them
         self._shared, self._embodiment, self._drivers = shared, embodiment, list(drivers)
         self._instruction = instruction
@@ -61,6 +67,8 @@ class StatusReader:
                 float(np.percentile(late, 99)),
                 text_of(self._state["stage"]) == StopState.RUN,
                 unpack_frames(self._frames, self._shared.spec),
+                self._recent.jerk(self._embodiment),
+                self._recent.confidence(),
             )
             self.news += self.alarms.see(seen)
 
@@ -109,6 +117,7 @@ class StatusReader:
                     }
                     if planned
                     else None,
+                    "confidence": self._recent.confidence(),
                     "instruction": self._instruction,
                     "alarms": list(self.alarms.active.values()),
                     "alarms_raised": dict(self.alarms.raised),

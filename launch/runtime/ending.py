@@ -97,7 +97,7 @@ def end_session(
         The exit code.
     """
     from ideomotor.control.robots.drivers import driver_of
-    from ideomotor.launch.runtime import session
+    from ideomotor.launch.runtime import session, session_figures
     from ideomotor.launch.runtime.session_recorder import PICTURE, REPORT
 
     voice, files, port = Voice(output.text), Files(), config.rig.port
@@ -115,7 +115,7 @@ def end_session(
         outcome["logged"] = files.write("log", lambda: log.finish(facts))
         if log.failed and outcome["logged"]:
             files.problems.append(f"log: {log.failed}")
-        picture = session.picture(config, result) if log.keeps_report else None
+        picture = session_figures.picture(config, result) if log.keeps_report else None
         if picture is not None:
             files.write("log", lambda: write_whole(log.folder / PICTURE, picture))
         outcome["faults"] = list(dict.fromkeys([*outcome["faults"], *files.problems]))

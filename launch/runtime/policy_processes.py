@@ -38,7 +38,7 @@ from ideomotor.control.timing import Timing
 from ideomotor.control.types import LatentPlan, Observation, Policy, Watcher
 
 if TYPE_CHECKING:
-    from ideomotor.eval.policy_spec import PolicySource
+    from ideomotor.eval.policy_spec import PolicySource, PolicySpec
 
 IDLE_S = 0.002
 LONGEST_S = 0.25  # between plans and between chunks, however slowly the policy's time passes
@@ -56,17 +56,26 @@ class PolicyProcessConfig:
     speed: float = 1.0  # of the policy's time, as a share of the clock's
 
 
-def policy_maker(chosen: Path | PolicySource, robot: str) -> Callable[[str], Policy]:
-    """A `make_policy` for a checkpoint, or a policy of others: in each process only its network is loaded."""
-    return functools.partial(_load_part, chosen, robot)
+def policy_maker(
+    chosen: Path | PolicySource, robot: str, confidence: bool = False
+) -> Callable[[str], Policy]:
+    """A `make_policy` for a checkpoint, or a policy of others: in each process only its network is loaded.
+
+    Args:
+        confidence: whether chunks tell how sure they are, which takes time.
+
+    Raises:
+        UserError: it is asked for what it cannot tell.
+    """
+    from ideomotor.eval.policy_spec import PolicySpec
+
+    return functools.partial(_load_part, PolicySpec(chosen, robot, confidence="told" if confidence else ""))
 
 
-def _load_part(chosen: Path | PolicySource, robot: str, part: str) -> Policy:
-    from ideomotor.eval.policy_spec import load_policy, load_source
-
-    if not isinstance(chosen, Path):
-        return load_source(chosen, (part,))
-    return load_policy(chosen, robot, parts=(part,))
+def _load_part(spec: PolicySpec, part: str) -> Policy:
+    policy = spec.load((part,))
+    assert policy is not None  # none is an expert's
+    return policy
 
 
 def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import SharedState, text_of
+from ideomotor.eval.seen_range import largest_jerk
 
 WINDOW_S = 1.0  # that rates and lateness are over
 
@@ -36,6 +38,8 @@ class Recent:
     def __init__(self, shared: SharedState) -> None:
         self.ticks: deque[np.ndarray] = deque()
         self.interventions: Counter[str] = Counter()
+        self._shared, self._chunk, self._chunks = shared, shared.chunk.new(), 0
+        self._sure: deque[tuple[float, float]] = deque()  # (time [s], confidence) of chunks
         self._ticks, self._frames = Follower(shared.ticks), Follower(shared.frames)
         self._times: dict[str, deque[float]] = {name: deque() for name, *_ in shared.spec.cameras}
 
@@ -47,6 +51,11 @@ class Recent:
             self.interventions.update(filter(None, text_of(record["interventions"]).split(",")))
         while len(self.ticks) > 1 and now - self.ticks[0]["time"] > WINDOW_S:
             self.ticks.popleft()
+        if self._shared.chunk.newest() > self._chunks and (number := self._shared.chunk.read(self._chunk)):
+            self._chunks = number
+            self._sure.append((now, float(self._chunk["confidence"])))
+        while len(self._sure) > 1 and now - self._sure[0][0] > WINDOW_S:
+            self._sure.popleft()
         for record in self._frames.new():
             for times, at in zip(self._times.values(), record["times"], strict=True):
                 if at and (not times or at > times[-1]):
@@ -68,6 +77,16 @@ class Recent:
     def changed_share(self) -> float:
         """Share of the ticks whose command the safety filter changed."""
         return sum(bool(record["interventions"]) for record in self.ticks) / max(len(self.ticks), 1)
+
+    def jerk(self, embodiment: Embodiment) -> float:
+        """The largest of any joint's commands but a gripper's [rad/s^3]."""
+        arm = [name not in embodiment.grippers for name in embodiment.joint_names]
+        commands = np.array([record["command"] for record in self.ticks])[:, arm]
+        return largest_jerk(commands, float(embodiment.control_hz))
+
+    def confidence(self) -> float:
+        """Mean of the chunks'; NaN where it is not told."""
+        return float(np.mean([value for _, value in self._sure])) if self._sure else float("nan")
 
     def cameras(self, now: float) -> list[CameraRate]:
         """Each camera, at time `now` [s]."""

@@ -29,15 +29,14 @@ from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.control.teleop.process import teleoperator_process
 from ideomotor.control.teleop.teleoperator import DriverName, Teleoperator
 from ideomotor.control.timing import Timing
+from ideomotor.launch.dashboard.alarms import limits_of
 from ideomotor.launch.dashboard.beside import dashboard_beside
 from ideomotor.launch.dashboard.options import WebOptions
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.companion import Companion
 from ideomotor.launch.runtime.episode_log import EpisodeLog
 from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
-from ideomotor.launch.runtime.lateness_histogram import lateness_svg
 from ideomotor.launch.runtime.left_on import put_back, read_note, remove_note, write_note
-from ideomotor.launch.runtime.loop_figures import figures, teleoperation
 from ideomotor.launch.runtime.monitor import View
 from ideomotor.launch.runtime.policy_processes import (
     PolicyProcessConfig,
@@ -47,13 +46,12 @@ from ideomotor.launch.runtime.policy_processes import (
 )
 from ideomotor.launch.runtime.rig import Rig
 from ideomotor.launch.runtime.session_log import SessionLog
-from ideomotor.sim.instructions.judging import Judging
 
 if TYPE_CHECKING:
     from ideomotor.eval.policy_spec import PolicySource
 
 FINISHED = "finished"
-NOBODY = Judging("", why="nobody judges what an arm does on a table that is not simulated")
+BEFORE_S = 10.0  # that a person will want to see of what led to an alarm
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ class SessionConfig:
     stop: StopConfig = StopConfig()  # how long each state of the safe stop is kept
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
     web: WebOptions | None = None  # a page beside it
+    confidence: bool = False  # chunks tell how sure the policy is of them
     audit: Callable[..., None] | None = None  # is told what happens: what, and facts by name
 
     @property
@@ -104,6 +103,7 @@ class SessionResult:
     solved: int | None  # of these; None where the instruction is not judged, too
     marks: list[dict[str, Any]]  # `Marks.as_json`, by the person at the table
     takeovers: int  # how often a person took over from a policy
+    alarms: list[dict[str, Any]]  # of the page: `text`, `tick`, and `from_tick`, where looking begins
 
     @property
     def stop_reason(self) -> str:
@@ -143,9 +143,10 @@ def run_session(
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
     )
     seen = shared, embodiment, rig.instruction, config.drivers
-    page = dashboard_beside(*seen, config.web) if config.web else contextlib.nullcontext()
+    limits = limits_of(config.policy)
+    page = dashboard_beside(*seen, config.web, limits) if config.web else contextlib.nullcontext()
     with beside as floor, page as dashboard, view.shown():
-        began = False
+        began, alarms, state = False, list[dict[str, Any]](), shared.state.new()
         if dashboard:
             view.say(f"web: {dashboard.address}")
 
@@ -168,7 +169,12 @@ def run_session(
                 companion.poll(time.monotonic())
             for event in dashboard.poll() if dashboard else ():
                 audit(event.kind, text=event.text, by=event.who)
-                view.say(f"{event.kind}: {event.text}{f' ({event.who})' if event.who else ''}")
+                if event.kind == "alarm":
+                    tick = int(state["tick"]) if shared.state.read(state) else 0
+                    alarms.append(
+                        {"text": event.text, "tick": tick, "from_tick": max(0, tick - round(BEFORE_S * hz))}
+                    )
+                view.say(event.sentence())
             view.poll()
 
         with _noted(config):
@@ -197,7 +203,9 @@ def run_session(
         ended, solved = (attempts.ended, attempts.solved) if attempts else (None, None)
         view.take(time.monotonic())
         found = measured(floor) if floor and began else None
-        return SessionResult(outcome, began, found, ended, solved, view.marks.as_json(), view.takeovers)
+        return SessionResult(
+            outcome, began, found, ended, solved, view.marks.as_json(), view.takeovers, alarms
+        )
 
 
 def _jobs(config: SessionConfig, shared: SharedState) -> list[Job]:
@@ -216,7 +224,7 @@ def _chunk_jobs(config: SessionConfig, shared: SharedState) -> tuple[Job, ...]:
     if config.chunk_jobs is not None:
         return config.chunk_jobs
     assert config.policy is not None and config.timing is not None  # one of the two is there
-    make_policy = policy_maker(config.policy, config.robot)
+    make_policy = policy_maker(config.policy, config.robot, config.confidence)
     policy = PolicyProcessConfig(
         make_policy, config.rig.instruction, config.timing, config.handover, config.seed, config.speed
     )
@@ -243,51 +251,6 @@ def _noted(config: SessionConfig) -> Generator[None]:
     except UserError:
         put_back(config.robot, config.rig.port, before)
         raise
-
-
-def as_json(config: SessionConfig, result: SessionResult) -> dict[str, Any]:
-    """The outcome as JSON has it: the keys of `bench loop`, null where nothing ran, and some more."""
-    outcome, report = result.outcome, result.outcome.report
-    names = ("ticks", "achieved_hz", "late_share", "missed_ticks", "no_fresh_command_ticks", "lateness_us")
-    loop: dict[str, Any] = dict.fromkeys(names)
-    if report is not None:
-        loop = figures(report, float(config.embodiment.control_hz), result.floor)
-    return {
-        "robot": config.embodiment.name,
-        "port": config.rig.port,
-        "instruction": config.rig.instruction,
-        "dry_run": config.dry_run,
-        "control_hz": config.embodiment.control_hz,
-        "seconds": report.ticks / report.achieved_hz if report and report.achieved_hz else 0.0,
-        **loop,
-        "stop_reason": result.stop_reason,
-        "stage": report.stop_state if report else None,
-        "faults": outcome.faults,
-        "guarded": outcome.guarded,
-        "interrupted": bool(outcome.interrupted),
-        "motors_on": outcome.motors_on,
-        **(config.rig.judging or NOBODY).to_json(),
-        "attempts": result.attempts,
-        "solved": result.solved,
-        "marks": result.marks,
-        "takeovers": result.takeovers,
-        **teleoperation(report if config.teleoperator else None),
-        "warning": report.warning if report else "",
-    }
-
-
-def picture(config: SessionConfig, result: SessionResult) -> str | None:
-    """Histograms of the lateness as an SVG document, as `bench loop` has them; None if nothing ran."""
-    report = result.outcome.report
-    if report is None or not report.ticks:
-        return None
-    hz = float(config.embodiment.control_hz)
-    series = {"control loop": report.lateness_us}
-    if result.floor:
-        series["floor (empty loop beside it)"] = result.floor.lateness_us
-    return lateness_svg(
-        f"{config.embodiment.name} launched, {hz:g} Hz, {report.ticks} ticks", series, 0.5e6 / hz
-    )
 
 
 def slowed(embodiment: Embodiment, share: float) -> Embodiment:

@@ -8,6 +8,7 @@ Servos instead of a simulation need another `make_robot` and other cameras, no p
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.supervisor import Job, Outcome, supervise
 from ideomotor.control.timing import Timing, usual_timing
 from ideomotor.control.types import Policy
+from ideomotor.launch.dashboard.alarms import AlarmLimits
+from ideomotor.launch.dashboard.beside import dashboard_beside
+from ideomotor.launch.dashboard.options import WebOptions
 from ideomotor.launch.runtime.policy_processes import (
     PolicyProcessConfig,
     decoder_process,
@@ -46,6 +50,9 @@ def drive(
     timing: Timing | None = None,
     finish_when_solved: bool = True,
     on_poll: Callable[[shared_state.SharedState], None] | None = None,
+    web: WebOptions | None = None,
+    limits: AlarmLimits | None = None,
+    say: Callable[[str], None] = print,
 ) -> WallClockRun:
     """Runs a task until it is solved, the configured ticks are over, or something stops it.
 
@@ -57,6 +64,9 @@ def drive(
         timing: of the policy; by default what is usual for the robot.
         finish_when_solved: otherwise the run lasts for `config.max_ticks`.
         on_poll: called many times a second with the shared state, for a display.
+        web: a page beside it (launch/dashboard/beside.py).
+        limits: of its alarms.
+        say: shows a line: where the page is, and what happens there.
 
     Raises:
         UserError: unknown names in the scene, or a process that did not start.
@@ -77,14 +87,21 @@ def drive(
             Job("interpreter", interpreter_process, (shared.spec, policy)),
             Job("decoder", decoder_process, (shared.spec, policy)),
         ]
-        outcome = supervise(
-            shared,
-            embodiment,
-            functools.partial(SimulatedRobot, wake),
-            jobs,
-            config,
-            on_poll=functools.partial(on_poll, shared) if on_poll else None,
-        )
+        seen = shared, embodiment, instruction, config.drivers
+        page = dashboard_beside(*seen, web, limits) if web else contextlib.nullcontext()
+        with page as dashboard:
+            if dashboard:
+                say(f"web: {dashboard.address}")
+
+            def poll() -> None:
+                for event in dashboard.poll() if dashboard else ():
+                    say(event.sentence())
+                if on_poll:
+                    on_poll(shared)
+
+            outcome = supervise(
+                shared, embodiment, functools.partial(SimulatedRobot, wake), jobs, config, on_poll=poll
+            )
         plan = shared.plan.new()
         text = shared_state.text_of(plan["text"]) if shared.plan.read(plan) else ""
         return WallClockRun(outcome, succeeded(shared.scene), instruction, text)

@@ -6,17 +6,28 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
-from ideomotor.launch.dashboard.alarms import AlarmWatch, Snapshot
+from ideomotor.eval.seen_range import features_of, seen_range
+from ideomotor.launch.dashboard.alarms import AlarmLimits, AlarmWatch, Snapshot, limits_of, limits_of_range
 
 ROBOT = load_embodiment("so101")
 HOME = ROBOT.home_position
 PICTURE = np.random.default_rng(0).integers(60, 200, (96, 96, 3), dtype=np.uint8)
 WELL = Snapshot(0.0, HOME, HOME, np.full(6, 35.0), 0.1, 200.0, True, {"front": PICTURE})
+PICTURES = [np.clip(PICTURE.astype(int) + shift, 0, 255) for shift in (-6, -3, 0, 3, 6)]
+LIMITS = limits_of_range(
+    seen_range(
+        [
+            {"following_rad": 0.05, "jerk": 400.0, "confidences": 0.6,
+             "pictures": {"front": [features_of(one) for one in PICTURES]}},
+        ],
+        ((), ()),
+    )
+)  # fmt: skip
 
 
 class Room:
     def __init__(self) -> None:
-        self.watch, self.now = AlarmWatch(ROBOT.joint_names, tuple(ROBOT.grippers)), 0.0
+        self.watch, self.now = AlarmWatch(ROBOT.joint_names, tuple(ROBOT.grippers), LIMITS), 0.0
 
     def see(self, seen: Snapshot, seconds: float, frozen: bool = False) -> list[str]:
         """What is raised within some seconds of the same, but for a camera's noise if it is not frozen."""
@@ -45,7 +56,9 @@ def moved(joint: int, by: float) -> np.ndarray:
         ({"changed_share": 0.8}, "the safety filter changes 80% of the commands"),
         ({"late_us": 6000.0}, "control is late: p99 6.0 ms"),
         ({"temperature": np.array([30, 30, 66, np.nan, 30, 30])}, "elbow_flex is 66 °C warm"),
-        ({"pictures": {"front": PICTURE // 20}}, "camera front sees nothing: it is dark"),
+        ({"jerk": 600.0}, "commands jerk by 600 rad/s³, more than in any evaluated episode"),
+        ({"confidence": 0.4}, "the policy is less sure (40%) than in any solved episode (60%)"),
+        ({"pictures": {"front": PICTURE[::-1] // 2}}, "camera front sees what no evaluation showed"),
     ],
 )
 def test_what_is_wrong_for_a_while_is_said_once_and_forgotten_when_it_is_over(
@@ -80,3 +93,18 @@ def test_a_picture_that_stays_while_the_arm_moves_is_frozen_and_one_that_stays_w
     ]
     assert room.see(elsewhere, 3.0) == []
     assert not room.watch.active
+
+
+def test_a_dark_camera_is_said_and_within_what_was_seen_nothing_is(room: Room) -> None:
+    assert (
+        room.see(
+            replace(WELL, jerk=450.0, confidence=0.61, pictures={"front": PICTURES[0].astype(np.uint8)}), 2.0
+        )
+        == []
+    )
+    said = room.see(replace(WELL, pictures={"front": PICTURE // 20}), 2.0)
+    assert "camera front sees nothing: it is dark" in said
+
+
+def test_without_an_evaluation_only_the_usual_limits_hold(tmp_path) -> None:
+    assert limits_of(tmp_path) == limits_of(None) == AlarmLimits()

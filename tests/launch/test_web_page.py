@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.shared_state import REQUESTS
 from ideomotor.control.timing import usual_timing
 from ideomotor.launch.dashboard.beside import Event, dashboard_beside
-from ideomotor.launch.dashboard.options import WebOptions, web_options
+from ideomotor.launch.dashboard.options import WebArguments, WebOptions, web_options
 from ideomotor.launch.dashboard.server import Room, make_server
 from ideomotor.launch.dashboard.status import StatusReader
 from ideomotor.launch.runtime.policy_processes import ObservationReader, PolicyProcessConfig
@@ -166,30 +166,22 @@ def test_with_a_token_nobody_is_let_in_without_it(make_site) -> None:
     assert site.requests() == {"estop": 1}
 
 
-@dataclass(frozen=True)
-class Arguments:
-    web: str | None = None
-    web_token_file: Path | None = None
-    web_heartbeat: float | None = None
-    on_alarm: str = ""
-
-
 def test_where_the_page_is_and_who_may_see_it(tmp_path: Path) -> None:
-    assert web_options(Arguments()) is None
-    assert web_options(Arguments(":9000")) == WebOptions(port=9000)
-    assert web_options(Arguments("localhost")) == WebOptions("localhost")
+    assert web_options(WebArguments()) is None
+    assert web_options(WebArguments(":9000")) == WebOptions(port=9000)
+    assert web_options(WebArguments("localhost")) == WebOptions("localhost")
     file, short = tmp_path / "token", tmp_path / "short"
     file.write_text(TOKEN + "\n")
     short.write_text("secret")
-    assert web_options(Arguments("0.0.0.0:80", file)) == WebOptions("0.0.0.0", 80, TOKEN)
+    assert web_options(WebArguments("0.0.0.0:80", file)) == WebOptions("0.0.0.0", 80, TOKEN)
     for arguments, words in (
-        (Arguments("0.0.0.0:80"), "expected --web-token-file"),
-        (Arguments(":http"), "expected HOST:PORT"),
-        (Arguments(":70000"), "a port of 0 to 65535"),
-        (Arguments(":1", tmp_path / "none"), "cannot read"),
-        (Arguments(":1", short), "expected 16 or more letters and digits"),
-        (Arguments(":1", web_heartbeat=0.1), "expected 0.5 to 60"),
-        (Arguments(on_alarm="beep"), "on-alarm: expected --web with it"),
+        (WebArguments("0.0.0.0:80"), "expected --web-token-file"),
+        (WebArguments(":http"), "expected HOST:PORT"),
+        (WebArguments(":70000"), "a port of 0 to 65535"),
+        (WebArguments(":1", tmp_path / "none"), "cannot read"),
+        (WebArguments(":1", short), "expected 16 or more letters and digits"),
+        (WebArguments(":1", web_heartbeat=0.1), "expected 0.5 to 60"),
+        (WebArguments(on_alarm="beep"), "on-alarm: expected --web with it"),
     ):
         with pytest.raises(UserError, match=words):
             web_options(arguments)

@@ -76,7 +76,8 @@ def evaluate_suite(options: EvalOptions) -> int:
     output.result(results)
     show_evaluation(output.text, results)
     if options.calibrate:
-        output.text.print(f"calibrated: what confidence means is written to {policy}", markup=False)
+        what = "what confidence means, and what solved episodes look like"
+        output.text.print(f"calibrated: {what}, is written to {policy}", markup=False)
     if options.out:
         output.text.print(f"report: {options.out / 'report.html'}", markup=False)
     return 0
@@ -130,6 +131,7 @@ def _rows(
             on_row=on_row,
             stop_at=options.stop_at,
             film=strips is not None,
+            watch=options.calibrate,
         )
 
 
@@ -157,6 +159,7 @@ def _saying_what_is_missing(planned: int, options: EvalOptions) -> Generator[lis
 
 
 def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
+    from ideomotor.eval.seen_range import seen_range
     from ideomotor.eval.stats.confidence import fit_chances
     from ideomotor.eval.summary import judged_episode
     from ideomotor.vla.checkpoint import load_parts, save_confidence
@@ -164,3 +167,5 @@ def _calibrate(folder: Path, rows: Sequence[EpisodeRow]) -> None:
     agreements, chances = fit_chances([judged_episode(row) for row in rows])
     confidence = load_parts(folder, parts=())[-1]
     save_confidence(folder, replace(confidence, agreements=agreements, chances=chances))
+    solved = [row.seen for row in rows if row.success]
+    seen_range(solved, (agreements, chances)).save(folder)

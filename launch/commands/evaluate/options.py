@@ -94,7 +94,8 @@ class EvalOptions:
     more time and does not change what it does"""
 
     calibrate: bool = False
-    """fit what confidence means to these episodes, of seeds before the suites', and write it into --policy"""
+    """fit what confidence means to these episodes, of seeds before the suites', and write it into --policy,
+    besides what solved ones look like (docs/dashboard.md, Alarms)"""
 
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "so101"
     """robot, or embodiment file"""

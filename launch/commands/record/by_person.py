@@ -52,7 +52,7 @@ def _record(options: ByPersonOptions, output: Output) -> int:
     from ideomotor.control.runtime import shared_state
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.commands.record.camera_check import swapped_cameras
-    from ideomotor.launch.runtime import session
+    from ideomotor.launch.runtime import session, session_figures
     from ideomotor.launch.runtime.cameras import film_sizes
     from ideomotor.launch.runtime.episode_companion import EpisodeCompanion
     from ideomotor.launch.runtime.episode_log import EpisodeLog
@@ -109,7 +109,7 @@ def _record(options: ByPersonOptions, output: Output) -> int:
             on_keys=leading.on_keys,
         )
         result = session.run_session(config, shared, log, live_console(), companion)
-        outcome = session.as_json(config, result) | {
+        outcome = session_figures.as_json(config, result) | {
             "out": str(options.out),
             "leader": leading.about,
             "options": as_json(options),

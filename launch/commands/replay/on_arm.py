@@ -18,7 +18,7 @@ from ideomotor.launch.commands.bring_up.servo_settings import settle
 from ideomotor.launch.commands.replay.options import about, arrangement_of, scene_of
 from ideomotor.launch.commands.session_options import begun_log, live_console, usual_folder
 from ideomotor.launch.console import Output
-from ideomotor.launch.runtime import session
+from ideomotor.launch.runtime import session, session_figures
 from ideomotor.launch.runtime.cameras import film_sizes
 from ideomotor.launch.runtime.ending import end_session
 from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
@@ -84,7 +84,7 @@ def replay_on_arm(
         watch = _Watch(shared, ticks, whole.table.solved if whole.table and whole.table.judged else None)
         result = session.run_session(config, shared, log, live_console(), watch)
         watch.follow.take()
-        outcome = session.as_json(config, result)
+        outcome = session_figures.as_json(config, result)
         outcome |= about(options, embodiment, trajectory)
         outcome |= ticks.figures(trajectory, embodiment, options.speed)
         outcome |= {"success": watch.solved, "log": str(folder)}
