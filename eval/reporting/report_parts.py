@@ -42,8 +42,12 @@ class Bar:
 Cell = str | Bar
 
 
+# What `launch --web` serves, at its usual address (launch/dashboard/options.py).
+LIVE_PAGE = 'A robot that runs now: <a href="http://127.0.0.1:8010/">its page</a> (ideomotor launch --web)'
+
+
 def page(title: str, sections: Iterable[str]) -> str:
-    """A page without a single address in it; `sections` are HTML, empty ones left out."""
+    """A page that fetches nothing; `sections` are HTML, empty ones left out."""
     body = "\n".join(filter(None, sections))
     return f"""<!doctype html>
 <html lang="en">
@@ -56,6 +60,7 @@ def page(title: str, sections: Iterable[str]) -> str:
 </head>
 <body>
 {body}
+<footer><p>{LIVE_PAGE}</p></footer>
 </body>
 </html>
 """

@@ -77,7 +77,8 @@ def video_of(uri):
 
 
 def test_nothing_is_fetched(parsed, written):
-    assert parsed.addresses == ["data:,"]  # the icon that browsers would ask for
+    # The icon that browsers would ask for, and a link that is followed only when it is clicked.
+    assert parsed.addresses == ["data:,", "http://127.0.0.1:8010/"]
     style = written.read_text().split("<style>")[1].split("</style>")[0]
     assert "url(" not in style and "@import" not in style
     assert all(word not in parsed.scripts["text/javascript"] for word in ("fetch(", "http", "import("))

@@ -290,3 +290,11 @@ def test_the_arm_is_where_its_joints_are() -> None:
         for a, b in zip(names, view.frames["commanded"], strict=True)
     )
     view.stop()
+
+
+def test_reports_and_views_of_datasets_lead_to_it() -> None:
+    import ideomotor.datasets.viewing.page as view
+    from ideomotor.eval.reporting.report_parts import page
+
+    address = f'href="http://{WebOptions().host}:{WebOptions().port}/"'
+    assert address in page("", []) and address in view.TEMPLATE.read_text()
