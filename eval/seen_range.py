@@ -158,10 +158,10 @@ def largest_jerk(commands: np.ndarray, hz: float) -> float:
 
 def lowest_mean(confidences: Sequence[tuple[float, float]]) -> float | None:
     """The lowest mean of (time [s], confidence) over `CONFIDENCE_S`; None where none was told."""
-    told = [(time, value) for time, value in confidences if np.isfinite(value)]
-    if not told:
+    known = [(time, value) for time, value in confidences if np.isfinite(value)]
+    if not known:
         return None
-    times, values = np.array(told).T
+    times, values = np.array(known).T
     means = [values[(times > time - CONFIDENCE_S) & (times <= time)].mean() for time in times]
     whole = [mean for time, mean in zip(times, means, strict=True) if time - times[0] >= CONFIDENCE_S]
     return float(min(whole or [values.mean()]))
