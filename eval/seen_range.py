@@ -115,7 +115,9 @@ class Watch:
         }
 
 
-def seen_range(rows: Iterable[Mapping[str, Any]], chances: Sequence[Sequence[float]]) -> SeenRange:
+def seen_range(
+    rows: Iterable[Mapping[str, Any]], chances: tuple[Sequence[float], Sequence[float]]
+) -> SeenRange:
     """Of several episodes.
 
     Args:
@@ -131,7 +133,7 @@ def seen_range(rows: Iterable[Mapping[str, Any]], chances: Sequence[Sequence[flo
     sure = [row["confidences"] for row in rows if row["confidences"] is not None]
     lowest = min(sure) if sure else None
     if lowest is not None and len(chances[0]):
-        lowest = float(np.interp(lowest, *chances))
+        lowest = float(np.interp(lowest, chances[0], chances[1]))
     cameras = dict.fromkeys(name for row in rows for name in row["pictures"])
     return SeenRange(
         len(rows),

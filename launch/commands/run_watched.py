@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
@@ -12,10 +13,45 @@ from ideomotor.launch.dashboard.alarms import limits_of
 from ideomotor.launch.dashboard.options import web_options
 
 if TYPE_CHECKING:
-    from ideomotor.launch.commands.run import RunOptions
+    from ideomotor.launch.dashboard.options import WebArguments
+    from ideomotor.launch.serving.lerobot_options import LeRobotOptions
+    from ideomotor.launch.serving.remote_options import RemoteOptions
 
 
-def check_watched(options: RunOptions) -> None:
+class WatchedOptions(Protocol):
+    """What it needs of the options of `run`."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def randomize(self) -> str: ...
+    @property
+    def instruction(self) -> str | None: ...
+    @property
+    def robot(self) -> str: ...
+    @property
+    def policy(self) -> str | None: ...
+    @property
+    def lerobot(self) -> LeRobotOptions: ...
+    @property
+    def remote(self) -> RemoteOptions: ...
+    @property
+    def page(self) -> WebArguments: ...
+    @property
+    def confidence(self) -> bool: ...
+    @property
+    def expert(self) -> bool: ...
+    @property
+    def env(self) -> str: ...
+    @property
+    def delay(self) -> float: ...
+    @property
+    def record(self) -> Path | None: ...
+
+
+def check_watched(options: WatchedOptions) -> None:
     """UserError for what the page is wrong about, or what a run by the wall clock does not have."""
     web_options(options.page)
     if options.page.web is None:
@@ -30,7 +66,7 @@ def check_watched(options: RunOptions) -> None:
             raise UserError(f"{name}: --web shows a policy that drives by the wall clock, so not with it")
 
 
-def run_watched(options: RunOptions, output: Output) -> int:
+def run_watched(options: WatchedOptions, output: Output) -> int:
     """Runs the episode until it is solved or its time is over; 0 unless something broke."""
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.control.runtime.report import ControlConfig
