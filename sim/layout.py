@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +49,7 @@ def free(thing: Thing, others: Sequence[Thing], gap: float = GAP) -> bool:
 def scatter(
     generator: np.random.Generator, wanted: Sequence[tuple[str, str, str]], placed: Sequence[Thing] = (),
     radii: tuple[float, float] = RADII, gap: float = GAP, bearings: tuple[float, float] = BEARINGS,
+    fits: Callable[[Thing], bool] | None = None,
 ) -> tuple[Thing, ...] | None:  # fmt: skip
     """Stands things at random free spots.
 
@@ -59,6 +60,7 @@ def scatter(
         radii: range of distances from the shoulder [m].
         gap: room between two things [m].
         bearings: range of directions from the shoulder [rad].
+        fits: what else a spot has to satisfy.
 
     Returns:
         All things, named thing0, thing1, …, or None if there was no room.
@@ -75,7 +77,7 @@ def scatter(
                 yaw=float(generator.uniform(-np.pi / 4, np.pi / 4)) if kind in GRASPABLE else 0.0,
                 half=SIZES[size],
             )
-            if free(thing, things, gap):
+            if free(thing, things, gap) and (fits is None or fits(thing)):
                 things.append(thing)
                 break
         else:

@@ -31,6 +31,7 @@ BUTTON_RADIUS, BUTTON_HEIGHT, BUTTON_TRAVEL = 0.018, 0.030, 0.010  # [m]
 DRAWER_HALF = (0.040, 0.048, 0.022)  # [m], the cabinet of one drawer
 DRAWER_TRAVEL = 0.075  # [m]
 HANDLE_REACH = 0.050  # from the drawer's front to its handle bar [m]
+TRAY_FLOOR, TRAY_SIDE = 0.006, 0.020  # tops of a hollow drawer's floor and of its sides [m]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Thing:
     yaw: float = 0.0  # [rad]
     opening: float = 0.0  # of a drawer at the start [m]
     half: float = SIZES["large"]  # half extent [m], after randomisation
+    hollow: bool = False  # of a drawer: what is put into its tray stays there
 
     @property
     def radius(self) -> float:

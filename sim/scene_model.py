@@ -20,6 +20,8 @@ from ideomotor.sim.scene import (
     HANDLE_REACH,
     PLATE_HEIGHT,
     PLATE_RADIUS,
+    TRAY_FLOOR,
+    TRAY_SIDE,
     ZONE_RADIUS,
     Scene,
     Thing,
@@ -241,6 +243,27 @@ def _add_drawer(spec: mujoco.MjSpec, thing: Thing, rgb: tuple, appearance: Appea
     for position, size, rgba in shapes:
         # Only the arm (bit 2) may touch the tray: its own case surrounds it.
         tray.add_geom(type=BOX, pos=position, size=size, rgba=rgba, mass=0.03, contype=4, conaffinity=2)
+    if thing.hollow:
+        _line_tray(spec, thing, tray)
+
+
+def _line_tray(spec: mujoco.MjSpec, thing: Thing, tray: mujoco.MjsBody) -> None:
+    """Gives a tray low sides and a back, lowers its floor, and lets things (bit 1) lie in it."""
+    depth, width, height = DRAWER_HALF
+    wall, bar, middle = 0.003, 1.45 * height, HANDLE_REACH + depth
+    tray.geoms[1].pos[2] = TRAY_FLOOR - 0.002 - bar
+    reach, side = depth - 3 * wall, width - 3 * wall
+    low = (TRAY_FLOOR + TRAY_SIDE) / 2 - bar
+    half = (TRAY_SIDE - TRAY_FLOOR) / 2
+    for position, size in (
+        ((middle, side - 0.001, low), (reach, 0.001, half)),
+        ((middle, 0.001 - side, low), (reach, 0.001, half)),
+        ((middle + reach - 0.001, 0, low), (0.001, side, half)),
+    ):
+        tray.add_geom(type=BOX, pos=position, size=size, rgba=(0.7, 0.7, 0.7, 1), mass=0.002)
+    for shape in tray.geoms:
+        shape.contype, shape.conaffinity = 4, 3
+    spec.add_exclude(bodyname1=thing.name, bodyname2=f"{thing.name}_case")
 
 
 def _set_first(joint: mujoco.MjsJoint, field: str, value: float) -> None:

@@ -69,17 +69,20 @@ def put(
 
 
 def release(
-    world: SceneState, arm: Arm, name: str, spot: np.ndarray, drop: float, lowering: bool = False
-) -> Iterator[np.ndarray]:
+    world: SceneState, arm: Arm, name: str, spot: np.ndarray, drop: float, lowering: bool = False,
+    roll: float | None = None,
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Carries a grasped thing above `spot` (3,), lets go with its bottom `drop` [m] above, and retreats.
 
     Args:
         lowering: it is above the spot already.
+        roll: of the fingers' opening direction from the radial one [rad]; by default as it was grasped.
     """
     half = world.scene.thing(name).half
     # Where the object really sits in the hand, seen from the fingertips.
     held = world.position(name) - world.fingertips()
-    roll = arm.roll()  # a held thing may end at any yaw, so the wrist need not turn at all
+    if roll is None:
+        roll = arm.roll()  # a held thing may end at any yaw, so the wrist need not turn at all
     height = min(spot[2] + drop + half - held[2], CARRY + 0.01)
     above = np.array([spot[0], spot[1], max(CARRY, height)])
     if not lowering:

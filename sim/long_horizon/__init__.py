@@ -1,0 +1,9 @@
+"""Tasks of several skills, and skills that only they need. Adding one is adding one file and one line."""
+
+from ideomotor.sim.long_horizon import stow
+from ideomotor.sim.task import Task
+from ideomotor.sim.tasks import TASKS
+
+GOAL_TASKS: dict[str, Task] = {}
+MORE_SKILLS: dict[str, Task] = {"stow": stow.TASK}  # not among the built-in tasks, nor in their suites
+ALL_TASKS: dict[str, Task] = {**TASKS, **MORE_SKILLS, **GOAL_TASKS}  # whatever can be run and recorded
