@@ -60,16 +60,23 @@ def _same(env: str, make: str) -> bool:
 
 
 def checked_tasks(embodiment: Embodiment, names: tuple[str, ...] | list[str]) -> list[str]:
-    """The tasks of these names, all where there are none; each once.
+    """The tasks of these names, each once; where there are none, all but those of several skills.
 
     Raises:
         UserError: a name that the embodiment's world does not have.
     """
-    valid = task_names(embodiment)
+    usual = task_names(embodiment)
+    valid = usual if embodiment.environment is not None else _our_tasks()
     for name in names:
         if name not in valid:
             raise unknown_name("task", name, valid)
-    return list(dict.fromkeys(names)) or valid
+    return list(dict.fromkeys(names)) or usual
+
+
+def _our_tasks() -> list[str]:
+    from ideomotor.sim.long_horizon import ALL_TASKS
+
+    return list(ALL_TASKS)
 
 
 def task_names(embodiment: Embodiment) -> list[str]:

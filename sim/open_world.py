@@ -7,9 +7,9 @@ from ideomotor.control.errors import unknown_name
 from ideomotor.sim.environments.external import ExternalWorld
 from ideomotor.sim.episode import draw_episode
 from ideomotor.sim.generalization.axes import varied
+from ideomotor.sim.long_horizon import ALL_TASKS
 from ideomotor.sim.protocol import EpisodeWorld
 from ideomotor.sim.randomization import LEVELS
-from ideomotor.sim.long_horizon import ALL_TASKS
 from ideomotor.sim.world import World
 
 SPLITS = ("train", "heldout")

@@ -10,6 +10,7 @@ from ideomotor.sim.tasks.drawer import START_OPEN
 
 HAND_HALF = 0.045  # of the hand's width at a handle, with room [m]
 HAND_REACH = 0.045  # that the hand needs before an open drawer's handle [m]
+SEEN = 0.185  # half the width of the table that the front camera sees well [m]
 
 
 def draw_two(generator: np.random.Generator) -> tuple[Thing, ...]:
@@ -35,6 +36,11 @@ def draw_aside(generator: np.random.Generator) -> tuple[Thing, ...]:
     return (Thing(name="thing0", kind="drawer", colour=colour, position=position, opening=opening),)
 
 
+def has_its_place(thing: Thing, drawers: tuple[Thing, ...]) -> bool:
+    """Whether a thing is beside the drawers' ways, and well in the picture."""
+    return abs(thing.position[1]) + thing.radius < SEEN and out_of_the_way(thing, drawers)
+
+
 def out_of_the_way(thing: Thing, drawers: tuple[Thing, ...]) -> bool:
     """Whether a thing is beside the way of the drawers' trays and of the hand at their handles."""
     x, y = thing.position
@@ -49,4 +55,6 @@ def out_of_the_way(thing: Thing, drawers: tuple[Thing, ...]) -> bool:
 def ways_are_free(scene: Scene) -> bool:
     """Whether everything that can move is out of the drawers' ways."""
     drawers = tuple(thing for thing in scene.things if thing.kind == "drawer")
-    return all(out_of_the_way(thing, drawers) for thing in scene.things if thing.kind not in ("drawer", "zone"))
+    return all(
+        out_of_the_way(thing, drawers) for thing in scene.things if thing.kind not in ("drawer", "zone")
+    )

@@ -1,6 +1,7 @@
 """stow: put the named object into the named drawer, which is open.
 
-A skill that `fetch` needs beside the built-in ones; a task of its own, so that a policy can be trained for it.
+A skill that `fetch` needs beside the built-in ones; a task of its own, so that a policy can be trained for
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.long_horizon import relations
-from ideomotor.sim.long_horizon.drawers import draw_two, out_of_the_way, ways_are_free
+from ideomotor.sim.long_horizon.drawers import draw_two, has_its_place, ways_are_free
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import GRASPABLE, TRAY_FLOOR, Scene, Thing
 from ideomotor.sim.task import Goal, SceneState, Subtask, Task
@@ -34,23 +35,22 @@ def draw_beside(
     small = [
         (kind, colour, "small") for kind, colour, _ in layout.draw_objects(generator, count, twin=0.0)
     ]  # fmt: skip
-    return layout.scatter(
-        generator, small, drawers, gap=0.024, bearings=BEARINGS, fits=lambda thing: out_of_the_way(thing, drawers)
-    )
+
+    def fits(thing: Thing) -> bool:
+        return has_its_place(thing, drawers)
+
+    return layout.scatter(generator, small, drawers, gap=0.024, bearings=BEARINGS, fits=fits)
 
 
 def goals(scene: Scene) -> tuple[Goal, ...]:
     if not ways_are_free(scene):
         return ()
-    return tuple(
-        goal_of(scene, thing, drawer)
-        for thing in scene.things
-        for drawer in scene.things
-        if fits(thing) and layout.within_reach(thing.position) and drawer.kind == "drawer" and drawer.opening
-    )
+    things = [t for t in scene.things if goes_in(t) and layout.within_reach(t.position)]
+    drawers = [thing for thing in scene.things if thing.kind == "drawer" and thing.opening]
+    return tuple(goal_of(scene, thing, drawer) for thing in things for drawer in drawers)
 
 
-def fits(thing: Thing) -> bool:
+def goes_in(thing: Thing) -> bool:
     """Whether a thing can be put into a drawer."""
     return thing.kind in GRASPABLE and thing.size == "small"
 
