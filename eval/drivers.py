@@ -92,6 +92,11 @@ class PolicyDriver:
     def plan_text(self) -> str:
         return self._plan.text if self._plan else ""
 
+    @property
+    def newest_plan(self) -> LatentPlan | None:
+        """That is in force."""
+        return self._plan
+
     def drive(
         self, tick: int, observation: Observation | None, controller: Controller
     ) -> Requests[int | None]:
