@@ -20,7 +20,7 @@ from ideomotor.control.types import ActionChunk, Observation
 from ideomotor.eval.drivers import Requests
 
 FILE = "seen.json"  # in a checkpoint's folder
-CONFIDENCE_S = 1.0  # that a confidence is averaged over [s]
+OVER_S = 1.0  # that confidence and jerk are averaged over [s]
 FLOOR = 2.0  # of a feature's spread, of 255: no camera is steadier than that
 
 
@@ -43,7 +43,7 @@ class SeenRange:
 
     episodes: int
     following_rad: float  # largest difference of a joint, but a gripper, from its last command
-    jerk: float  # largest of a joint's commands [rad/s^3]
+    jerk: float  # largest root mean square over a second, of the joint that jerks most [rad/s^3]
     confidence: float | None  # lowest mean over a second; None: it was not told
     pictures: Mapping[str, PictureRange] = field(default_factory=dict)  # {camera: …}
 
@@ -80,7 +80,8 @@ class Watch:
     def __init__(self, embodiment: Embodiment) -> None:
         self._hz = float(embodiment.control_hz)
         self._arm = np.array([name not in embodiment.grippers for name in embodiment.joint_names])
-        self._following = self._jerk = 0.0
+        self._following = 0.0
+        self._jerks: list[tuple[float, float]] = []  # (time [s], mean square [rad^2/s^6])
         self._confidences: list[tuple[float, float]] = []  # (time [s], confidence)
         self._pictures: dict[str, list[np.ndarray]] = {}
 
@@ -101,7 +102,7 @@ class Watch:
         if seen.past_commands is not None and seen.tick:
             away = np.abs(seen.state - seen.past_commands[-1])[self._arm]
             self._following = max(self._following, float(away.max(initial=0.0)))
-            self._jerk = max(self._jerk, largest_jerk(seen.past_commands[:, self._arm], self._hz))
+            self._jerks.append((seen.time, rms_jerk(seen.past_commands[:, self._arm], self._hz) ** 2))
         for camera, picture in seen.images.items() if pictures else ():
             self._pictures.setdefault(camera, []).append(features_of(picture))
 
@@ -109,8 +110,8 @@ class Watch:
         """All of it, small enough for a row of the results."""
         return {
             "following_rad": self._following,
-            "jerk": self._jerk,
-            "confidences": lowest_mean(self._confidences),
+            "jerk": max(means(self._jerks), default=0.0) ** 0.5,
+            "confidence": min(means(self._confidences), default=None),
             "pictures": {name: _rounded(np.array(found)) for name, found in self._pictures.items()},
         }
 
@@ -130,7 +131,7 @@ def seen_range(
     rows = list(rows)
     if not rows:
         raise UserError("calibrate: no episode was solved, so nothing is known of how solved ones look")
-    sure = [row["confidences"] for row in rows if row["confidences"] is not None]
+    sure = [row["confidence"] for row in rows if row["confidence"] is not None]
     lowest = min(sure) if sure else None
     if lowest is not None and len(chances[0]):
         lowest = float(np.interp(lowest, chances[0], chances[1]))
@@ -153,20 +154,22 @@ def features_of(picture: np.ndarray) -> np.ndarray:
     return np.concatenate([[q.mean(0), q.std(0)] for q in quarters]).ravel().astype(np.float64)
 
 
-def largest_jerk(commands: np.ndarray, hz: float) -> float:
-    """Of any joint in commands (T, A), one a tick [rad/s^3]; 0 for fewer than four."""
-    return float(np.abs(np.diff(commands, 3, axis=0)).max(initial=0.0)) * hz**3
+def rms_jerk(commands: np.ndarray, hz: float) -> float:
+    """Root mean square of commands (T, A), one a tick, of the joint that jerks most [rad/s^3]; 0 for T < 4."""
+    if len(commands) < 4:
+        return 0.0
+    return float(np.sqrt((np.diff(commands, 3, axis=0) ** 2).mean(0).max(initial=0.0))) * hz**3
 
 
-def lowest_mean(confidences: Sequence[tuple[float, float]]) -> float | None:
-    """The lowest mean of (time [s], confidence) over `CONFIDENCE_S`; None where none was told."""
-    known = [(time, value) for time, value in confidences if np.isfinite(value)]
+def means(values: Sequence[tuple[float, float]]) -> list[float]:
+    """Means over `OVER_S` of (time [s], value), where that has passed; of all, where it has not. NaNs are none."""
+    known = [(time, value) for time, value in values if np.isfinite(value)]
     if not known:
-        return None
-    times, values = np.array(known).T
-    means = [values[(times > time - CONFIDENCE_S) & (times <= time)].mean() for time in times]
-    whole = [mean for time, mean in zip(times, means, strict=True) if time - times[0] >= CONFIDENCE_S]
-    return float(min(whole or [values.mean()]))
+        return []
+    times, numbers = np.array(known).T
+    ends = times[times - times[0] >= OVER_S]
+    whole = [float(numbers[(times > end - OVER_S) & (times <= end)].mean()) for end in ends]
+    return whole or [float(numbers.mean())]
 
 
 def _picture_range(episodes: Sequence[Sequence[Sequence[float]]]) -> PictureRange:

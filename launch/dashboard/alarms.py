@@ -27,7 +27,7 @@ class AlarmLimits:
     changed_share: float = 0.5  # of a second's ticks, whose command the safety filter changed
     late_us: float = 4166.0  # p99 of the lateness: half a tick
     temperature: float = 60.0  # [°C]
-    jerk: float = math.inf  # of any joint but a gripper, in a second [rad/s^3]
+    jerk: float = math.inf  # root mean square of a second, of any joint but a gripper [rad/s^3]
     confidence: float = 0.0  # mean of a second's chunks
     pictures: Mapping[str, PictureRange] = field(default_factory=dict)  # {camera: what they are like}
     dark: float = 12.0  # mean of a picture's pixels, of 255
@@ -71,7 +71,7 @@ class Snapshot:
     late_us: float  # p99
     running: bool  # control executes commands, in no stop
     pictures: Mapping[str, np.ndarray]  # {camera: (H, W, 3) uint8}, the newest
-    jerk: float = 0.0  # the largest of the last second's commands [rad/s^3]
+    jerk: float = 0.0  # root mean square of the last second's commands [rad/s^3]
     confidence: float = math.nan  # mean of the last second's chunks; NaN where it is not told
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.shared_state import SharedState, text_of
-from ideomotor.eval.seen_range import largest_jerk
+from ideomotor.eval.seen_range import rms_jerk
 
 WINDOW_S = 1.0  # that rates and lateness are over
 
@@ -79,10 +79,10 @@ class Recent:
         return sum(bool(record["interventions"]) for record in self.ticks) / max(len(self.ticks), 1)
 
     def jerk(self, embodiment: Embodiment) -> float:
-        """The largest of any joint's commands but a gripper's [rad/s^3]."""
+        """Root mean square of the joint's commands that jerks most, but a gripper's [rad/s^3]."""
         arm = [name not in embodiment.grippers for name in embodiment.joint_names]
         commands = np.array([record["command"] for record in self.ticks])[:, arm]
-        return largest_jerk(commands, float(embodiment.control_hz))
+        return rms_jerk(commands, float(embodiment.control_hz))
 
     def confidence(self) -> float:
         """Mean of the chunks'; NaN where it is not told."""

@@ -13,7 +13,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.eval.drivers import PolicyRequest
-from ideomotor.eval.seen_range import FILE, Watch, largest_jerk, load_seen_range, lowest_mean, seen_range
+from ideomotor.eval.seen_range import FILE, Watch, load_seen_range, means, rms_jerk, seen_range
 
 ROBOT = load_embodiment("so101")
 PLAN = LatentPlan(np.zeros((1, 1), np.float32), 0.0)
@@ -65,18 +65,18 @@ def test_the_worst_of_solved_episodes_is_kept_and_read_again(tmp_path: Path) -> 
 
 def test_jerk_is_the_third_difference() -> None:
     times = np.arange(10) / 120
-    assert largest_jerk(np.stack([times**3, 0 * times], axis=1), 120.0) == pytest.approx(6.0)
-    assert largest_jerk(np.zeros((3, 6)), 120.0) == 0.0
+    assert rms_jerk(np.stack([times**3, 0 * times], axis=1), 120.0) == pytest.approx(6.0)
+    assert rms_jerk(np.zeros((3, 6)), 120.0) == 0.0
 
 
 def test_a_short_dip_of_confidence_counts_less_than_a_second_of_it() -> None:
     sure = [(i / 8, 0.9) for i in range(40)]
     dip = [(t, 0.1 if 2.0 <= t < 2.2 else v) for t, v in sure]
     long = [(t, 0.1 if 2.0 <= t < 3.5 else v) for t, v in sure]
-    assert lowest_mean(sure) == pytest.approx(0.9)
-    assert lowest_mean(dip) == pytest.approx(0.7, abs=0.05)
-    assert lowest_mean(long) == pytest.approx(0.1)
-    assert lowest_mean([(0.0, math.nan)]) is None and lowest_mean([(0.0, 0.5)]) == 0.5
+    assert min(means(sure)) == pytest.approx(0.9)
+    assert min(means(dip)) == pytest.approx(0.7, abs=0.05)
+    assert min(means(long)) == pytest.approx(0.1)
+    assert means([(0.0, math.nan)]) == [] and means([(0.0, 0.5)]) == [0.5]
 
 
 def test_no_solved_episode_and_a_damaged_file_are_said(tmp_path: Path) -> None:

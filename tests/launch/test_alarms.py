@@ -17,7 +17,7 @@ PICTURES = [np.clip(PICTURE.astype(int) + shift, 0, 255) for shift in (-6, -3, 0
 LIMITS = limits_of_range(
     seen_range(
         [
-            {"following_rad": 0.05, "jerk": 400.0, "confidences": 0.6,
+            {"following_rad": 0.05, "jerk": 400.0, "confidence": 0.6,
              "pictures": {"front": [features_of(one) for one in PICTURES]}},
         ],
         ((), ()),
