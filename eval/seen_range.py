@@ -155,14 +155,14 @@ def features_of(picture: np.ndarray) -> np.ndarray:
 
 
 def rms_jerk(commands: np.ndarray, hz: float) -> float:
-    """Root mean square of commands (T, A), one a tick, of the joint that jerks most [rad/s^3]; 0 for T < 4."""
+    """Root mean square of the joint that jerks most in commands (T, A), one a tick [rad/s^3]; 0 for T < 4."""
     if len(commands) < 4:
         return 0.0
     return float(np.sqrt((np.diff(commands, 3, axis=0) ** 2).mean(0).max(initial=0.0))) * hz**3
 
 
 def means(values: Sequence[tuple[float, float]]) -> list[float]:
-    """Means over `OVER_S` of (time [s], value), where that has passed; of all, where it has not. NaNs are none."""
+    """Means over `OVER_S` of (time [s], value) but NaNs; the mean of all where less time has passed."""
     known = [(time, value) for time, value in values if np.isfinite(value)]
     if not known:
         return []
