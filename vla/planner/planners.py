@@ -1,0 +1,97 @@
+"""The interface of planners, and the symbolic one behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from ideomotor.control.facts import Facts
+from ideomotor.vla.planner.goals import Goal
+from ideomotor.vla.planner.plan import Call, Plan, calls_of
+from ideomotor.vla.planner.symbolic import NoPlan, plan_for
+
+DEAR = 4.0  # factor on the cost of what another candidate does, or of what failed before
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a planner is asked."""
+
+    text: str  # the goal as it was given
+    goal: Goal | None  # the same as conditions; None where the grammar does not understand it
+    things: Sequence[str]
+    facts: Facts
+    memory: Sequence[str]  # lines
+    failed: Sequence[Call]  # what did not succeed, the newest last
+    count: int  # plans that are wanted
+    costs: Mapping[str, float]
+    reached: int = 0  # milestones of the goal
+    skipped: Sequence[int] = ()
+    images: Mapping[str, np.ndarray] = field(default_factory=dict)  # only where they may be shared
+
+
+class PlannerFailed(Exception):
+    """A planner gave no plan. `outcome` is one of OUTCOMES."""
+
+    def __init__(self, outcome: str, why: str):
+        super().__init__(f"{outcome.replace('_', ' ')}: {why}")
+        assert outcome in OUTCOMES
+        self.outcome = outcome
+
+
+OUTCOMES: dict[str, str] = {
+    "no_plan": "no order of skills reaches it, as far as was searched",
+    "malformed": "what it wrote is no plan",
+    "refused": "it said that it will not",
+    "timed_out": "it did not answer in time",
+    "unreachable": "the server could not be reached, or said that something is wrong",
+    "over_budget": "the limit of tokens, cost or calls is used up",
+}
+
+
+class Planner(Protocol):
+    """Proposes plans. It sees words and facts; it never sees a motor."""
+
+    @property
+    def name(self) -> str: ...
+
+    def propose(self, request: PlanRequest) -> list[Plan]:
+        """At most `request.count` plans.
+
+        Raises:
+            PlannerFailed: it has none.
+        """
+        ...
+
+
+class SymbolicPlanner:
+    """Searches over the skills' preconditions and effects; see `symbolic.py`."""
+
+    name = "symbolic"
+
+    def propose(self, request: PlanRequest) -> list[Plan]:
+        """The cheapest plan, then others that avoid the calls of those before. PlannerFailed as `Planner`."""
+        if request.goal is None:
+            raise PlannerFailed("no_plan", f"the grammar does not understand {request.text[:80]!r}")
+        dear = dict.fromkeys(request.failed, DEAR)
+        found: list[Plan] = []
+        for _ in range(2 * request.count):
+            try:
+                plan = plan_for(
+                    request.goal, request.things, request.facts, request.costs, dear, request.reached,
+                    request.skipped,
+                )  # fmt: skip
+            except NoPlan as error:
+                if not found:
+                    raise PlannerFailed("no_plan", str(error)) from None
+                break
+            if plan not in found:
+                found.append(plan)
+            if len(found) == request.count:
+                break
+            first = next(calls_of(plan), None)
+            dear = {**dear, **{call: dear.get(call, 1.0) * DEAR for call in ([first] if first else [])}}
+        return found
