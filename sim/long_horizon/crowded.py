@@ -66,7 +66,7 @@ def _free_spot(world: SceneState, arm: Arm, goal: Goal, others: list[Thing]) -> 
             )
             crowd += max(0.0, thing.radius + 0.002 - away) + max(0.0, -fixed)
             crowd += max(0.0, radius + 0.008 - sweep)
-        return 200.0 * crowd + abs(turned - roll)
+        return float(200.0 * crowd + abs(turned - roll))
 
     spots = [
         middle + RING[container.kind] * np.array([np.cos(angle), np.sin(angle), 0.0]) for angle in ANGLES

@@ -20,14 +20,14 @@ class Listens:
     """A policy that stands still and remembers what it was told."""
 
     def __init__(self):
-        self.heard: list[tuple[int, str]] = []
+        self.instructions: list[tuple[int, str]] = []
 
     def reset(self, seed: int) -> None:
-        self.heard.clear()
+        self.instructions.clear()
 
     def plan(self, observation: Observation) -> LatentPlan:
-        if not self.heard or self.heard[-1][1] != observation.instruction:
-            self.heard.append((observation.tick, observation.instruction))
+        if not self.instructions or self.instructions[-1][1] != observation.instruction:
+            self.instructions.append((observation.tick, observation.instruction))
         return LatentPlan(np.zeros((1, 1), np.float32), observation.time)
 
     def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
@@ -74,7 +74,7 @@ def test_the_instruction_changes_in_mid_episode_and_the_end_is_the_executors() -
         Says("one", "two", "two", "six"),
     )
     result = answered(goal_episode(world, policy, executor, TruthPerception(world)), policy)
-    assert policy.heard == [(0, "one"), (120, "two"), (360, "six")]
+    assert policy.instructions == [(0, "one"), (120, "two"), (360, "six")]
     assert executor.times == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert (result.success, result.ended, result.reason) == (False, "done", "all said")
     assert result.seconds == pytest.approx(4.0 + 0.8, abs=0.05)

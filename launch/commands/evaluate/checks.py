@@ -12,6 +12,7 @@ from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.datasets.outputs import check_output_folder
 from ideomotor.launch.commands.evaluate.options import (
     GENERALIZATION,
+    GOALS,
     OF_ENVIRONMENTS,
     PHRASINGS,
     QUESTIONS,
@@ -37,7 +38,7 @@ def check(options: EvalOptions, embodiment: Embodiment) -> list[str]:
     from ideomotor.eval.suites import SUITES
 
     if options.suite not in SUITES:
-        raise unknown_name("suite", options.suite, (*SUITES, QUESTIONS))
+        raise unknown_name("suite", options.suite, (*SUITES, QUESTIONS, GOALS))
     if options.handover not in HANDOVERS:
         raise unknown_name("handover", options.handover, HANDOVERS)
     if options.expert:

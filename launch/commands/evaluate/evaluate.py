@@ -15,8 +15,10 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.launch.commands.evaluate.checks import check, checked_axes, resolved
 from ideomotor.launch.commands.evaluate.compare import compare_evaluations, compare_options
+from ideomotor.launch.commands.evaluate.goals import evaluate_goal_suite, goal_options, refuse_goal_options
 from ideomotor.launch.commands.evaluate.options import (
     DEFAULT_SUITE,
+    GOALS,
     PHRASINGS,
     QUESTIONS,
     EvalArguments,
@@ -35,11 +37,14 @@ if TYPE_CHECKING:
 
 
 def evaluate(arguments: EvalArguments) -> int:
-    """The command: a suite, a comparison of two evaluations, or questions to an interpreter."""
+    """The command: a suite, a comparison of two evaluations, questions to an interpreter, or goals."""
     if arguments.compare:
         return compare_evaluations(compare_options(arguments))
     if arguments.suite == QUESTIONS:
         return evaluate_questions(question_options(arguments))
+    if arguments.suite == GOALS:
+        return evaluate_goal_suite(goal_options(arguments))
+    refuse_goal_options(arguments)
     return evaluate_suite(arguments)
 
 

@@ -1,7 +1,8 @@
 """The command line of `ideomotor eval`.
 
-`EvalArguments` is what can be typed. It is one of three things: a suite's `EvalOptions`, the `CompareOptions`
-of --compare (compare.py), or the `QuestionOptions` of suite questions (questions.py).
+`EvalArguments` is what can be typed. It is one of four things: a suite's `EvalOptions`, the `CompareOptions`
+of --compare (compare.py), the `QuestionOptions` of suite questions (questions.py), or the `GoalOptions` of
+suite goals (goals.py).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
 
 QUESTIONS = "questions"  # a suite of its own kind, see `launch/commands/evaluate/questions.py`
+GOALS, GOAL_EPISODES = "goals", 20  # likewise, see `launch/commands/evaluate/goals.py`
 GENERALIZATION, PHRASINGS = "generalization", "phrasings"
 MT50, METAWORLD, MT50_EPISODES = "mt50", "metaworld", 10  # a suite, its environment, episodes of each task
 LIBERO = "libero"  # a suite, and its environment
@@ -51,13 +53,14 @@ class EvalOptions:
     (--axes); questions: the interpreter alone is asked about 8 still scenes for each of --episodes;
     phrasings: a hundred instructions in people's own words, then the same goals in templates;
     mt50: Meta-World's 50 tasks by the published protocol (docs/metaworld.md); libero: LIBERO's 40 tasks of
-    four suites by theirs (docs/libero.md), or with --env libero_spatial, say, those of one"""
+    four suites by theirs (docs/libero.md), or with --env libero_spatial, say, those of one; goals: tasks of
+    several skills each, carried out by a planner (docs/planning.md)"""
 
     tasks: Annotated[str | None, tyro.conf.arg(metavar="A,B")] = None
     """only these tasks"""
 
     episodes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """episodes of each task; by default 50, of mt50 10, of phrasings all 12 or 13 that there are"""
+    """episodes of each task; by default 50, of mt50 10, of goals 20, of phrasings all 12 or 13 there are"""
 
     seed_start: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """first seed of each task; by default one that demonstrations do not reach"""
@@ -129,7 +132,7 @@ class EvalOptions:
     @property
     def count(self) -> int:
         """Episodes of each task."""
-        by_default = MT50_EPISODES if self.suite == MT50 else DEFAULT_EPISODES
+        by_default = {MT50: MT50_EPISODES, GOALS: GOAL_EPISODES}.get(self.suite, DEFAULT_EPISODES)
         return by_default if self.episodes is None else self.episodes
 
 
@@ -140,6 +143,24 @@ class EvalArguments(EvalOptions):
     compare: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="A B")] = None
     """run nothing; say whether B is better than A, two folders (or results.json) of evaluations of the same
     episodes, and if that cannot be told, how many episodes would tell"""
+
+    planner: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """of suite goals: who plans; oracle is the goal's own steps in order, the best that the skills allow"""
+
+    perception: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
+    """of suite goals: what the planner is told of the scene; truth is the simulator's"""
+
+    no_verification: bool = False
+    """of suite goals: believe that every skill has succeeded"""
+
+    no_candidates: bool = False
+    """of suite goals: take the first plan instead of weighing several"""
+
+    no_memory: bool = False
+    """of suite goals: remember nothing"""
+
+    no_recovery: bool = False
+    """of suite goals: give up at the first failure"""
 
 
 def refuse_others(arguments: EvalArguments, meant: Collection[str], why: str) -> None:

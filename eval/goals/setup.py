@@ -1,0 +1,42 @@
+"""How goals are carried out in an evaluation, as something that can be sent to another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ideomotor.control.errors import unknown_name
+from ideomotor.eval.goals.episode import TruthPerception
+from ideomotor.eval.goals.oracle import TRIES, OraclePlan, steps_of
+
+if TYPE_CHECKING:
+    from ideomotor.sim.world import World
+    from ideomotor.vla.planner.interface import GoalExecutor, Perception
+
+ORACLE = "oracle"  # the goal's own steps instead of a planner
+PLANNERS = (ORACLE,)
+PERCEPTIONS = ("truth",)
+
+
+@dataclass(frozen=True)
+class GoalSetup:
+    """Who plans, what is seen, and what is left out to see what it is worth."""
+
+    planner: str = ORACLE
+    perception: str = "truth"
+    verify: bool = True  # whether skills are checked; else their time or the policy's word ends them
+    candidates: bool = True  # whether several plans are weighed
+    memory: bool = True
+    recovery: bool = True  # whether anything is done about a failure
+
+    def executor(self, world: World) -> GoalExecutor:
+        """Of one episode, told its world's instruction. UserError for an unknown planner."""
+        if self.planner == ORACLE:
+            return OraclePlan(steps_of(world), TRIES if self.recovery else 1)
+        raise unknown_name("planner", self.planner, PLANNERS)
+
+    def eyes(self, world: World) -> Perception | TruthPerception:
+        """What the executor is told of the scene. UserError for an unknown one."""
+        if self.perception == "truth":
+            return TruthPerception(world)
+        raise unknown_name("perception", self.perception, PERCEPTIONS)
