@@ -18,7 +18,7 @@ import numpy as np
 
 from ideomotor.control.errors import unknown_name
 from ideomotor.sim.projection import project
-from ideomotor.sim.rendering.mujoco_gl import mujoco
+from ideomotor.sim.rendering.mujoco_gl import gave_up, mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
 
 TASKS = {"transfer_cube": "bimanual_viperx_transfer_cube.xml", "insertion": "bimanual_viperx_insertion.xml"}
@@ -93,7 +93,7 @@ class AlohaEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             self.data.ctrl[8 * side : 8 * side + 8] = [*action[7 * side : 7 * side + 6], finger, -finger]
         mujoco.mj_step(self.model, self.data, SUBSTEPS)
         info = self._info()
-        return self._seen(), info["reward"], False, False, info
+        return self._seen(), info["reward"], gave_up(self.data), False, info
 
     def render(self) -> np.ndarray:
         return self.draw(CAMERAS[0])

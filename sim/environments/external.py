@@ -58,7 +58,7 @@ class ExternalWorld:
         self.instruction = self.task.instruction if instruction is None else checked_instruction(instruction)
         self.judging = judging_of(self.task.instruction, self.instruction)
         self.env = make_environment(embodiment, task)
-        self.tick = 0
+        self.tick, self._ended = 0, False
         self.success: bool | None = False if self.judging.judged else None  # None: nobody can judge it
         self._disturbance: Iterator[np.ndarray] | None = None
         try:
@@ -117,11 +117,14 @@ class ExternalWorld:
         return dict(observation.images)
 
     def step(self, command: Command) -> None:
-        """Moves time on by one step of the environment."""
+        """Moves time on by one step of the environment; once that has ended the episode, time alone."""
+        if self._ended:
+            self.tick += 1
+            return
         position = command.position
         if self._disturbance is not None:
             position = np.clip(position + next(self._disturbance), self._space.low, self._space.high)
-        self._seen, _, _, _, info = self.env.step(position.astype(self._space.dtype))
+        self._seen, _, self._ended, _, info = self.env.step(position.astype(self._space.dtype))
         self.tick += 1
         reached = float(np.asarray(found(info, self.where.success, "success", "info")))
         if self.success is not None:

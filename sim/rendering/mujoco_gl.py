@@ -15,3 +15,10 @@ if "mujoco" not in sys.modules:
     choose()
 
 import mujoco as mujoco  # noqa: E402 (nothing above it may import it)
+
+
+def gave_up(data: mujoco.MjData) -> bool:
+    """Whether a simulation became unstable: MuJoCo has begun anew by itself, and the episode is over."""
+    kind = mujoco.mjtWarning
+    bad = kind.mjWARN_BADQPOS, kind.mjWARN_BADQVEL, kind.mjWARN_BADQACC
+    return any(data.warning[int(each)].number for each in bad)

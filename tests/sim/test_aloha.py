@@ -73,3 +73,15 @@ def test_reference_pictures_are_larger_and_have_shadows():
     seen, info = env.reset(seed=0)
     assert seen["pixels"]["top"].shape == (240, 320, 3) and info["is_success"] is False
     env.close()
+
+
+def test_an_episode_in_which_the_simulation_gives_up_is_over(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes MUJOCO_LOG.TXT where it warns
+    world = ExternalWorld("transfer_cube", 0, BODY)
+    world.env.unwrapped.data.qvel[11] = 1e30
+    world.step(Command(0, BODY.home_position))
+    before = world.state().position
+    monkeypatch.setattr(world.env, "step", lambda action: pytest.fail("it has ended"))
+    world.step(Command(1, BODY.home_position))
+    assert world.tick == 2 and world.success is False and np.array_equal(world.state().position, before)
+    world.close()

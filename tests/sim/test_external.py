@@ -199,3 +199,18 @@ def test_pictures_may_come_from_a_function_of_the_environment(dot):
     world.env.unwrapped.render = lambda name: drawn if name == "above" else None  # type: ignore[method-assign]
     assert (world.render("top") == 7).all()
     world.close()
+
+
+def test_what_an_environment_has_ended_is_not_gone_on_with(dot, monkeypatch):
+    world = ExternalWorld("ring", 0, dot())
+    step, asked = world.env.step, []
+
+    def ends(action):
+        asked.append(action)
+        seen, reward, _, truncated, info = step(action)
+        return seen, reward, True, truncated, info
+
+    monkeypatch.setattr(world.env, "step", ends)
+    for tick in range(5):
+        world.step(Command(tick, np.zeros(1)))
+    assert len(asked) == 1 and world.tick == 5 and world.success is False
