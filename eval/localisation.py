@@ -25,9 +25,10 @@ from ideomotor.sim.task import HELD_OUT_PHRASINGS
 from ideomotor.sim.tasks import TASKS
 from ideomotor.sim.vqa.phrasings import PHRASINGS
 from ideomotor.sim.world import World
-from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.interpreter.text_generation import write_answers
+from ideomotor.vla.resizing import resized
 
 KINDS = ("held", "subtask")
 EVERY = 24  # ticks between pictures: 0.2 s

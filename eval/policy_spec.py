@@ -17,8 +17,11 @@ from ideomotor.control.timing import Timing
 from ideomotor.control.types import Policy
 
 if TYPE_CHECKING:
+    from ideomotor.vla.exported.networks import ExportedNetworks
     from ideomotor.vla.networks import PolicyNetworks
     from ideomotor.vla.policy import EpisodePolicy
+
+    AnyNetworks = PolicyNetworks | ExportedNetworks
 
 BOTH = ("interpreter", "decoder")  # the parts of a policy
 AS_IT_IS = (0, "", None, "")  # steps, sampler, noise and confidence of a checkpoint as it says
@@ -129,24 +132,45 @@ def load_policy(
     Raises:
         UserError: the folder is missing or damaged, was made for another robot, or cannot be sampled so.
     """
-    import torch
-
-    from ideomotor.vla.networks import PolicyNetworks
     from ideomotor.vla.policy import EpisodePolicy
 
-    torch.set_num_threads(1)
-    networks = PolicyNetworks.from_pretrained(folder, parts=parts)
+    networks = load_networks(folder, parts)
     networks.processor.check(load_embodiment(robot))
     return EpisodePolicy(sampled_so(networks, steps, sampler, noise, confidence))
 
 
+def load_networks(folder: Path, parts: tuple[str, ...] = BOTH, threads: int = 1) -> AnyNetworks:
+    """A checkpoint's networks in torch, or an exported policy's without.
+
+    Args:
+        folder: of either.
+        parts: that are loaded.
+        threads: of each network.
+
+    Raises:
+        UserError: naming the file that is missing or damaged, or the extra that is.
+    """
+    from ideomotor.vla.checkpoint_info import is_exported
+
+    if is_exported(folder):
+        from ideomotor.vla.exported.networks import ExportedNetworks
+
+        return ExportedNetworks.from_exported(folder, parts, threads)
+    import torch
+
+    from ideomotor.vla.networks import PolicyNetworks
+
+    torch.set_num_threads(threads)
+    return PolicyNetworks.from_pretrained(folder, parts=parts)
+
+
 def sampled_so(
-    networks: PolicyNetworks,
+    networks: AnyNetworks,
     steps: int = 0,
     sampler: str = "",
     noise: float | None = None,
     confidence: str = "",
-) -> PolicyNetworks:
+) -> AnyNetworks:
     """The same networks, sampled otherwise; the arguments are those of `PolicySpec`.
 
     Raises:
@@ -191,9 +215,9 @@ def checkpoint_fingerprint(policy: Path | PolicySource | None, embodiment: Embod
     if policy is not None and not isinstance(policy, Path):
         digest.update(policy.fingerprint())
     elif policy is not None:
-        from ideomotor.vla.checkpoint_info import CONFIG, PROCESSOR, WEIGHTS
+        from ideomotor.vla.checkpoint_info import weight_files
 
-        for name in (CONFIG, PROCESSOR, WEIGHTS):
+        for name in weight_files(policy):
             digest.update((policy / name).read_bytes())
     return digest.hexdigest()
 

@@ -19,9 +19,10 @@ from ideomotor.eval.plans import PlanScore, figures, taken_apart
 from ideomotor.eval.stats.measures import rate
 from ideomotor.sim.vqa.questions import KINDS, Grounding
 from ideomotor.sim.vqa.synthetic_scenes import PER_LAYOUT, SyntheticScene, synthetic_scenes
-from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.interpreter.text_generation import write_answers
+from ideomotor.vla.resizing import resized
 
 SUITE = "questions"
 AMONG = 64  # descriptions to find a picture's own among

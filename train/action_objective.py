@@ -14,7 +14,8 @@ from torch import nn
 
 from ideomotor.train.parallel import global_count, shard_of_random
 from ideomotor.vla.decoder.decoder import Decoder, DecoderInputs
-from ideomotor.vla.decoder.sampler import NOISE_LEVELS, noise_levels, source_noise
+from ideomotor.vla.decoder.sampler import noise_levels, source_noise
+from ideomotor.vla.decoder.sampling import NOISE_LEVELS
 from ideomotor.vla.interpreter.plan_head import PlanHead
 
 

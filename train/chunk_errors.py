@@ -9,7 +9,8 @@ import torch
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.vla.decoder.decoder import DecoderInputs
-from ideomotor.vla.decoder.sampler import SamplingConfig, sample_chunk, source_noise
+from ideomotor.vla.decoder.sampler import sample_chunk, source_noise
+from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.processor import Processor
 
 MILLI = {"rad": "mrad", "m": "mm"}  # {unit of a joint: a thousandth of it}

@@ -29,7 +29,7 @@ from ideomotor.train.selection import Drive, Selection
 from ideomotor.train.trainer import fit
 from ideomotor.vla.checkpoint_info import PROCESSOR
 from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
-from ideomotor.vla.decoder.sampler import SamplingConfig, sampler_of
+from ideomotor.vla.decoder.sampling import SamplingConfig, sampler_of
 from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.processor import Processor, fit_processor, load_processor

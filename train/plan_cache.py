@@ -22,9 +22,10 @@ from ideomotor.train.instruction_augmentation import augmented_instruction
 from ideomotor.train.parallel import own_device, processes, wait_for_all
 from ideomotor.train.reporting.progress import Countdown
 from ideomotor.train.scenes.pool import NAMES
-from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
-from ideomotor.vla.interpreter.language import PLAN_QUERIES
+from ideomotor.vla.interpreter.vocabulary import PLAN_QUERIES
+from ideomotor.vla.resizing import resized
 
 Log = Callable[[str], None]
 READ_AT_ONCE = 64  # frames

@@ -20,7 +20,7 @@ from ideomotor.train.learner import Settings
 from ideomotor.train.scenes.objective import SceneWeights
 from ideomotor.train.scenes.pool import Mixture, PoolSettings
 from ideomotor.train.selection import SelectionSettings
-from ideomotor.vla.decoder.sampler import sampler_of
+from ideomotor.vla.decoder.sampling import sampler_of
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,19 @@ from torch import nn
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
-from ideomotor.vla.checkpoint_info import CARD, CONFIG, FORMAT, PROCESSOR, WEIGHTS, read_config
+from ideomotor.vla.checkpoint_info import (
+    CARD,
+    CONFIG,
+    EXPORTED,
+    FORMAT,
+    PROCESSOR,
+    WEIGHTS,
+    parse_config,
+    read_config,
+)
 from ideomotor.vla.decoder.confidence import ConfidenceConfig
 from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
-from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
 from ideomotor.vla.processor import Processor, load_processor
@@ -92,11 +101,11 @@ def load_parts(folder: Path, parts: Sequence[str] = BOTH) -> Parts:
     Raises:
         UserError: naming the file that is missing or damaged.
     """
-    config = read_config(folder)
+    config = _checkpoint(folder)
     if "decoder" not in config:
         raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
     interpreter: Interpreter | InterpreterConfig = _interpreter_config(folder, config)
-    shape: DecoderConfig = _parse(DecoderConfig, config["decoder"], folder)
+    shape: DecoderConfig = parse_config(DecoderConfig, config["decoder"], folder)
     decoder: Decoder | DecoderConfig = shape
     models: dict[str, nn.Module] = {}
     if "interpreter" in parts:
@@ -104,9 +113,9 @@ def load_parts(folder: Path, parts: Sequence[str] = BOTH) -> Parts:
     if "decoder" in parts:
         models["decoder"] = decoder = Decoder(shape)
     _fill(models, folder / WEIGHTS)
-    timing = _parse(Timing, config.get("timing", {}), folder)
-    sampling = _parse(SamplingConfig, config.get("sampling", {}), folder)
-    confidence = _parse(ConfidenceConfig, config.get("confidence", {}), folder)
+    timing = parse_config(Timing, config.get("timing", {}), folder)
+    sampling = parse_config(SamplingConfig, config.get("sampling", {}), folder)
+    confidence = parse_config(ConfidenceConfig, config.get("confidence", {}), folder)
     processor = load_processor(folder / PROCESSOR)
     joints = len(processor.joints)
     if len(processor.action_mean) != shape.horizon or (processor.embodiment, joints) not in shape.embodiments:
@@ -127,7 +136,7 @@ def _check_timing(timing: Timing, shape: DecoderConfig, processor: Processor, fo
 
 def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
     """Changes how confidence is found in a policy's checkpoint, and nothing else of it."""
-    config = read_config(folder) | {"confidence": asdict(confidence)}
+    config = _checkpoint(folder) | {"confidence": asdict(confidence)}
     temporary = folder / f"{CONFIG}.partial"
     with temporary.open("wb") as file:
         file.write((json.dumps(config, indent=2) + "\n").encode())
@@ -138,29 +147,27 @@ def save_confidence(folder: Path, confidence: ConfidenceConfig) -> None:
 
 def load_interpreter(folder: Path) -> Interpreter:
     """The interpreter of a checkpoint folder, of a whole policy or of an interpreter alone."""
-    config = read_config(folder)
+    config = _checkpoint(folder)
     interpreter = _build_interpreter(folder, _interpreter_config(folder, config))
     _fill({"interpreter": interpreter}, folder / WEIGHTS)
     return interpreter.eval()
 
 
-def _parse(kind: Any, values: Any, folder: Path) -> Any:
-    """A config dataclass from JSON: lists become tuples."""
-
-    def frozen(value: Any) -> Any:
-        return tuple(map(frozen, value)) if isinstance(value, list) else value
-
-    try:
-        return kind(**{key: frozen(value) for key, value in values.items()})
-    except (TypeError, AttributeError) as error:
-        raise UserError(f"{folder / CONFIG}: {kind.__name__}: {error}") from None
+def _checkpoint(folder: Path) -> dict[str, Any]:
+    """The config of a checkpoint. UserError for an exported policy, which has no weights in torch."""
+    config = read_config(folder)
+    if config["format"] == EXPORTED:
+        raise UserError(
+            f"{folder / CONFIG}: an exported policy, expected the checkpoint that it was made from"
+        )
+    return config
 
 
 def _interpreter_config(folder: Path, config: dict[str, Any]) -> InterpreterConfig:
     values = config["interpreter"]
     if isinstance(values, dict) and values.get("pretrained") is not None:
-        values = {**values, "pretrained": _parse(Pretrained, values["pretrained"], folder)}
-    return _parse(InterpreterConfig, values, folder)
+        values = {**values, "pretrained": parse_config(Pretrained, values["pretrained"], folder)}
+    return parse_config(InterpreterConfig, values, folder)
 
 
 def _build_interpreter(folder: Path, config: InterpreterConfig) -> Interpreter:

@@ -15,6 +15,7 @@ from ideomotor.vla.processor import Processor, load_processor
 
 FORMAT = "ideomotor-policy-4"  # 4: timing is part of it, and parts are called as the field calls them
 EARLIER = "ideomotor-policy-3"  # what `vla.conversion` writes anew
+EXPORTED = "ideomotor-exported-1"  # what `ideomotor export` writes, see vla/exported/format.py
 CONFIG, WEIGHTS, PROCESSOR, CARD = "config.json", "model.safetensors", "processor.json", "README.md"
 
 
@@ -47,12 +48,13 @@ def read_facts(folder: Path) -> PolicyFacts:
     config = read_config(folder)
     if "decoder" not in config:
         raise UserError(f"{folder / CONFIG}: decoder: missing; this is an interpreter alone, not a policy")
+    exported = config["format"] == EXPORTED
     try:
-        cameras = [*config["interpreter"]["cameras"], *config["decoder"]["cameras"]]
-        names = tuple(dict.fromkeys(map(str, cameras)))
+        every = [*config["interpreter"]["cameras"], *config["decoder"]["cameras"]]
+        names = tuple(dict.fromkeys(map(str, config["cameras"] if exported else every)))
     except (KeyError, TypeError) as error:
         raise UserError(f"{folder / CONFIG}: cameras: missing or not names ({error!r})") from None
-    if not (folder / WEIGHTS).is_file():
+    if not exported and not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder / WEIGHTS}: no such file, expected the policy's weights")
     try:
         timing = Timing(**config["timing"])
@@ -83,6 +85,32 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path}: in the format before this version's; write it anew with "
             f"`ideomotor policy convert {shlex.quote(str(folder))} {shlex.quote(str(new))}`"
         )
-    if not isinstance(config, dict) or config.get("format") != FORMAT or "interpreter" not in config:
+    known = isinstance(config, dict) and config.get("format") in (FORMAT, EXPORTED)
+    if not known or "interpreter" not in config:
         raise UserError(f"{path}: not a policy's config, expected format {FORMAT!r}")
     return config
+
+
+def weight_files(folder: Path) -> tuple[str, ...]:
+    """Names of the files that make a policy what it is. UserError as `read_config`."""
+    if not is_exported(folder):
+        return CONFIG, PROCESSOR, WEIGHTS
+    others = (path.name for path in folder.iterdir() if path.is_file() and path.name not in (CONFIG, CARD))
+    return CONFIG, *sorted(others)
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether a policy's folder was written by `ideomotor export`. UserError as `read_config`."""
+    return read_config(folder)["format"] == EXPORTED
+
+
+def parse_config(kind: Any, values: Any, folder: Path) -> Any:
+    """A config dataclass from JSON, its lists as tuples. UserError naming the folder's file."""
+
+    def frozen(value: Any) -> Any:
+        return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+    try:
+        return kind(**{key: frozen(value) for key, value in values.items()})
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{folder / CONFIG}: {kind.__name__}: {error}") from None

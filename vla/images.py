@@ -1,24 +1,12 @@
-"""Camera frames as the networks want them: cut, resized, channels first, in [-1, 1]; their augmentation."""
+"""Camera frames as the networks want them: channels first, in [-1, 1]; their augmentation."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ideomotor.control.picture_crop import middle_of
-
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # step of splitmix64 (Steele, Lea and Flood, 2014)
-
-
-def resized(image: np.ndarray, size: int) -> np.ndarray:  # (H, W, 3) uint8 -> (size, size, 3) uint8
-    """At the network's size, cut to a square around its middle as in training; itself if it has that size."""
-    if image.shape[:2] == (size, size):
-        return image
-    cut = middle_of(image, size, size)
-    shrinking = cut.shape[0] > size
-    return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
 
 
 def to_pixels(images: np.ndarray | torch.Tensor) -> torch.Tensor:  # (..., H, W, 3) uint8 -> (..., 3, H, W)

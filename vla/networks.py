@@ -5,7 +5,7 @@ Stateless: what an episode remembers (its seed, its text, what was commanded) is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -19,43 +19,15 @@ from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.checkpoint import BOTH, load_parts, save_parts
 from ideomotor.vla.decoder.confidence import ConfidenceConfig, agreement
 from ideomotor.vla.decoder.decoder import Context, Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.decoder.sampler import SamplingConfig, sample_in_context, source_noise
+from ideomotor.vla.decoder.sampler import sample_in_context, source_noise
+from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.hub import checkpoint_folder, push_folder
-from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.text_generation import write_plan
 from ideomotor.vla.processor import Processor
-
-
-@dataclass(frozen=True)
-class PlanDraft:
-    """What the interpreter makes of one observation."""
-
-    plan: LatentPlan  # without its text
-    words: frozenset[int]  # ids of the words that the subtasks ahead are written in
-    write: Callable[[], str]  # the readable plan; takes several times as long as all the rest
-
-
-@dataclass(frozen=True)
-class ChunkRequest:
-    """What one chunk is made from."""
-
-    observation: Observation
-    plan: LatentPlan  # without tokens: there is none
-    committed_prefix: np.ndarray  # (d, A) float32 [rad or m]
-    past_commands: np.ndarray  # (P, A) [rad or m] up to the tick before
-    known: bool  # whether they led to where the robot is
-    origin: np.ndarray  # (A,) what the chunk is relative to
-    noise: torch.Tensor  # (1, H, A) that sampling begins with
-    other_noise: torch.Tensor | None = None  # (S - 1, H, A) of chunks to compare with; None: no confidence
-
-
-@dataclass(frozen=True)
-class SampledChunk:
-    """One chunk as the decoder means it."""
-
-    actions: np.ndarray  # (H, A) float64 [rad or m], neither smoothed nor with the prefix in its exact values
-    confidence: float  # NaN where nobody asked
+from ideomotor.vla.requests import ChunkRequest, PlanDraft, SampledChunk
+from ideomotor.vla.resizing import resized
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +208,7 @@ class PolicyNetworks:
             device
         )
         context = decoder.context(processor.embodiment, inputs)
-        noise = torch.cat([request.noise for request in requests]).to(device)
+        noise = _joined(request.noise for request in requests).to(device)
         sampled = self._sampled(context, committed_prefix, self.sampling.noise * noise)
         return [
             SampledChunk(
@@ -248,10 +220,14 @@ class PolicyNetworks:
             for row, request in enumerate(requests)
         ]
 
-    def noise(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """(count, H, A) that sampling begins with."""
+    def generator(self, seed: int) -> torch.Generator:
+        """What `noise` draws from."""
+        return torch.Generator().manual_seed(seed)
+
+    def noise(self, count: int, generator: torch.Generator) -> np.ndarray:
+        """(count, H, A) float32 that sampling begins with."""
         horizon, joints = self.decoder_config.horizon, len(self.processor.joints)
-        return source_noise(count, horizon, joints, self.sampling.noise_knots, generator)
+        return source_noise(count, horizon, joints, self.sampling.noise_knots, generator).numpy()
 
     def _plan_tokens(self, plan: LatentPlan) -> np.ndarray:
         """(K, d) float32; zeros where there is no plan."""
@@ -271,10 +247,11 @@ class PolicyNetworks:
         """Of a chunk (1, H, A), by others in the same context."""
         if request.other_noise is None:
             return nan
-        noise = request.other_noise.to(sampled.device)
+        noise = torch.from_numpy(request.other_noise).to(sampled.device)
         count = len(noise)
         others = self._sampled(context.repeated(count), committed_prefix.expand(count, -1, -1), noise)
-        return self.confidence.of(agreement(torch.cat([sampled, others])[:, committed_prefix.shape[1] :]))
+        free = torch.cat([sampled, others])[:, committed_prefix.shape[1] :]
+        return self.confidence.of(agreement(free.cpu().numpy()))
 
 
 def _pixels(
@@ -294,3 +271,8 @@ def _pixels(
 def _stacked(rows: Iterable[np.ndarray]) -> torch.Tensor:
     """(B, …) of B arrays."""
     return torch.from_numpy(np.stack(list(rows)))
+
+
+def _joined(batches: Iterable[np.ndarray]) -> torch.Tensor:
+    """Batches as one."""
+    return torch.from_numpy(np.concatenate(list(batches)))

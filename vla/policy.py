@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.vla.decoder.smoothing import ORDER, smooth
 from ideomotor.vla.input_check import InputCheck, newest
-from ideomotor.vla.networks import ChunkRequest, PlanDraft, PolicyNetworks, SampledChunk
+from ideomotor.vla.requests import ChunkRequest, Networks, PlanDraft, SampledChunk
 
 # What a policy can be run without, beside each of its cameras. The first three are the places of fusion:
 # early in the interpreter, intermediate in the decoder's attention to the plan, late in the decoder's vision.
@@ -41,7 +40,7 @@ class EpisodePolicy:
         without: the senses that are missing, those that were never there in training among them.
     """
 
-    def __init__(self, networks: PolicyNetworks, without: Iterable[str] = (), seed: int = 0):
+    def __init__(self, networks: Networks, without: Iterable[str] = (), seed: int = 0):
         self.networks = networks
         self.run_without(without)
         self.reset(seed)
@@ -49,6 +48,8 @@ class EpisodePolicy:
     @classmethod
     def from_pretrained(cls, source: Path | str, revision: str | None = None) -> EpisodePolicy:
         """With the networks of a checkpoint; see `PolicyNetworks.from_pretrained`."""
+        from ideomotor.vla.networks import PolicyNetworks
+
         return cls(PolicyNetworks.from_pretrained(source, revision))
 
     @property
@@ -58,8 +59,8 @@ class EpisodePolicy:
 
     def reset(self, seed: int) -> None:
         """Starts an episode: all randomness follows from `seed`."""
-        self._generator = torch.Generator().manual_seed(seed)
-        self._others = torch.Generator().manual_seed(seed + OTHER_SAMPLES)
+        self._generator = self.networks.generator(seed)
+        self._others = self.networks.generator(seed + OTHER_SAMPLES)
         self._text = ""
         self._plans = 0
         self._text_words, self._plan_words = frozenset[int](), frozenset[int]()  # words ahead, by then

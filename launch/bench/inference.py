@@ -30,10 +30,11 @@ from ideomotor.launch.console import Output
 from ideomotor.sim.open_world import task_world
 from ideomotor.vla.decoder.decoder import DecoderInputs
 from ideomotor.vla.decoder.smoothing import ORDER, smooth
-from ideomotor.vla.images import resized, to_pixels
+from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.text_generation import write_plan
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy
+from ideomotor.vla.resizing import resized
 
 PEERS: Final = ("ACT", "diffusion")
 PEER_HZ: Final = 30  # LeRobot's usual rate

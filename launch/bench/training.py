@@ -40,7 +40,7 @@ from ideomotor.train.scenes.objective import SceneObjective
 from ideomotor.train.scenes.pool import PoolSettings, make_pool
 from ideomotor.train.trainer import fit
 from ideomotor.vla.decoder.decoder import Decoder
-from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 

@@ -79,11 +79,12 @@ def serve(options: ServeOptions) -> int:
         from ideomotor.launch.serving.openpi import parse_key_map
         from ideomotor.launch.serving.served_policy import load_served
         from ideomotor.launch.serving.server import PolicyServer, ServerConfig
+        from ideomotor.vla.checkpoint_info import is_exported
 
         folder = policy_folder(options.policy, options.robot or "so101")
-        device = options.device or _usual_device()
+        device = options.device or _usual_device(is_exported(folder))
         name = policy_name(options.policy)
-        served = load_served(folder, name, options.robot, device, options.interpreter_only)
+        served = load_served(folder, name, options.robot, device, options.interpreter_only, options.threads)
         cameras = [camera.name for camera in served.embodiment.cameras]
         config = ServerConfig(
             host=options.host,
@@ -125,7 +126,9 @@ async def _serve(server: PolicyServer, output: Output) -> int:
         return await stopped
 
 
-def _usual_device() -> str:
+def _usual_device(exported: bool) -> str:
+    if exported:
+        return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"

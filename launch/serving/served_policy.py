@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.eval.policy_spec import checkpoint_fingerprint, sampled_so
+from ideomotor.eval.policy_spec import checkpoint_fingerprint, load_networks, sampled_so
 from ideomotor.launch.serving.batching import Batcher, Network, Request
 from ideomotor.launch.serving.fields import Fields
 from ideomotor.launch.serving.messages import VERSION, PolicySizes
-from ideomotor.vla.checkpoint_info import read_facts
-from ideomotor.vla.networks import PolicyNetworks
+from ideomotor.vla.checkpoint_info import is_exported, read_facts
+from ideomotor.vla.exported.networks import ExportedNetworks
 from ideomotor.vla.policy import EpisodePolicy, chunks, plans
+
+if TYPE_CHECKING:
+    from ideomotor.eval.policy_spec import AnyNetworks
 
 PLAN, CHUNK = "plan", "chunk"
 MAX_STEPS = 50  # of the sampler, that a client may ask for
@@ -35,7 +37,7 @@ class ServedPolicy:
     """Networks, and what clients are told of them."""
 
     name: str  # how results call it
-    networks: PolicyNetworks
+    networks: AnyNetworks
     embodiment: Embodiment
     timing: Timing
     fingerprint: str  # of the checkpoint and its robot, as evaluations have it
@@ -89,7 +91,12 @@ class ServedPolicy:
 
 
 def load_served(
-    folder: Path, name: str, robot: str = "", device: str = "cpu", interpreter_only: bool = False
+    folder: Path,
+    name: str,
+    robot: str = "",
+    device: str = "cpu",
+    interpreter_only: bool = False,
+    threads: int = 1,
 ) -> ServedPolicy:
     """A checkpoint, ready to be asked: each network has been run once.
 
@@ -97,6 +104,7 @@ def load_served(
         robot: name or file of the robot; empty: the one that the checkpoint names.
         device: "cpu" or "cuda".
         interpreter_only: for clients that decode beside the robot.
+        threads: of each network, where it is exported; torch's are set in the thread that runs it.
 
     Raises:
         UserError: no such checkpoint or device, or it was made for another robot.
@@ -104,12 +112,13 @@ def load_served(
     facts = read_facts(folder)
     embodiment = load_embodiment(robot or facts.processor.embodiment)
     facts.check(embodiment)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device: got {device!r}, but torch finds no CUDA device here; expected cpu")
+    exported = is_exported(folder)
+    if device.startswith("cuda"):
+        _check_cuda(device, exported)
     parts = ("interpreter",) if interpreter_only else ("interpreter", "decoder")
     served = ServedPolicy(
         name=name,
-        networks=PolicyNetworks.from_pretrained(folder, parts=parts).to(device),
+        networks=_on(load_networks(folder, parts, threads), device),
         embodiment=embodiment,
         timing=facts.timing,
         fingerprint=checkpoint_fingerprint(folder, embodiment),
@@ -149,7 +158,7 @@ class ClientEpisode:
         self._without = without
         self._begin(networks, seed)
 
-    def _begin(self, networks: PolicyNetworks, seed: int) -> None:
+    def _begin(self, networks: AnyNetworks, seed: int) -> None:
         self._planner = EpisodePolicy(networks, self._without, seed)
         self._actor = EpisodePolicy(networks, self._without, seed)
         how = repr((networks.sampling, networks.confidence, networks.tells_confidence))
@@ -182,7 +191,10 @@ def batchers(
     """{PLAN, CHUNK: the thread that makes them}, not started; without a decoder plans alone."""
 
     def begin() -> None:
-        torch.set_num_threads(threads)
+        if not isinstance(served.networks, ExportedNetworks):
+            import torch
+
+            torch.set_num_threads(threads)
 
     networks = [Network(PLAN, _check, _plans, begin)]
     if served.has_decoder:
@@ -190,6 +202,19 @@ def batchers(
     return {
         network.name: Batcher(network, max_batch, wait_s, observers(network.name)) for network in networks
     }
+
+
+def _on(networks: AnyNetworks, device: str) -> AnyNetworks:
+    return networks if isinstance(networks, ExportedNetworks) else networks.to(device)
+
+
+def _check_cuda(device: str, exported: bool) -> None:
+    if exported:
+        raise UserError(f"device: got {device!r}, but an exported policy runs on the CPU; expected cpu")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(f"device: got {device!r}, but torch finds no CUDA device here; expected cpu")
 
 
 def _check(given: Any) -> None:

@@ -23,7 +23,8 @@ from ideomotor.train.scenes.batch import camera_mask, scene_batch
 from ideomotor.train.scenes.objective import SceneObjective, SceneWeights
 from ideomotor.train.scenes.pool import ScenePool
 from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig, DecoderInputs
-from ideomotor.vla.decoder.sampler import NOISE_LEVELS, noise_levels, sample_chunk, source_noise
+from ideomotor.vla.decoder.sampler import noise_levels, sample_chunk, source_noise
+from ideomotor.vla.decoder.sampling import NOISE_LEVELS
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.language import train_tokenizer
 from ideomotor.vla.interpreter.nano import nano_vlm

@@ -10,7 +10,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
 from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
-from ideomotor.vla.decoder.sampler import SamplingConfig
+from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.interpreter.interpreter import Interpreter
 from ideomotor.vla.networks import PolicyNetworks
 from ideomotor.vla.policy import EpisodePolicy

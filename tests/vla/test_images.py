@@ -6,7 +6,8 @@ import torch
 
 from ideomotor.datasets.loading import frames
 from ideomotor.launch.runtime.cameras import fit
-from ideomotor.vla.images import augmented, resized, sample_seeds, to_pixels
+from ideomotor.vla.images import augmented, sample_seeds, to_pixels
+from ideomotor.vla.resizing import resized
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 12, 16, 3), dtype=np.uint8)

@@ -243,9 +243,10 @@ def test_telling_confidence_changes_nothing_that_is_done(
 
 def test_agreement_falls_as_samples_scatter() -> None:
     chunk, generator = torch.randn(1, 96, 6), torch.Generator().manual_seed(0)
-    assert agreement(chunk.expand(4, -1, -1)) == 1.0
+    assert agreement(chunk.expand(4, -1, -1).numpy()) == 1.0
     scattered = [
-        agreement(chunk + spread * torch.randn(64, 96, 6, generator=generator)) for spread in (0.1, 1.0, 3.0)
+        agreement((chunk + spread * torch.randn(64, 96, 6, generator=generator)).numpy())
+        for spread in (0.1, 1.0, 3.0)
     ]
     assert scattered == pytest.approx([1 / 1.1, 1 / 2, 1 / 4], rel=0.02)
 

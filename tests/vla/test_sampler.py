@@ -6,15 +6,8 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.decoder.decoder import Decoder, DecoderInputs
-from ideomotor.vla.decoder.sampler import (
-    NOISE_LEVELS,
-    SAMPLERS,
-    EulerSteps,
-    SamplingConfig,
-    noise_levels,
-    sample_chunk,
-    source_noise,
-)
+from ideomotor.vla.decoder.sampler import EulerSteps, noise_levels, sample_chunk, source_noise
+from ideomotor.vla.decoder.sampling import NOISE_LEVELS, SAMPLERS, SamplingConfig
 
 EVERY = [sampler for samplers in SAMPLERS.values() for sampler in samplers]
 

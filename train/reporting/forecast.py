@@ -37,7 +37,7 @@ from ideomotor.train.scenes.shards import shards_of
 from ideomotor.vla.decoder.decoder import Decoder
 from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.interpreter import Interpreter
-from ideomotor.vla.interpreter.language import PLAN_QUERIES
+from ideomotor.vla.interpreter.vocabulary import PLAN_QUERIES
 
 STEPS = 2  # that are measured, after one that is not
 MEASURED = 256  # windows that normalisation is measured on, for now

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ideomotor.control.errors import UserError
 
@@ -43,11 +42,11 @@ class ConfidenceConfig:
         return float(np.interp(agreement, self.agreements, self.chances)) if self.agreements else agreement
 
 
-def agreement(samples: torch.Tensor) -> float:
+def agreement(samples: np.ndarray) -> float:
     """1 / (1 + spread) of chunks at one observation, in (0, 1]; 1 where they are the same.
 
     Args:
         samples: (S, n, A) of the ticks that are not committed, normalised. The spread is the root mean square
             over ticks and joints of their standard deviation.
     """
-    return 1.0 / (1.0 + float(samples.var(0).mean().sqrt()))
+    return 1.0 / (1.0 + float(np.sqrt(samples.var(0, ddof=1).mean())))

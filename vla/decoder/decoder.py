@@ -20,37 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ideomotor.control.errors import unknown_name
-from ideomotor.control.timing import PAST_COMMAND_TICKS
+from ideomotor.vla.decoder.config import DecoderConfig
 from ideomotor.vla.decoder.visual_encoder import GridEncoder, KeypointEncoder
-
-VISIONS = ("grid", "keypoints")
-
-
-@dataclass(frozen=True)
-class DecoderConfig:
-    """Shape of the decoder."""
-
-    embodiments: tuple[tuple[str, int], ...] = (("so101", 6),)  # (name, joints)
-    states: tuple[int, ...] = ()  # numbers of each one's state; as many as joints if empty
-    cameras: tuple[str, ...] = ("front", "wrist")
-    image_size: int = 96  # [pixels]
-    horizon: int = 96  # H [ticks]
-    commands_per_token: int = 8
-    past_command_ticks: int = PAST_COMMAND_TICKS  # past commands that are context
-    plan_tokens: int = 8
-    plan_dim: int = 128
-    width: int = 192
-    heads: int = 4
-    blocks: int = 6
-    mlp_ratio: int = 3
-    vision: str = "grid"  # a cell each 16 pixels as a token, or "keypoints": what `visual_encoder` finds
-    queries: int = 8  # places that the plan asks for in each picture, of "keypoints"
-    state_octaves: int = 0  # sines and cosines of each number of the state
-
-    def __post_init__(self) -> None:
-        if self.vision not in VISIONS:
-            raise unknown_name("decoder.vision", self.vision, VISIONS)
 
 
 @dataclass(frozen=True)
@@ -123,14 +94,23 @@ class Decoder(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def context(self, embodiment: str, inputs: DecoderInputs) -> Context:
-        """What cross-attentions read and what is added to every token, computed once for a chunk."""
+    def context(
+        self, embodiment: str, inputs: DecoderInputs, cameras: tuple[str, ...] | None = None
+    ) -> Context:
+        """What cross-attentions read and what is added to every token, computed once for a chunk.
+
+        Args:
+            embodiment: whose projections to use.
+            inputs: what the chunk is made from.
+            cameras: whose pictures `inputs` has; the others are missing and nothing of them is computed.
+                None: all of them.
+        """
         projections = self.projections[embodiment]
         plan = _or_missing(self.plan_in(inputs.plan) + self.plan_at, self.no_plan, inputs.has_plan)
         state = projections.state(_octaves(inputs.state, self.config.state_octaves)).unsqueeze(1)
         state = _or_missing(state, self.no_state, inputs.has_state)
         summary = self.summary_mlp(torch.cat([plan, state], dim=1).flatten(1))
-        visual, summary = self._visual_tokens(inputs, summary)
+        visual, summary = self._visual_tokens(inputs, summary, cameras)
         past = projections.past_commands(inputs.past_commands.flatten(1)).unsqueeze(1)
         past = _or_missing(past, self.no_past_commands, inputs.has_past_commands)
         context = self.context_norm(torch.cat([plan, *visual, state, past], dim=1))
@@ -138,17 +118,20 @@ class Decoder(nn.Module):
         return Context(pairs, summary)
 
     def _visual_tokens(
-        self, inputs: DecoderInputs, summary: torch.Tensor
+        self, inputs: DecoderInputs, summary: torch.Tensor, cameras: tuple[str, ...] | None
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Each camera's tokens, and the summary with those of the encoders that make one added to it."""
-        tokens, summaries = [], []
-        for index, camera in enumerate(self.config.cameras):
-            pixels, there = inputs.pixels[:, index], inputs.has_camera[:, index]
-            if self.config.vision == "grid":
-                tokens.append(self.visual_encoders[camera](pixels, there))
+        tokens, summaries, given = [], [], self.config.cameras if cameras is None else cameras
+        for camera in self.config.cameras:
+            encoder = self.visual_encoders[camera]
+            if camera not in given:
+                found, own_summary = encoder.absent(len(summary))
             else:
-                found, own_summary = self.visual_encoders[camera](pixels, there, summary)
-                tokens.append(found)
+                index = given.index(camera)
+                pixels, there = inputs.pixels[:, index], inputs.has_camera[:, index]
+                found, own_summary = encoder(pixels, there, summary)
+            tokens.append(found)
+            if own_summary is not None:
                 summaries.append(own_summary)
         return tokens, sum(summaries, summary)
 
@@ -182,7 +165,7 @@ class Decoder(nn.Module):
         times = torch.stack([time, torch.ones_like(time)], dim=1)  # (B, 2)
         flow = self.time(_waves(times, self.config.width)) + summary
         shared, last = self.modulation(flow), self.last(flow)
-        clean = by_token.all(-1).unsqueeze(-1)  # (B, tokens, 1)
+        clean = by_token.amin(-1, keepdim=True) > 0  # (B, tokens, 1)
         shared = torch.where(clean, shared[:, 1:], shared[:, :1])
         scale, shift = torch.where(clean, last[:, 1:], last[:, :1]).chunk(2, dim=-1)
         remaining = iter(context.keys_values)

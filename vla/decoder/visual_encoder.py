@@ -49,8 +49,10 @@ class GridEncoder(nn.Module):
         steps = torch.linspace(-1, 1, size // 4)
         self.register_buffer("steps", steps, persistent=False)
 
-    def forward(self, pixels: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) in [-1, 1], (B,) -> (B, (H / 16)² + 1, width)."""
+    def forward(
+        self, pixels: torch.Tensor, there: torch.Tensor, condition: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, None]:
+        """(B, 3, H, W) in [-1, 1], (B,) -> (B, (H / 16)² + 1, width), and no summary; asks for nothing."""
         features = self.stem(pixels.contiguous(memory_format=torch.channels_last))
         grid = self.grid(features).flatten(2).transpose(1, 2) + self.grid_at
         attention = features.float().flatten(2).softmax(-1).view(features.shape)
@@ -58,7 +60,11 @@ class GridEncoder(nn.Module):
         down = attention.sum(3) @ self.steps
         strongest = self.strongest(torch.cat([across, down], dim=-1)).unsqueeze(1)
         tokens = torch.cat([grid.to(strongest.dtype), strongest], dim=1)
-        return torch.where(there.view(-1, 1, 1) > 0, tokens, self.missing.to(tokens.dtype))
+        return torch.where(there.view(-1, 1, 1) > 0, tokens, self.missing.to(tokens.dtype)), None
+
+    def absent(self, batch: int) -> tuple[torch.Tensor, None]:
+        """What `forward` gives where there is no picture."""
+        return self.missing.expand(batch, -1, -1), None
 
 
 class KeypointEncoder(nn.Module):
@@ -124,6 +130,11 @@ class KeypointEncoder(nn.Module):
         found = self._found(F.relu(eighth), condition).to(tokens.dtype)
         tokens = torch.cat([found, tokens], dim=1)
         tokens = torch.where(there.view(-1, 1, 1) > 0, tokens, self.missing.to(tokens.dtype))
+        return tokens, tokens.sum(1)
+
+    def absent(self, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `forward` gives where there is no picture."""
+        tokens = self.missing.expand(batch, -1, -1)
         return tokens, tokens.sum(1)
 
     def _found(self, features: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:

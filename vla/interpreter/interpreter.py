@@ -32,7 +32,6 @@ from ideomotor.vla.interpreter.grounding import PointingHead
 from ideomotor.vla.interpreter.language import (
     IMAGE_TOKEN,
     NO_IMAGE_TOKEN,
-    PLAN_QUERIES,
     PLAN_TOKENS,
     Frame,
     Prompts,
@@ -50,6 +49,7 @@ from ideomotor.vla.interpreter.pretrained import (
     frame_of,
 )
 from ideomotor.vla.interpreter.state_encoder import ProprioEncoder
+from ideomotor.vla.interpreter.vocabulary import PLAN_QUERIES
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from ideomotor.vla.interpreter.vocabulary import (
+    ADDED_TOKENS,
+    END_TOKEN,
+    IMAGE_TOKEN,
+    MAX_TEXT,
+    MAX_WORDS,
+    NO_IMAGE_TOKEN,
+    NO_INSTRUCTION_TOKEN,
+    PLAN_TOKENS,
+    plain,
+)
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-PLAN_QUERIES = 8
-PLAN_TOKENS = tuple(f"<plan_{i}>" for i in range(PLAN_QUERIES))
-IMAGE_TOKEN = "<image>"
-NO_IMAGE_TOKEN = "<no_image>"  # stands for each image token of a missing camera
-NO_INSTRUCTION_TOKEN = "<no_instruction>"
-ADDED_TOKENS = (IMAGE_TOKEN, NO_IMAGE_TOKEN, NO_INSTRUCTION_TOKEN, *PLAN_TOKENS)
 IGNORED = -100  # label that the cross-entropy skips
 ROUND = 16  # batches are padded to a multiple: few shapes, few kernels to prepare and keep in memory
 
@@ -65,7 +71,7 @@ def train_tokenizer(corpus: Iterable[str], vocabulary: int = 512) -> PreTrainedT
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<pad>", "<s>", "</s>", *ADDED_TOKENS]
+    special = ["<pad>", "<s>", END_TOKEN, *ADDED_TOKENS]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=special,
@@ -77,14 +83,9 @@ def train_tokenizer(corpus: Iterable[str], vocabulary: int = 512) -> PreTrainedT
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         bos_token="<s>",
-        eos_token="</s>",
+        eos_token=END_TOKEN,
         additional_special_tokens=list(ADDED_TOKENS),
     )
-
-
-def plain(text: str) -> str:
-    """Lower case, single spaces: what the tokenizer is trained on and what it reads."""
-    return " ".join(text.lower().split())
 
 
 def encode_prompts(
@@ -93,8 +94,8 @@ def encode_prompts(
     image_tokens: int,
     has_image: Sequence[bool | Sequence[bool]],
     texts: Sequence[str | None] | None = None,
-    max_words: int = 48,
-    max_text: int = 80,
+    max_words: int = MAX_WORDS,
+    max_text: int = MAX_TEXT,
     frame: Frame = BARE,
     state: torch.Tensor | None = None,
 ) -> Prompts:
