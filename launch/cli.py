@@ -136,6 +136,12 @@ def _policy_convert() -> tuple[type, Callable[[Any], int]]:
     return policy_convert.ConvertOptions, policy_convert.convert
 
 
+def _export() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import export
+
+    return export.ExportOptions, export.export
+
+
 def _train() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands import train
 
@@ -267,6 +273,7 @@ COMMANDS: dict[str, _Entry] = {
     "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
     "data edit": _Entry("delete, trim, merge, split, rename: into a new dataset", _data_edit),
     "policy convert": _Entry("write a checkpoint of an earlier version anew", _policy_convert),
+    "export": _Entry("write a policy that runs without torch, in float32 or int8", _export),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
     "launch": _Entry("launch a policy on an arm, or rehearse it with --twin", _launch),

@@ -74,14 +74,10 @@ class RemoteSource:
         return SplitPolicy(remote, self._local(self.decoder))
 
     def _local(self, folder: Path) -> EpisodePolicy:
-        import torch
-
-        from ideomotor.eval.policy_spec import sampled_so
-        from ideomotor.vla.networks import PolicyNetworks
+        from ideomotor.eval.policy_spec import load_networks, sampled_so
         from ideomotor.vla.policy import EpisodePolicy
 
-        torch.set_num_threads(1)
-        networks = PolicyNetworks.from_pretrained(folder, parts=("decoder",))
+        networks = load_networks(folder, ("decoder",))
         return EpisodePolicy(sampled_so(networks, **dict(self.sampling)))
 
 

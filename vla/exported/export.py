@@ -6,6 +6,7 @@ Needs torch, and of the extra `export` onnx (and openvino for its format).
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -150,12 +151,12 @@ def shape_of(interpreter: Interpreter) -> InterpreterShape:
     )
 
 
-def check_extra() -> None:
-    """UserError unless what torch's exporter needs is installed."""
-    try:
-        import onnx  # noqa: F401
-    except ImportError:
-        raise UserError("export: needs the extra 'export': pip install 'ideomotor[export]'") from None
+def check_extra(runtime: str = "onnx", int8: bool = False) -> None:
+    """UserError unless what an export needs is installed."""
+    needed = ["onnx"] + ["onnxruntime"] * int8 + ["openvino"] * (runtime == "openvino")
+    for name in needed:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"export: needs {name}, of the extra 'export': pip install 'ideomotor[export]'")
 
 
 def write_config(folder: Path, config: ExportedConfig) -> None:
@@ -217,6 +218,7 @@ def _interpreter(interpreter: Interpreter, cameras: tuple[str, ...], text: bool)
         "hidden": torch.randn(1, PLAN_QUERIES, width),
         "map": torch.randn(1, (size // 4) ** 2, 2 * config.map_width),
         "has_first": torch.ones(1, 1),
+        "spelled": torch.randn(len(interpreter.word_ids), width),
     }
     outputs = ("tokens", "points", "presence", "words", "progress")
     parts[HEADS] = Traced(HeadsGraph(interpreter), asked, outputs)

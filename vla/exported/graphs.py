@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ideomotor.control.errors import UserError
@@ -127,7 +126,11 @@ class HeadsGraph(nn.Module):
         self.interpreter = interpreter
 
     def forward(
-        self, hidden: torch.Tensor, keys_values: torch.Tensor, has_first: torch.Tensor
+        self,
+        hidden: torch.Tensor,
+        keys_values: torch.Tensor,
+        has_first: torch.Tensor,
+        spelled: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         """What `PolicyNetworks.plans` makes of them.
 
@@ -135,14 +138,13 @@ class HeadsGraph(nn.Module):
             hidden: (1, K, d).
             keys_values: (1, cells², 2 width), of `VisionGraph`.
             has_first: (1, 1) 1 where the first camera's picture is there.
+            spelled: (words, d) embeddings of the words that can be ahead, of unit length.
 
         Returns:
             tokens (1, K, plan_dim), points (1, M, 2) and their presence (1, M) in [0, 1], logits of the words
             ahead (1, words), the progress in [0, 1] (1,).
         """
         interpreter = self.interpreter
-        table = interpreter.vlm.get_input_embeddings().weight
-        spelled = F.normalize(F.embedding(interpreter.word_ids, table), dim=-1)
         words = interpreter.say(hidden[:, -1]) @ spelled.T + interpreter.rarely
         pointing = interpreter.point(hidden.unsqueeze(1), keys_values)
         presence = pointing.presence.sigmoid() * has_first

@@ -67,7 +67,12 @@ class ExportedInterpreter:
                 embeddings[-len(PLAN_TOKENS) :] += self.graphs[PROPRIO]({"state": state})[0]
         hidden, last, kept = self._read(embeddings)
         first = np.array([[float(there[0])]], np.float32)
-        given = {"hidden": hidden[:, -len(PLAN_TOKENS) :], "map": search, "has_first": first}
+        given = {
+            "hidden": hidden[:, -len(PLAN_TOKENS) :],
+            "map": search,
+            "has_first": first,
+            "spelled": self._spelled,
+        }
         tokens, points, presence, words, progress = self.graphs[HEADS](given)
         found = zip(shape.names, points[0].clip(0, 1).tolist(), presence[0].tolist(), strict=True)
         plan = LatentPlan(
@@ -152,6 +157,11 @@ class ExportedInterpreter:
         return cos[first : first + count], sin[first : first + count]
 
     @cached_property
+    def _spelled(self) -> np.ndarray:
+        """(vocabulary, d): the words' embeddings at unit length."""
+        return self.table / np.linalg.norm(self.table, axis=1, keepdims=True).clip(1e-12)
+
+    @cached_property
     def _rotary(self) -> tuple[np.ndarray, np.ndarray]:
         shape = self.config.interpreter
         most = shape.image_tokens + MAX_WORDS + len(PLAN_TOKENS) + MAX_TEXT
@@ -183,7 +193,7 @@ def load_table(path: Path) -> np.ndarray:
 
 
 def rotary(count: int, head: int, theta: float) -> tuple[np.ndarray, np.ndarray]:
-    """(count, head) cosines and sines of RoPE (arXiv 2104.09864, section 3.4.2), for both halves of a head."""
+    """(count, head) cosines and sines of RoPE (arXiv 2104.09864, section 3.4.2), halves of a head alike."""
     rates = 1.0 / theta ** (np.arange(0, head, 2, dtype=np.float32) / head)
     angles = np.arange(count, dtype=np.float32)[:, None] * rates[None, :]
     both = np.concatenate([angles, angles], axis=1)
