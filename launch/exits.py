@@ -12,6 +12,17 @@ from ideomotor.control.errors import DiskFull, NoAnswer, UserError
 from ideomotor.launch.streams import failure
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {  # modules of the extra `full`
+    "daqp",
+    "diffusers",
+    "gymnasium",
+    "mink",
+    "mujoco",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
 NOT_USABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}  # a path
 
 
@@ -33,6 +44,9 @@ def explained(error: Exception) -> int | None:
         return refuse(str(error), 1)
     if isinstance(error, UserError):
         return refuse(str(error), 2)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in FULL:
+        what = (error.name or "").partition(".")[0]
+        return refuse(f"this needs {what}, which is not installed: pip install 'ideomotor[full]'", 2)
     if isinstance(error, BrokenPipeError):
         return 0  # whoever read an output that was a pipe has seen enough
     number = _system_error(error)

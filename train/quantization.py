@@ -93,7 +93,7 @@ def record_feeds(networks: ExportedNetworks, given: Iterable[Moment]) -> Feeds:
     listened = {
         name: _listening(graph, feeds[name]) for name, graph in interpreter.graphs.items() if name in feeds
     }
-    heard = replace(
+    listening = replace(
         networks,
         interpreter=replace(interpreter, graphs=interpreter.graphs | listened),
         decoder=replace(
@@ -103,7 +103,7 @@ def record_feeds(networks: ExportedNetworks, given: Iterable[Moment]) -> Feeds:
         ),
     )
     for index, moment in enumerate(given):
-        answer(heard, moment, index, text=networks.config.text and index % TEXT_EVERY == 0)
+        answer(listening, moment, index, text=networks.config.text and index % TEXT_EVERY == 0)
     kept = {}
     for name, every in feeds.items():
         chosen = np.linspace(0, len(every) - 1, min(len(every), KEPT_FEEDS)).astype(int)
@@ -176,9 +176,9 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def _listening(graph: Graph, heard: list[dict[str, np.ndarray]]) -> Graph:
+def _listening(graph: Graph, listening: list[dict[str, np.ndarray]]) -> Graph:
     def run(given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        heard.append({name: np.array(value) for name, value in given.items()})
+        listening.append({name: np.array(value) for name, value in given.items()})
         return graph(given)
 
     return run

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def quantize_graph(
         if any(part in node.name for part in keep)
         or (node.op_type == "MatMul" and not _is_weight(weights.get(node.input[1], ())))
     ]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         quantize_static(
             model,
@@ -54,6 +56,17 @@ def quantize_graph(
     _without_zeros(made)
     _shorten(made)
     onnx.save(made, out)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser advises to simplify graphs first, which these are."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _is_weight(shape: tuple[int, ...]) -> bool:
