@@ -70,13 +70,14 @@ def put(
 
 def release(
     world: SceneState, arm: Arm, name: str, spot: np.ndarray, drop: float, lowering: bool = False,
-    roll: float | None = None,
+    roll: float | None = None, opening: float = LET_GO,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Carries a grasped thing above `spot` (3,), lets go with its bottom `drop` [m] above, and retreats.
 
     Args:
         lowering: it is above the spot already.
         roll: of the fingers' opening direction from the radial one [rad]; by default as it was grasped.
+        opening: of the gripper that lets it go [rad].
     """
     half = world.scene.thing(name).half
     # Where the object really sits in the hand, seen from the fingertips.
@@ -91,7 +92,7 @@ def release(
     lower = np.array([spot[0], spot[1], height])
     if not _arrived(arm, lower, half):
         yield from arm.line_to(lower, roll, offset=half, speed=0.10)
-    yield from arm.grip(LET_GO, seconds=0.05)
+    yield from arm.grip(opening, seconds=0.05)
     yield from arm.line_to(above + (0, 0, RETREAT), roll, offset=half, speed=0.15)
 
 

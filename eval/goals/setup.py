@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ideomotor.control.errors import unknown_name
 from ideomotor.eval.goals.episode import TruthPerception
 from ideomotor.eval.goals.oracle import TRIES, OraclePlan, steps_of
+from ideomotor.vla.planner.executor import Executor
+from ideomotor.vla.planner.executor_options import ExecutorOptions
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
     from ideomotor.vla.planner.interface import GoalExecutor, Perception
 
 ORACLE = "oracle"  # the goal's own steps instead of a planner
-PLANNERS = (ORACLE,)
+SYMBOLIC = "symbolic"
+PLANNERS = (SYMBOLIC, ORACLE)
+NEVER_AGAIN = -1  # retries: not even where there is no other way
 PERCEPTIONS = ("truth",)
 
 
@@ -22,7 +26,7 @@ PERCEPTIONS = ("truth",)
 class GoalSetup:
     """Who plans, what is seen, and what is left out to see what it is worth."""
 
-    planner: str = ORACLE
+    planner: str = SYMBOLIC
     perception: str = "truth"
     verify: bool = True  # whether skills are checked; else their time or the policy's word ends them
     candidates: bool = True  # whether several plans are weighed
@@ -33,9 +37,19 @@ class GoalSetup:
         """Of one episode, told its world's instruction. UserError for an unknown planner."""
         if self.planner == ORACLE:
             return OraclePlan(steps_of(world), TRIES if self.recovery else 1)
+        if self.planner == SYMBOLIC:
+            return Executor(world.instruction, options=self._options(world))
         raise unknown_name("planner", self.planner, PLANNERS)
 
-    def eyes(self, world: World) -> Perception | TruthPerception:
+    def _options(self, world: World) -> ExecutorOptions:
+        options = ExecutorOptions(verify=self.verify, memory=self.memory, max_seconds=world.task.max_seconds)
+        if not self.candidates:
+            options = replace(options, candidates=1)
+        if not self.recovery:
+            options = replace(options, retries=NEVER_AGAIN, max_replans=0)
+        return options
+
+    def seer(self, world: World) -> Perception | TruthPerception:
         """What the executor is told of the scene. UserError for an unknown one."""
         if self.perception == "truth":
             return TruthPerception(world)

@@ -13,12 +13,18 @@ from ideomotor.sim.scene import Thing
 from ideomotor.sim.task import Goal, SceneState
 from ideomotor.sim.tasks import place
 
-RING = {"plate": 0.022, "bowl": 0.017, "zone": 0.022}  # from the middle to where several things lie [m]
-ANGLES = 2 * np.pi * np.arange(8) / 8  # [rad]
+RADII = {
+    "plate": (0.022, 0.027),
+    "bowl": (0.017, 0.024),
+    "zone": (0.022, 0.027),
+}  # of spots to choose from [m]
+ANGLES = 2 * np.pi * np.arange(16) / 16  # [rad]
 TURNS = (0.0, -0.4, 0.4, -0.8, 0.8, -1.2, 1.2)  # of the wrist while it carries [rad]
 LARGEST_ROLL = 1.6  # from the radial direction [rad]
-JAW = 0.048  # from a thing's middle to the jaw that lets it go [m]
-HIGHER = 0.006  # above the usual height, so that the fingers open above what lies there [m]
+FINGER = 0.007  # half a finger's thickness, with room [m]
+HIGHER = 0.004  # above the usual height, so that the fingers open above what lies there [m]
+GAP, RATE = 0.024, 0.073  # between the fingertips at 0 rad [m], and how it grows [m/rad]
+FREE = 0.014  # by which that gap is wider than what it lets go [m]
 
 
 def put_among(world: SceneState, arm: Arm, goal: Goal, sharing: int) -> Iterator[np.ndarray]:
@@ -31,9 +37,9 @@ def put_among(world: SceneState, arm: Arm, goal: Goal, sharing: int) -> Iterator
         yield from skills.grasp(world, arm, goal.target)
     kind = world.scene.thing(goal.place).kind
     spot, roll = _free_spot(world, arm, goal, others)
-    yield from skills.release(
-        world, arm, goal.target, spot, place.DROP[kind] + (HIGHER if others else 0.0), roll=roll
-    )
+    drop = place.DROP[kind] + (HIGHER if others else 0.0)
+    wide = (2 * world.scene.thing(goal.target).half + FREE - GAP) / RATE
+    yield from skills.release(world, arm, goal.target, spot, drop, roll=roll, opening=wide)
 
 
 def _lying_in(world: SceneState, goal: Goal) -> list[Thing]:
@@ -54,22 +60,25 @@ def _free_spot(world: SceneState, arm: Arm, goal: Goal, others: list[Thing]) -> 
     middle, roll = world.position(goal.place), arm.roll()
     around = [(world.position(other.name)[:2], other.radius) for other in others]
 
+    jaw = thing.half + FREE + FINGER  # from the thing's middle to the open jaw's
+
     def cost(spot: np.ndarray, turned: float) -> float:
         at, heading = spot[:2], bearing_of(spot) + turned
         opening = np.array([np.cos(heading), np.sin(heading)])
         crowd = 0.0
         for position, radius in around:
-            away = np.linalg.norm(position - at) - radius
-            fixed = np.linalg.norm(position - at + (thing.half + 0.008) * opening) - radius - 0.008
-            sweep = min(
-                np.linalg.norm(position - at - reach * opening) for reach in (0.5 * JAW, 0.8 * JAW, JAW)
+            gaps = (
+                np.linalg.norm(position - at) - thing.radius - radius,
+                np.linalg.norm(position - at + (thing.half + FINGER) * opening) - radius - FINGER,
+                np.linalg.norm(position - at - jaw * opening) - radius - FINGER,
             )
-            crowd += max(0.0, thing.radius + 0.002 - away) + max(0.0, -fixed)
-            crowd += max(0.0, radius + 0.008 - sweep)
-        return float(200.0 * crowd + abs(turned - roll))
+            crowd += sum(max(0.0, -float(gap)) for gap in gaps)
+        return 200.0 * crowd + abs(turned - roll)
 
     spots = [
-        middle + RING[container.kind] * np.array([np.cos(angle), np.sin(angle), 0.0]) for angle in ANGLES
+        middle + radius * np.array([np.cos(angle), np.sin(angle), 0.0])
+        for radius in RADII[container.kind]
+        for angle in ANGLES
     ]
     rolls = [roll + turn for turn in TURNS if abs(roll + turn) < LARGEST_ROLL] or [roll]
     options = [(spot, turned) for spot in spots for turned in rolls]

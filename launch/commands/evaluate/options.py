@@ -145,7 +145,8 @@ class EvalArguments(EvalOptions):
     episodes, and if that cannot be told, how many episodes would tell"""
 
     planner: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """of suite goals: who plans; oracle is the goal's own steps in order, the best that the skills allow"""
+    """of suite goals: who plans; symbolic by default; oracle is the goal's own steps in order, the best that
+    the skills allow"""
 
     perception: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """of suite goals: what the planner is told of the scene; truth is the simulator's"""
