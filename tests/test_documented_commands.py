@@ -9,7 +9,7 @@ import pytest
 from ideomotor.eval.suites import SUITES
 from ideomotor.launch.cli import COMMANDS
 from ideomotor.launch.command_line import parse, split
-from ideomotor.launch.commands.evaluate.options import QUESTIONS
+from ideomotor.launch.commands.evaluate.options import GOALS, QUESTIONS
 from ideomotor.train.recipe import resolve
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ def test_a_documented_command_can_be_given(page: str, line: str) -> None:
     if name == "train" and not options.peer:
         resolve(options.config, options.set)
     if name == "eval":
-        assert options.suite in {*SUITES, QUESTIONS}
+        assert options.suite in {*SUITES, QUESTIONS, GOALS}
 
 
 def test_the_pages_show_commands() -> None:

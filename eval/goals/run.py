@@ -15,7 +15,7 @@ from typing import Any
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.files import lock_folder, replace_files
-from ideomotor.eval.batched_rollout import GROUP, play_batched
+from ideomotor.eval.batched_rollout import play_batched
 from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.goals.episode import goal_episode
@@ -33,7 +33,9 @@ def goal_specs(
     tasks: Sequence[str], episodes: int, seed_start: int = HELD_OUT_SEEDS, level: str = "light",
     delay_ms: int = 0,
 ) -> list[EpisodeSpec]:  # fmt: skip
-    """The episodes of suite goals, task by task, in phrasings that nobody trained or tuned with.
+    """The episodes of suite goals, in phrasings that nobody trained or tuned with.
+
+    Tasks take turns: what an interrupted run has done is of all of them.
 
     Raises:
         UserError: fewer than one episode.
@@ -42,8 +44,8 @@ def goal_specs(
         raise UserError(f"episodes: got {episodes}, expected at least 1")
     return [
         EpisodeSpec(task, seed_start + number, "heldout", level, delay_ms)
-        for task in tasks
         for number in range(episodes)
+        for task in tasks
     ]
 
 
@@ -87,7 +89,7 @@ def evaluate_goals(
         how: dict[str, Any] = dict(policy_spec=policy_spec, setup=setup)
         if policy and batch > 1:
             run = functools.partial(run_goals, batch=batch, **how)
-            new = in_order_grouped(run, missing, GROUP * batch, workers)
+            new = in_order_grouped(run, missing, batch, workers)  # long episodes: kept soon
         else:
             new = in_order(functools.partial(run_goal, **how), missing, workers)
         cleanup.callback(new.close)
