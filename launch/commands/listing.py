@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.table import Table
@@ -17,6 +18,9 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.plugins import ROBOTS, plugin_names
 from ideomotor.launch.console import Output
 from ideomotor.launch.environments import ROBOT, robot_of
+
+if TYPE_CHECKING:
+    from ideomotor.sim.task import Task
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,10 @@ def tasks(options: TasksOptions) -> int:
     output = Output(options.json)
     with loading():
         found = _tasks_of(options.env) if options.env else _own_tasks()
-    output.result({"tasks": found})
+        longer = [] if options.env else _longer_tasks()
+    output.result({"tasks": found, **({"longer_tasks": longer} if longer else {})})
     table = Table("task", "objects", "seconds", "instructions", box=None, pad_edge=False)
-    for task in found:
+    for task in (*found, *longer):
         examples = "\n".join(task["instructions"][:2])
         table.add_row(task["name"], ", ".join(task["objects"]), f"{task['max_seconds']:g}", examples)
     output.text.print(table)
@@ -61,6 +66,17 @@ def tasks(options: TasksOptions) -> int:
 def _own_tasks() -> list[dict[str, Any]]:
     from ideomotor.sim.tasks import TASKS
 
+    return _described(TASKS.values())
+
+
+def _longer_tasks() -> list[dict[str, Any]]:
+    """Those of several skills, and the skills that only they need, which no suite of one skill has."""
+    from ideomotor.sim.long_horizon import GOAL_TASKS, MORE_SKILLS
+
+    return _described((*GOAL_TASKS.values(), *MORE_SKILLS.values()))
+
+
+def _described(tasks: Iterable[Task]) -> list[dict[str, Any]]:
     return [
         {
             "name": task.name,
@@ -68,7 +84,7 @@ def _own_tasks() -> list[dict[str, Any]]:
             "objects": list(task.objects),
             "max_seconds": task.max_seconds,
         }
-        for task in TASKS.values()
+        for task in tasks
     ]
 
 
