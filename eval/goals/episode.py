@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from ideomotor.control.facts import Facts
 from ideomotor.control.timing import timing_of
 from ideomotor.control.types import Clock, Observation, Policy
 from ideomotor.eval.drivers import ExpertDriver, PolicyDriver, Requests, paces
+from ideomotor.eval.goals.result import AttemptRow, GoalFrame, GoalResult
 from ideomotor.sim.long_horizon import chain
 from ideomotor.sim.long_horizon.asked import skill_expert
 from ideomotor.sim.long_horizon.truth import Truth
@@ -42,49 +42,6 @@ if TYPE_CHECKING:
 
 STILL = 0.05  # of every joint of an arm that stands still [rad/s]
 SETTLE_S = 0.3  # after the end, beside the time for which success has to hold [s]
-
-
-@dataclass(frozen=True)
-class AttemptRow:
-    """One attempt at a skill: what the executor saw, and what was so."""
-
-    skill: str
-    things: tuple[str, ...]
-    instruction: str
-    started_at: float  # [s]
-    ended_at: float
-    perceived: bool  # the executor took it for a success
-    true: bool  # its effects were so at the end
-    why: str  # it ended
-
-
-@dataclass(frozen=True)
-class GoalFrame:
-    """A camera frame of a goal's episode, for a film or a log."""
-
-    observation: Observation
-    decision: Decision
-    scene: PerceivedScene
-
-
-@dataclass(frozen=True)
-class GoalResult:
-    """What happened in a goal's episode."""
-
-    success: bool  # what was asked for is so at the end
-    reached: bool  # it was so at some time, whether or not anybody noticed
-    ended: str  # done, give_up, out of time, or not understood
-    reason: str
-    seconds: float
-    subgoals: int  # that were reached
-    subgoals_wanted: int
-    replans: int
-    planner_calls: int
-    attempts: list[AttemptRow]
-    interventions: dict[str, int]
-    holds: int
-    plan: str  # that was carried out last, drawn
-    fact_counts: dict[str, int] = field(default_factory=dict)  # of perceived facts: true, false, missed
 
 
 class TruthPerception:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ideomotor.control.errors import UserError
 from ideomotor.eval.episode_spec import EpisodeSpec, spec_of
-from ideomotor.eval.goals.episode import AttemptRow, GoalResult
+from ideomotor.eval.goals.result import AttemptRow, GoalResult
 
 
 @dataclass(frozen=True)

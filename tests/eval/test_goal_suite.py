@@ -10,7 +10,7 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.eval.episode_spec import EpisodeSpec
-from ideomotor.eval.goals.episode import AttemptRow, GoalResult
+from ideomotor.eval.goals.result import AttemptRow, GoalResult
 from ideomotor.eval.goals.rows import GoalRow, open_goal_rows, row_from_json
 from ideomotor.eval.goals.run import evaluate_goals, goal_specs
 from ideomotor.eval.goals.setup import GoalSetup
