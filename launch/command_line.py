@@ -75,7 +75,7 @@ def parse(options_type: type, name: str, arguments: Sequence[str]) -> Any:
         return tyro.cli(
             options_type,
             prog=f"ideomotor {name}",
-            args=joined_ports(arguments),
+            args=joined_policies(joined_ports(arguments)),
             config=(tyro.conf.FlagCreatePairsOff,),
         )
 
@@ -89,6 +89,23 @@ def joined_ports(arguments: Sequence[str]) -> list[str]:
         if word == "--port" and set(sides) == {"left", "right"} and "=" in second:
             return [*words[: i + 1], f"{first},{second}", *words[i + 3 :]]
     return words
+
+
+def joined_policies(arguments: Sequence[str]) -> list[str]:
+    """The words with `--policy A --policy stack=B` as `--policy A,stack=B`, where one value is expected."""
+    words, said = list[str](), list[str]()
+    rest = iter(arguments)
+    for word in rest:
+        value = next(rest, None) if word == "--policy" else word.removeprefix("--policy=")
+        if word != "--policy" and not word.startswith("--policy="):
+            words.append(word)
+        elif value is None:
+            return list(arguments)
+        else:
+            said.append(value)
+    if sum("=" in value for value in said) == 0 or len(said) < 2:
+        return list(arguments)
+    return [*words, "--policy", ",".join(said)]
 
 
 def _on_mistake(refuse: Callable[[Any], None]) -> contextlib.AbstractContextManager[None]:

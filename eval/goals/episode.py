@@ -35,6 +35,7 @@ from ideomotor.vla.planner.interface import (
     SkillAttempt,
 )
 from ideomotor.vla.planner.plan import drawn
+from ideomotor.vla.planner.routing import RoutedPolicy
 from ideomotor.vla.planner.skills import effects
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class TruthPerception:
 
     def reset(self) -> None:
         """It remembers what lasts since the episode began."""
+
+    def notice(self, state: np.ndarray) -> None:
+        """A look at the truth, so that it remembers what lasts only a moment."""
+        self._truth.look()
 
     def perceive(self, observation: Observation | None, plan: object) -> PerceivedScene:
         """What is so now; it needs no picture."""
@@ -138,6 +143,7 @@ class _Session:
         observation = None
         if pictures or on_frame or (driver is not None and driver.looks_at(tick)):
             observation = self._observed()
+        self._perception.notice(self._world.state().position)
         if due:
             self._decide(tick, observation)
             if observation is not None:
@@ -189,6 +195,8 @@ class _Session:
             self.over = "not understood"
             return
         self._attempts += [self._scored(one) for one in self._executor.attempts[len(self._attempts) :]]
+        if isinstance(self._policy, RoutedPolicy):
+            self._policy.route(self._decision.specialist)
         if self._decision.kind != DecisionKind.ACT:
             self.over = str(self._decision.kind)
         elif self._policy is None and self._decision.attempt != before.attempt:

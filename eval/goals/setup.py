@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ideomotor.control.errors import unknown_name
 from ideomotor.eval.goals.episode import TruthPerception
 from ideomotor.eval.goals.oracle import TRIES, OraclePlan, steps_of
+from ideomotor.vla.planner.choosing import planner_named
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.executor_options import ExecutorOptions
 
@@ -19,7 +20,7 @@ ORACLE = "oracle"  # the goal's own steps instead of a planner
 SYMBOLIC = "symbolic"
 PLANNERS = (SYMBOLIC, ORACLE)
 NEVER_AGAIN = -1  # retries: not even where there is no other way
-PERCEPTIONS = ("truth",)
+PERCEPTIONS = ("truth", "seen")
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class GoalSetup:
         """Of one episode, told its world's instruction. UserError for an unknown planner."""
         if self.planner == ORACLE:
             return OraclePlan(steps_of(world), TRIES if self.recovery else 1)
-        if self.planner == SYMBOLIC:
-            return Executor(world.instruction, options=self._options(world))
-        raise unknown_name("planner", self.planner, PLANNERS)
+        return Executor(world.instruction, planner_named(self.planner), self._options(world))
 
     def _options(self, world: World) -> ExecutorOptions:
         options = ExecutorOptions(verify=self.verify, memory=self.memory, max_seconds=world.task.max_seconds)
@@ -53,4 +52,8 @@ class GoalSetup:
         """What the executor is told of the scene. UserError for an unknown one."""
         if self.perception == "truth":
             return TruthPerception(world)
+        if self.perception == "seen":
+            from ideomotor.vla.planner.perception import SeenPerception
+
+            return SeenPerception.of(world.embodiment)
         raise unknown_name("perception", self.perception, PERCEPTIONS)

@@ -19,6 +19,8 @@ from ideomotor.control.calibration import USUAL_ARM
 from ideomotor.control.chunk_handover import DEFAULT, handover
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
+from ideomotor.launch.commands.goal_options import GoalArguments, check_goal
+from ideomotor.launch.commands.launch_goal import check_goal_launch, goal_beside, rig_of_goal
 from ideomotor.launch.commands.session_options import (
     audit_log,
     begun_log,
@@ -62,6 +64,9 @@ class LaunchOptions:
 
     remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
     """of a policy that is asked over a network"""
+
+    goals: Annotated[GoalArguments, tyro.conf.arg(name="")] = GoalArguments()
+    """a goal longer than one skill"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """what to tell the robot, in any words; with --twin the scene's own by default"""
@@ -185,6 +190,8 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         stack.callback(shared.close)
         assert rig.cameras is not None  # a policy has eyes
         cameras = measure_cameras(shared, rig.cameras(shared), embodiment, rig.sources)
+        goal = goal_beside(options.goals, shared, embodiment, output.text.print)
+        rig = rig_of_goal(rig, goal)
         found = preflight(
             session.slowed(embodiment, options.speed),
             rig,
@@ -225,13 +232,13 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             confidence=options.confidence,
             audit=audit.add,
         )
-        result = session.run_session(config, shared, log, live_console())
+        result = session.run_session(config, shared, log, live_console(), goal)
         audit.ended(reason=result.stop_reason, motors_on=result.outcome.motors_on)
         outcome = session_figures.as_json(config, result) | {
             "policy": policy_name(options.policy),
             "log": str(folder),
         }
-        outcome["unlike_a_launch"] = unlike
+        outcome |= {"unlike_a_launch": unlike} | ({"goal": goal.as_json()} if goal else {})
         return end_session(output, config, result, log, outcome, about, _facts(options, rig, result))
 
 
@@ -243,7 +250,8 @@ def _rig(options: LaunchOptions, embodiment: Embodiment) -> contextlib.AbstractC
             embodiment, options.robot, options.task, options.seed, options.instruction, options.camera,
             rearrange=options.rearrange,
         )  # fmt: skip
-    arm = real_arm(embodiment, options.port, options.arm, options.instruction, options.camera)
+    said = options.instruction or options.goals.goal
+    arm = real_arm(embodiment, options.port, options.arm, said, options.camera)
     return contextlib.nullcontext(arm)
 
 
@@ -258,6 +266,9 @@ def _facts(options: LaunchOptions, rig: Rig, result: session.SessionResult) -> d
 
 def _check(options: LaunchOptions) -> None:
     web_options(options.page)
+    check_goal(options.goals)
+    if options.goals.goal is not None:
+        check_goal_launch(options)
     handover(options.handover)
     check(options)
     if options.floor and options.max_seconds is None:

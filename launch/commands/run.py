@@ -16,6 +16,8 @@ import tyro
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.outputs import check_output
+from ideomotor.launch.commands.goal_options import GoalArguments, check_goal
+from ideomotor.launch.commands.run_goal import check_goal_run, run_goal
 from ideomotor.launch.commands.run_watched import check_watched, run_watched
 from ideomotor.launch.console import Output
 from ideomotor.launch.dashboard.options import WebArguments
@@ -39,17 +41,21 @@ Say = Callable[..., None]  # prints, as `rich.Console.print`
 class RunOptions:
     """Runs a simulated task with a policy, the bundled one by default, or with the scripted expert."""
 
-    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
-    """one of `ideomotor tasks`"""
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")] = ""
+    """one of `ideomotor tasks`; with --goal it says whose scene"""
 
     instruction: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """what to tell the robot, in any words; by default the task picks a phrasing. Success is judged if they
     mean one goal of the scene (docs/instructions.md)"""
 
+    goals: Annotated[GoalArguments, tyro.conf.arg(name="")] = GoalArguments()
+    """a goal longer than one skill"""
+
     policy: Annotated[str | None, tyro.conf.arg(metavar="DIR|URL")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
     LeRobot's (docs/environments.md); ws://HOST:PORT asks `ideomotor serve`, openpi://HOST:PORT a server of
-    openpi's (docs/serving.md); the bundled policy by default"""
+    openpi's (docs/serving.md); the bundled policy by default. With --goal also skill=DIR, several times: that
+    skill's own"""
 
     lerobot: LeRobotOptions = LeRobotOptions()
     """of a policy of LeRobot's"""
@@ -99,6 +105,8 @@ def run(options: RunOptions) -> int:
     """Runs the episode and shows what was asked, planned and achieved; 0 whether or not it was solved."""
     output = Output(options.json)
     _check(options)
+    if options.goals.goal is not None:
+        return run_goal(options, output)
     if options.page.web is not None:
         return run_watched(options, output)
 
@@ -263,6 +271,11 @@ def _figures(result: EpisodeResult, wall_s: float, targets: bool) -> dict[str, A
 
 
 def _check(options: RunOptions) -> None:
+    check_goal(options.goals)
+    if not options.task and options.goals.goal is None:
+        raise UserError("Missing from ideomotor run: TASK, one of `ideomotor tasks`, or --goal")
+    if options.goals.goal is not None:
+        check_goal_run(options)
     if options.expert and options.policy:
         raise UserError("policy: --expert and --policy exclude each other")
     if options.expert and options.confidence:

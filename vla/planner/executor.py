@@ -118,6 +118,11 @@ class Executor:
             self._ended = Decision(DecisionKind.GIVE_UP, reason=f"{call} failed and {said}")
             self.memory.note(self._now, "gave_up", self._ended.reason)
 
+    @property
+    def skipped(self) -> tuple[int, ...]:
+        """Milestones whose condition was not so when it was their turn."""
+        return tuple(self._agenda.skipped)
+
     # ---- checking what is under way
 
     def _check(self, moment: Moment) -> bool:

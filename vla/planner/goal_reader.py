@@ -143,7 +143,7 @@ class _ClauseReader:
         if self._things or self._pending:
             place, preposition = self._pending or (None, "")
             self._placings.append(Placing(tuple(self._things), place, preposition))
-        said = self._action or (previous if previous not in ("state", "lift", "") else "put")
+        said = self._action or (previous if previous in ("put", "stack", "push") else "put")
         return Clause(
             said, tuple(self._placings), first=self._first, marks=frozenset(self._marks),
             order=tuple(self._order), text=text, implicit=not self._action,

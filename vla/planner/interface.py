@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import numpy as np
+
 from ideomotor.control.facts import Facts
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.planner.plan import Call, Plan
@@ -40,6 +42,10 @@ class Perception(Protocol):
 
     def reset(self) -> None:
         """A goal begins: nothing is remembered."""
+        ...
+
+    def notice(self, state: np.ndarray) -> None:
+        """What joint positions (A,) tell between two looks; at every camera frame, if the runner can."""
         ...
 
     def perceive(self, observation: Observation, plan: LatentPlan | None) -> PerceivedScene:

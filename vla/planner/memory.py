@@ -85,6 +85,11 @@ class Memory:
             runs[-1] = Interval(runs[-1].start, time)
         self._facts = facts
 
+    @property
+    def now(self) -> Facts:
+        """What was so at the newest look."""
+        return self._facts
+
     def intervals(self, one: Fact) -> Sequence[Interval]:
         """When a fact was so."""
         return self._intervals.get(one, ())

@@ -81,7 +81,7 @@ def goal_options(arguments: EvalArguments) -> GoalOptions:
         if name not in GOAL_TASKS:
             raise unknown_name("task", name, GOAL_TASKS)
     planner, perception = arguments.planner or PLANNERS[0], arguments.perception or PERCEPTIONS[0]
-    if planner not in PLANNERS:
+    if planner not in PLANNERS and ":" not in planner:
         raise unknown_name("planner", planner, PLANNERS)
     if perception not in PERCEPTIONS:
         raise unknown_name("perception", perception, PERCEPTIONS)

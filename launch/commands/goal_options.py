@@ -1,0 +1,86 @@
+"""What a goal longer than one skill is given by, in `run` and `launch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ideomotor.control.errors import UserError
+
+if TYPE_CHECKING:
+    from ideomotor.vla.planner.executor import Executor
+
+
+@dataclass(frozen=True)
+class GoalArguments:
+    """A goal, and who plans for it."""
+
+    goal: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    """a goal of several skills, e.g. "put all cubes into the bowl, then close the drawer\" (see
+    docs/planning.md)"""
+
+    planner: Annotated[str, tyro.conf.arg(metavar="NAME")] = "symbolic"
+    """symbolic; local:DIR or local:ORG/NAME, a language model; openai:MODEL or anthropic:MODEL, asked over
+    the network, with the key from OPENAI_API_KEY or ANTHROPIC_API_KEY"""
+
+    base_url: Annotated[str, tyro.conf.arg(metavar="URL")] = ""
+    """of another server that speaks OpenAI's protocol, e.g. http://127.0.0.1:8000/v1"""
+
+    share_images: bool = False
+    """send the front camera's picture to the planner's server as well"""
+
+    candidates: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    """plans that are weighed before one is chosen"""
+
+    no_verification: bool = False
+    """take every skill for done when its time is over, without looking"""
+
+    goal_seconds: Annotated[float, tyro.conf.arg(metavar="S")] = 120.0
+    """give up after so long"""
+
+    rates: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """JSON {skill: rate} of the policy, by which plans are weighed; the bundled policy's by default"""
+
+    question: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TEXT")] = ()
+    """asked afterwards, of what was seen and done, e.g. "what was in the drawer?\""""
+
+
+def check_goal(options: GoalArguments) -> None:
+    """UserError for what no goal can be carried out with."""
+    if options.goal is None:
+        given = [
+            name for name in ("planner", "base_url", "rates") if getattr(options, name) != _DEFAULT[name]
+        ]
+        if given or options.question:
+            name = (given or ["question"])[0].replace("_", "-")
+            raise UserError(f"{name}: belongs to --goal, which is not given")
+        return
+    if not options.goal.strip():
+        raise UserError(f"goal: got {options.goal!r}, expected e.g. 'put all cubes into the bowl'")
+    if not 1 <= options.candidates <= 8:
+        raise UserError(f"candidates: got {options.candidates}, expected 1 to 8")
+    if not 1 <= options.goal_seconds <= 3600:
+        raise UserError(f"goal-seconds: got {options.goal_seconds:g}, expected 1 to 3600")
+
+
+def executor_of(options: GoalArguments, specialists: tuple[str, ...], log: Callable[[str], None]) -> Executor:
+    """What carries the goal out. UserError as `planner_named`, or for rates that cannot be read."""
+    from ideomotor.vla.planner.candidates import RATES, load_rates
+    from ideomotor.vla.planner.choosing import planner_named
+    from ideomotor.vla.planner.executor import Executor
+    from ideomotor.vla.planner.executor_options import ExecutorOptions
+
+    assert options.goal is not None
+    how = ExecutorOptions(
+        verify=not options.no_verification, candidates=options.candidates, max_seconds=options.goal_seconds
+    )
+    rates = load_rates(options.rates) if options.rates else RATES
+    planner = planner_named(options.planner, options.base_url, options.share_images)
+    return Executor(options.goal, planner, how, rates, specialists, log=log)
+
+
+_DEFAULT = {"planner": "symbolic", "base_url": "", "rates": None}

@@ -1,0 +1,155 @@
+"""A goal beside a session: planned before torque, looked at once a second, ended by a request."""
+
+import time
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.runtime import shared_state
+from ideomotor.control.runtime.shared_state import REQUESTS, pack_frames, text_of
+from ideomotor.launch.runtime.goal_companion import LATE_S, GoalCompanion
+from ideomotor.vla.planner.executor import Executor
+from ideomotor.vla.planner.executor_options import ExecutorOptions
+from ideomotor.vla.planner.interface import PerceivedScene
+
+THINGS = ("red cube", "blue cube", "blue bowl")
+EMPTY = frozenset({("hand_empty",)})
+
+
+class FakePerception:
+    """A perception that sees what it is told to."""
+
+    def __init__(self):
+        self.facts, self.fails, self.block = EMPTY, None, None
+
+    def reset(self): ...
+
+    def notice(self, state): ...
+
+    def perceive(self, observation, plan):
+        if self.fails:
+            raise self.fails
+        if self.block:
+            self.block.wait()
+        assert observation.images["front"].shape == (96, 96, 3)
+        return PerceivedScene(THINGS, self.facts)
+
+
+@pytest.fixture
+def session():
+    robot = load_embodiment("so101")
+    shared = shared_state.create(robot)
+    record = shared.frames.new()
+    pack_frames(record, 1.0, {c.name: np.zeros((96, 96, 3), np.uint8) for c in robot.cameras}, shared.spec)
+    shared.frames.write(record)
+    seen = FakePerception()
+
+    def make(goal="put all cubes into the bowl", **options):
+        executor = Executor(goal, options=ExecutorOptions(**options))
+        return GoalCompanion(shared, robot, executor, seen)
+
+    yield shared, seen, make
+    shared.close()
+
+
+def control(shared):
+    """Control begins."""
+    state = shared.state.new()
+    state["position"] = 0.0
+    shared.state.write(state)
+
+
+def at(companion, second):
+    """Polls until what is seen at a second has been decided on."""
+    companion.poll(second)
+    for _ in range(500):
+        if not companion._looking:
+            break
+        time.sleep(0.002)
+        companion.poll(second)
+
+
+def instruction(shared):
+    record = shared.instruction.new()
+    return text_of(record["text"]) if shared.instruction.read(record) else ""
+
+
+def finished(shared):
+    return shared.requests[REQUESTS.index("finish")]
+
+
+def test_a_goal_is_planned_before_torque_and_carried_out(session):
+    shared, seen, make = session
+    companion, said = make(), []
+    assert companion.prepare() == "put the blue cube into the blue bowl"
+    companion.begin(said.append)
+    at(companion, 5.0)
+    assert companion._executor.attempts == [] and instruction(shared) == ""  # control has not begun
+    control(shared)
+    seen.facts = EMPTY | {("inside", "blue cube", "blue bowl")}
+    for second in (10.0, 10.4, 11.0, 12.0):
+        at(companion, second)
+    assert instruction(shared) == "put the red cube into the blue bowl"
+    seen.facts |= {("inside", "red cube", "blue bowl")}
+    for second in (13.0, 14.1, 15.2, 16.3):
+        at(companion, second)
+    assert finished(shared) == 1 and "goal reached" in said[-1]
+    at(companion, 20.0)
+    assert finished(shared) == 1
+    outcome = companion.as_json()
+    assert (outcome["ended"], outcome["planner"], len(outcome["attempts"])) == ("done", "symbolic", 2)
+
+
+@pytest.mark.parametrize(
+    ("goal", "word"), [("juggle the cubes", "juggle"), ("put the ball into the bowl", "not seen")]
+)
+def test_a_goal_that_is_not_understood_is_refused_before_torque(session, goal, word):
+    with pytest.raises(UserError, match=word):
+        session[2](goal).prepare()
+
+
+def test_whatever_goes_wrong_while_looking_ends_the_session_in_order(session):
+    shared, seen, make = session
+    companion, said = make(), []
+    companion.prepare()
+    companion.begin(said.append)
+    control(shared)
+    seen.fails = RuntimeError("no camera")
+    at(companion, 1.0)
+    assert finished(shared) == 1 and "RuntimeError: no camera" in said[-1]
+
+
+def test_a_planner_that_never_answers_holds_nothing_up(session):
+    import threading
+
+    shared, seen, make = session
+    companion = make(max_seconds=10.0)
+    companion.prepare()
+    companion.begin(lambda line: None)
+    control(shared)
+    seen.block = threading.Event()
+    companion.poll(1.0)
+    companion.poll(10.0 + LATE_S)
+    assert finished(shared) == 0
+    companion.poll(12.0 + LATE_S)
+    assert finished(shared) == 1
+    seen.block.set()
+
+
+def test_a_question_is_answered_by_a_key(session):
+    shared, seen, make = session
+    companion = make("put the red cube into the bowl", ask=True, retries=0, max_replans=0)
+    companion.prepare()
+    companion.begin(lambda line: None)
+    control(shared)
+    assert not companion.key("y", 0.0)
+    for second in range(1, 60):
+        at(companion, float(second))
+        if companion.rows().get("keys"):
+            break
+    assert "again, skip or stop" in companion.rows()["goal"]
+    assert companion.key("n", 0.0) and not companion.key("x", 0.0)
+    at(companion, 70.0)
+    assert finished(shared) == 1 and "'stop'" in companion.as_json()["reason"]

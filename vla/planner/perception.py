@@ -1,0 +1,272 @@
+"""Perceived facts: what the scene detector finds, followed from look to look, and what the joints tell.
+
+Things are named at the first look and keep their names. What is hidden, behind the arm or in a closed drawer,
+is taken to be where it was seen last. What only lasts a moment (a button is down) is noticed from the joint
+positions at every camera frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ideomotor.control.embodiment import Embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.facts import Fact
+from ideomotor.control.types import LatentPlan, Observation
+from ideomotor.vla.planner.camera import FrontCamera
+from ideomotor.vla.planner.detector import BUNDLED, RELATIONS, SIDE, Detection, SceneDetector
+from ideomotor.vla.planner.interface import PerceivedScene
+from ideomotor.vla.planner.things import GRASPABLE
+
+HALF = {"small": 0.0130, "large": 0.0175}  # half extent of what can be grasped [m]
+HEIGHTS = {
+    "bowl": 0.0,
+    "plate": 0.004,
+    "zone": 0.0,
+    "button": 0.024,
+    "drawer": 0.032,
+}  # of what is pointed at
+CONTAINERS = {"inside": ("inside", "bowl"), "on_plate": ("on", "plate"), "on_zone": ("on", "zone")}
+OPENED, CLOSED = 0.050, 0.018  # from which opening on, and up to which [m]
+TRAY = 0.090  # from a drawer's handle to the middle of its tray [m]
+PRESSED_HEIGHT = 0.0265  # of the fingertips above a button that is down [m]
+NEAR_BUTTON, NEAR_THING = 0.022, 0.020  # [m]
+POINTING = (-0.006, 0.050)  # height of the fingertips over a thing's top [m]
+PUSHED, ASIDE = 0.050, 0.030  # that a push moves a thing to the side, and at most ahead [m]
+SURE, UNSURE = 0.35, 0.25  # presence from which a thing is believed at the first look, and later on
+FAR = 0.6  # of the picture: farther than this no thing moves between two looks
+
+
+@dataclass
+class _Track:
+    """A thing that is followed."""
+
+    name: str
+    kind: str
+    colour: str
+    size: str
+    pixel: tuple[float, float]
+    certainty: float
+    relations: np.ndarray  # (len(RELATIONS),) probabilities at the newest look at which it was seen
+    opening: float
+    began: tuple[float, float]  # x, y [m] at the first look
+    position: tuple[float, float] = (0.0, 0.0)  # x, y [m]
+    seen: bool = True  # at the newest look
+
+    @property
+    def graspable(self) -> bool:
+        return self.kind in GRASPABLE
+
+    @property
+    def height(self) -> float:
+        """Of its body's frame above the table, where it stands on it [m]."""
+        return HALF[self.size] if self.graspable else HEIGHTS[self.kind]
+
+
+@dataclass
+class _State:
+    tracks: list[_Track] = field(default_factory=list)
+    lasting: set[Fact] = field(default_factory=set)
+
+
+class SeenPerception:
+    """Implements `interface.Perception` from the front camera and the joints.
+
+    Args:
+        detector: trained for this robot's camera.
+    """
+
+    def __init__(self, detector: SceneDetector):
+        self._detector, self._camera = detector, detector.camera
+        self._state = _State()
+
+    @classmethod
+    def of(cls, embodiment: Embodiment, folder: Path = BUNDLED) -> SeenPerception:
+        """With the bundled detector. UserError: the robot has no such camera, or there is no detector."""
+        return cls(SceneDetector.from_pretrained(folder, FrontCamera(embodiment)))
+
+    def reset(self) -> None:
+        """See `interface.Perception`."""
+        self._state = _State()
+
+    def notice(self, state: np.ndarray) -> None:
+        """What the joint positions (A,) tell between two looks."""
+        tip = self._camera.fingertips(state)
+        for track in self._state.tracks:
+            away = float(np.hypot(tip[0] - track.position[0], tip[1] - track.position[1]))
+            if track.kind == "button" and away < NEAR_BUTTON and tip[2] < PRESSED_HEIGHT:
+                self._state.lasting.add(("pressed", track.name))
+            over = tip[2] - 2 * track.height
+            if track.graspable and away < NEAR_THING and POINTING[0] < over < POINTING[1]:
+                self._state.lasting.add(("pointed_at", track.name))
+
+    def perceive(self, observation: Observation, plan: LatentPlan | None) -> PerceivedScene:
+        """See `interface.Perception`.
+
+        Raises:
+            UserError: the picture of the front camera is missing, or of another size.
+        """
+        image = observation.images.get(self._camera.name)
+        if image is None or image.shape[:2] != (SIDE, SIDE):
+            size = "none" if image is None else f"{image.shape[1]} x {image.shape[0]}"
+            raise UserError(
+                f"camera {self._camera.name}: {size} pixels, expected a picture of {SIDE} x {SIDE}"
+            )
+        tracks = self._state.tracks
+        found = self._detector.detect(image, observation.state, SURE if not tracks else UNSURE)
+        if tracks:
+            _follow(tracks, found)
+        else:
+            self._state.tracks = tracks = _named(found)
+        for track in tracks:
+            track.position = self._camera.on_plane(*track.pixel, track.height)
+            if track.began == (0.0, 0.0):
+                track.began = track.position
+        self.notice(observation.state)
+        facts = self._facts()
+        return PerceivedScene(
+            tuple(track.name for track in tracks),
+            frozenset(facts | self._state.lasting),
+            {track.name: track.position for track in tracks},
+            {track.name: track.certainty for track in tracks},
+        )
+
+    # ---- facts
+
+    def _facts(self) -> set[Fact]:
+        tracks, found = self._state.tracks, set[Fact]()
+        relations = {track.name: _relation(track, tracks) for track in tracks if track.graspable}
+        held = [track for track in tracks if relations.get(track.name) == "held"]
+        for track in tracks:
+            relation = relations.get(track.name, "")
+            if track.kind == "drawer" and track.opening > OPENED:
+                found.add(("open", track.name))
+            if track.kind == "drawer" and track.opening < CLOSED:
+                found.add(("closed", track.name))
+            if relation in CONTAINERS:
+                found |= self._lies(track, *CONTAINERS[relation])
+            if relation == "in_drawer":
+                found |= self._stowed(track)
+            if relation == "on_thing" and (base := self._base(track)) is not None:
+                found.add(("on", track.name, base.name))
+                below = relations.get(base.name, "")
+                found |= self._lies(base, *CONTAINERS[below], of=track) if below in CONTAINERS else set()
+            if track.graspable and relation == "free":
+                self._note_push(track)
+        if held:
+            found.add(("held", max(held, key=lambda one: one.relations[RELATIONS.index("held")]).name))
+        else:
+            found.add(("hand_empty",))
+        return found
+
+    def _lies(self, track: _Track, predicate: str, kind: str, of: _Track | None = None) -> set[Fact]:
+        """That a thing, or what is on it, lies in the nearest container of a kind."""
+        places = [one for one in self._state.tracks if one.kind == kind]
+        if not places:
+            return set()
+        nearest = min(places, key=lambda one: _apart(one.position, track.position))
+        return {(predicate, (of or track).name, nearest.name)}
+
+    def _stowed(self, track: _Track) -> set[Fact]:
+        drawers = [one for one in self._state.tracks if one.kind == "drawer"]
+        if not drawers:
+            return set()
+        nearest = min(
+            drawers, key=lambda one: _apart((one.position[0] + TRAY, one.position[1]), track.position)
+        )
+        return {("in_drawer", track.name, nearest.name)}
+
+    def _base(self, track: _Track) -> _Track | None:
+        """What a thing stands on: the one that would be seen right below it."""
+        others = [one for one in self._state.tracks if one.graspable and one is not track]
+
+        def miss(one: _Track) -> float:
+            best = 1.0
+            for level in (one.height, one.height + 2 * HALF["small"], one.height + 2 * HALF["large"]):
+                x, y = self._camera.on_plane(*one.pixel, level)
+                above = self._camera.project(np.array([x, y, level + one.height + HALF[track.size]]))
+                best = min(best, _apart(above, track.pixel))
+            return best
+
+        nearest = min(others, key=miss, default=None)
+        return nearest if nearest is not None and miss(nearest) < 0.06 else None
+
+    def _note_push(self, track: _Track) -> None:
+        ahead, aside = track.position[0] - track.began[0], track.position[1] - track.began[1]
+        if abs(ahead) < ASIDE and abs(aside) > PUSHED:
+            self._state.lasting.add(("pushed", track.name, "left" if aside > 0 else "right"))
+
+
+def _relation(track: _Track, tracks: list[_Track]) -> str:
+    """The likeliest relation of a thing among those that the scene allows."""
+    kinds = {one.kind for one in tracks}
+    allowed = track.relations.copy()
+    for index, relation in enumerate(RELATIONS):
+        needs = {"inside": "bowl", "on_plate": "plate", "on_zone": "zone", "in_drawer": "drawer"}.get(
+            relation
+        )
+        if needs is not None and needs not in kinds:
+            allowed[index] = 0.0
+    return RELATIONS[int(allowed.argmax())]
+
+
+def _named(found: list[Detection]) -> list[_Track]:
+    """Tracks of what is found at the first look, by the shortest phrases that tell them apart."""
+    unique: list[Detection] = []
+    for one in found:  # the most certain first; what cannot be told apart is one thing seen twice
+        same = [
+            other
+            for other in unique
+            if (other.kind, other.colour, other.size) == (one.kind, one.colour, one.size)
+        ]
+        if not same or not one.relations and _apart(same[0].pixel, one.pixel) > 0.1:
+            unique.append(one)
+    tracks = []
+    for one in unique:
+        twins = [other for other in unique if (other.kind, other.colour) == (one.kind, one.colour)]
+        name = f"{one.colour} {one.kind}" if len(twins) == 1 else f"{one.size} {one.colour} {one.kind}"
+        tracks.append(
+            _Track(
+                name, one.kind, one.colour, one.size, one.pixel, one.certainty, np.array(one.relations),
+                one.opening, (0.0, 0.0),
+            )
+        )  # fmt: skip
+    names = [track.name for track in tracks]
+    return [track for index, track in enumerate(tracks) if track.name not in names[:index]]
+
+
+def _follow(tracks: list[_Track], found: list[Detection]) -> None:
+    """Gives every thing the detection that is it, the best pairs first."""
+    pairs = sorted(
+        (cost, index, number)
+        for index, track in enumerate(tracks)
+        for number, one in enumerate(found)
+        if (cost := _unlike(track, one)) < FAR
+    )
+    taken: set[int] = set()
+    for track in tracks:
+        track.seen = False
+    for _, index, number in pairs:
+        track, one = tracks[index], found[number]
+        if track.seen or number in taken:
+            continue
+        taken.add(number)
+        track.seen, track.pixel = True, one.pixel
+        track.relations, track.opening = np.array(one.relations), one.opening
+
+
+def _unlike(track: _Track, one: Detection) -> float:
+    """How unlike a detection is to a thing; FAR or more: it is another one."""
+    if one.colour != track.colour or bool(one.relations) != track.graspable:
+        return FAR
+    if not track.graspable and one.kind != track.kind:
+        return FAR
+    penalty = 0.12 * (one.kind != track.kind) + 0.06 * (one.size != track.size) * track.graspable
+    return _apart(track.pixel, one.pixel) + penalty + 0.1 * (1 - one.presence)
+
+
+def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(np.hypot(one[0] - other[0], one[1] - other[1]))
