@@ -26,6 +26,7 @@ ROBOT = load_embodiment("so101")
 HZ, K = ROBOT.control_hz, 4
 SIZES = (("front", 96, 128), ("wrist", 64, 64))
 RATES = {"front": 30.0, "wrist": 30.0}
+A_TICK = 1e-4  # [rad] that the second joint moves on with each tick: it says which one a row began with
 
 
 class DrivenArm:
@@ -41,7 +42,8 @@ class DrivenArm:
         return 50 + self.tick / HZ
 
     def command(self, tick: int) -> np.ndarray:
-        return ROBOT.home_position + 0.1 * np.sin(tick / 40) * np.eye(len(ROBOT.joints))[0]
+        swing, ramp = np.eye(len(ROBOT.joints))[:2]
+        return ROBOT.home_position + 0.1 * np.sin(tick / 40) * swing + A_TICK * tick * ramp
 
     def ticks(self, count: int, at: str = "run", driver: str = "person", cameras=("front", "wrist")) -> None:
         """Ticks, with a picture of each of these cameras at every fourth; brighter with each picture."""
@@ -110,6 +112,19 @@ def test_rows_have_every_command_and_state_and_the_picture_before_them(stage, re
     assert validate(tmp_path / "data") == []
 
 
+@pytest.mark.parametrize("late", range(K))
+def test_an_episode_begins_with_the_next_tick_wherever_that_is_and_loses_less_than_a_row(
+    stage, recorder, tmp_path, late
+):
+    """The last ticks that make no whole row are the only ones that are left out."""
+    run(stage, recorder, 8 + late)
+    recorder.begin()
+    run(stage, recorder, 40 - late)
+    assert recorder.save("lift it", {})["rows"] == (40 - late) // K
+    (actions,) = episodes(tmp_path / "data")
+    assert tick_of(actions[0]) == 8 + late and tick_of(actions[-1]) == 8 + late + K * (len(actions) - 1)
+
+
 def test_pictures_that_a_camera_drops_are_counted_and_not_made_up(stage, recorder, tmp_path):
     run(stage, recorder, 16)
     recorder.begin()
@@ -163,13 +178,13 @@ def test_an_episode_in_hand_is_dropped_and_the_next_one_is_its_own(stage, record
 
 
 def test_each_saved_episode_survives_whatever_kills_the_recorder(stage, tmp_path):
-    log = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES)
+    log, ends = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES), []
     for episode in range(2):
         record_one(stage, log, 40 + 8 * episode)
         log.save("lift it", {})
+        ends = [*ends, stage.tick]
         until(log, lambda: not log.saving)
     saved = log.frames
-    assert 20 <= saved <= 22  # an episode's last row may want a tick
     record_one(stage, log, 40)
     os.kill(log._process.pid, signal.SIGKILL)
     until(log, lambda: log.failed)
@@ -179,13 +194,15 @@ def test_each_saved_episode_survives_whatever_kills_the_recorder(stage, tmp_path
     assert found["dropped_frames"] == {"front": 0, "wrist": 0} and found["tasks"] == ["lift it"]
     log.close()
     assert validate(tmp_path / "data") == [] and len(Dataset(tmp_path / "data")) == 2
+    assert saved == whole_rows(tmp_path / "data", ends)
     again = EpisodeLog(stage.shared, ROBOT, tmp_path / "data", RATES, resume=True)
     assert (again.episodes, again.frames, again.tasks) == (2, saved, ["lift it"])
     record_one(stage, again, 16)
     again.save("push it", {})
     found = again.finish({})  # at once: it waits until the episode is safe
-    assert (found["episodes"], found["recorded"]) == (3, 1) and 3 <= found["frames"] - saved <= 4
     again.close()
+    frames = whole_rows(tmp_path / "data", [*ends, stage.tick])
+    assert (found["episodes"], found["recorded"], found["frames"]) == (3, 1, frames)
     assert Dataset(tmp_path / "data").tasks == ["lift it", "push it"] and validate(tmp_path / "data") == []
 
 
@@ -245,6 +262,29 @@ def test_another_robots_folder_is_refused_with_both_names(stage, tmp_path):
     first.close()
     with pytest.raises(UserError, match=r"recorded with robot 'other'.*expected 'so101'"):
         EpisodeRecorder(stage.shared, ROBOT, tmp_path / "data", RATES, resume=True)
+
+
+def episodes(folder: Path) -> list[np.ndarray]:
+    """(rows, A) commands of each episode."""
+    dataset = Dataset(folder)
+    return [dataset.columns(number)["action"] for number in range(len(dataset))]
+
+
+def tick_of(command: np.ndarray) -> int:
+    """Of `DrivenArm.command`."""
+    return round(float(command[1] - ROBOT.home_position[1]) / A_TICK)
+
+
+def whole_rows(folder: Path, ends: list[int]) -> int:
+    """How many rows episodes have that ended before these ticks, each with every row from its first tick on.
+
+    The recorder begins with whichever tick comes after it has heard of it, so that the first is read.
+    """
+    found = episodes(folder)
+    for actions, end in zip(found, ends, strict=True):
+        first = tick_of(actions[0])
+        assert [tick_of(action) for action in actions] == list(range(first, end - K + 1, K))
+    return sum(map(len, found))
 
 
 def record_one(stage: DrivenArm, log: EpisodeLog, ticks: int) -> None:
