@@ -12,8 +12,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -146,38 +146,66 @@ def oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-PUSH = "print(PolicyNetworks.from_pretrained(sys.argv[1]).push_to_hub('lab/arm', '# card'))"
+PUSH = "PolicyNetworks.from_pretrained(sys.argv[1]).push_to_hub('lab/arm', '# card')"
 FETCH = "PolicyNetworks.from_pretrained('lab/arm').save_pretrained(sys.argv[1])"
 OLDER = f"PolicyNetworks.from_pretrained('lab/arm', '{0:040x}').save_pretrained(sys.argv[1])"
+CLIENT = """
+import json, sys, traceback
+from ideomotor.vla.networks import PolicyNetworks
+for line in sys.stdin:
+    code, sys.argv[1] = json.loads(line)
+    try:
+        said = ["done", eval(code)]
+    except Exception as error:
+        said = traceback.format_exception_only(error)
+    print(json.dumps(said), flush=True)
+"""
+Client = Callable[[str, Path], list[str]]
 
 
-def ran(code: str, argument: Path | str, home: Path, address: str) -> subprocess.CompletedProcess:
-    """In a process of its own, since the client reads the Hub's address when it is imported."""
-    source = f"import sys\nfrom ideomotor.vla.networks import PolicyNetworks\n{code}"
-    env = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_TOKEN": "hf_test"}
-    env.pop("HF_HUB_OFFLINE", None)
-    return subprocess.run(
-        [sys.executable, "-P", "-c", source, str(argument)],
-        env=env,
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def client(tmp_path: Path) -> Generator[Callable[[str], Client]]:
+    """client(address): what the policy's own methods do there; ["done", what they return], or the error.
+
+    In a process of its own, since the Hub's client reads its address when it is imported.
+    """
+    with ExitStack() as stack:
+
+        def at(address: str) -> Client:
+            env = os.environ | {
+                "HF_ENDPOINT": address,
+                "HF_HOME": str(tmp_path / "home"),
+                "HF_TOKEN": "hf_test",
+            }
+            env.pop("HF_HUB_OFFLINE", None)
+            pipe, command = subprocess.PIPE, [sys.executable, "-P", "-c", CLIENT, ""]
+            process = subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True)
+            stack.callback(process.communicate)
+
+            def asked(code: str, argument: Path) -> list[str]:
+                assert process.stdin is not None and process.stdout is not None
+                process.stdin.write(json.dumps([code, str(argument)]) + "\n")
+                process.stdin.flush()
+                return json.loads(process.stdout.readline())
+
+            return asked
+
+        yield at
 
 
-def test_what_is_fetched_is_what_was_pushed(policy: EpisodePolicy, tmp_path: Path) -> None:
+def test_what_is_fetched_is_what_was_pushed(policy: EpisodePolicy, client, tmp_path: Path) -> None:
     policy.networks.save_pretrained(tmp_path / "mine")
     with hub() as (address, revisions):
-        pushed = ran(PUSH, tmp_path / "mine", tmp_path / "home", address)
-        assert pushed.returncode == 0, pushed.stderr
-        assert pushed.stdout.strip() == f"https://huggingface.co/lab/arm/commit/{0:040x}"
-        fetched = ran(FETCH, tmp_path / "theirs", tmp_path / "home", address)
-        assert fetched.returncode == 0, fetched.stderr
+        asked = client(address)
+        pushed = asked(PUSH, tmp_path / "mine")
+        assert pushed == ["done", f"https://huggingface.co/lab/arm/commit/{0:040x}"]
+        assert asked(FETCH, tmp_path / "theirs") == ["done", None]
         assert revisions["lab/arm"][0]["README.md"] == b"# card"
         newer = dict(revisions["lab/arm"][0])
         newer["config.json"] = b"{}"
         revisions["lab/arm"].append(newer)
-        assert "format" in ran(FETCH, tmp_path / "none", tmp_path / "home", address).stderr
-        assert ran(OLDER, tmp_path / "older", tmp_path / "home", address).returncode == 0
+        assert "format" in asked(FETCH, tmp_path / "none")[-1]
+        assert asked(OLDER, tmp_path / "older") == ["done", None]
     for name in ("theirs", "older"):
         for path in ("model.safetensors", "processor.json", "interpreter/tokenizer.json"):
             assert (tmp_path / name / path).read_bytes() == (tmp_path / "mine" / path).read_bytes(), path
@@ -185,13 +213,13 @@ def test_what_is_fetched_is_what_was_pushed(policy: EpisodePolicy, tmp_path: Pat
         assert configs[0] == configs[1]
 
 
-def test_what_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+def test_what_is_not_there_is_said_in_one_line(client, tmp_path: Path) -> None:
     with hub() as (address, _):
-        asked = ran(FETCH, tmp_path, tmp_path / "home", address)
-    last = asked.stderr.splitlines()[-1]
-    assert "UserError: policy: no folder 'lab/arm'" in last and "Hugging Face Hub" in last
-    refused = ran(PUSH, Path(__file__).parents[2] / "vla" / "checkpoints" / "so101", tmp_path, address)
-    assert "UserError: push_to_hub: 'lab/arm'" in refused.stderr.splitlines()[-1]
+        asked = client(address)
+        (said,) = asked(FETCH, tmp_path)
+    assert "UserError: policy: no folder 'lab/arm'" in said and "Hugging Face Hub" in said
+    (refused,) = asked(PUSH, Path(__file__).parents[2] / "vla" / "checkpoints" / "so101")
+    assert "UserError: push_to_hub: 'lab/arm'" in refused and refused.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "nowhere", "/no/folder", "a/../b", "~/policy"])
