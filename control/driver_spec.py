@@ -16,7 +16,7 @@ from ideomotor.control.fields import Field
 
 @dataclass(frozen=True)
 class DriverSpec:
-    """Who drives it, and what that driver is told."""
+    """Who drives it, and what that driver is given."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)  # text, numbers, flags, lists and mappings

@@ -44,7 +44,7 @@ class SeenRange:
     episodes: int
     following_rad: float  # largest difference of a joint, but a gripper, from its last command
     jerk: float  # largest root mean square over a second, of the joint that jerks most [rad/s^3]
-    confidence: float | None  # lowest mean over a second; None: it was not told
+    confidence: float | None  # lowest mean over a second; None: it was not reported
     pictures: Mapping[str, PictureRange] = field(default_factory=dict)  # {camera: …}
 
     def save(self, folder: Path) -> None:

@@ -49,8 +49,8 @@ def chosen_policy(
     Args:
         chosen: DIR or ORG/NAME, or either after "lerobot:"; ws://HOST:PORT or wss://HOST:PORT of a server of
             ours, openpi://HOST:PORT of openpi's; None is the bundled one.
-        lerobot: what is told of a policy of LeRobot's.
-        remote: what is told of a server.
+        lerobot: what is given of a policy of LeRobot's.
+        remote: what is given of a server.
 
     Raises:
         UserError: there is none, or it is of another robot.

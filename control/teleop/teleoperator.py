@@ -34,7 +34,7 @@ class TeleopAction:
 
 @dataclass(frozen=True)
 class FollowerState(RobotState):
-    """The arm that is driven, as a teleoperator is told of it. A joint that was not measured is NaN.
+    """The arm that is driven, as a teleoperator is given it. A joint that was not measured is NaN.
 
     What jogs integrates from `command`, not from `position`, which sags and lags: while it is not engaged its
     next target is `command`, whoever has moved the arm meanwhile.

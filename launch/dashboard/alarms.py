@@ -72,7 +72,7 @@ class Snapshot:
     running: bool  # control executes commands, in no stop
     pictures: Mapping[str, np.ndarray]  # {camera: (H, W, 3) uint8}, the newest
     jerk: float = 0.0  # root mean square of the last second's commands [rad/s^3]
-    confidence: float = math.nan  # mean of the last second's chunks; NaN where it is not told
+    confidence: float = math.nan  # mean of the last second's chunks; NaN where it is not reported
 
 
 class AlarmWatch:

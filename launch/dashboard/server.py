@@ -5,7 +5,7 @@
     POST /request/NAME one of REQUESTS     POST /instruction the text, to be done from the next plan on
 
 Each request has a thread of its own, so that a stop never waits for a picture. Whoever may ask: on loopback
-anybody on this computer, but no page of another site, which is told by the host it asked for and by a header
+anybody on this computer, but no page of another site, which is known by the host it asked for and by a header
 that such a page cannot set; elsewhere whoever has the token.
 """
 

@@ -1,4 +1,4 @@
-"""A running session in Rerun: what the cameras see, where the joints are and where they are told to be.
+"""A running session in Rerun: what the cameras see, where the joints are and where they are commanded to be.
 
     --view rerun                    the viewer on this computer
     --view rerun+http://HOST:PORT/proxy   a viewer elsewhere
@@ -68,7 +68,7 @@ def live_view(
 
     Args:
         target: of `--view`, checked.
-        say: is told if it has ended by itself.
+        say: called with a line if it has ended by itself.
     """
     if target is None:
         yield
@@ -91,7 +91,7 @@ def live_view(
 
 
 def view_process(spec: SharedStateSpec, joints: Sequence[str], target: str) -> None:
-    """The process's main function: shows what is new until it is told to end."""
+    """The process's main function: shows what is new until it is asked to end."""
     live_with_parent()
     os.nice(NICE)
     for number in STOPPING:
@@ -124,7 +124,7 @@ def _opened(target: str) -> Any:
 
 
 class LiveRecording:
-    """What a Rerun recording is told of a session. Call `update` now and then."""
+    """What a Rerun recording is given of a session. Call `update` now and then."""
 
     def __init__(self, recording: Any, shared: SharedState, joints: Sequence[str]) -> None:
         rr = self._rr = require_rerun("view")

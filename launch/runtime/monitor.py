@@ -54,7 +54,7 @@ class View:
         drivers: who may drive: with both, a key takes over and hands back.
         on_keys: takes the keys that mean nothing here.
         companion: is asked for each key first, and for rows to show.
-        on_event: is told of stops, of who drives, and of marks: what, and facts by name.
+        on_event: called with stops, with who drives, and with marks: what, and facts by name.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ class Recent:
         return rms_jerk(commands, float(embodiment.control_hz))
 
     def confidence(self) -> float:
-        """Mean of the chunks'; NaN where it is not told."""
+        """Mean of the chunks'; NaN where it is not reported."""
         return float(np.mean([value for _, value in self._sure])) if self._sure else float("nan")
 
     def cameras(self, now: float) -> list[CameraRate]:

@@ -82,7 +82,7 @@ class SessionConfig:
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
     web: WebOptions | None = None  # a page beside it
     confidence: bool = False  # chunks tell how sure the policy is of them
-    audit: Callable[..., None] | None = None  # is told what happens: what, and facts by name
+    audit: Callable[..., None] | None = None  # called with what happens: what, and facts by name
 
     @property
     def drivers(self) -> tuple[DriverName, ...]:

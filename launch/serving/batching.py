@@ -69,7 +69,7 @@ class Batcher:
         network: asked.
         max_batch: requests at once.
         wait_s: for others [s].
-        observe: told of each batch's size and of each dropped request's reason.
+        observe: called with each batch's size and each dropped request's reason.
     """
 
     network: Network
@@ -207,7 +207,7 @@ class Batcher:
 
 
 class _Defect(UserError):
-    """Something that should not happen: the client is told, the server goes on."""
+    """Something that should not happen: the client gets an error, the server goes on."""
 
     def __init__(self, name: str, error: Exception) -> None:
         super().__init__(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")

@@ -87,7 +87,7 @@ class ClientSession:
             await self._answer_ours(fields, at)
         except UserError as error:
             await self._refuse(None, "unknown", error)
-        except Exception as error:  # a defect of ours: this client is told, the others go on
+        except Exception as error:  # a defect of ours: this client gets an error, the others go on
             LOG.exception("a message could not be answered")
             await self._refuse(None, "unknown", UserError(f"message: {type(error).__name__} in the server"))
 

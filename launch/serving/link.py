@@ -1,7 +1,7 @@
 """A connection to a policy server of ours, which is asked one thing at a time.
 
 Only the answer to the newest request counts: one that is late, damaged, doubled or of an earlier request is
-dropped. While there is no connection whoever asks is told at once that there is no answer.
+dropped. While there is no connection whoever asks learns at once that there is no answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `--policy ws://…` and `--policy openpi://…` need to be told, for `run`, `eval` and `launch`."""
+"""What `--policy ws://…` and `--policy openpi://…` need to be given, for `run`, `eval` and `launch`."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ MAX_STEPS = 50  # of the sampler, that a client may ask for
 
 @dataclass(frozen=True)
 class ServedPolicy:
-    """Networks, and what clients are told of them."""
+    """Networks, and what is reported of them to clients."""
 
     name: str  # how results call it
     networks: AnyNetworks

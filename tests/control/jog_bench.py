@@ -1,4 +1,4 @@
-"""A follower that is where it was told to be, a clock that the test moves, and a teleoperator."""
+"""A follower that is where it was commanded to be, a clock that the test moves, and a teleoperator."""
 
 from __future__ import annotations
 

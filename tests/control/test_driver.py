@@ -20,7 +20,7 @@ PAN = np.eye(6)[0]
 
 
 class Leader:
-    """A teleoperator that says what it is told to."""
+    """A teleoperator that says what a test gives it."""
 
     def __init__(self, bench) -> None:
         self.position, self.engaged, self.fault = HOME.copy(), True, ""
@@ -170,7 +170,7 @@ def test_a_person_takes_over_from_a_policy_and_hands_back_without_a_jump(bench):
     assert over[-1][0] == pytest.approx(HOME[0] + 0.5) and bench.stop_state is StopState.RUN
     assert leader.seen is not None and leader.seen.driver is DriverName.PERSON
     stood = int(bench.shared.state.read(state := bench.shared.state.new()) and state["policy_tick"])
-    np.testing.assert_allclose(state["past_commands"], over[-8:])  # the policy is told what was really sent
+    np.testing.assert_allclose(state["past_commands"], over[-8:])  # the policy is given what was really sent
     assert not state["playing"]
     bench.shared.request("hand_back")
     leader.engaged, bench.feeding = False, False

@@ -1,4 +1,4 @@
-"""Jogging the tip: it goes where it is told, within the joints' limits, wherever the arm is."""
+"""Jogging the tip: it goes where it is commanded, within the joints' limits, wherever the arm is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POSES = st.lists(st.floats(0.02, 0.98), min_size=6, max_size=6).map(
 
 
 def jogged(wanted: list[float], start: np.ndarray, ticks: int = 60, grip: float = 0.0) -> np.ndarray:
-    """(ticks, 6) targets of a follower that goes where it is told."""
+    """(ticks, 6) targets of a follower that goes where it is commanded."""
     jog, targets = TipJog(ROBOT), []
     jog.stand(start)
     for _ in range(ticks):
@@ -83,7 +83,7 @@ def test_no_pose_makes_a_joint_fast_or_leave_its_range(pose, wanted: list[float]
 
 
 def test_a_stretched_arm_comes_back() -> None:
-    """Jogged forward until it can go no further, it comes back as soon as it is told to."""
+    """Jogged forward until it can go no further, it comes back as soon as it is commanded to."""
     out = jogged([0.15, 0, 0, 0, 0], POSE, 600)[-1]
     further = TIP.tip(jogged([0.15, 0, 0, 0, 0], out, 60)[-1]) - TIP.tip(out)
     assert further[0] < 0.01, "it was at its end"

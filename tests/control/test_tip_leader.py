@@ -50,7 +50,7 @@ AT = np.array([-0.3, -0.7, 0.5, 0.8, 0.0, 0.4, 0.2])  # of the follower, when it
 
 
 class Hands:
-    """A person with the leader, and a follower that goes where it is told unless it is `held`."""
+    """A person with the leader, and a follower that goes where it is commanded unless it is `held`."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self.following = TipFollowing(LEADER, FOLLOWER, scale)

@@ -40,7 +40,7 @@ class FakeArmConfig(RobotConfig):
 
 
 class FakeArm(Robot):
-    """Goes where it is told at once; in degrees, its gripper from 0 to 100."""
+    """Goes where it is commanded at once; in degrees, its gripper from 0 to 100."""
 
     config_class, name = FakeArmConfig, "fake_arm"
 

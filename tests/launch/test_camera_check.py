@@ -1,4 +1,4 @@
-"""Cameras that look swapped are told, and nothing else is."""
+"""Cameras that look swapped are reported, and nothing else is."""
 
 from __future__ import annotations
 

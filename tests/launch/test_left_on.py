@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """What whoever comes next is told, once the processes that wrote the notes are gone."""
+    """What is said to whoever comes next, once the processes that wrote the notes are gone."""
     for path in folder.glob("*.json"):
         note = Note(**json.loads(path.read_text()))
         path.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(note, process=GONE))))

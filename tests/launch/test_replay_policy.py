@@ -83,7 +83,7 @@ def test_after_a_stop_it_goes_on_where_it_was_stopped(commands):
 def test_it_is_asked_as_any_policy_is(commands):
     assert HANDOVERS["rtc"].uses_prefix
     policy = ReplayPolicy(commands, ROBOT)
-    prefix = np.repeat(HOME[None], 12, axis=0)  # before the first chunk it is already told to stand still
+    prefix = np.repeat(HOME[None], 12, axis=0)  # before the first chunk it already has to stand still
     chunk = policy.act(seen(0, HOME), NO_PLAN, prefix)
     np.testing.assert_array_equal(chunk.actions[:12], prefix.astype(np.float32))
     assert np.abs(chunk.actions[12] - HOME).max() < 1e-4

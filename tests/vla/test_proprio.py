@@ -1,4 +1,4 @@
-"""An interpreter that is told the joint state: what no picture shows, and nothing where it is not told."""
+"""An interpreter that is given the joint state: what no picture shows, and nothing where it is not given."""
 
 import dataclasses
 

@@ -67,7 +67,7 @@ class Hand:
         self._site = env.model.site(robot["grip_site"]).id
         self._fingers = [env.model.joint(name).qposadr[0] for name in robot["fingers"]]
         self._shoulder = env.data.body(BASE).xpos + [0.0, 0.0, SHOULDER_HEIGHT]
-        self.grip = OPEN  # what the fingers are told
+        self.grip = OPEN  # what the fingers are commanded
 
     @property
     def pose(self) -> Pose:
