@@ -61,8 +61,10 @@ test: $(READY)
 	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP) --seconds 240 --optional)
 	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP)-openpi --peer openpi --seconds 90 --optional)
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/pytest -m "not realtime" -n 2 --dist loadfile --no-loadscope-reorder)
-	$(if $(ARGS),,$(BIN)/pytest -m dialogue -n 4 --dist loadfile $$(grep -rl --include='test_*.py' mark.dialogue tests))
-	$(if $(ARGS),,$(BIN)/pytest -m "realtime and not dialogue" $$(grep -rl --include='test_*.py' mark.realtime tests))
+	$(if $(ARGS),,$(BIN)/pytest -m "session or dialogue" -n 2 --dist worksteal \
+	  $$(grep -rlE --include='test_*.py' 'mark.(session|dialogue)' tests))
+	$(if $(ARGS),,$(BIN)/pytest -m "realtime and not session and not dialogue" \
+	  $$(grep -rl --include='test_*.py' mark.realtime tests))
 
 interop: $(READY)
 	@$(BIN)/python tests/interop/environment.py $(INTEROP)

@@ -1,7 +1,7 @@
 """No test outside the real-time step may depend on the clock: on a busy machine it would fail for nothing.
 
-`make test` runs what is marked `realtime` one after the other (`dialogue`: a few at once), and the rest on
-all cores beside each other.
+`make test` runs what is marked `realtime` one after the other (`session` and `dialogue`: a few at once), and
+the rest on all cores beside each other.
 So whatever reads a clock or gives up after a time carries the mark, its file's `pytestmark` or its own.
 """
 

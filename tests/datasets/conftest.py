@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import Embodiment, load_embodiment
+from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
 from ideomotor.datasets.lerobot.episode import Episode
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
@@ -94,4 +96,24 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, so101: Embodiment) -> Pat
     with DatasetWriter(root, so101) as writer:
         for seed in range(5):
             writer.add_episode(sample_episode(seed, 10 + seed))
+    return root
+
+
+@pytest.fixture(scope="session")
+def by_person(so101: Embodiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person's two episodes from cameras of two sizes, one of which did not renew every picture."""
+    root = tmp_path_factory.mktemp("person") / "mine"
+    sizes = {"front": (480, 640), "wrist": (120, 160)}
+    cameras = (replace(c, height=sizes[c.name][0], width=sizes[c.name][1]) for c in so101.cameras)
+    robot = replace(so101, cameras=tuple(cameras))
+    walk = so101.home_position + np.linspace(0, 0.2, 48)[:, None]
+    with DemonstrationWriter(root, robot, 30) as writer:
+        for length in (12, 7):
+            writer.begin()
+            for i in range(length):
+                images = {name: np.full((*size, 3), 20 + 5 * i, np.uint8) for name, size in sizes.items()}
+                captured = {"front": i / 30, "wrist": i // 2 * 2 / 30}
+                ticks = walk[4 * i : 4 * i + 4]
+                writer.add(Row(0.002 + i / 30, images, captured, ticks + 0.01, ticks))
+            writer.save("lift it", {"success": True, "dropped_frames": length // 2})
     return root

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from ideomotor.datasets.checking.repair import repair
 from ideomotor.datasets.editing.edit import edit_of, write
 from ideomotor.datasets.editing.pieces import all_pieces, deleted, trimmed
 from ideomotor.datasets.lerobot import file_group
-from ideomotor.datasets.lerobot.demonstration_writer import DemonstrationWriter, Row
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
 
@@ -116,26 +114,6 @@ def edited(recorded, repaired, tmp_path_factory):
     pieces = trimmed(deleted(pieces, [0]), {1: (2, 9), 2: (3, 8)})
     write(both, pieces, edit_of(both, ["front=top"], ["plan_text"]), out)
     return out
-
-
-@pytest.fixture(scope="module")
-def by_person(so101, tmp_path_factory):
-    """A person's two episodes from cameras of two sizes, one of which did not renew every picture."""
-    root = tmp_path_factory.mktemp("person") / "mine"
-    sizes = {"front": (480, 640), "wrist": (120, 160)}
-    cameras = (replace(c, height=sizes[c.name][0], width=sizes[c.name][1]) for c in so101.cameras)
-    robot = replace(so101, cameras=tuple(cameras))
-    walk = so101.home_position + np.linspace(0, 0.2, 48)[:, None]
-    with DemonstrationWriter(root, robot, 30) as writer:
-        for length in (12, 7):
-            writer.begin()
-            for i in range(length):
-                images = {name: np.full((*size, 3), 20 + 5 * i, np.uint8) for name, size in sizes.items()}
-                captured = {"front": i / 30, "wrist": i // 2 * 2 / 30}
-                ticks = walk[4 * i : 4 * i + 4]
-                writer.add(Row(0.002 + i / 30, images, captured, ticks + 0.01, ticks))
-            writer.save("lift it", {"success": True, "dropped_frames": length // 2})
-    return root
 
 
 @pytest.fixture(scope="module")

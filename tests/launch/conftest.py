@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from ideomotor.control.embodiment import load_embodiment
 from ideomotor.launch import cli
 
 
@@ -69,3 +72,37 @@ def ideomotor(command: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
         return Finished(done.args, done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def swaying_policy() -> Iterator[str]:
+    """The address of a policy server of an SO-101, for `--policy`, see swaying_policy.py."""
+    here = Path(__file__).parent
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in (here, here / "serving"):
+            patch.syspath_prepend(folder)
+        sways = importlib.import_module("swaying_policy")
+        made = importlib.import_module("scripted_server").ScriptedServer
+    with made(sways.answer, sways.metadata(load_embodiment("so101"))).listening() as server:
+        yield server.url
+
+
+@pytest.fixture
+def runtime_fakes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """runtime_fakes.py, which the processes that it starts import too."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    return importlib.import_module("runtime_fakes")
+
+
+@pytest.fixture
+def start(runtime_fakes: ModuleType, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """start(**options): a supervised robot that swings, a `Running` of runtime_fakes.py."""
+    running: list[Any] = []
+
+    def start(**options: Any) -> Any:
+        running.append(runtime_fakes.Running(tmp_path, **options))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.close()

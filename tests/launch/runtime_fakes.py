@@ -1,4 +1,4 @@
-"""A robot that outlives its processes, and policies small enough to reason about, for tests of the runtime.
+"""A robot that outlives its processes, and runs of it (by swinging.py), for tests of the runtime.
 
 The robot is a file that every process maps: each command is a row (time, process, tick, position). Whoever
 opens it next, the guardian say, finds it where it was left.
@@ -19,34 +19,23 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from swinging import HZ, LATE_S, ROBOT, SWING_HZ, LateSwinger, Looker, Swinger, Waver
 
-from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.safe_stop import StopConfig
 from ideomotor.control.runtime.supervisor import Job, live_with_parent, start_heartbeat, supervise
 from ideomotor.control.teleop.process import teleoperator_process
-from ideomotor.control.teleop.teleoperator import DriverName, FollowerState, TeleopAction
+from ideomotor.control.teleop.teleoperator import DriverName
 from ideomotor.control.timing import usual_timing
-from ideomotor.control.types import ActionChunk, Command, LatentPlan, Observation, RobotState
+from ideomotor.control.types import Command, RobotState
 from ideomotor.launch.runtime import policy_processes
 
-ROBOT = load_embodiment("so101")
-HZ = ROBOT.control_hz
 ROWS = 120 * 120
-HORIZON = 480  # [ticks], four seconds: without a watchdog the arm would go on for so long
-SWING, SWING_HZ = 1.2, 0.5  # [rad], [Hz]: up to 1.9 rad/s
-LATE_S = 0.5  # a first chunk of `LateSwinger`, which then is more than half a radian on its way
 GIVE_UP_S = 120.0  # for anything at all, on a busy machine
+__all__ = ["LATE_S", "LateSwinger", "Looker"]  # of swinging.py, for whoever imports this
 STOP = StopConfig(park_after_s=0.3, park_speed=1.5, off_after_s=0.1, end_after_s=0.1)
-
-
-def motion(ticks: np.ndarray) -> np.ndarray:
-    """(n, A): joint 0 swings, for ever."""
-    swing = np.zeros((len(ticks), len(ROBOT.joints)))
-    swing[:, 0] = SWING * np.sin(2 * np.pi * SWING_HZ * ticks / HZ) / 2
-    return ROBOT.home_position + swing
 
 
 class LoggedRobot:
@@ -96,77 +85,6 @@ def open_robot(folder: Path, shared: shared_state.SharedState) -> LoggedRobot:
 
 def refuse_robot(shared: shared_state.SharedState) -> LoggedRobot:
     raise UserError("servo: id 3 does not answer, expected 6 servos")
-
-
-class Waver:
-    """A person who swings joint 0 as `Swinger` does."""
-
-    def connect(self) -> None:
-        self.began = time.monotonic()
-
-    def disconnect(self) -> None: ...
-
-    def read(self, state: FollowerState) -> TeleopAction:
-        now = time.monotonic()
-        assert not {"torch", "mujoco", "transformers"} & set(sys.modules)
-        position = motion(np.array([HZ * (now - self.began)]))[0]
-        return TeleopAction(now, position, engaged=state.driver is DriverName.PERSON)
-
-
-class Swinger:
-    """A policy that swings joint 0.
-
-    Args:
-        part: the network that its process runs.
-    """
-
-    def __init__(self, part: str) -> None:
-        self.part = part
-
-    def reset(self, seed: int) -> None:
-        pass
-
-    def plan(self, observation: Observation) -> LatentPlan:
-        assert observation.instruction == "swing" and set(observation.images) == {"front", "wrist"}
-        return LatentPlan(np.ones((2, 3), np.float32), observation.time, "now: swing")
-
-    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
-        tick = observation.tick
-        assert plan.tokens.shape in ((2, 3), (0, 0)) and plan.observed_at <= observation.time + 0.1
-        actions = motion(np.arange(tick, tick + HORIZON)).astype(np.float32)
-        actions[: len(committed_prefix)] = committed_prefix
-        return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
-
-
-class LateSwinger(Swinger):
-    """Takes its time over the first chunk after each reset."""
-
-    _first = True
-
-    def reset(self, seed: int) -> None:
-        self._first = True
-
-    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
-        chunk = super().act(observation, plan, committed_prefix)
-        if self._first:
-            self._first = False
-            time.sleep(LATE_S)
-        return chunk
-
-
-class Looker(Swinger):
-    """Says in its plan how bright the front camera's picture is, and stays where it is."""
-
-    def plan(self, observation: Observation) -> LatentPlan:
-        brightness = float(observation.images["front"].mean())
-        return LatentPlan(np.ones((2, 3), np.float32), observation.time, f"{brightness:.3f}")
-
-    def act(self, observation: Observation, plan: LatentPlan, committed_prefix: np.ndarray) -> ActionChunk:
-        tick = observation.tick
-        stay = committed_prefix[-1:] if len(committed_prefix) else observation.state[None]
-        actions = np.repeat(stay, 96, axis=0).astype(np.float32)
-        actions[: len(committed_prefix)] = committed_prefix
-        return ActionChunk(actions, float(HZ), tick, observation.time, plan.observed_at)
 
 
 def cameras_process(spec: shared_state.SharedStateSpec) -> None:

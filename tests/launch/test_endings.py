@@ -25,7 +25,7 @@ from ideomotor.datasets.lerobot.video import encode
 from ideomotor.launch.runtime.session_recorder import REPORT, TICKS
 
 pytest.importorskip("scservo_sdk")
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.session]
 ROBOT = load_embodiment("so101")
 
 
@@ -41,7 +41,7 @@ def arm(emulated_arm: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def launched(
-    arm: Any, command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arm: Any, command: Path, swaying_policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Any]]:
     """launched(...): a launch on that arm, in a terminal."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
@@ -54,7 +54,14 @@ def launched(
 
     def launch(*arguments: object) -> Any:
         words = ("--port", arm.port, "--camera", f"front={film}", f"wrist={film}", "--countdown", "0")
-        options = ("--instruction", "lift the red cube", "--log", tmp_path / "log")
+        options = (
+            "--policy",
+            swaying_policy,
+            "--instruction",
+            "lift the red cube",
+            "--log",
+            tmp_path / "log",
+        )
         options += () if "--json" in arguments else ("--json", tmp_path / "outcome.json")
         running.append(terminal.Terminal([command, "launch", "so101", *words, *options, *arguments]))
         return running[-1]

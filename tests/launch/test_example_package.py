@@ -87,11 +87,12 @@ def test_nothing_of_it_is_imported_before_it_is_asked_for() -> None:
 
 
 @pytest.mark.realtime
+@pytest.mark.session
 def test_its_teleoperator_draws_a_circle_with_its_robot_under_our_filter(
     ideomotor: Callable[..., Any], tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    words = ("teleop", "drawing_table", "--leader", "circle@0.04", "--countdown", 0, "--max-seconds", 5)
+    words = ("teleop", "drawing_table", "--leader", "circle@0.04", "--countdown", 0, "--max-seconds", 4)
     done = ideomotor(*words, "--camera", "top=testcard@200,30,30", "--log", log, "--json", "-")
     assert done.json["leader"] == "circle at 0.04"
     data = Dataset(log)
@@ -100,6 +101,6 @@ def test_its_teleoperator_draws_a_circle_with_its_robot_under_our_filter(
     around = np.unwrap(np.arctan2(commands[:, 1], commands[:, 0])[away > 0.03])
     assert np.ptp(around) > 2.0 and away.max() < 0.045, "on its circle"
     state = np.asarray(data.columns(0)["observation.state"], dtype=np.float64)
-    assert np.abs(state - commands).max() < 0.02, "and the robot is where it is told to be"
+    assert np.abs(state - commands).max() < 0.02, "and the robot is where it is commanded to be"
     picture = data.frames(0, data.cameras[0], [10])[0]
     assert np.abs(np.median(picture, axis=(0, 1)) - [200, 30, 30]).max() < 12

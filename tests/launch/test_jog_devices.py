@@ -30,6 +30,7 @@ def tips(log: Path) -> np.ndarray:
 
 
 @pytest.mark.realtime
+@pytest.mark.session
 def test_keys_of_the_terminal_move_the_tip_and_the_others_still_stop_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -54,11 +55,11 @@ def test_keys_of_the_terminal_move_the_tip_and_the_others_still_stop_it(
 
 
 def test_what_cannot_jog_is_refused_before_anything_begins(
-    ideomotor: Callable[..., Any], tmp_path: Path
+    ideomotor: Callable[..., Any], in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     ideomotor(*COMMAND, "--leader", "keyboard").assert_refused("leader: keyboard", "no terminal")
-    ideomotor(*COMMAND, "--leader", "gamepad@/dev/input/event99").assert_refused("leader")
+    in_process(*COMMAND, "--leader", "gamepad@/dev/input/event99").assert_refused("leader")
     wrong = tmp_path / "pad.events"
     wrong.write_text("0 1\n")
-    ideomotor(*COMMAND, "--leader", f"gamepad@{wrong}").assert_refused("line 1")
-    ideomotor(*COMMAND, "--leader", "gamepat").assert_refused("unknown name 'gamepat'", "gamepad")
+    in_process(*COMMAND, "--leader", f"gamepad@{wrong}").assert_refused("line 1")
+    in_process(*COMMAND, "--leader", "gamepat").assert_refused("unknown name 'gamepat'", "gamepad")

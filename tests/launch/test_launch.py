@@ -24,7 +24,7 @@ from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.launch.runtime.session_recorder import PICTURE, PLANS, REPORT, TICKS
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.session]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")

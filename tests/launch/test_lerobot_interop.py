@@ -127,12 +127,13 @@ def test_train_peer_eval_and_compare(in_process, tmp_path, checkpoints):
 
 
 @pytest.mark.realtime
+@pytest.mark.session
 def test_an_act_of_lerobots_drives_the_twin(ideomotor, checkpoints, tmp_path):
     """Through pre-flight, hand-over, filter and log, as any policy."""
     how = ("--twin", "--policy", f"lerobot:{checkpoints / 'act'}", "--lerobot.hz", 30, "--countdown", 0)
-    done = ideomotor("launch", "so101", *how, "--max-seconds", 5, "--log", tmp_path / "log", "--json", "-")
+    done = ideomotor("launch", "so101", *how, "--max-seconds", 3, "--log", tmp_path / "log", "--json", "-")
     result = done.json
     assert result["policy"] == f"lerobot:{checkpoints / 'act'}" and result["stop_reason"] == "finished"
-    assert result["faults"] == [] and result["motors_on"] is False and result["ticks"] >= 600
+    assert result["faults"] == [] and result["motors_on"] is False and result["ticks"] >= 360
     rows = Dataset(tmp_path / "log").columns(0, ["action"])["action"]
-    assert len(rows) > 100 and np.ptp(rows, axis=0).max() > 0.02  # it moved
+    assert len(rows) > 60 and np.ptp(rows, axis=0).max() > 0.02  # it moved

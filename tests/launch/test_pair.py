@@ -142,6 +142,7 @@ def test_both_arms_are_looked_at_and_calibrated_one_at_a_time(in_process: Any, e
 
 
 @pytest.mark.realtime
+@pytest.mark.session
 def test_a_recording_with_two_leaders_over_twins(ideomotor: Any, tmp_path: Path) -> None:
     """The left arm's adapter is pulled for a moment: both arms stand, and both go on."""
     (tmp_path / "film.mp4").write_bytes(encode(np.full((60, 48, 64, 3), 90, np.uint8), 30))

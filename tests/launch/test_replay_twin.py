@@ -11,7 +11,7 @@ from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.trajectory import read_trajectory
 from ideomotor.launch.runtime.session_recorder import TICKS
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.session]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
@@ -21,7 +21,7 @@ def test_an_episode_is_played_over_the_twin_tick_for_tick(ideomotor, tmp_path, m
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     data, log = tmp_path / "data", tmp_path / "log"
-    assert ideomotor("record", "lift", "--episodes", 1, "--out", data).returncode == 0
+    assert ideomotor("record", "reach", "--episodes", 1, "--out", data).returncode == 0
     result = ideomotor(
         "replay", data, "--twin", "--countdown", 0, "--log", log, "--json", "-", timeout=240
     ).json
@@ -38,5 +38,5 @@ def test_an_episode_is_played_over_the_twin_tick_for_tick(ideomotor, tmp_path, m
     first = [int(at[0]) for at in found if len(at)]
     assert len(first) > 0.8 * len(recorded) and first == sorted(first)
     facts = Dataset(log).episodes.to_pylist()[0]
-    assert (facts["task_name"], facts["seed"], facts["success"]) == ("lift", 0, result["success"])
+    assert (facts["task_name"], facts["seed"], facts["success"]) == ("reach", 0, result["success"])
     assert ideomotor("data", "validate", log, "--json", "-").json["ok"]

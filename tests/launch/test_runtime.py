@@ -15,31 +15,10 @@ from ideomotor.control.runtime.report import ControlConfig
 from ideomotor.control.runtime.seqlock import Follower
 from ideomotor.control.runtime.supervisor import Job, supervise
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.session]
 
 ROBOT = load_embodiment("so101")
 REACTION_S = 1.0  # generous; benchmarks/kill.py measures what it really is
-
-
-@pytest.fixture
-def runtime_fakes(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    import runtime_fakes
-
-    return runtime_fakes
-
-
-@pytest.fixture
-def start(runtime_fakes, tmp_path):
-    running = []
-
-    def start(**options):
-        running.append(runtime_fakes.Running(tmp_path, **options))
-        return running[-1]
-
-    yield start
-    for each in running:
-        each.close()
 
 
 def assert_reacted(running, at: float) -> int:
@@ -258,48 +237,3 @@ def test_a_terminal_that_closes_reaches_every_process_twice_and_kills_none(start
     assert_came_to_rest(running, at)
     assert outcome["stage"] == "hold" and outcome["motors_on"] and outcome["interrupted"]
     assert outcome["faults"] == [] and outcome["reasons"][0].startswith("emergency stop: SIG")
-
-
-def test_a_person_drives_and_goes_on_after_their_teleoperator_was_killed(start):
-    running = start(person="alone")
-    running.wait(lambda: np.abs(np.diff(running.log()[-9:, 3])).max(initial=0) > 0.005, "the arm to swing")
-    before = running.pid("teleoperator")
-    os.kill(before, signal.SIGKILL)
-    running.wait(lambda: running.state()["stage"] == "hold", "a hold")
-    assert running.state()["reason"] == f"teleoperator died: process {before} is gone"
-    running.wait(lambda: running.pid("teleoperator") not in (0, before), "another teleoperator")
-    running.wait(lambda: running.state()["stage"] == "run", "the arm to go on")
-    held = len(running.log())
-    running.wait(lambda: np.abs(np.diff(running.log()[held:, 3])).max(initial=0) > 0.005, "the arm to swing")
-    running.shared.request("finish")
-    outcome = running.outcome()
-    assert outcome["faults"] == ["teleoperator died: killed by SIGKILL"] and outcome["stage"] == "off"
-    log = running.log()[:, 3:]
-    for order, limit in ((1, ROBOT.max_velocity), (2, ROBOT.max_acceleration), (3, ROBOT.max_jerk)):
-        assert (np.abs(np.diff(log, order, axis=0)) * ROBOT.control_hz**order <= limit * 1.001).all()
-
-
-def test_a_person_takes_over_from_a_policys_processes_and_hands_back(start):
-    running = start(person="may")
-    running.wait_until_fast()
-
-    def drives(who: str) -> bool:
-        return running.driver() == who and running.state()["stage"] == "run"
-
-    running.shared.request("take_over")
-    running.wait(lambda: running.driver() == "person", "the person to take over")
-    policy_left = running.log()[-1, 3]
-    running.wait(lambda: drives("person"), "the person to be near")
-    taken = len(running.log())
-    running.wait(lambda: len(running.log()) > taken + 240, "two seconds")
-    # This policy goes on where it was, whatever it sees: nearer than a first target may be.
-    running.wait(lambda: abs(running.log()[-1, 3] - policy_left) < 0.3, "the arm to come by")
-    running.shared.request("hand_back")
-    running.wait(lambda: drives("policy"), "the policy to drive")
-    running.wait_until_fast()  # a new chunk, from where the person left the arm
-    running.shared.request("finish")
-    outcome = running.outcome()
-    assert outcome["faults"] == [] and outcome["stage"] == "off"
-    log = running.log()[:, 3:]
-    for order, limit in ((1, ROBOT.max_velocity), (2, ROBOT.max_acceleration), (3, ROBOT.max_jerk)):
-        assert (np.abs(np.diff(log, order, axis=0)) * ROBOT.control_hz**order <= limit * 1.001).all()

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +13,7 @@ from ideomotor.control.runtime.shared_state import HEARTBEATS, SharedState
 from ideomotor.launch.runtime.simulated_session import drive
 from ideomotor.sim.sim_state_channel import SceneSpec
 
-pytestmark = pytest.mark.realtime
-
-
-@pytest.fixture
-def runtime_fakes(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    import runtime_fakes
-
-    return runtime_fakes
+pytestmark = [pytest.mark.realtime, pytest.mark.session]
 
 
 def test_a_policy_sees_the_world_that_control_moves(runtime_fakes):

@@ -15,7 +15,7 @@ from ideomotor.control.calibration import default_calibration, save_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.launch.commands.video import VideoWriter
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.session]
 
 pytest.importorskip("scservo_sdk")
 ROBOT = load_embodiment("so101")
@@ -24,6 +24,7 @@ ROBOT = load_embodiment("so101")
 def test_a_joint_that_does_not_go_home_ends_a_launch_with_its_name_and_the_motors_on(
     emulated_arm: Callable[..., Any],
     ideomotor: Callable[..., Any],
+    swaying_policy: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -41,7 +42,7 @@ def test_a_joint_that_does_not_go_home_ends_a_launch_with_its_name_and_the_motor
     done = ideomotor(
         *("launch", "so101", "--port", arm.port, "--camera", f"front={film}", f"wrist={film}"),
         *("--instruction", "lift the red cube", "--countdown", 0, "--max-seconds", 0.5, "--yes"),
-        *("--speed", 0.3, "--json", result),
+        *("--speed", 0.3, "--policy", swaying_policy, "--json", result),
     )
     outcome = json.loads(result.read_text())
     assert done.returncode == 1, done.stderr

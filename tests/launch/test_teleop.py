@@ -105,12 +105,13 @@ def within_limits(ticks) -> None:
 
 
 @pytest.mark.realtime
+@pytest.mark.session
 def test_a_person_drives_the_twin_by_a_leaders_twin_that_is_unplugged_for_a_while(
     ideomotor, tmp_path
 ) -> None:
     log = tmp_path / "log"
     shown = ideomotor(
-        *("teleop", "so101", "--twin", "--countdown", "0", "--max-seconds", "9", "--log", log),
+        *("teleop", "so101", "--twin", "--countdown", "0", "--max-seconds", "7", "--log", log),
         *("--leader-fault", "unplug at=2 for=1", "--json", "-", "--web", ":0"),
     )
     result = shown.json
@@ -137,11 +138,12 @@ def test_a_person_drives_the_twin_by_a_leaders_twin_that_is_unplugged_for_a_whil
 
 
 @pytest.mark.realtime
-def test_a_launch_is_corrected_by_a_leaders_twin(ideomotor, tmp_path) -> None:
+@pytest.mark.session
+def test_a_launch_is_corrected_by_a_leaders_twin(ideomotor, swaying_policy, tmp_path) -> None:
     log = tmp_path / "log"
     shown = ideomotor(
         *("launch", "so101", "--twin", "--leader", "so101", "--help-after", "1.5", "--countdown", "0"),
-        *("--max-seconds", "12", "--log", log, "--json", "-"),
+        *("--policy", swaying_policy, "--max-seconds", "6", "--log", log, "--json", "-"),
     )
     result = shown.json
     assert result["stop_reason"] == "finished" and result["faults"] == []

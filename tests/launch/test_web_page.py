@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -187,24 +186,8 @@ def test_where_the_page_is_and_who_may_see_it(tmp_path: Path) -> None:
             web_options(arguments)
 
 
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """start(): a supervised robot that swings, of runtime_fakes.py."""
-    import importlib
-
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    made: list[Any] = []
-
-    def begin() -> Any:
-        made.append(importlib.import_module("runtime_fakes").Running(tmp_path))
-        return made[-1]
-
-    yield begin
-    for running in made:
-        running.close()
-
-
 @pytest.mark.realtime
+@pytest.mark.session
 def test_a_browser_shows_a_robot_that_runs_and_stops_it_and_its_end_is_no_fault(start, open_browser) -> None:
     running = start()
     flat = replace(ROBOT, geometry=None)  # without the arm in 3-D, whose software rendering would take a core
@@ -248,6 +231,7 @@ def test_a_browser_shows_a_robot_that_runs_and_stops_it_and_its_end_is_no_fault(
 
 
 @pytest.mark.realtime
+@pytest.mark.session
 def test_with_a_heartbeat_an_arm_stops_when_the_page_is_gone(start) -> None:
     running = start()
     options = WebOptions(port=0, heartbeat_s=0.5)

@@ -12,7 +12,7 @@ import pytest
 
 from ideomotor.launch.runtime.session_recorder import TICKS
 
-pytestmark = [pytest.mark.realtime, pytest.mark.slow]
+pytestmark = [pytest.mark.realtime, pytest.mark.session, pytest.mark.slow]
 
 pytest.importorskip("scservo_sdk")
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
