@@ -10,21 +10,23 @@ import yaml
 
 from ideomotor.control.embodiment import EMBODIMENTS
 from ideomotor.datasets.lerobot.reader import Dataset
+from ideomotor.launch import cli
 
 
 @pytest.fixture(scope="module")
-def dataset(ideomotor, tmp_path_factory):
+def dataset(tmp_path_factory):
     out = tmp_path_factory.mktemp("policy") / "data"
-    assert ideomotor("record", "reach", "--episodes", 2, "--out", out).returncode == 0
+    assert cli.main(["record", "reach", "--episodes", "2", "--out", str(out)]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
-def trained(ideomotor, dataset):
+def trained(dataset):
     """(checkpoint folder, JSON of the training) of the smallest recipe, which learns nothing."""
-    out = dataset.with_name("checkpoint")
-    done = ideomotor("train", "--data", dataset, "--out", out, "--config", "smoke", "--json", "-")
-    return out, done.json
+    out, figures = dataset.with_name("checkpoint"), dataset.with_name("figures.json")
+    words = ["train", "--data", dataset, "--out", out, "--config", "smoke", "--json", figures]
+    assert cli.main([str(word) for word in words]) == 0
+    return out, json.loads(figures.read_text())
 
 
 @pytest.mark.slow
@@ -51,7 +53,7 @@ def test_a_trained_policy_runs_and_is_evaluated(trained, in_process, tmp_path):
 
 @pytest.mark.slow
 def test_a_policys_own_states_are_recorded_with_the_experts_labels(trained, in_process, tmp_path):
-    out, arguments = tmp_path / "data", ["record", "lift", "--episodes", 2]
+    out, arguments = tmp_path / "data", ["record", "reach", "--episodes", 2]
     summary = in_process(*arguments, "--out", out, "--policy", trained[0], "--json", "-").json
     assert summary["episodes"] == 2
     assert in_process("data", "validate", out, "--json", "-").json["ok"]

@@ -101,10 +101,10 @@ def test_training_says_which_names_to_map(in_process, old, tmp_path, pairs, word
     assert not (tmp_path / "out").exists()
 
 
-def test_a_policy_is_trained_on_somebody_elses_dataset(ideomotor, old, tmp_path):
+def test_a_policy_is_trained_on_somebody_elses_dataset(in_process, old, tmp_path):
     pairs = ["--map", "top=front", "--map", "side=wrist"]
     given = ["--data", old, *pairs, "--config", "smoke", "--set", "decoder.train.log_every=1"]
-    done = ideomotor("train", *given, "--out", tmp_path / "policy", "--json", "-").json
+    done = in_process("train", *given, "--out", tmp_path / "policy", "--json", "-").json
     assert done["policy"]["step"] == 3
     log = [json.loads(line) for line in (tmp_path / "policy/decoder.jsonl").read_text().splitlines()]
     assert all(np.isfinite(line["loss"]) for line in log if "loss" in line)

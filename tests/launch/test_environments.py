@@ -33,7 +33,7 @@ def cache(tmp_path_factory):
         yield
 
 
-def test_record_train_and_eval(in_process, ideomotor, tmp_path):
+def test_record_train_and_eval(in_process, tmp_path):
     folders = [tmp_path / name for name in ("data", "again")]
     for folder in folders:
         done = in_process("record", "reach", "--env", "reacher", "--episodes", 2, "--out", folder)
@@ -59,7 +59,7 @@ def test_record_train_and_eval(in_process, ideomotor, tmp_path):
     settings = [part for change in TINY for part in ("--set", change)]
     out = tmp_path / "policy"
     train = ("train", "--data", folders[0], "--out", out, "--config", "metaworld", *settings)
-    assert ideomotor(*train).returncode == 0
+    assert in_process(*train).returncode == 0
     policy = PolicyNetworks.from_pretrained(out)
     assert (
         not policy.processor.targets and policy.sampling.smoothing == 0 and not policy.sampling.past_commands

@@ -51,11 +51,11 @@ def test_rows_hold_the_commands_between_frames(recorded):
     assert dataset.episodes["task_name"].to_pylist() == ["reach"] * EPISODES + ["lift"] * EPISODES
 
 
-def test_a_policys_frames_have_beside_them_what_the_expert_would_do(ideomotor, tmp_path):
+def test_a_policys_frames_have_beside_them_what_the_expert_would_do(in_process, tmp_path):
     out = tmp_path / "data"
-    done = ideomotor("record", "reach", "--policy", "vla/checkpoints/so101", "--episodes", 2, "--out", out)
+    done = in_process("record", "reach", "--policy", "vla/checkpoints/so101", "--episodes", 2, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert ideomotor("data", "validate", out, "--json", "-").json["ok"]
+    assert in_process("data", "validate", out, "--json", "-").json["ok"]
     dataset, driven = Dataset(out), 0
     for episode in range(2):
         columns = dataset.columns(episode)
@@ -76,7 +76,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(recorded, ideomotor, t
 
 
 def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
-    recorded, ideomotor, in_process, command, tmp_path
+    recorded, in_process, command, tmp_path
 ):
     out = tmp_path / "data"
     arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
@@ -92,12 +92,12 @@ def test_ctrl_c_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     _, said = process.communicate()
     assert (process.returncode, said) == (130, "interrupted\n")
     assert in_process("data", "validate", out, "--json", "-").json["ok"]
-    assert ideomotor(*arguments, "--resume").returncode == 0
+    assert in_process(*arguments, "--resume").returncode == 0
     assert contents(out) == contents(recorded[0])
 
 
 def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
-    recorded, ideomotor, in_process, command, tmp_path
+    recorded, in_process, command, tmp_path
 ):
     out = tmp_path / "data"
     arguments = ["record", "reach", "lift", "--episodes", str(EPISODES), "--out", str(out)]
@@ -111,7 +111,7 @@ def test_kill_9_keeps_whole_episodes_and_resume_completes_the_same_bytes(
     process.wait()
     (out / "record.json").unlink(missing_ok=True)  # as if killed before it was written
     assert in_process("data", "validate", out, "--json", "-").json["ok"]
-    assert ideomotor(*arguments, "--resume").returncode == 0
+    assert in_process(*arguments, "--resume").returncode == 0
     assert contents(out) == contents(recorded[0])
 
 

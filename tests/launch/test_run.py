@@ -6,7 +6,7 @@ import av
 import pytest
 
 
-def test_run_with_the_expert_says_what_happened(ideomotor):
+def test_run_with_the_expert_says_what_happened(ideomotor, in_process):
     result = ideomotor("run", "lift", "--expert", "--seed", 3, "--json", "-").json
     assert result["task"] == "lift" and result["seed"] == 3 and result["policy"] == "expert"
     assert result["success"] is True
@@ -15,14 +15,14 @@ def test_run_with_the_expert_says_what_happened(ideomotor):
     assert isinstance(result["interventions"], int)
     assert "now: " in result["plan_text"]
 
-    shown = ideomotor("run", "lift", "--expert", "--seed", 3)
+    shown = in_process("run", "lift", "--expert", "--seed", 3)
     assert shown.returncode == 0
     for word in (result["instruction"], result["plan_text"], "solved", "rendering", "achieved"):
         assert word in shown.stdout
 
 
-def test_the_bundled_policy_says_how_sure_it_is_and_does_the_same(ideomotor, in_process, tmp_path):
-    plain = ideomotor("run", "reach", "--seed", 3, "--json", "-").json
+def test_the_bundled_policy_says_how_sure_it_is_and_does_the_same(in_process, tmp_path):
+    plain = in_process("run", "reach", "--seed", 3, "--json", "-").json
     shown = in_process("run", "reach", "--seed", 3, "--confidence", "--json", tmp_path / "sure.json")
     sure = json.loads((tmp_path / "sure.json").read_text())
     assert plain["confidence"] is None and 0 < sure["confidence"] <= 1

@@ -1,16 +1,14 @@
 """Before a training it is said how long it will take, and before and after it whether that is enough."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
+from ideomotor.launch import cli
 from ideomotor.launch.commands import train
 from ideomotor.train.parallel import OwnWindows
 from ideomotor.train.recipe import Recipe, resolve
@@ -113,19 +111,17 @@ def test_too_little_is_warned_of_before_and_after(capsys: pytest.CaptureFixture[
     assert after({"interpreter": {"step": 40.0}}, recipe) == []
 
 
-def test_the_command_says_it_all_and_leaves_a_page(data: Path, tmp_path: Path) -> None:
-    out, program = tmp_path / "mine", Path(sys.executable).with_name("ideomotor")
+def test_the_command_says_it_all_and_leaves_a_page(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine"
     changes = ["interpreter.pool.scenes=0", "interpreter.align_dim=0", "decoder.train.steps=25"]
-    command = [program, "train", "--data", data, "--out", out, "--config", "smoke", "--json", "-"]
-    ran = subprocess.run(
-        [*command, *(part for change in changes for part in ("--set", change))],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "IDEOMOTOR_CACHE": str(tmp_path / "cache" / "datasets")},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["policy"]["step"] == 25
-    said = ran.stderr.splitlines()
+    command = ["train", "--data", str(data), "--out", str(out), "--config", "smoke", "--json", "-"]
+    monkeypatch.setenv("IDEOMOTOR_CACHE", str(tmp_path / "cache" / "datasets"))
+    assert cli.main([*command, *(part for change in changes for part in ("--set", change))]) == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out)["policy"]["step"] == 25
+    said = shown.err.splitlines()
     ahead = said.index("what this training will take, measured on this machine as it is now:")
     assert re.fullmatch(r" +\d+ .*  stage 2, the decoder: 100 windows, 4 a step", said[ahead + 3])
     assert re.fullmatch(r" +\d+ .* in all", said[ahead + 4])
