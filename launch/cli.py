@@ -173,9 +173,9 @@ def _bench_data() -> tuple[type, Callable[[Any], int]]:
 
 
 def _bench_inference() -> tuple[type, Callable[[Any], int]]:
-    from ideomotor.launch.bench import inference
+    from ideomotor.launch.bench import inference_options
 
-    return inference.InferenceOptions, inference.inference
+    return inference_options.InferenceOptions, inference_options.inference
 
 
 def _bench_serve() -> tuple[type, Callable[[Any], int]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+PRODUCTS = ("MatMul", "Gemm", "Conv")
 TABLE = 2048  # numbers of a tensor that is worth rounding by itself
 
 
@@ -43,15 +44,22 @@ def quantize_graph(
             out,
             _Reader(feeds),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["MatMul", "Gemm", "Conv"],
+            op_types_to_quantize=list(PRODUCTS),
             nodes_to_exclude=excluded,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"MatMulConstBOnly": True, "QuantizeBias": False},
+            extra_options={
+                "MatMulConstBOnly": True,
+                "QuantizeBias": False,
+                # What a product gives goes into norms, sums and softmax, and at the end to the arm: rounding
+                # it gains no speed.
+                "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],
+            },
         )
     made = onnx.load(out)
+    _read_unrounded(made)
     _round_tables(made, {name for node in model.graph.node if node.name in excluded for name in node.input})
     _without_zeros(made)
     _shorten(made)
@@ -97,6 +105,24 @@ def _round_tables(model: Any, kept: Container[str]) -> None:
         nodes.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=axis))
     for node in reversed(nodes):
         model.graph.node.insert(0, node)
+
+
+def _read_unrounded(model: Any) -> None:
+    """What is no product reads tensors as they were, not rounded for a product that reads them too.
+
+    Between convolutions they stay rounded: there integers go from one to the next.
+    """
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    original = {}
+    for node in model.graph.node:
+        rounded = made_by.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if rounded is not None and rounded.op_type == "QuantizeLinear":
+            source = made_by.get(rounded.input[0])
+            if source is None or source.op_type not in ("Conv", "Relu"):
+                original[node.output[0]] = rounded.input[0]
+    for node in model.graph.node:
+        if node.op_type not in PRODUCTS:
+            node.input[:] = [original.get(name, name) for name in node.input]
 
 
 def _without_zeros(model: Any) -> None:

@@ -11,13 +11,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
-import tyro
 from torch.utils.flop_counter import FlopCounterMode
 
 from ideomotor.control.embodiment import load_embodiment
@@ -41,26 +39,6 @@ PEER_HZ: Final = 30  # LeRobot's usual rate
 PEER_BATCH: Final = 8  # its default, for training
 TEXT_EVERY: Final = 10  # rounds: a text is written for every so manyth plan at the most, and takes long
 Spent = dict[str, list[tuple[float, float]]]  # stage: (CPU s, s) of each round
-
-
-@dataclass(frozen=True)
-class InferenceOptions:
-    """Measures the policy's stages, size and operations, beside LeRobot's ACT and diffusion policy."""
-
-    policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
-
-    rounds: int = 100
-    """how often each stage is timed"""
-
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """write the figures as JSON; - is standard output"""
-
-
-def inference(options: InferenceOptions) -> int:
-    """The command."""
-    bench_inference(options.json, options.policy, options.rounds)
-    return 0
 
 
 def bench_inference(

@@ -55,6 +55,15 @@ class ExportOptions:
 def export(options: ExportOptions) -> int:
     """The command."""
     output = Output(options.json)
+    result = export_to(options)
+    output.result(result)
+    output.text.print(_sentence(result), markup=False)
+    return 0
+
+
+def export_to(options: ExportOptions) -> dict[str, Any]:
+    """Exports, and returns what: `{"policy", "out", "to", "precision", "cameras", "text", "bytes",
+    "float32_bytes"}`, and with int8 `"int8"`, see `train.quantization.action_errors`."""
     _check(options)
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.eval.policy_spec import checkpoint_fingerprint
@@ -91,10 +100,7 @@ def export(options: ExportOptions) -> int:
                 config = to_openvino(partial, config)
             write_config(partial, config)
             result["bytes"] = sum((partial / name).stat().st_size for name in config.files())
-    result |= {"precision": config.precision, "cameras": list(config.cameras), "text": config.text}
-    output.result(result)
-    output.text.print(_sentence(result), markup=False)
-    return 0
+    return result | {"precision": config.precision, "cameras": list(config.cameras), "text": config.text}
 
 
 def _quantized(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.vla.checkpoint_info import CARD, CONFIG, PROCESSOR
@@ -110,6 +111,7 @@ def export_policy(
         sampling=networks.sampling,
         confidence=networks.confidence,
         graphs=tuple(parts),
+        operations={name: _operations(name, part) for name, part in parts.items()},
     )
     with begun(folder) as partial:
         for name, part in parts.items():
@@ -256,6 +258,13 @@ def _decoder(networks: PolicyNetworks, cameras: tuple[str, ...]) -> dict[str, Tr
         CONTEXT: Traced(module, inputs, tuple(shared)),
         STEP: Traced(StepGraph(decoder, embodiment), noisy | shared, ("chunk",)),
     }
+
+
+def _operations(name: str, part: Traced) -> float:
+    """Floating-point operations of a graph's products and convolutions; of language, of one token."""
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        part.module.eval()(*part.inputs.values())
+    return counted.get_total_flops() / (PROMPT if name == LANGUAGE else 1)
 
 
 def _write_onnx(part: Traced, path: Path) -> None:

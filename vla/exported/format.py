@@ -7,7 +7,7 @@ words.npz (the embedding table), and a graph each for vision, language, heads, p
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class ExportedConfig:
     sampling: SamplingConfig
     confidence: ConfidenceConfig
     graphs: tuple[str, ...]  # that there are
+    operations: dict[str, float] = field(default_factory=dict)  # {graph: of a run; language: of a token}
 
     def __post_init__(self) -> None:
         if self.runtime not in SUFFIXES:
@@ -103,7 +104,8 @@ def read_exported(folder: Path) -> ExportedConfig:
         "sampling": SamplingConfig,
         "confidence": ConfidenceConfig,
     }
-    lacking = [field.name for field in fields(ExportedConfig) if field.name not in values]
+    required = [each.name for each in fields(ExportedConfig) if each.default_factory is MISSING]
+    lacking = [name for name in required if name not in values]
     if lacking:
         raise UserError(f"{folder / CONFIG}: {lacking[0]}: missing")
     parsed = {name: parse_config(kind, values[name], folder) for name, kind in kinds.items()}

@@ -1,5 +1,6 @@
 """An exported policy answers as its checkpoint does in eager torch: to 1e-4, whatever it is given."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.vla.exported.export import export_policy
+from ideomotor.vla.exported.export import export_policy, write_config
 from ideomotor.vla.exported.networks import ExportedNetworks
+from ideomotor.vla.exported.openvino_format import to_openvino
 from ideomotor.vla.policy import EpisodePolicy
 
 CLOSE = dict(atol=1e-4, rtol=1e-4)
@@ -156,3 +158,20 @@ def test_nothing_is_written_where_something_is(tiny, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="camera: .*'side'"):
         export_policy(tiny.networks, tokenizer, "", tmp_path / "new", cameras=("side",))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_openvino_answers_alike(tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "openvino"
+    shutil.copytree(tiny.folder, folder)
+    write_config(folder, to_openvino(folder, tiny.exported.config))
+    assert not list(folder.glob("*.onnx"))
+    networks = ExportedNetworks.from_exported(folder)
+    for observation in observations(8, seed=9):
+        (theirs,), (ours,) = (each.plans([observation], frozenset()) for each in (tiny.networks, networks))
+        np.testing.assert_allclose(ours.plan.tokens, theirs.plan.tokens, **CLOSE)
+        assert ours.write() == theirs.write()
+        chunks = []
+        for each in (tiny.networks, networks):
+            policy = EpisodePolicy(each, seed=3)
+            chunks.append(policy.act(observation, theirs.plan, np.empty((0, 6))).actions)
+        np.testing.assert_allclose(chunks[1], chunks[0], **CLOSE)
