@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -33,6 +33,10 @@ class GoalArguments:
     share_images: bool = False
     """send the front camera's picture to the planner's server as well"""
 
+    perception: Literal["seen", "truth"] = "seen"
+    """what the planner is told of the scene: what the front camera sees; or, in `run`, the simulator's truth,
+    which shows what better eyes would be worth"""
+
     candidates: Annotated[int, tyro.conf.arg(metavar="N")] = 3
     """plans that are weighed before one is chosen"""
 
@@ -51,6 +55,8 @@ class GoalArguments:
 
 def check_goal(options: GoalArguments) -> None:
     """UserError for what no goal can be carried out with."""
+    from ideomotor.vla.planner.memory import Memory
+
     if options.goal is None:
         given = [
             name for name in ("planner", "base_url", "rates") if getattr(options, name) != _DEFAULT[name]
@@ -61,6 +67,8 @@ def check_goal(options: GoalArguments) -> None:
         return
     if not options.goal.strip():
         raise UserError(f"goal: got {options.goal!r}, expected e.g. 'put all cubes into the bowl'")
+    for question in options.question:
+        Memory().answer(question)  # whether it is one
     if not 1 <= options.candidates <= 8:
         raise UserError(f"candidates: got {options.candidates}, expected 1 to 8")
     if not 1 <= options.goal_seconds <= 3600:

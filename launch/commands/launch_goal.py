@@ -23,6 +23,8 @@ class GoalLaunchOptions(Protocol):
     @property
     def instruction(self) -> str | None: ...
     @property
+    def goals(self) -> GoalArguments: ...
+    @property
     def policy(self) -> str | None: ...
     @property
     def leader(self) -> str | None: ...
@@ -34,6 +36,8 @@ def check_goal_launch(options: GoalLaunchOptions) -> None:
     """UserError for what a launch with a goal does not have."""
     if options.policy is not None and "," in options.policy:
         raise UserError(f"policy: got {options.policy!r}, but skill=DIR belongs to `ideomotor run --goal`")
+    if options.goals.perception != "seen":
+        raise UserError("perception: a launch has only what is seen, expected --perception seen")
     for name, given in (
         ("instruction", options.instruction is not None),
         ("leader", options.leader is not None),

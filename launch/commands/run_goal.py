@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ideomotor.control.embodiment import Embodiment
+    from ideomotor.control.facts import Facts
     from ideomotor.control.types import Policy
     from ideomotor.eval.goals.episode import GoalResult
     from ideomotor.launch.commands.goal_options import GoalArguments
@@ -89,7 +91,8 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
     """Carries the goal out and shows what was planned, tried, seen and reached."""
     with loading():
         from ideomotor.control.embodiment import load_embodiment
-        from ideomotor.eval.goals.episode import goal_episode
+        from ideomotor.eval.goals.episode import GoalFrame, TruthPerception, goal_episode
+        from ideomotor.eval.goals.remembered import TrueMemory
         from ideomotor.eval.rollout import answered
         from ideomotor.sim.open_world import task_world
         from ideomotor.vla.planner.perception import SeenPerception
@@ -99,7 +102,7 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
         say = functools.partial(output.text.print, markup=False, highlight=False)
         general, routes = routes_of(options.policy)
         executor = executor_of(options.goals, tuple(routes), say)
-        perception = SeenPerception.of(embodiment)
+        seen = SeenPerception.of(embodiment) if options.goals.perception == "seen" else None
         policy = None if options.expert else _policy(general, routes, embodiment, say)
     world = task_world(options.task or SCENE, options.seed, options.randomize, embodiment=embodiment)
     try:
@@ -109,10 +112,15 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
         say(f"goal         {options.goals.goal}")
         say(f"scene        {options.task or SCENE}, seed {options.seed}, {options.randomize} randomisation")
         say(f"driver       {driver}, planner {executor.planner.name}")
-        judge = _Judge(world)
+        judge, truth = _Judge(world), TrueMemory()
+
+        def on_frame(frame: GoalFrame) -> None:
+            truth.see(world.time, judge.look())
+
         started = monotonic()
         delay = round(options.delay * embodiment.control_hz / 1000)
-        episode = goal_episode(world, policy, executor, perception, delay_ticks=delay)
+        perception = seen or TruthPerception(world)
+        episode = goal_episode(world, policy, executor, perception, delay_ticks=delay, on_frame=on_frame)
         result = answered(episode, policy)
         if result.ended == "not understood":
             raise UserError(result.reason)
@@ -130,6 +138,7 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
                 "policy": driver,
                 "planner": executor.planner.name,
                 **_figures(executor, result, judged),
+                "memory": dataclasses.asdict(truth.compared(executor.memory)),
                 "answers": {
                     question: {"text": answer.text, "interval": answer.interval}
                     for question, answer in answers.items()
@@ -171,9 +180,12 @@ class _Judge:
 
         self._world, self._truth = world, Truth(world)
 
+    def look(self) -> Facts:
+        """What is so now; asked at every frame, it knows what was so for a moment."""
+        return self._truth.look()
+
     def judged(self, executor: Executor) -> _Judged:
-        """The judgement, as the scene is now; what lasted only a moment is taken as it was seen."""
-        from ideomotor.control.facts import PREDICATES
+        """The judgement, as the scene is now."""
         from ideomotor.vla.planner.goal_grounding import goal_of
 
         things = self._world.scene.things
@@ -181,8 +193,7 @@ class _Judge:
             goal = goal_of(executor.text, tuple(self._world.scene.describe(thing.name) for thing in things))
         except UserError as error:
             return _Judged(None, f"not judged: {error}")
-        seen = executor.memory.now
-        facts = self._truth.look() | {one for one in seen if PREDICATES[one[0]].lasting}
+        facts = self._truth.look()
         wanted = goal.wanted(len(goal.milestones) - 1, executor.skipped)
         lacking = [str(one) for one in wanted if not one.met(facts)]
         return _Judged(not lacking, f"{lacking[0]} is not so" if lacking else "everything wanted is so")

@@ -86,9 +86,9 @@ class Memory:
         self._facts = facts
 
     @property
-    def now(self) -> Facts:
-        """What was so at the newest look."""
-        return self._facts
+    def facts_ever(self) -> tuple[Fact, ...]:
+        """Everything that was ever seen to be so, in the order in which it first was."""
+        return tuple(self._intervals)
 
     def intervals(self, one: Fact) -> Sequence[Interval]:
         """When a fact was so."""

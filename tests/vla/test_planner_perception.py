@@ -1,0 +1,181 @@
+"""Perceived facts from detections: where things lie, what is held, and what the joints tell."""
+
+import numpy as np
+import pytest
+
+from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.errors import UserError
+from ideomotor.control.types import Observation
+from ideomotor.vla.planner.camera import FrontCamera
+from ideomotor.vla.planner.detector import RELATIONS, Detection, DetectorNetwork, SceneDetector, hand_planes
+from ideomotor.vla.planner.perception import SeenPerception
+
+ROBOT = load_embodiment("so101")
+CAMERA = FrontCamera(ROBOT)
+HOME = ROBOT.home_position.astype(np.float32)
+
+
+class Told:
+    """A detector that finds what it is told to."""
+
+    camera = CAMERA
+
+    def __init__(self):
+        self.things = []
+
+    def detect(self, image, state, least):
+        return list(self.things)
+
+    def put(self, name, x, y, relation="free", height=0.013, opening=0.0, certainty=0.9):
+        """Adds a thing at x, y, its body `height` above the table."""
+        *size, colour, kind = name.split()
+        graspable = kind in ("cube", "cylinder", "ball")
+        told = tuple(0.9 if one == relation else 0.1 / 6 for one in RELATIONS) if graspable else ()
+        self.things.append(
+            Detection(kind, colour, (size or ["small"])[0] if graspable else "large",
+                      CAMERA.project(np.array([x, y, height])), 0.9, told, opening, certainty)
+        )  # fmt: skip
+
+
+def look(perception, state=HOME, shape=(96, 96, 3)):
+    return perception.perceive(Observation(0.0, 0, {"front": np.zeros(shape, np.uint8)}, state, ""), None)
+
+
+@pytest.fixture
+def told():
+    detector = Told()
+    detector.put("red cube", 0.20, 0.05)
+    detector.put("small blue cube", 0.22, -0.08)
+    detector.put("large blue cube", 0.16, -0.02, height=0.0175)
+    detector.put("blue bowl", 0.25, 0.10, height=0.0)
+    detector.put("green bowl", 0.20, -0.15, height=0.0)
+    detector.put("yellow drawer", 0.25, 0.0, height=0.032, opening=0.07)
+    return detector
+
+
+def test_things_are_named_apart_and_stand_where_they_are(told):
+    seen = look(SeenPerception(told))
+    assert set(seen.things) == {
+        "red cube", "small blue cube", "large blue cube", "blue bowl", "green bowl", "yellow drawer",
+    }  # fmt: skip
+    assert seen.facts == {("hand_empty",), ("open", "yellow drawer")}
+    assert seen.positions["red cube"] == pytest.approx((0.20, 0.05), abs=1e-6)
+
+
+def test_where_things_lie_is_told_by_the_nearest_place(told):
+    perception = SeenPerception(told)
+    look(perception)
+    told.things = told.things[3:]
+    told.put("red cube", 0.255, 0.095, "inside")
+    told.put("small blue cube", 0.16, -0.02, "on_thing", height=0.048)
+    told.put("large blue cube", 0.16, -0.02, height=0.0175)
+    facts = look(perception).facts
+    assert ("inside", "red cube", "blue bowl") in facts and (
+        "on",
+        "small blue cube",
+        "large blue cube",
+    ) in facts
+    told.things.pop(-3)
+    told.put("red cube", 0.345, 0.01, "in_drawer", height=0.019)
+    assert ("in_drawer", "red cube", "yellow drawer") in look(perception).facts
+
+
+def test_a_drawer_is_open_closed_or_neither(told):
+    for opening, expected in ((0.07, {"open"}), (0.03, set()), (0.005, {"closed"})):
+        told.things.pop()
+        told.put("yellow drawer", 0.25, 0.0, height=0.032, opening=opening)
+        assert {one[0] for one in look(SeenPerception(told)).facts} - {"hand_empty"} == expected
+
+
+def test_what_is_hidden_is_where_it_was_seen_last(told):
+    perception = SeenPerception(told)
+    told.put("green ball", 0.25, 0.10, "inside")
+    first = look(perception)
+    told.things = [one for one in told.things if one.colour != "green"]
+    assert look(perception).facts == first.facts
+
+
+def test_one_thing_is_held_at_most(told):
+    perception = SeenPerception(told)
+    look(perception)
+    told.things = told.things[2:]
+    told.put("red cube", 0.20, 0.05, "held", height=0.08)
+    told.put("small blue cube", 0.22, -0.08, "held", height=0.08)
+    facts = look(perception).facts
+    assert sum(one[0] == "held" for one in facts) == 1 and ("hand_empty",) not in facts
+
+
+def test_what_the_joints_tell_between_looks_lasts():
+    told = Told()
+    state = HOME.copy()
+    perception = SeenPerception(told)
+    tip = CAMERA.fingertips(state)
+    told.put("red button", float(tip[0]), float(tip[1]), height=0.024)
+    look(perception)
+    perception.notice(state)  # far above it
+    assert look(perception).facts == {("hand_empty",)}
+    low = _lowered(state)
+    perception.notice(low)
+    tip = CAMERA.fingertips(low)
+    told.things = []
+    told.put("red button", float(tip[0]), float(tip[1]), height=0.024)
+    look(perception)
+    perception.notice(low)
+    assert ("pressed", "red button") in look(perception).facts
+    perception.reset()
+    assert look(perception).facts == {("hand_empty",)}
+
+
+def _lowered(state):
+    """The same arm with its fingertips just above the table."""
+    for lift in np.linspace(-1.3, 1.5, 200):
+        low = state.copy()
+        low[1] = lift
+        if CAMERA.fingertips(low)[2] < 0.024:
+            return low
+    raise AssertionError("it never comes down")
+
+
+def test_a_push_is_told_by_where_a_thing_went(told):
+    perception = SeenPerception(told)
+    look(perception)
+    told.things[0] = told.things[0].__class__(
+        **{**told.things[0].__dict__, "pixel": CAMERA.project(np.array([0.20, 0.12, 0.013]))}
+    )
+    assert ("pushed", "red cube", "left") in look(perception).facts
+
+
+def test_pictures_and_robots_that_do_not_fit_are_refused(told, tmp_path):
+    perception = SeenPerception(told)
+    with pytest.raises(UserError, match="camera front: none"):
+        perception.perceive(Observation(0.0, 0, {}, HOME, ""), None)
+    with pytest.raises(UserError, match="64 x 48"):
+        look(perception, shape=(48, 64, 3))
+    with pytest.raises(UserError, match="no camera mounted in the world"):
+        SeenPerception.of(load_embodiment("reacher"))
+    with pytest.raises(UserError, match="holds no scene detector"):
+        SeenPerception.of(ROBOT, tmp_path)
+
+
+def test_the_camera_agrees_with_the_simulator_and_with_itself():
+    from ideomotor.sim.open_world import task_world
+    from ideomotor.sim.projection import project
+
+    world = task_world("lift", 3, "none")
+    try:
+        for point in ((0.2, 0.1, 0.02), (0.3, -0.1, 0.0)):
+            expected = project(world.model, world.data, "front", np.array(point))
+            assert CAMERA.project(np.array(point)) == pytest.approx(expected, abs=1e-6)
+            assert CAMERA.on_plane(*expected, point[2]) == pytest.approx(point[:2], abs=1e-6)
+        assert CAMERA.fingertips(world.state().position) == pytest.approx(world.fingertips(), abs=2e-3)
+    finally:
+        world.close()
+
+
+def test_a_detector_is_saved_and_read_back(tmp_path):
+    detector = SceneDetector(DetectorNetwork(), CAMERA)
+    detector.save(tmp_path, {"found": 0.5})
+    again = SceneDetector.from_pretrained(tmp_path, CAMERA)
+    image = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    assert detector.detect(image, HOME, 0.0) == again.detect(image, HOME, 0.0)
+    assert hand_planes(CAMERA, HOME).shape == (4, 24, 24)
