@@ -22,7 +22,7 @@ from ideomotor.control.types import Clock, Observation, Policy
 from ideomotor.eval.drivers import ExpertDriver, PolicyDriver, Requests, paces
 from ideomotor.eval.goals.result import AttemptRow, GoalFrame, GoalResult
 from ideomotor.sim.long_horizon import chain
-from ideomotor.sim.long_horizon.asked import skill_expert
+from ideomotor.sim.long_horizon.asked import go_home, skill_expert
 from ideomotor.sim.long_horizon.truth import Truth
 from ideomotor.vla.planner.interface import (
     PERIOD_S,
@@ -71,6 +71,7 @@ def goal_episode(
     *,
     delay_ticks: int = 0,
     handover: str = DEFAULT,
+    return_home: bool = False,
     on_frame: Callable[[GoalFrame], None] | None = None,
     clock: Clock | None = None,
 ) -> Requests[GoalResult]:
@@ -82,6 +83,8 @@ def goal_episode(
         executor: not started yet.
         perception: what the executor is told of the scene.
         delay_ticks, handover: as in `rollout.episode`.
+        return_home: whether the arm goes back to its home pose, where a policy's episodes begin, after an
+            attempt that failed; not the experts', who begin anywhere.
         on_frame: called at each camera frame.
         clock: paces the ticks, where the wall clock should.
 
@@ -91,6 +94,7 @@ def goal_episode(
             ends the episode.
     """
     session = _Session(world, policy, executor, perception, delay_ticks, handover)
+    session.return_home = return_home
     hz, frame_ticks = float(world.embodiment.control_hz), world.embodiment.frame_ticks
     ahead = round((world.task.hold_seconds + SETTLE_S) * hz)
     end, tick, started = world.max_ticks, 0, clock.now() if clock else 0.0
@@ -120,10 +124,11 @@ class _Session:
         self._controller = Controller(robot, method)
         self._controller.reset(world.state())
         self._driver: ExpertDriver | PolicyDriver | None = None
+        self._delay_ticks, self._method = delay_ticks, method
+        self.return_home = False
         if policy is not None:
             policy.reset(world.seed)
-            pace = paces(timing_of(policy, robot), robot.frame_ticks, delay_ticks, method)
-            self._driver = PolicyDriver(policy, method, world.seed, delay_ticks, *pace)
+            self._driver = self._policy_driver(policy)
         perception.reset()
         self._truth = Truth(world)
         self._facts: Facts = self._truth.look()
@@ -137,6 +142,8 @@ class _Session:
 
     def frame(self, tick: int, on_frame: Callable[[GoalFrame], None] | None) -> Requests[bool]:
         """A camera frame: a look at the truth, once a second a decision, new chunks; whether it ends."""
+        if self._policy is not None and self._finished_at < tick:  # the arm is at home
+            self._driver, self._finished_at = self._policy_driver(self._policy), math.inf
         due, driver = tick % self._period == 0, self._driver
         self._facts = self._truth.look()
         pictures = due and not isinstance(self._perception, TruthPerception)
@@ -150,7 +157,9 @@ class _Session:
                 observation = dataclasses.replace(observation, instruction=self._decision.instruction)
         if on_frame and observation is not None:
             on_frame(GoalFrame(observation, self._decision, self._scene))
-        if not self.over and self._driver is not None:
+        if self.over:
+            self._controller.forget()  # stops here: who goes on may undo it
+        elif self._driver is not None:
             yield from self._driver.drive(tick, observation, self._controller)
         return bool(self.over)
 
@@ -199,23 +208,35 @@ class _Session:
             self._policy.route(self._decision.specialist)
         if self._decision.kind != DecisionKind.ACT:
             self.over = str(self._decision.kind)
-        elif self._policy is None and self._decision.attempt != before.attempt:
+        elif self._decision.attempt != before.attempt:
             self._begin(tick)
 
     def _begin(self, tick: int) -> None:
-        """Another attempt of an expert, from where the arm is."""
-        call = self._decision.call
-        assert call is not None  # an expert needs more than words
-        past = self._controller.past_commands.copy() if tick else None
-        targets = skill_expert(self._world, call.skill, call.arguments, past)
+        """Another attempt, from where the arm is or from home."""
+        call, past = self._decision.call, self._controller.past_commands.copy() if tick else None
+        if self._policy is None:
+            assert call is not None  # an expert needs more than words
+            self._follow(skill_expert(self._world, call.skill, call.arguments, past))
+        elif self.return_home and self._attempts and not self._attempts[-1].perceived:
+            held = [one[1] for one in self._scene.facts if one[0] == "held"]
+            drops = bool(held) and (call is None or held[0] != call.arguments[0])
+            self._follow(go_home(self._world, past, drops))
+
+    def _follow(self, targets: Iterator[np.ndarray]) -> None:
+        """From now on these targets, (A,) one a tick; then the policy again, if there is one."""
         self._finished_at = math.inf
 
         def noted() -> Iterator[np.ndarray]:
-            yield self._controller.past_commands[-1].copy()  # also where it has nothing to do
+            yield self._controller.past_commands[-1].copy()  # also where there is nothing to do
             yield from targets
             self._finished_at = self._world.tick
 
         self._driver = ExpertDriver(noted(), self._hz, lambda: "", self._robot.frame_ticks)
+
+    def _policy_driver(self, policy: Policy) -> PolicyDriver:
+        timing = timing_of(policy, self._robot)
+        pace = paces(timing, self._robot.frame_ticks, self._delay_ticks, self._method)
+        return PolicyDriver(policy, self._method, self._world.seed, self._delay_ticks, *pace)
 
     def _scored(self, attempt: SkillAttempt) -> AttemptRow:
         return AttemptRow(

@@ -132,7 +132,12 @@ def _play(spec: EpisodeSpec, policy: DrivingPolicy | None, setup: GoalSetup) -> 
         steps = tuple(call.skill for call in steps_of(world))
         delay_ticks = round(spec.delay_ms * load_embodiment("so101").control_hz / 1000)
         requests = goal_episode(
-            world, policy, setup.executor(world), setup.seer(world), delay_ticks=delay_ticks
+            world,
+            policy,
+            setup.executor(world),
+            setup.seer(world),
+            delay_ticks=delay_ticks,
+            return_home=setup.return_home,
         )
         return GoalRow(spec, world.instruction, (yield from requests), steps)
     except Exception as error:

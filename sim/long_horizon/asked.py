@@ -10,6 +10,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.sim.long_horizon import chain
 from ideomotor.sim.motion import Arm, Unreachable
 from ideomotor.sim.paths import FADE_S
+from ideomotor.sim.skills import CARRY, LET_GO
 from ideomotor.sim.task import Goal
 from ideomotor.sim.tasks import TASKS, push
 from ideomotor.sim.world import World
@@ -71,3 +72,21 @@ def skill_expert(
         yield from arm.wait(FADE_S)
     except Unreachable:
         return
+
+
+def go_home(world: World, past_commands: np.ndarray | None, drops: bool) -> Iterator[np.ndarray]:
+    """Joint targets, (A,) one a tick, straight up and to the home pose; the fingers stay as they are.
+
+    Args:
+        past_commands: (P, A) [rad] of the ticks before, from which it takes over.
+        drops: whether the fingers open first.
+    """
+    arm = Arm(world.embodiment, world.data.ctrl[: len(world.embodiment.joints)], past_commands=past_commands)
+    if drops:
+        yield from arm.grip(LET_GO, seconds=0.1)
+    yield from arm.rise(CARRY)
+    home = world.embodiment.home_position.copy()
+    if not drops:
+        home[-1] = arm.target[-1]
+    yield from arm.move(home)
+    yield from arm.wait(0.1)

@@ -35,6 +35,20 @@ class Listens:
         return ActionChunk(actions, 120.0, observation.tick, observation.time, plan.observed_at)
 
 
+class Leans(Listens):
+    """Turns its first joint aside."""
+
+    def __init__(self):
+        super().__init__()
+        self.pans: list[tuple[int, float]] = []
+
+    def act(self, observation: Observation, plan: LatentPlan, prefix: np.ndarray) -> ActionChunk:
+        self.pans.append((observation.tick, float(observation.state[0])))
+        chunk = super().act(observation, plan, prefix)
+        chunk.actions[:, 0] = np.minimum(observation.state[0] + np.arange(1, 97) / 240, 0.6)
+        return chunk
+
+
 class Says:
     """An executor that says one thing a second, and then that it is done."""
 
@@ -99,4 +113,20 @@ def test_a_skill_is_asked_for_by_the_words_of_the_scene() -> None:
         skill_goal(world, "place", ["grey elephant", open_.arguments[0]])
     with pytest.raises(UserError, match="skill: got 'juggle'"):
         skill_goal(world, "juggle", [open_.arguments[0]] * 2)
+    world.close()
+
+
+@pytest.mark.parametrize("return_home", [True, False])
+def test_after_a_failure_the_arm_may_begin_at_home_again(return_home: bool) -> None:
+    world, policy = task_world("tower", 3, level="none"), Leans()
+    thing = world.scene.describe(world.scene.things[0].name)
+    executor = OraclePlan([Call("point", (thing,))], tries=2)
+    requests = goal_episode(world, policy, executor, TruthPerception(world), return_home=return_home)
+    result = answered(requests, policy)
+    assert [one.perceived for one in result.attempts] == [False, False]
+    second = round(120 * result.attempts[1].started_at)
+    before = [pan for tick, pan in policy.pans if tick < second][-1]
+    first = next(pan for tick, pan in policy.pans if tick >= second)
+    assert before > 0.5
+    assert abs(first - (world.embodiment.home_position[0] if return_home else before)) < 0.05
     world.close()

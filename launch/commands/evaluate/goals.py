@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ideomotor.eval.goals.setup import GoalSetup
 
 ABLATIONS = ("no_verification", "no_candidates", "no_memory", "no_recovery")
-ONLY_HERE = ("planner", "perception", *ABLATIONS)
+ONLY_HERE = ("planner", "perception", "return_home", *ABLATIONS)
 MEANT = (
     "policy", "expert", "lerobot", "remote", "suite", "tasks", "episodes", "seed_start", "randomize",
     "delay_ms", "workers", "batch", "out", "resume", "json", *ONLY_HERE,
@@ -85,7 +85,9 @@ def goal_options(arguments: EvalArguments) -> GoalOptions:
         raise unknown_name("planner", planner, PLANNERS)
     if perception not in PERCEPTIONS:
         raise unknown_name("perception", perception, PERCEPTIONS)
-    setup = GoalSetup(planner, perception, *(not getattr(arguments, name) for name in ABLATIONS))
+    setup = GoalSetup(
+        planner, perception, *(not getattr(arguments, name) for name in ABLATIONS), arguments.return_home
+    )
     return GoalOptions(arguments, tuple(dict.fromkeys(names)) or tuple(GOAL_TASKS), setup)
 
 
@@ -143,6 +145,7 @@ def show_goals(console: Console, results: dict[str, Any]) -> None:
     how = f"planner {setup['planner']}, perception {setup['perception']}" + (
         f", without {', '.join(left_out)}" if left_out else ""
     )
+    how += ", home after failures" if setup["return_home"] else ""
     console.print(f"suite goals, {results['policy']}, {how}", highlight=False)
     table = Table("task", box=None, pad_edge=False)
     for heading in HEADINGS:

@@ -163,6 +163,9 @@ class EvalArguments(EvalOptions):
     no_recovery: bool = False
     """of suite goals: give up at the first failure"""
 
+    return_home: bool = False
+    """of suite goals: after a failure the arm goes back to its home pose before the next attempt"""
+
 
 def refuse_others(arguments: EvalArguments, meant: Collection[str], why: str) -> None:
     """Raises UserError for the first option that was changed and is none of those that are meant.
