@@ -58,7 +58,8 @@ def test_importing_loads_nothing_heavy_and_names_six_functions() -> None:
     names = ["evaluate", "load_policy", "make_env", "open_dataset", "run_episode", "train"]
     assert done.stdout == f"[] {names}\n"
     code = (
-        "import ideomotor.train.recipe; from ideomotor.train import recipe; print(ideomotor.train.__module__)"
+        "import ideomotor.train.instruction_augmentation\n"  # of that room the one that is imported soonest
+        "from ideomotor.train import instruction_augmentation; print(ideomotor.train.__module__)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "ideomotor.launch.api\n", "the function, not the room of that name"
