@@ -149,8 +149,8 @@ class EvalArguments(EvalOptions):
     the skills allow"""
 
     perception: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
-    """of suite goals: what the planner is told of the scene: truth, the simulator's, by default; seen: what is
-    found in the front camera's pictures"""
+    """of suite goals: what the planner is told of the scene: truth, the simulator's, by default; seen: what
+    is found in the front camera's pictures"""
 
     no_verification: bool = False
     """of suite goals: believe that every skill has succeeded"""
