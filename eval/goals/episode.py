@@ -83,8 +83,8 @@ def goal_episode(
         executor: not started yet.
         perception: what the executor is told of the scene.
         delay_ticks, handover: as in `rollout.episode`.
-        return_home: whether the arm goes back to its home pose, where a policy's episodes begin, after an
-            attempt that failed; not the experts', who begin anywhere.
+        return_home: whether the arm goes back to its home pose, where a policy's episodes begin, before each
+            attempt; not the experts', who begin anywhere.
         on_frame: called at each camera frame.
         clock: paces the ticks, where the wall clock should.
 
@@ -217,7 +217,7 @@ class _Session:
         if self._policy is None:
             assert call is not None  # an expert needs more than words
             self._follow(skill_expert(self._world, call.skill, call.arguments, past))
-        elif self.return_home and self._attempts and not self._attempts[-1].perceived:
+        elif self.return_home and tick:
             held = [one[1] for one in self._scene.facts if one[0] == "held"]
             drops = bool(held) and (call is None or held[0] != call.arguments[0])
             self._follow(go_home(self._world, past, drops))

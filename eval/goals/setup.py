@@ -33,7 +33,7 @@ class GoalSetup:
     candidates: bool = True  # whether several plans are weighed
     memory: bool = True
     recovery: bool = True  # whether anything is done about a failure
-    return_home: bool = False  # whether the arm goes home first, then
+    return_home: bool = False  # whether the arm goes home before each attempt
 
     def executor(self, world: World) -> GoalExecutor:
         """Of one episode, told its world's instruction. UserError for an unknown planner."""

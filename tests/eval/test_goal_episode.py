@@ -117,7 +117,7 @@ def test_a_skill_is_asked_for_by_the_words_of_the_scene() -> None:
 
 
 @pytest.mark.parametrize("return_home", [True, False])
-def test_after_a_failure_the_arm_may_begin_at_home_again(return_home: bool) -> None:
+def test_an_attempt_may_begin_at_home_again(return_home: bool) -> None:
     world, policy = task_world("tower", 3, level="none"), Leans()
     thing = world.scene.describe(world.scene.things[0].name)
     executor = OraclePlan([Call("point", (thing,))], tries=2)

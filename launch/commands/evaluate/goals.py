@@ -145,7 +145,7 @@ def show_goals(console: Console, results: dict[str, Any]) -> None:
     how = f"planner {setup['planner']}, perception {setup['perception']}" + (
         f", without {', '.join(left_out)}" if left_out else ""
     )
-    how += ", home after failures" if setup["return_home"] else ""
+    how += ", from home each time" if setup["return_home"] else ""
     console.print(f"suite goals, {results['policy']}, {how}", highlight=False)
     table = Table("task", box=None, pad_edge=False)
     for heading in HEADINGS:

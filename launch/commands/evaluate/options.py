@@ -165,7 +165,7 @@ class EvalArguments(EvalOptions):
     """of suite goals: give up at the first failure"""
 
     return_home: bool = False
-    """of suite goals: after a failure the arm goes back to its home pose before the next attempt"""
+    """of suite goals: the arm goes back to its home pose before each attempt"""
 
 
 def refuse_others(arguments: EvalArguments, meant: Collection[str], why: str) -> None:
