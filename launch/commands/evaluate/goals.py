@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from ideomotor.eval.goals.rows import GoalRow
     from ideomotor.eval.goals.setup import GoalSetup
 
-ABLATIONS = ("no_verification", "no_candidates", "no_memory", "no_recovery")
+ABLATIONS = {
+    "no_verification": "verify", "no_candidates": "candidates", "no_memory": "memory",
+    "no_recovery": "recovery",
+}  # {option: field of a `GoalSetup`}  # fmt: skip
 ONLY_HERE = ("planner", "perception", "return_home", *ABLATIONS)
 MEANT = (
     "policy", "expert", "lerobot", "remote", "suite", "tasks", "episodes", "seed_start", "randomize",
@@ -85,9 +88,8 @@ def goal_options(arguments: EvalArguments) -> GoalOptions:
         raise unknown_name("planner", planner, PLANNERS)
     if perception not in PERCEPTIONS:
         raise unknown_name("perception", perception, PERCEPTIONS)
-    setup = GoalSetup(
-        planner, perception, *(not getattr(arguments, name) for name in ABLATIONS), arguments.return_home
-    )
+    kept = {field: not getattr(arguments, name) for name, field in ABLATIONS.items()}
+    setup = GoalSetup(planner, perception, return_home=arguments.return_home, **kept)
     return GoalOptions(arguments, tuple(dict.fromkeys(names)) or tuple(GOAL_TASKS), setup)
 
 
@@ -141,7 +143,7 @@ def _write(folder: Path, name: str, results: dict[str, Any]) -> None:
 def show_goals(console: Console, results: dict[str, Any]) -> None:
     """Prints the JSON object of suite goals as tables."""
     setup = results["setup"]
-    left_out = [name for name in ("verify", "candidates", "memory", "recovery") if not setup[name]]
+    left_out = [field for field in ABLATIONS.values() if not setup[field]]
     how = f"planner {setup['planner']}, perception {setup['perception']}" + (
         f", without {', '.join(left_out)}" if left_out else ""
     )
