@@ -37,12 +37,13 @@ def quantize_graph(
         if any(part in node.name for part in keep)
         or (node.op_type == "MatMul" and not _is_weight(weights.get(node.input[1], ())))
     ]
+    reader: Any = _Reader(feeds)
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         quantize_static(
             model,
             out,
-            _Reader(feeds),
+            reader,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(PRODUCTS),
             nodes_to_exclude=excluded,

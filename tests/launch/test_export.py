@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -148,7 +149,8 @@ def test_a_launch_on_an_edge_computer(exported: Path, edge: dict[str, str], tmp_
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
             patch.setenv(name, edge[name])
-        save_calibration(default_calibration(robot), calibration_path(robot.name, "main"))
+        made = replace(default_calibration(robot), made_at="for a test")
+        save_calibration(made, calibration_path(robot.name, "main"))
     films = [f"{camera.name}={film(tmp_path / f'{camera.name}.mp4')}" for camera in robot.cameras]
     with Twin("so101") as twin:
         time.sleep(0.2)
@@ -159,7 +161,7 @@ def test_a_launch_on_an_edge_computer(exported: Path, edge: dict[str, str], tmp_
         )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     result = json.loads((tmp_path / "result.json").read_text())
-    assert result["policy"] == str(exported) and result["achieved_hz"] > 100
+    assert result["policy"] == str(exported) and result["ticks"] > 100
 
 
 def film(path: Path) -> Path:
