@@ -104,8 +104,8 @@ def simulated_arm(
     Raises:
         UserError: there is no such task, the instruction is empty, or the robot has no world and no cameras.
     """
+    from ideomotor.sim.long_horizon import ALL_TASKS
     from ideomotor.sim.sim_state_channel import SceneSpec, scene_file, succeeded
-    from ideomotor.sim.tasks import TASKS
     from ideomotor.sim.twin.process import Twin
 
     if embodiment.arms:
@@ -139,7 +139,7 @@ def simulated_arm(
                 solved=functools.partial(succeeded, scene_file(twin.scene)),
                 judged=twin.judging is not None and twin.judging.judged,
                 tidy=twin.tidy,
-                max_seconds=TASKS[task].max_seconds,
+                max_seconds=ALL_TASKS[task].max_seconds,
                 rearrange=rearrange,
             )
             if scene

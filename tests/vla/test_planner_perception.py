@@ -179,3 +179,16 @@ def test_a_detector_is_saved_and_read_back(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
     assert detector.detect(image, HOME, 0.0) == again.detect(image, HOME, 0.0)
     assert hand_planes(CAMERA, HOME).shape == (4, 24, 24)
+
+
+def test_the_bundled_detector_sees_a_scene():
+    from ideomotor.sim.open_world import task_world
+
+    world = task_world("place", 1_000_001, "none")
+    try:
+        seen = SeenPerception.of(ROBOT).perceive(world.observe(), None)
+        colours = {thing.colour for thing in world.scene.things}
+        assert len(colours & {name.split()[-2] for name in seen.things}) >= len(colours) - 1
+        assert ("hand_empty",) in seen.facts
+    finally:
+        world.close()

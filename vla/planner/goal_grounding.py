@@ -156,9 +156,10 @@ class _Grounding:
         if placing.place is None and placing.preposition == "in" and self._spoken.last_drawer:
             names = self._things_of(placing)
             return [holds(("in_drawer", name, self._spoken.last_drawer)) for name in names]
-        if placing.place is None or not placing.things:
-            if self._spoken.last and placing.place is not None:
-                return self._into(self._spoken.last, placing.place, None, False)
+        where = placing.place
+        if where is None or not placing.things:
+            if self._spoken.last and where is not None:
+                return self._into(self._spoken.last, where, None, False)
             if placing.things:  # spoken of, for what follows
                 self._things_of(placing)
             return []
@@ -176,8 +177,8 @@ class _Grounding:
             count = ref.number if ref.quantifier in ("any", "all") and ref.number is not None else None
             if ref.quantifier == "any" and count is None:
                 count = 1
-            return self._into(names, placing.place, count, exactly)
-        return self._into(self._things_of(placing), placing.place, None, False)
+            return self._into(names, where, count, exactly)
+        return self._into(self._things_of(placing), where, None, False)
 
     def _things_of(self, placing: Placing) -> tuple[str, ...]:
         names = [name for ref in placing.things for name in self._spoken.resolve(ref, ANY_THING)]

@@ -33,9 +33,10 @@ class SpokenThings:
     def one(self, ref: Reference, domain: Sequence[str]) -> str:
         """The one thing that is spoken of, of these kinds. UserError where it is none or several."""
         names = self.resolve(ref, domain)
-        if len(names) > 1:
+        first, *more = names
+        if more:
             raise UserError(f"goal: {ref.text!r} could be {' or '.join(names)}, expected one")
-        return names[0]
+        return first
 
     def resolve(self, ref: Reference, domain: Sequence[str]) -> tuple[str, ...]:
         """The names of what is spoken of. UserError where that is nothing, or more than one for "the"."""
@@ -57,8 +58,9 @@ class SpokenThings:
         many = ref.plural or ref.quantifier in ("all", "any", "others") or ref.number is not None
         if not many and len(found) > 1:
             raise UserError(f"goal: {ref.text!r} could be {' or '.join(found)}, expected one")
-        if kind_of(found[0]) == "drawer" and len(found) == 1:
-            self.last_drawer = found[0]
+        first, *more = found
+        if kind_of(first) == "drawer" and not more:
+            self.last_drawer = first
         if ref.kinds:
             self._class = ref
         if all(is_graspable(name) for name in found):

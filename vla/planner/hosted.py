@@ -112,7 +112,7 @@ class HostedPlanner:
 
     def _answer(self, body: Mapping[str, Any]) -> str:
         """The text of an answer; retries with growing pauses what a server may do better the next time."""
-        limits, began, why = self.limits, self._clock(), ""
+        limits, began, why, attempt = self.limits, self._clock(), "", 0
         outcome = "unreachable"
         for attempt in range(limits.retries + 1):
             if attempt:
