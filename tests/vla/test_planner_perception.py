@@ -15,8 +15,8 @@ CAMERA = FrontCamera(ROBOT)
 HOME = ROBOT.home_position.astype(np.float32)
 
 
-class Told:
-    """A detector that finds what it is told to."""
+class FakeDetector:
+    """A detector that finds what it is given."""
 
     camera = CAMERA
 
@@ -30,10 +30,10 @@ class Told:
         """Adds a thing at x, y, its body `height` above the table."""
         *size, colour, kind = name.split()
         graspable = kind in ("cube", "cylinder", "ball")
-        told = tuple(0.9 if one == relation else 0.1 / 6 for one in RELATIONS) if graspable else ()
+        fake = tuple(0.9 if one == relation else 0.1 / 6 for one in RELATIONS) if graspable else ()
         self.things.append(
             Detection(kind, colour, (size or ["small"])[0] if graspable else "large",
-                      CAMERA.project(np.array([x, y, height])), 0.9, told, opening, certainty)
+                      CAMERA.project(np.array([x, y, height])), 0.9, fake, opening, certainty)
         )  # fmt: skip
 
 
@@ -42,8 +42,8 @@ def look(perception, state=HOME, shape=(96, 96, 3)):
 
 
 @pytest.fixture
-def told():
-    detector = Told()
+def fake():
+    detector = FakeDetector()
     detector.put("red cube", 0.20, 0.05)
     detector.put("small blue cube", 0.22, -0.08)
     detector.put("large blue cube", 0.16, -0.02, height=0.0175)
@@ -53,8 +53,8 @@ def told():
     return detector
 
 
-def test_things_are_named_apart_and_stand_where_they_are(told):
-    seen = look(SeenPerception(told))
+def test_things_are_named_apart_and_stand_where_they_are(fake):
+    seen = look(SeenPerception(fake))
     assert set(seen.things) == {
         "red cube", "small blue cube", "large blue cube", "blue bowl", "green bowl", "yellow drawer",
     }  # fmt: skip
@@ -62,63 +62,63 @@ def test_things_are_named_apart_and_stand_where_they_are(told):
     assert seen.positions["red cube"] == pytest.approx((0.20, 0.05), abs=1e-6)
 
 
-def test_where_things_lie_is_told_by_the_nearest_place(told):
-    perception = SeenPerception(told)
+def test_where_things_lie_is_told_by_the_nearest_place(fake):
+    perception = SeenPerception(fake)
     look(perception)
-    told.things = told.things[3:]
-    told.put("red cube", 0.255, 0.095, "inside")
-    told.put("small blue cube", 0.16, -0.02, "on_thing", height=0.048)
-    told.put("large blue cube", 0.16, -0.02, height=0.0175)
+    fake.things = fake.things[3:]
+    fake.put("red cube", 0.255, 0.095, "inside")
+    fake.put("small blue cube", 0.16, -0.02, "on_thing", height=0.048)
+    fake.put("large blue cube", 0.16, -0.02, height=0.0175)
     facts = look(perception).facts
     assert ("inside", "red cube", "blue bowl") in facts and (
         "on",
         "small blue cube",
         "large blue cube",
     ) in facts
-    told.things.pop(-3)
-    told.put("red cube", 0.345, 0.01, "in_drawer", height=0.019)
+    fake.things.pop(-3)
+    fake.put("red cube", 0.345, 0.01, "in_drawer", height=0.019)
     assert ("in_drawer", "red cube", "yellow drawer") in look(perception).facts
 
 
-def test_a_drawer_is_open_closed_or_neither(told):
+def test_a_drawer_is_open_closed_or_neither(fake):
     for opening, expected in ((0.07, {"open"}), (0.03, set()), (0.005, {"closed"})):
-        told.things.pop()
-        told.put("yellow drawer", 0.25, 0.0, height=0.032, opening=opening)
-        assert {one[0] for one in look(SeenPerception(told)).facts} - {"hand_empty"} == expected
+        fake.things.pop()
+        fake.put("yellow drawer", 0.25, 0.0, height=0.032, opening=opening)
+        assert {one[0] for one in look(SeenPerception(fake)).facts} - {"hand_empty"} == expected
 
 
-def test_what_is_hidden_is_where_it_was_seen_last(told):
-    perception = SeenPerception(told)
-    told.put("green ball", 0.25, 0.10, "inside")
+def test_what_is_hidden_is_where_it_was_seen_last(fake):
+    perception = SeenPerception(fake)
+    fake.put("green ball", 0.25, 0.10, "inside")
     first = look(perception)
-    told.things = [one for one in told.things if one.colour != "green"]
+    fake.things = [one for one in fake.things if one.colour != "green"]
     assert look(perception).facts == first.facts
 
 
-def test_one_thing_is_held_at_most(told):
-    perception = SeenPerception(told)
+def test_one_thing_is_held_at_most(fake):
+    perception = SeenPerception(fake)
     look(perception)
-    told.things = told.things[2:]
-    told.put("red cube", 0.20, 0.05, "held", height=0.08)
-    told.put("small blue cube", 0.22, -0.08, "held", height=0.08)
+    fake.things = fake.things[2:]
+    fake.put("red cube", 0.20, 0.05, "held", height=0.08)
+    fake.put("small blue cube", 0.22, -0.08, "held", height=0.08)
     facts = look(perception).facts
     assert sum(one[0] == "held" for one in facts) == 1 and ("hand_empty",) not in facts
 
 
 def test_what_the_joints_tell_between_looks_lasts():
-    told = Told()
+    fake = FakeDetector()
     state = HOME.copy()
-    perception = SeenPerception(told)
+    perception = SeenPerception(fake)
     tip = CAMERA.fingertips(state)
-    told.put("red button", float(tip[0]), float(tip[1]), height=0.024)
+    fake.put("red button", float(tip[0]), float(tip[1]), height=0.024)
     look(perception)
     perception.notice(state)  # far above it
     assert look(perception).facts == {("hand_empty",)}
     low = _lowered(state)
     perception.notice(low)
     tip = CAMERA.fingertips(low)
-    told.things = []
-    told.put("red button", float(tip[0]), float(tip[1]), height=0.024)
+    fake.things = []
+    fake.put("red button", float(tip[0]), float(tip[1]), height=0.024)
     look(perception)
     perception.notice(low)
     assert ("pressed", "red button") in look(perception).facts
@@ -136,17 +136,17 @@ def _lowered(state):
     raise AssertionError("it never comes down")
 
 
-def test_a_push_is_told_by_where_a_thing_went(told):
-    perception = SeenPerception(told)
+def test_a_push_is_told_by_where_a_thing_went(fake):
+    perception = SeenPerception(fake)
     look(perception)
-    told.things[0] = told.things[0].__class__(
-        **{**told.things[0].__dict__, "pixel": CAMERA.project(np.array([0.20, 0.12, 0.013]))}
+    fake.things[0] = fake.things[0].__class__(
+        **{**fake.things[0].__dict__, "pixel": CAMERA.project(np.array([0.20, 0.12, 0.013]))}
     )
     assert ("pushed", "red cube", "left") in look(perception).facts
 
 
-def test_pictures_and_robots_that_do_not_fit_are_refused(told, tmp_path):
-    perception = SeenPerception(told)
+def test_pictures_and_robots_that_do_not_fit_are_refused(fake, tmp_path):
+    perception = SeenPerception(fake)
     with pytest.raises(UserError, match="camera front: none"):
         perception.perceive(Observation(0.0, 0, {}, HOME, ""), None)
     with pytest.raises(UserError, match="64 x 48"):
