@@ -74,9 +74,9 @@ def checked_tasks(embodiment: Embodiment, names: tuple[str, ...] | list[str]) ->
 
 
 def _our_tasks() -> list[str]:
-    from ideomotor.sim.long_horizon import ALL_TASKS
+    from ideomotor.sim.long_horizon import all_tasks
 
-    return list(ALL_TASKS)
+    return list(all_tasks())
 
 
 def task_names(embodiment: Embodiment) -> list[str]:

@@ -7,7 +7,7 @@ from ideomotor.control.errors import unknown_name
 from ideomotor.sim.environments.external import ExternalWorld
 from ideomotor.sim.episode import draw_episode
 from ideomotor.sim.generalization.axes import varied
-from ideomotor.sim.long_horizon import ALL_TASKS
+from ideomotor.sim.long_horizon import all_tasks
 from ideomotor.sim.protocol import EpisodeWorld
 from ideomotor.sim.randomization import LEVELS
 from ideomotor.sim.world import World
@@ -29,7 +29,7 @@ def task_world(
     """An episode of one of our tasks.
 
     Args:
-        task: name in `sim.long_horizon.ALL_TASKS`.
+        task: name in `sim.long_horizon.all_tasks()`.
         seed: decides layout, appearance, goal and phrasing.
         level: of randomisation: none, light or full.
         quality: of pictures: fast or high.
@@ -42,10 +42,11 @@ def task_world(
     Raises:
         UserError: for an unknown name or strength, or an instruction that is empty.
     """
-    for kind, name, valid in (("task", task, ALL_TASKS), ("level", level, LEVELS), ("split", split, SPLITS)):
+    tasks = all_tasks()
+    for kind, name, valid in (("task", task, tasks), ("level", level, LEVELS), ("split", split, SPLITS)):
         if name not in valid:
             raise unknown_name(kind, name, valid)
-    episode = varied(draw_episode(ALL_TASKS[task], seed, level, split), axis, strength)
+    episode = varied(draw_episode(tasks[task], seed, level, split), axis, strength)
     return World(episode, instruction, embodiment, quality)
 
 

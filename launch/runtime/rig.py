@@ -104,7 +104,7 @@ def simulated_arm(
     Raises:
         UserError: there is no such task, the instruction is empty, or the robot has no world and no cameras.
     """
-    from ideomotor.sim.long_horizon import ALL_TASKS
+    from ideomotor.sim.long_horizon import all_tasks
     from ideomotor.sim.sim_state_channel import SceneSpec, scene_file, succeeded
     from ideomotor.sim.twin.process import Twin
 
@@ -139,7 +139,7 @@ def simulated_arm(
                 solved=functools.partial(succeeded, scene_file(twin.scene)),
                 judged=twin.judging is not None and twin.judging.judged,
                 tidy=twin.tidy,
-                max_seconds=ALL_TASKS[task].max_seconds,
+                max_seconds=all_tasks()[task].max_seconds,
                 rearrange=rearrange,
             )
             if scene

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from ideomotor.control.answer_time import AnswerTime
+from ideomotor.control.answer_time import MEASURED, AnswerTime
 from ideomotor.control.errors import NoAnswer, UserError
-from ideomotor.launch.serving import kept_socket
 from ideomotor.launch.serving.kept_socket import Place, open_socket, pauses
 from ideomotor.launch.serving.link import Link
 from ideomotor.launch.serving.messages import seal
@@ -178,7 +177,7 @@ def test_the_time_for_an_answer_follows_what_answers_took() -> None:
     assert expected.seconds() == pytest.approx(0.26)
     expected.missed()
     assert expected.seconds() == 0.5  # twice as long, or the most
-    for _ in range(kept_socket.MEASURED):
+    for _ in range(MEASURED):
         expected.add(0.1)
     assert expected.seconds() == pytest.approx(0.14)
     for _ in range(100):
