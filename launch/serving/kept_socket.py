@@ -129,7 +129,7 @@ def open_socket(place: Place) -> tuple[Any, dict[str, Any]]:
             ping_timeout=PING_S,
             close_timeout=0.5,
         ).__enter__()
-        metadata = unpack(_bytes(socket.recv(timeout=OPEN_S)))
+        metadata = _first_message(socket)
     except InvalidStatus as error:
         code = error.response.status_code
         why = "the token is missing or another one (--token-file)" if code == 401 else f"HTTP {code}"
@@ -138,9 +138,19 @@ def open_socket(place: Place) -> tuple[Any, dict[str, Any]]:
         raise UserError(f"policy: {place.url}: {error.verify_message}; trust it with --ca FILE") from None
     except (InvalidURI, InvalidHandshake, WebSocketException, OSError, EOFError, UserError) as error:
         raise UserError(f"policy: {place.url}: no policy server there ({brief(error)})") from None
-    if not isinstance(metadata, dict):
-        raise UserError(f"policy: {place.url}: no policy server there (its first message is no map)")
     return socket, metadata
+
+
+def _first_message(socket: Any) -> dict[str, Any]:
+    """The metadata; what begins otherwise is closed, since its threads would outlive the program."""
+    try:
+        metadata = unpack(_bytes(socket.recv(timeout=OPEN_S)))
+        if not isinstance(metadata, dict):
+            raise UserError("its first message is no map")
+        return metadata
+    except BaseException:
+        socket.close()
+        raise
 
 
 def brief(error: Exception) -> str:
