@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from ideomotor.control.types import ActionChunk, LatentPlan, Observation
 from ideomotor.vla.decoder.smoothing import ORDER, smooth
 from ideomotor.vla.input_check import InputCheck, newest
 from ideomotor.vla.requests import ChunkRequest, Networks, PlanDraft, SampledChunk
+
+if TYPE_CHECKING:
+    from ideomotor.vla.networks import PolicyNetworks
 
 # What a policy can be run without, beside each of its cameras. The first three are the places of fusion:
 # early in the interpreter, intermediate in the decoder's attention to the plan, late in the decoder's vision.
@@ -26,9 +30,10 @@ SENSES: dict[str, str] = {
 }
 OTHER_SAMPLES = 0x5EED  # added to the seed for the samples that are compared, not executed
 LOST = 0.35  # [rad or m]: a robot farther than this from its last command did not follow it
+N = TypeVar("N", bound=Networks)  # in torch, or exported
 
 
-class EpisodePolicy:
+class EpisodePolicy(Generic[N]):
     """Implements `control.types.Policy`: what the networks need to know of one episode.
 
     Args:
@@ -40,17 +45,19 @@ class EpisodePolicy:
         without: the senses that are missing, those that were never there in training among them.
     """
 
-    def __init__(self, networks: Networks, without: Iterable[str] = (), seed: int = 0):
+    def __init__(self, networks: N, without: Iterable[str] = (), seed: int = 0):
         self.networks = networks
         self.run_without(without)
         self.reset(seed)
 
     @classmethod
-    def from_pretrained(cls, source: Path | str, revision: str | None = None) -> EpisodePolicy:
+    def from_pretrained(
+        cls, source: Path | str, revision: str | None = None
+    ) -> EpisodePolicy[PolicyNetworks]:
         """With the networks of a checkpoint; see `PolicyNetworks.from_pretrained`."""
         from ideomotor.vla.networks import PolicyNetworks
 
-        return cls(PolicyNetworks.from_pretrained(source, revision))
+        return EpisodePolicy(PolicyNetworks.from_pretrained(source, revision))
 
     @property
     def timing(self) -> Timing:

@@ -78,7 +78,9 @@ def test_reference_pictures_are_larger_and_have_shadows():
 def test_an_episode_in_which_the_simulation_gives_up_is_over(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # MuJoCo writes MUJOCO_LOG.TXT where it warns
     world = ExternalWorld("transfer_cube", 0, BODY)
-    world.env.unwrapped.data.qvel[11] = 1e30
+    inner = world.env.unwrapped
+    assert isinstance(inner, AlohaEnv)
+    inner.data.qvel[11] = 1e30
     world.step(Command(0, BODY.home_position))
     before = world.state().position
     monkeypatch.setattr(world.env, "step", lambda action: pytest.fail("it has ended"))

@@ -3,6 +3,7 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
@@ -223,12 +224,16 @@ def test_injected_text_in_the_goal_changes_nothing(monkeypatch):
 # ---- against real programs
 
 
+class _Asked(ThreadingHTTPServer):
+    asked: ClassVar[list[tuple[str, Any]]] = []
+
+
 class _Server(BaseHTTPRequestHandler):
     """A server on a socket, so that the whole client is used: headers, chunks, closing."""
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append((self.path, body))
+        _Asked.asked.append((self.path, body))
         text = json.dumps(reply(json.dumps(PLAN))).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -236,12 +241,12 @@ class _Server(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def log_message(self, *given): ...
+    def log_message(self, format, *args): ...
 
 
 def test_over_a_socket():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
-    server.asked = []
+    server = _Asked(("127.0.0.1", 0), _Server)
+    server.asked.clear()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         made = HostedPlanner("openai", "tiny", f"http://127.0.0.1:{server.server_port}/v1")
@@ -284,6 +289,7 @@ def test_a_random_model_on_this_machine_writes_nothing_but_plans(tiny_model):
     except PlannerFailed as failed:  # it is random: it may go on and on, or propose nothing
         assert failed.outcome in ("over_budget", "refused", "malformed")
         return
-    assert all(call.skill in SKILLS for plan in plans for call in plan.steps)
+    written: list[Any] = plans
+    assert all(call.skill in SKILLS for plan in written for call in plan.steps)
     with pytest.raises(UserError, match="cannot be loaded"):
         LocalPlanner(str(tiny_model / "nowhere"))

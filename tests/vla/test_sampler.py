@@ -59,6 +59,7 @@ def test_eulers_steps_are_those_of_diffusers_to_the_bit(steps: int) -> None:
     theirs.set_timesteps(sigmas=[1 - i / steps for i in range(steps)])
     assert torch.equal(ours.timesteps, theirs.timesteps)
     x, seeded = torch.randn(2, 96, 6), torch.Generator().manual_seed(0)
+    assert theirs.timesteps is not None
     for timestep in theirs.timesteps:
         slope = torch.randn(2, 96, 6, generator=seeded)
         expected = theirs.step(slope, timestep, x, return_dict=False)[0]

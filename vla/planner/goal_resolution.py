@@ -58,7 +58,7 @@ class SpokenThings:
         many = ref.plural or ref.quantifier in ("all", "any", "others") or ref.number is not None
         if not many and len(found) > 1:
             raise UserError(f"goal: {ref.text!r} could be {' or '.join(found)}, expected one")
-        first, *more = found
+        first, *more = list(found)
         if kind_of(first) == "drawer" and not more:
             self.last_drawer = first
         if ref.kinds:

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ideomotor.vla.exported.networks import ExportedNetworks
 from ideomotor.vla.exported.openvino_format import to_openvino
 from ideomotor.vla.policy import EpisodePolicy
 
-CLOSE = dict(atol=1e-4, rtol=1e-4)
+CLOSE: dict[str, Any] = dict(atol=1e-4, rtol=1e-4)
 OBSERVATIONS = 100
 WORDS = [
     "reach the red cube",
