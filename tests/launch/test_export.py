@@ -32,7 +32,7 @@ ABSENT = (
     "torch",
     "transformers",
 )
-# With IDEOMOTOR_EDGE_PYTHON of an environment that was made for it (`make edge`), nothing has to be hidden.
+# With IDEOMOTOR_EDGE_PYTHON of an environment that was made for it, nothing has to be hidden.
 PYTHON = os.environ.get("IDEOMOTOR_EDGE_PYTHON", sys.executable)
 
 
