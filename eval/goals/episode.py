@@ -190,7 +190,8 @@ class _Session:
         still = bool(np.abs(self._world.state().velocity).max() < STILL)
         progress = newest.progress if newest else float(tick >= self._finished_at)
         sure = self._driver.confidence if self._driver else math.nan
-        moment = Moment(tick / self._hz, self._scene, progress, sure, still)
+        images = observation.images if observation is not None else {}
+        moment = Moment(tick / self._hz, self._scene, progress, sure, still, images)
         try:
             if tick == 0:
                 self._executor.start(moment)

@@ -65,7 +65,7 @@ class GoalCompanion:
         home = self._robot.home_position.astype(np.float32)
         images = unpack_frames(self._frames, self._shared.spec)
         scene = self._perception.perceive(Observation(0.0, 0, images, home, ""), None)
-        moment = Moment(0.0, scene)
+        moment = Moment(0.0, scene, images=images)
         self._executor.start(moment)
         self.decision = self._executor.decide(moment)
         if self.decision.kind is not DecisionKind.ACT:
@@ -152,7 +152,9 @@ class GoalCompanion:
         """In the thread; nobody waits for it."""
         try:
             scene = self._perception.perceive(observation, plan)
-            moment = Moment(seconds, scene, plan.progress if plan else 0.0, still=still)
+            moment = Moment(
+                seconds, scene, plan.progress if plan else 0.0, still=still, images=observation.images
+            )
             self._decided.put(self._executor.decide(moment))
         except Exception as error:
             self._decided.put(error)

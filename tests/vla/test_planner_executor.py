@@ -13,6 +13,7 @@ from ideomotor.vla.planner.goal_grounding import goal_of
 from ideomotor.vla.planner.interface import DecisionKind, Moment, PerceivedScene
 from ideomotor.vla.planner.memory import Memory, iou
 from ideomotor.vla.planner.plan import Call, Steps
+from ideomotor.vla.planner.planners import SymbolicPlanner
 from ideomotor.vla.planner.skills import applied, unmet
 
 THINGS = ("red cube", "blue cube", "green ball", "blue bowl", "red plate", "yellow drawer")
@@ -225,3 +226,16 @@ def test_intersection_over_union_of_intervals(numbers):
     one, other = tuple(sorted(numbers[:2])), tuple(sorted(numbers[2:]))
     assert 0 <= iou(one, other) <= 1 and iou(one, other) == pytest.approx(iou(other, one))
     assert iou(one, one) == pytest.approx(1.0) and iou(None, one) == 0.0
+
+
+def test_its_planner_is_given_the_pictures_of_the_moment_which_it_may_share():
+    seen = []
+
+    class Watching(SymbolicPlanner):
+        def propose(self, request):
+            seen.append(request.images)
+            return super().propose(request)
+
+    images = {"front": np.zeros((4, 4, 3), np.uint8)}
+    Executor(GOAL, Watching()).start(Moment(0.0, PerceivedScene(THINGS, FACTS), images=images))
+    assert seen == [images]

@@ -274,7 +274,7 @@ class Executor:
         request = PlanRequest(
             self.text, self.goal, scene.things, scene.facts, self.memory.lines(),
             tuple(self._failures.order[-8:]), max(1, self.options.candidates), costs_of(self._rates),
-            self._agenda.reached, tuple(self._agenda.skipped),
+            self._agenda.reached, tuple(self._agenda.skipped), moment.images,
         )  # fmt: skip
         self.planner_calls += 1
         try:

@@ -67,6 +67,7 @@ class Moment:
     progress: float = 0.0  # the policy's own word on its present instruction, in [0, 1]
     confidence: float = float("nan")  # of the policy's newest chunk; NaN where it tells none
     still: bool = True  # whether the arm stands still
+    images: Mapping[str, np.ndarray] = field(default_factory=dict)  # {camera: (H, W, 3) uint8}, if there are
 
 
 class DecisionKind(StrEnum):
