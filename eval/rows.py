@@ -5,15 +5,18 @@ And the results as they lie on the disk afterwards: whole, or with episodes miss
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ideomotor.control.errors import UserError
+from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.episode_spec import EpisodeSpec, spec_of
 from ideomotor.eval.stats.measures import Smoothness, smoothness
 
@@ -100,25 +103,73 @@ def row_of(
     )
 
 
-def open_rows(path: Path, fingerprint: str, resume: bool) -> dict[EpisodeSpec, EpisodeRow]:
-    """Rows already in the file, which afterwards ends in a whole line, ready to be appended to."""
+class Row(Protocol):
+    """What was measured in one episode of a list."""
+
+    @property
+    def spec(self) -> EpisodeSpec: ...
+    def to_json(self) -> dict[str, Any]: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+def kept_rows(
+    out: Path,
+    specs: Sequence[EpisodeSpec],
+    fingerprint: str,
+    resume: bool,
+    cleanup: contextlib.ExitStack,
+    read: Callable[[dict[str, Any]], R],
+    of: str,
+) -> dict[EpisodeSpec, R]:
+    """Makes a folder ready for the rows of an evaluation, which is its own until `cleanup`; those it has.
+
+    Args:
+        out: made if missing.
+        specs: the list of episodes, which is written there.
+        fingerprint, resume, read, of: as in `open_rows`.
+
+    Raises:
+        UserError: as `open_rows`, or another process is writing there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    cleanup.callback(os.close, lock_folder(out))
+    done = open_rows(out / ROWS_FILE, fingerprint, resume, read, of)
+    listed = json.dumps([dataclasses.asdict(spec) for spec in specs])
+    replace_files({out / LIST_FILE: f"{listed}\n".encode()})
+    return done
+
+
+def open_rows(
+    path: Path, fingerprint: str, resume: bool, read: Callable[[dict[str, Any]], R], of: str
+) -> dict[EpisodeSpec, R]:
+    """Rows already in the file, which afterwards ends in a whole line, ready to be appended to.
+
+    Args:
+        path: of the file; there need be none.
+        fingerprint: of what the rows have in common.
+        resume: that there are some is meant.
+        read: makes a row of what its `to_json` wrote; KeyError, TypeError or ValueError where it is none.
+        of: what else they may be of, for people: "policy or robot".
+
+    Raises:
+        UserError: there are some and `resume` is not set, or they are of something else, or are none.
+    """
     lines = path.read_text().splitlines() if path.exists() else []
-    rows: dict[EpisodeSpec, EpisodeRow] = {}
     if lines and not resume:
         raise UserError(f"out: {path} holds the results of an earlier run; --resume continues it")
-    if lines:
-        if json.loads(lines[0]).get("fingerprint") != fingerprint:
-            raise UserError(
-                f"out: {path} holds the results of another policy or robot; choose another folder"
-            )
-        for number, line in enumerate(lines[1:], start=2):
-            try:
-                row = _row_from_json(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                if number == len(lines):
-                    break  # the line being written when the earlier run died
-                raise UserError(f"out: {path}, line {number} is not a result: {error}") from error
-            rows[row.spec] = row
+    if lines and json.loads(lines[0]).get("fingerprint") != fingerprint:
+        raise UserError(f"out: {path} holds the results of another {of}; choose another folder")
+    rows: dict[EpisodeSpec, R] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            row = read(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                break  # the line being written when the earlier run died
+            raise UserError(f"out: {path}, line {number} is not a result: {error}") from error
+        rows[row.spec] = row
     kept = [json.dumps({"fingerprint": fingerprint}), *(json.dumps(row.to_json()) for row in rows.values())]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(line + "\n" for line in kept))
@@ -126,7 +177,7 @@ def open_rows(path: Path, fingerprint: str, resume: bool) -> dict[EpisodeSpec, E
     return rows
 
 
-def append_row(path: Path, row: EpisodeRow) -> None:
+def append_row(path: Path, row: Row) -> None:
     with path.open("a") as file:
         file.write(json.dumps(row.to_json()) + "\n")
 
@@ -155,7 +206,7 @@ def load_results(path: Path, name: str) -> dict[str, Any]:
     return results
 
 
-def _row_from_json(fields: dict[str, Any]) -> EpisodeRow:
+def row_from_json(fields: dict[str, Any]) -> EpisodeRow:
     names = [field.name for field in dataclasses.fields(EpisodeSpec) if field.name in fields]
     spec = EpisodeSpec(**{name: fields.pop(name) for name in names})
     return EpisodeRow(spec=spec, **{name: fields.pop(key) for name, key in _KEYS.items()}, **fields)

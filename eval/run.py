@@ -9,15 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.batched_rollout import GROUP, play_batched
 from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
@@ -25,7 +22,7 @@ from ideomotor.eval.network import network_for
 from ideomotor.eval.phrasings import instruction_in
 from ideomotor.eval.policy_spec import DrivingPolicy, PolicySpec, check_fingerprint, fingerprint_of
 from ideomotor.eval.rollout import answered, episode
-from ideomotor.eval.rows import LIST_FILE, ROWS_FILE, EpisodeRow, append_row, open_rows, row_of
+from ideomotor.eval.rows import ROWS_FILE, EpisodeRow, append_row, kept_rows, row_from_json, row_of
 from ideomotor.eval.seen_range import Watch
 from ideomotor.eval.sensors import sensors_for
 from ideomotor.eval.stats.sequential import Stopping
@@ -83,11 +80,7 @@ def evaluate(
     with contextlib.ExitStack() as cleanup:
         done: dict[EpisodeSpec, EpisodeRow] = {}
         if out:
-            out.mkdir(parents=True, exist_ok=True)
-            cleanup.callback(os.close, lock_folder(out))
-            done = open_rows(out / ROWS_FILE, fingerprint, resume)
-            listed = json.dumps([dataclasses.asdict(spec) for spec in specs])
-            replace_files({out / LIST_FILE: f"{listed}\n".encode()})
+            done = kept_rows(out, specs, fingerprint, resume, cleanup, row_from_json, "policy or robot")
         # Asked when a worker is free: a few episodes begin before their task is decided; dropped below.
         missing = (spec for spec in specs if spec not in done and not stopping.decided(spec))
         how: dict[str, Any] = dict(

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
-import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
-from ideomotor.datasets.files import lock_folder, replace_files
 from ideomotor.eval.batched_rollout import play_batched
 from ideomotor.eval.drivers import Requests
 from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.goals.episode import goal_episode
 from ideomotor.eval.goals.oracle import steps_of
-from ideomotor.eval.goals.rows import GoalRow, open_goal_rows
+from ideomotor.eval.goals.rows import GoalRow, row_from_json
 from ideomotor.eval.goals.setup import GoalSetup
 from ideomotor.eval.policy_spec import DrivingPolicy, PolicySpec, fingerprint_of
 from ideomotor.eval.rollout import answered
-from ideomotor.eval.rows import LIST_FILE, ROWS_FILE
+from ideomotor.eval.rows import ROWS_FILE, append_row, kept_rows
 from ideomotor.eval.suites import HELD_OUT_SEEDS
 from ideomotor.eval.workers import in_order, in_order_grouped
 
@@ -80,11 +76,7 @@ def evaluate_goals(
     with contextlib.ExitStack() as cleanup:
         done: dict[EpisodeSpec, GoalRow] = {}
         if out:
-            out.mkdir(parents=True, exist_ok=True)
-            cleanup.callback(os.close, lock_folder(out))
-            done = open_goal_rows(out / ROWS_FILE, fingerprint, resume)
-            listed = json.dumps([dataclasses.asdict(spec) for spec in specs])
-            replace_files({out / LIST_FILE: f"{listed}\n".encode()})
+            done = kept_rows(out, specs, fingerprint, resume, cleanup, row_from_json, "policy or setup")
         missing = [spec for spec in specs if spec not in done]
         how: dict[str, Any] = dict(policy_spec=policy_spec, setup=setup)
         if policy and batch > 1:
@@ -99,8 +91,7 @@ def evaluate_goals(
             if row is None:
                 row = next(new)
                 if out:
-                    with (out / ROWS_FILE).open("a") as file:
-                        file.write(json.dumps(row.to_json()) + "\n")
+                    append_row(out / ROWS_FILE, row)
             rows.append(row)
             if on_row:
                 on_row(row)

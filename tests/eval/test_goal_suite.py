@@ -11,12 +11,12 @@ import pytest
 from ideomotor.control.errors import UserError
 from ideomotor.eval.episode_spec import EpisodeSpec
 from ideomotor.eval.goals.result import AttemptRow, GoalResult
-from ideomotor.eval.goals.rows import GoalRow, open_goal_rows, row_from_json
+from ideomotor.eval.goals.rows import GoalRow, row_from_json
 from ideomotor.eval.goals.run import evaluate_goals, goal_specs
 from ideomotor.eval.goals.setup import GoalSetup
 from ideomotor.eval.goals.summary import chain, goal_summary
 from ideomotor.eval.policy_spec import PolicySpec
-from ideomotor.eval.rows import ROWS_FILE
+from ideomotor.eval.rows import ROWS_FILE, open_rows
 from ideomotor.eval.stats.comparison import compare
 from ideomotor.launch.commands.evaluate.evaluate import evaluate
 from ideomotor.launch.commands.evaluate.options import EvalArguments
@@ -55,15 +55,15 @@ ROWS = [
 def test_a_row_survives_its_file(tmp_path: Path) -> None:
     assert [row_from_json(json.loads(json.dumps(one.to_json()))) for one in ROWS] == ROWS
     path = tmp_path / ROWS_FILE
-    assert open_goal_rows(path, "a", False) == {}
+    assert open_rows(path, "a", False, row_from_json, "policy or setup") == {}
     with path.open("a") as file:
         file.write(json.dumps(ROWS[0].to_json()) + '\n{"task": "ti')  # died in the midst of the second
-    assert open_goal_rows(path, "a", True) == {ROWS[0].spec: ROWS[0]}
+    assert open_rows(path, "a", True, row_from_json, "policy or setup") == {ROWS[0].spec: ROWS[0]}
     assert len(path.read_text().splitlines()) == 2
     with pytest.raises(UserError, match="--resume continues it"):
-        open_goal_rows(path, "a", False)
+        open_rows(path, "a", False, row_from_json, "policy or setup")
     with pytest.raises(UserError, match="another policy or setup"):
-        open_goal_rows(path, "b", True)
+        open_rows(path, "b", True, row_from_json, "policy or setup")
 
 
 def test_what_the_rows_come_to() -> None:
