@@ -30,7 +30,7 @@ from ideomotor.control.teleop.process import teleoperator_process
 from ideomotor.control.teleop.teleoperator import DriverName, Teleoperator
 from ideomotor.control.timing import Timing
 from ideomotor.launch.dashboard.alarms import limits_of
-from ideomotor.launch.dashboard.beside import dashboard_beside
+from ideomotor.launch.dashboard.beside import Dashboard, dashboard_beside
 from ideomotor.launch.dashboard.options import WebOptions
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.companion import Companion
@@ -143,8 +143,9 @@ def run_session(
         floor_beside(hz, config.max_ticks) if config.floor and config.max_ticks else contextlib.nullcontext()
     )
     seen = shared, embodiment, rig.instruction, config.drivers
-    limits = limits_of(config.policy)
-    page = dashboard_beside(*seen, config.web, limits) if config.web else contextlib.nullcontext()
+    page: contextlib.AbstractContextManager[Dashboard | None] = contextlib.nullcontext()
+    if config.web:
+        page = dashboard_beside(*seen, config.web, limits_of(config.policy))
     with beside as floor, page as dashboard, view.shown():
         began, alarms, state = False, list[dict[str, Any]](), shared.state.new()
         if dashboard:
