@@ -219,7 +219,7 @@ def _group_loss(output: torch.Tensor, targets: _Targets, kinds: int, name: str) 
 
 @torch.inference_mode()
 def examine(network: DetectorNetwork, scenes: Scenes) -> dict[str, float]:
-    """Shares of visible things that are found (within 3 pixels), and of these, that are told right.
+    """Shares of visible things that are found (within 3 pixels), and of these, that are named right.
 
     Returns:
         found, kind, colour, size, relation; opening: mean error [m]; extra: detections a picture that are no
