@@ -186,7 +186,7 @@ class _Judge:
 
     def judged(self, executor: Executor) -> _Judged:
         """The judgement, as the scene is now."""
-        from ideomotor.vla.planner.goal_grounding import goal_of
+        from ideomotor.vla.planner.goals.grounding import goal_of
 
         things = self._world.scene.things
         try:

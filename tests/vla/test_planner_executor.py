@@ -9,7 +9,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.vla.planner.candidates import RATES, load_rates, ranked
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.executor_options import ExecutorOptions
-from ideomotor.vla.planner.goal_grounding import goal_of
+from ideomotor.vla.planner.goals.grounding import goal_of
 from ideomotor.vla.planner.interface import DecisionKind, Moment, PerceivedScene
 from ideomotor.vla.planner.memory import Memory, iou
 from ideomotor.vla.planner.plan import Call, Steps

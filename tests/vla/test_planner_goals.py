@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.planner.goal_grounding import goal_of
-from ideomotor.vla.planner.goal_words import WORDS
+from ideomotor.vla.planner.goals.grounding import goal_of
+from ideomotor.vla.planner.goals.words import WORDS
 from ideomotor.vla.planner.plan import Call, calls_of, drawn, resolved
 from ideomotor.vla.planner.skills import applied
 from ideomotor.vla.planner.symbolic import NoPlan, plan_for

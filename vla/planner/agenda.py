@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ideomotor.control.facts import Facts
-from ideomotor.vla.planner.goals import Goal, Requirement
+from ideomotor.vla.planner.goals.goals import Goal, Requirement
 from ideomotor.vla.planner.plan import Call, Condition, Plan, Steps, resolved
 
 

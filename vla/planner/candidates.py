@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.facts import SIDES, Facts
-from ideomotor.vla.planner.goals import Goal
+from ideomotor.vla.planner.goals.goals import Goal
 from ideomotor.vla.planner.interface import PerceivedScene
 from ideomotor.vla.planner.plan import Call, Plan, resolved
 from ideomotor.vla.planner.skills import SKILLS, applied, checked, unmet
@@ -29,7 +29,7 @@ RATES: dict[str, float] = {
 PER_SECOND = 0.002  # what a second costs, in units of log-probability
 REACH, BEARING = (0.115, 0.275), 1.2  # of the arm: from the pan axis [m], from straight ahead [rad]
 PAN_AXIS = (0.0388, 0.0)  # of the SO-101 [m]
-UNTOLD = 0.9  # how sure it is of a thing whose certainty nobody told
+UNKNOWN_CERTAINTY = 0.9  # of a thing whose certainty nobody measured
 
 Imagine = Callable[[Sequence[Call]], float | None]  # probability that a simulation of the scene reaches it
 
@@ -133,7 +133,7 @@ def _weighed(
 
 
 def _sureness(call: Call, scene: PerceivedScene) -> float:
-    known = [scene.confidence.get(name, UNTOLD) for name in call.arguments if name not in SIDES]
+    known = [scene.confidence.get(name, UNKNOWN_CERTAINTY) for name in call.arguments if name not in SIDES]
     return max(1e-3, math.prod(known))
 
 

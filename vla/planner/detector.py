@@ -4,7 +4,7 @@ how it lies to the others.
 One cell of a 24 x 24 grid answers for what has its centre there, separately for three groups, so that a thing
 and the bowl it lies in can share a cell (CenterNet, arXiv 1904.07850, with attributes): things that can be
 grasped (kind, colour, size, relation), containers (kind, colour) and fixtures (kind, colour, opening). Beside
-the picture it is told where the fingertips are, from the joint positions. Trained by
+the picture it is given where the fingertips are, from the joint positions. Trained by
 `python -m ideomotor.train.scenes.detector` on scenes of `train/scenes/arranged.py`.
 """
 

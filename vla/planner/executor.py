@@ -20,8 +20,8 @@ from ideomotor.vla.planner.executor_options import (
     ExecutorOptions,
     Failures,
 )
-from ideomotor.vla.planner.goal_grounding import goal_of
-from ideomotor.vla.planner.goals import Goal
+from ideomotor.vla.planner.goals.goals import Goal
+from ideomotor.vla.planner.goals.grounding import goal_of
 from ideomotor.vla.planner.interface import Decision, DecisionKind, Moment, SkillAttempt
 from ideomotor.vla.planner.memory import Memory
 from ideomotor.vla.planner.plan import Call, Plan
@@ -39,7 +39,7 @@ class Executor:
         rates: of the skills, see `candidates.RATES`.
         specialists: skills that have a policy of their own.
         imagine: a simulation of the seen scene, where there is one.
-        log: is told what happens, one line each.
+        log: takes what happens, one line each.
 
     Attributes:
         memory: what was seen and done.

@@ -216,7 +216,7 @@ def _relation(track: _Track, tracks: list[_Track]) -> str:
 def _named(found: list[Detection]) -> list[_Track]:
     """Tracks of what is found at the first look, by the shortest phrases that tell them apart."""
     unique: list[Detection] = []
-    for one in found:  # the most certain first; what cannot be told apart is one thing seen twice
+    for one in found:  # the most certain first; what cannot be kept apart is one thing seen twice
         same = [
             other
             for other in unique

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from ideomotor.control.facts import Facts
-from ideomotor.vla.planner.goals import Goal
+from ideomotor.vla.planner.goals.goals import Goal
 from ideomotor.vla.planner.plan import Call, Plan, calls_of
 from ideomotor.vla.planner.symbolic import NoPlan, plan_for
 

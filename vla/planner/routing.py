@@ -31,7 +31,7 @@ class RoutedPolicy:
         specialists: {skill: what loads its policy}.
         embodiment: the robot's.
         most: policies that are kept in memory; the one that was asked longest ago is let go first.
-        log: is told of every switch.
+        log: takes every switch, one line each.
 
     Attributes:
         specialist: skill whose policy acts now; empty: the general one.

@@ -1,4 +1,4 @@
-"""What the robot can be told to do, as typed calls: arguments, what must be so before, what is so afterwards,
+"""What the robot can be asked to do, as typed calls: arguments, what must be so before and afterwards,
 and the words its policy was trained with.
 
 A planner chooses among these and nothing else. Facts about the hand and about where a thing lies follow from
@@ -64,6 +64,20 @@ def _side_or_zone(where: str) -> str:
     return f"to the {where}" if where in SIDES else f"onto the {where}"
 
 
+def _drawer(verb: str, becomes: str, was: str) -> Skill:
+    """What is done to a drawer, and the predicates that it makes true and false."""
+    return Skill(
+        verb, "drawer", (DRAWER,), 8.0,
+        instructions=lambda a: (
+            f"{verb} the {a[0]}", f"please {verb} the {a[0]}", f"{verb} the {a[0]} all the way"
+        ),
+        needs=lambda a: (((becomes, a[0]), False),),
+        adds=lambda a: ((becomes, a[0]),),
+        deletes=lambda a: ((was, a[0]),),
+        moves=False,
+    )  # fmt: skip
+
+
 SKILLS: dict[str, Skill] = {
     "lift": Skill(
         "lift", "lift", (THING,), 6.0,
@@ -101,26 +115,8 @@ SKILLS: dict[str, Skill] = {
         needs=lambda a: (_clear(a[0]), _not_stowed(a[0]), (("inside", a[0], "*"), False)),
         adds=lambda a: (("pushed", a[0], a[1]) if a[1] in SIDES else ("on", a[0], a[1]),),
     ),
-    "open": Skill(
-        "open", "drawer", (DRAWER,), 8.0,
-        instructions=lambda a: (
-            f"open the {a[0]}", f"please open the {a[0]}", f"open the {a[0]} all the way"
-        ),
-        needs=lambda a: ((("open", a[0]), False),),
-        adds=lambda a: (("open", a[0]),),
-        deletes=lambda a: (("closed", a[0]),),
-        moves=False,
-    ),
-    "close": Skill(
-        "close", "drawer", (DRAWER,), 8.0,
-        instructions=lambda a: (
-            f"close the {a[0]}", f"please close the {a[0]}", f"close the {a[0]} all the way"
-        ),
-        needs=lambda a: ((("closed", a[0]), False),),
-        adds=lambda a: (("closed", a[0]),),
-        deletes=lambda a: (("open", a[0]),),
-        moves=False,
-    ),
+    "open": _drawer("open", "open", "closed"),
+    "close": _drawer("close", "closed", "open"),
     "press": Skill(
         "press", "press", (BUTTON,), 5.0,
         instructions=lambda a: (f"press the {a[0]}", f"push the {a[0]} down", f"press down on the {a[0]}"),
@@ -171,7 +167,7 @@ def checked(call: Call, things: Iterable[str]) -> Skill:
 
 
 def instruction(call: Call, phrasing: int = 0) -> str:
-    """What the policy is told, in one of the phrasings it was trained with."""
+    """The policy's instruction, in one of the phrasings it was trained with."""
     phrasings = SKILLS[call.skill].instructions(call.arguments)
     return phrasings[phrasing % len(phrasings)]
 

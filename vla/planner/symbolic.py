@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
 from ideomotor.control.facts import Facts
-from ideomotor.vla.planner.goals import Goal, Requirement
+from ideomotor.vla.planner.goals.goals import Goal, Requirement
 from ideomotor.vla.planner.plan import MAX_CALLS, Call, Condition, Plan, sequence
 from ideomotor.vla.planner.skills import all_calls, applied, effects, unmet
 from ideomotor.vla.planner.things import kind_of

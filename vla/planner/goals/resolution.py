@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.planner.goal_references import Reference
-from ideomotor.vla.planner.goal_words import ANY_THING
+from ideomotor.vla.planner.goals.references import Reference
+from ideomotor.vla.planner.goals.words import ANY_THING
 from ideomotor.vla.planner.things import is_graspable, kind_of, taken_apart
 
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.planner import goal_words as words
-from ideomotor.vla.planner.goal_references import Cursor, Reference, is_filler, reference_at, singular
+from ideomotor.vla.planner.goals import words
+from ideomotor.vla.planner.goals.references import Cursor, Reference, is_filler, reference_at, singular
 
 MAX_WORDS = 120
 _TOKEN = re.compile(r"[a-zA-Z']+|\d+|[,;:.!]")
@@ -36,7 +36,7 @@ class Test:
 class Clause:
     """One thing to do."""
 
-    action: str  # a value of `goal_words.VERBS`, or "state"
+    action: str  # a value of `words.VERBS`, or "state"
     placings: tuple[Placing, ...] = ()
     condition: Test | None = None
     state: Test | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ideomotor.vla.planner import goal_words as words
+from ideomotor.vla.planner.goals import words
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Words that goals are said in: data that `goal_reader.py` reads with."""
+"""Words that goals are said in: data that `goals/reader.py` reads with."""
 
 from __future__ import annotations
 

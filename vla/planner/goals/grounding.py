@@ -7,11 +7,7 @@ from dataclasses import replace
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.facts import SIDES, Fact, in_words
-from ideomotor.vla.planner.goal_reader import Clause, Placing, Test, read
-from ideomotor.vla.planner.goal_references import Reference
-from ideomotor.vla.planner.goal_resolution import SpokenThings
-from ideomotor.vla.planner.goal_words import ANY_THING
-from ideomotor.vla.planner.goals import (
+from ideomotor.vla.planner.goals.goals import (
     MAX_MILESTONES,
     Goal,
     Milestone,
@@ -20,6 +16,10 @@ from ideomotor.vla.planner.goals import (
     contradictions,
     holds,
 )
+from ideomotor.vla.planner.goals.reader import Clause, Placing, Test, read
+from ideomotor.vla.planner.goals.references import Reference
+from ideomotor.vla.planner.goals.resolution import SpokenThings
+from ideomotor.vla.planner.goals.words import ANY_THING
 from ideomotor.vla.planner.things import is_graspable, kind_of, taken_apart
 
 PLACES = ("bowl", "plate", "zone", "drawer")
