@@ -81,7 +81,7 @@ def goal_episode(
         world: a fresh one of a task of several skills.
         policy: carries the instructions out, reset here and asked by whoever runs this; None: the experts.
         executor: not started yet.
-        perception: what the executor is told of the scene.
+        perception: what the executor is given of the scene.
         delay_ticks, handover: as in `rollout.episode`.
         return_home: whether the arm goes back to its home pose, where a policy's episodes begin, before each
             attempt; not the experts', who begin anywhere.

@@ -36,7 +36,7 @@ class GoalSetup:
     return_home: bool = False  # whether the arm goes home before each attempt
 
     def executor(self, world: World) -> GoalExecutor:
-        """Of one episode, told its world's instruction. UserError for an unknown planner."""
+        """Of one episode, given its world's instruction. UserError for an unknown planner."""
         if self.planner == ORACLE:
             return OraclePlan(steps_of(world), TRIES if self.recovery else 1)
         return Executor(world.instruction, planner_named(self.planner), self._options(world))
@@ -50,7 +50,7 @@ class GoalSetup:
         return options
 
     def seer(self, world: World) -> Perception | TruthPerception:
-        """What the executor is told of the scene. UserError for an unknown one."""
+        """What the executor is given of the scene. UserError for an unknown one."""
         if self.perception == "truth":
             return TruthPerception(world)
         if self.perception == "seen":

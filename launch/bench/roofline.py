@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 SIDE = 1024  # of the product's matrices
-ENERGY = Path("/sys/class/powercap/intel-rapl:0/energy_uj")  # [µJ] of the first processor, where it is told
+ENERGY = Path(
+    "/sys/class/powercap/intel-rapl:0/energy_uj"
+)  # [µJ] of the first processor, where it is reported
 
 
 def fastest(work: Callable[[], object], seconds: float = 0.3) -> float:

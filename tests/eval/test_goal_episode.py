@@ -17,7 +17,7 @@ from ideomotor.vla.planner.plan import Call
 
 
 class Listens:
-    """A policy that stands still and remembers what it was told."""
+    """A policy that stands still and remembers its instructions."""
 
     def __init__(self):
         self.instructions: list[tuple[int, str]] = []

@@ -61,7 +61,7 @@ class OpenpiClient:
 
 
 class ClientProcess:
-    """openpi's client in its own environment; `metadata` is what the server told it first."""
+    """openpi's client in its own environment; `metadata` is the server's first message."""
 
     def __init__(self, python: str, port: int, token: str) -> None:
         command = [python, "-W", "ignore", str(SCRIPT), "127.0.0.1", str(port), token]

@@ -278,7 +278,7 @@ def tick_of(command: np.ndarray) -> int:
 def whole_rows(folder: Path, ends: list[int]) -> int:
     """How many rows episodes have that ended before these ticks, each with every row from its first tick on.
 
-    The recorder begins with whichever tick comes after it has heard of it, so that the first is read.
+    The recorder begins with whichever tick comes after it has seen the request, so that the first is read.
     """
     found = episodes(folder)
     for actions, end in zip(found, ends, strict=True):

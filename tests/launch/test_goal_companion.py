@@ -19,7 +19,7 @@ EMPTY = frozenset({("hand_empty",)})
 
 
 class FakePerception:
-    """A perception that sees what it is told to."""
+    """A perception that sees what a test says."""
 
     def __init__(self):
         self.facts, self.fails, self.block = EMPTY, None, None
