@@ -27,6 +27,7 @@ from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import Frame, answered, episode
 from ideomotor.eval.workers import in_order, in_order_grouped
 from ideomotor.sim.expert_labels import expert_chunk
+from ideomotor.sim.long_horizon.midway import midway_world
 from ideomotor.sim.motion import Unreachable
 from ideomotor.sim.open_world import open_world
 from ideomotor.sim.world import World
@@ -45,6 +46,7 @@ class Attempt:
     noise: float
     robot: str
     policy: Path | None = None
+    midway: bool = False  # one step of a task of several skills instead of all of it
 
 
 def demonstrations(
@@ -88,7 +90,11 @@ def _demonstration(attempt: Attempt, policy: EpisodePolicy | None) -> Requests[P
     frames: list[Frame] = []
     embodiment = load_embodiment(attempt.robot)
     ticks = embodiment.frame_ticks
-    world = open_world(embodiment, attempt.task, attempt.seed, attempt.level)
+    try:
+        opened = midway_world if attempt.midway else open_world
+        world = opened(embodiment, attempt.task, attempt.seed, attempt.level)
+    except Unreachable:
+        return None  # steps before the one to be shown have put things to where no arm comes
     labelled = policy is not None and isinstance(world, World)
     success = False
     try:
@@ -101,9 +107,9 @@ def _demonstration(attempt: Attempt, policy: EpisodePolicy | None) -> Requests[P
         result = yield from requests
         success = bool(result.success)
     except Unreachable:
-        if policy is None:
+        if policy is None and not attempt.midway:
             raise  # layouts are drawn so that an expert alone can always reach
-        # The policy moved things to where no arm comes: what was before that can still be learned.
+        # Things were moved to where no arm comes: what a policy did before that can still be learned.
     finally:
         world.close()
     shown = [frame for frame in frames if not frame.detouring]  # an episode begins where the detour ends

@@ -25,13 +25,14 @@ from ideomotor.sim.paths import FADE_S
 from ideomotor.sim.projection import project
 from ideomotor.sim.rendering.mujoco_gl import mujoco
 from ideomotor.sim.rendering.render import Renderer, make_renderer
-from ideomotor.sim.scene_model import build_model, fingers_of, reset, shapes_touching, stand
-from ideomotor.sim.task import Goal, Subtask
+from ideomotor.sim.scene_model import build_model, fingers_of, reset, stand
+from ideomotor.sim.scene_truth import SceneTruth
+from ideomotor.sim.task import Goal, Subtask, Task
 
 SUBSTEPS = 4  # physics steps to a command
 
 
-class World:
+class World(SceneTruth):
     """An episode of a task in simulation, one tick of 120 Hz at a time.
 
     Args:
@@ -170,6 +171,21 @@ class World:
         mujoco.mj_forward(self.model, self.data)
         self._begin_task()
 
+    def turn_to(self, task: Task, goal: Goal, phrasing: str) -> None:
+        """From here on something else is to be done, and time begins anew.
+
+        Args:
+            task: that judges it and has its expert.
+            goal: about things of the scene.
+            phrasing: template of the instruction.
+        """
+        self.task, self._goal, self._phrasing = task, goal, phrasing
+        self.instruction = phrase(goal, phrasing)
+        self.judging = judging(task, Meaning(goal))
+        self.subtasks = task.subtasks(self.scene, goal)
+        self.tick, self._start_qpos = 0, self.data.qpos.copy()
+        self._begin_task()
+
     def fork(self) -> World:
         """A world in the same state that goes on by itself, to try something out; nothing is judged in it."""
         fork = copy.copy(self)
@@ -193,35 +209,6 @@ class World:
         if self._goal is None:
             raise UserError(f"instruction: {self.instruction!r} is {self.judging.sentence()}")
         return self._goal
-
-    def position(self, name: str) -> np.ndarray:
-        """(3,) [m] of a thing's body."""
-        return self.data.body(name).xpos.copy()
-
-    def yaw(self, name: str) -> float:
-        """Of a thing about the vertical [rad]."""
-        w, x, y, z = self.data.body(name).xquat
-        return float(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
-
-    def speed(self, name: str) -> float:
-        """Of a thing that can move freely [m/s]."""
-        return float(np.linalg.norm(self.data.joint(name).qvel[:3]))
-
-    def slide(self, name: str) -> float:
-        """Displacement of a drawer or a button [m]."""
-        return float(self.data.joint(name).qpos[0])
-
-    def fingertips(self) -> np.ndarray:
-        """(3,) [m], between them."""
-        return self.data.site("gripper").xpos.copy()
-
-    def holding(self, name: str) -> bool:
-        """Whether both fingers touch a thing."""
-        return len(shapes_touching(self.model, self.data, name, self._fingers)) == 2
-
-    def touching(self, name: str) -> bool:
-        """Whether a finger touches a thing."""
-        return len(shapes_touching(self.model, self.data, name, self._fingers)) > 0
 
     def _judge(self) -> None:
         while self._done < len(self.subtasks) and self.subtasks[self._done].done(self):

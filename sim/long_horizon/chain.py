@@ -107,7 +107,7 @@ def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
         for _ in range(ATTEMPTS):
             if is_done(world, step):
                 break
-            yield from step_expert(world, arm, step, _sharing(goal, step))
+            yield from step_expert(world, arm, step, meeting_there(goal, step))
             yield from arm.wait(0.15)
 
 
@@ -124,5 +124,6 @@ def step_expert(world: SceneState, arm: Arm, step: Goal, sharing: int = 1) -> It
         yield from SKILLS[skill].expert(world, arm, replace(step, then=None))
 
 
-def _sharing(goal: Goal, step: Goal) -> int:
+def meeting_there(goal: Goal, step: Goal) -> int:
+    """How many things are to lie in a step's container in the end."""
     return sum(bool(other.place) and other.place == step.place for other in steps(goal))

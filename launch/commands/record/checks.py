@@ -36,6 +36,13 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
         from ideomotor.eval.policy_spec import load_policy
 
         load_policy(options.policy, options.robot)  # a bad one is refused here, before any process starts
+    if options.midway:
+        from ideomotor.sim.long_horizon import GOAL_TASKS
+
+        if unfit := [task for task in options.tasks if task not in GOAL_TASKS]:
+            raise UserError(
+                f"midway: got {unfit[0]!r}, expected tasks of several skills: {', '.join(GOAL_TASKS)}"
+            )
     if not 0 <= options.noise <= 1:
         raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
     if embodiment.environment is not None:
@@ -48,7 +55,7 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
 def reproducible(options: RecordOptions) -> bytes:
     """Returns the options that decide what is recorded, as JSON; `episodes` may grow when it goes on."""
     fields = dataclasses.asdict(options) | {"policy": str(options.policy or "")}
-    names = ("tasks", "randomize", "noise", "policy", "seed_start", "robot")
+    names = ["tasks", "randomize", "noise", "policy", "seed_start", "robot", *["midway"] * options.midway]
     return (json.dumps({name: fields[name] for name in names}, indent=2) + "\n").encode()
 
 
@@ -65,10 +72,10 @@ def recorded_before(options: RecordOptions) -> set[tuple[str, int]]:
         return set()
     if (options.out / OPTIONS_FILE).exists():
         before, now = read_json(options.out / OPTIONS_FILE), json.loads(reproducible(options))
-        for name, value in now.items():
-            if before.get(name) != value:
+        for name in (*now, *(before.keys() - now)):
+            if before.get(name) != now.get(name):
                 raise UserError(
-                    f"{name}: got {value!r}, but {options.out} was recorded with {before.get(name)!r}"
+                    f"{name}: got {now.get(name)!r}, but {options.out} was recorded with {before.get(name)!r}"
                 )
     episodes = Dataset(options.out).episodes
     if not {"task_name", "seed"} <= set(episodes.column_names):

@@ -35,6 +35,10 @@ class RecordOptions:
     """a policy that drives, until a random moment or to the end; every frame has what the expert would do
     from there. With --env: until a random moment, and the expert's way on is the demonstration"""
 
+    midway: bool = False
+    """of tasks of several skills: an episode is one of their steps, drawn by the seed, where those before it
+    have left arm and things, with the skill's own instruction"""
+
     seed_start: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """first seed of each task"""
 

@@ -124,11 +124,12 @@ def _recorded(
 
     attempts = [
         Attempt(
-            task, tally.next_seed[task] + i, options.randomize, options.noise, options.robot, options.policy
+            task, tally.next_seed[task] + i, options.randomize, options.noise, options.robot, options.policy,
+            options.midway,
         )
         for task in options.tasks
         for i in range(tally.wanted[task])
-    ]
+    ]  # fmt: skip
     new = [attempt for attempt in attempts if (attempt.task, attempt.seed) not in stored]
     with closing(demonstrations(new, options.batch, options.workers, options.ray)) as episodes:
         for attempt in attempts:
