@@ -59,6 +59,7 @@ class StopConfig:
     """How long each state is kept. Times count from standing still in the state before."""
 
     park_after_s: float = 3.0
+    stale_after_s: float | None = None  # the same where the reason may pass by itself; None: no longer
     park_speed: float = 0.5  # highest joint speed on the way home [rad/s or m/s]
     off_after_s: float = 1.0
     end_after_s: float = 0.5  # of holding, for a run that ends there
@@ -141,7 +142,7 @@ class SafeStop:
                 self.ended = still_s >= config.park_after_s
             elif self.cause is Cause.NO_DRIVER:
                 pass  # it waits for the person as long as that takes
-            elif still_s >= (config.end_after_s if self.cause in ASKED_FOR else config.park_after_s):
+            elif still_s >= self._hold_s():
                 self._enter(StopState.PARK)
                 self._from = command
                 way = float(np.abs(self._home - command).max())
@@ -159,6 +160,15 @@ class SafeStop:
             if self._can_relax and at_home:  # an arm that could not get there would drop
                 self._enter(StopState.OFF)
             self.ended = True
+
+    def _hold_s(self) -> float:
+        """How long the arm stands before it goes home."""
+        config = self._config
+        if self.cause in ASKED_FOR:
+            return config.end_after_s
+        if self.cause is Cause.STALE and config.stale_after_s is not None:
+            return config.stale_after_s
+        return config.park_after_s
 
     def _enter(self, stop_state: StopState) -> None:
         self.stop_state = stop_state

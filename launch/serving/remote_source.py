@@ -123,9 +123,9 @@ def remote_source(url: str, embodiment: Embodiment, options: RemoteOptions) -> R
 
 
 def stop_config(policy: object) -> StopConfig:
-    """How an arm is brought to rest: one whose policy is elsewhere holds for longer before it goes home."""
+    """How an arm is brought to rest: one whose policy is elsewhere waits longer for it to be back."""
     elsewhere = isinstance(policy, RemoteSource | OpenpiSource)
-    return StopConfig(park_after_s=HOLD_S) if elsewhere else StopConfig()
+    return StopConfig(stale_after_s=HOLD_S) if elsewhere else StopConfig()
 
 
 def timing_of(fields: Fields) -> Timing:

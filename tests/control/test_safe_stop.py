@@ -1,5 +1,6 @@
 """Safe stop, emergency stop and watchdog, each by itself."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -27,9 +28,9 @@ START = (ROBOT.lower + ROBOT.upper) / 2
 class Arm:
     """A perfect arm under controller and safe stop, moving as fast as joint 0 may when the stop comes."""
 
-    def __init__(self, can_relax: bool = True) -> None:
+    def __init__(self, can_relax: bool = True, config: StopConfig = CONFIG) -> None:
         self.controller = Controller(ROBOT)
-        self.safe_stop = SafeStop(ROBOT, CONFIG, can_relax)
+        self.safe_stop = SafeStop(ROBOT, config, can_relax)
         self.commands = [START] * 4
         self.stop_states: list[StopState] = []
         self.controller.reset(self.state())
@@ -106,6 +107,21 @@ def test_what_was_stale_goes_on_by_itself_from_holding_only():
     arm.safe_stop.rearm()
     assert arm.safe_stop.stop_state is StopState.RUN
     arm.assert_within_limits()
+
+
+def test_for_a_policy_elsewhere_only_what_may_pass_by_itself_is_waited_for_longer():
+    waiting = dataclasses.replace(CONFIG, stale_after_s=5.0)
+    lost, stuck, broken = Arm(config=waiting), Arm(config=waiting), Arm(config=waiting)
+    lost.safe_stop.trip(Cause.STALE, "no chunk since 1 s")
+    stuck.safe_stop.trip(Cause.NOT_FOLLOWING, "elbow")
+    broken.safe_stop.trip(Cause.FAULT, "decoder died")
+    for arm in (lost, stuck, broken):
+        arm.run(3)
+    assert lost.safe_stop.stop_state is StopState.HOLD and not lost.safe_stop.ended
+    assert stuck.safe_stop.stop_state is StopState.HOLD and stuck.safe_stop.ended
+    assert StopState.PARK in broken.stop_states
+    lost.run(4)
+    assert StopState.PARK in lost.stop_states
 
 
 def test_to_begin_again_the_arm_goes_home_and_runs_on_unless_something_graver_happens():

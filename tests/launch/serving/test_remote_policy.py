@@ -85,7 +85,7 @@ def test_a_source_is_sent_to_processes_and_its_arm_holds_for_longer(url) -> None
     assert theirs.recv() == source and hash(source)
     ours.close()
     theirs.close()
-    assert stop_config(source) == StopConfig(park_after_s=HOLD_S)
+    assert stop_config(source) == StopConfig(stale_after_s=HOLD_S)
     assert stop_config(Path("policy")) == StopConfig()
 
 
