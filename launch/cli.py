@@ -22,11 +22,7 @@ from ideomotor.launch.streams import make_patient
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line and returns its exit code.
-
-    Args:
-        argv: arguments without the program's name; None takes them from the process.
-    """
+    """Runs one command line, by default the process's own without its name, and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     make_patient()
     pressed: list[int] = []
@@ -128,6 +124,12 @@ def _data_edit() -> tuple[type, Callable[[Any], int]]:
     from ideomotor.launch.commands.data import edit
 
     return edit.EditOptions, edit.edit
+
+
+def _policy_halve() -> tuple[type, Callable[[Any], int]]:
+    from ideomotor.launch.commands import policy_halve
+
+    return policy_halve.HalveOptions, policy_halve.halve
 
 
 def _policy_convert() -> tuple[type, Callable[[Any], int]]:
@@ -261,18 +263,15 @@ COMMANDS: dict[str, _Entry] = {
     "tasks": _Entry("list the tasks, their objects and instructions", _tasks),
     "robots": _Entry("list the robots, their joints and limits; check an embodiment file", _robots),
     "robots check": _Entry("how well each servo of an arm is, motors off", _robots_check),
-    "record": _Entry(
-        "record demonstrations, of scripted experts or of a person on an arm, as a dataset", _record
-    ),
+    "record": _Entry("record demonstrations of scripted experts, or of a person on an arm", _record),
     "data info": _Entry("what a dataset holds", _data_info),
     "data validate": _Entry("check a dataset file by file", _data_validate),
     "data stats": _Entry("smallest, largest and usual value of every joint and channel", _data_stats),
-    "data view": _Entry(
-        "episodes as one HTML page with videos and plots, or as a Rerun recording", _data_view
-    ),
+    "data view": _Entry("episodes as one HTML page with videos and plots, or for Rerun", _data_view),
     "data convert": _Entry("import LeRobot v2.0, v2.1, v3.0 or robomimic HDF5", _data_convert),
     "data edit": _Entry("delete, trim, merge, split, rename: into a new dataset", _data_edit),
     "policy convert": _Entry("write a checkpoint of an earlier version anew", _policy_convert),
+    "policy halve": _Entry("store a checkpoint's weights in float16", _policy_halve),
     "export": _Entry("write a policy that runs without torch, in float32 or int8", _export),
     "train": _Entry("train a policy on datasets", _train),
     "eval": _Entry("evaluate a policy on a suite, with 95 % intervals", _eval),
