@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ideomotor.train.distillation.chunks import ChunkTeacher, Taught
 from ideomotor.train.parallel import global_count, shard_of_random
-from ideomotor.vla.decoder.decoder import Decoder, DecoderInputs
+from ideomotor.vla.decoder.decoder import Context, Decoder, DecoderInputs
 from ideomotor.vla.decoder.sampler import noise_levels, source_noise
 from ideomotor.vla.decoder.sampling import NOISE_LEVELS
 from ideomotor.vla.interpreter.plan_head import PlanHead
@@ -41,6 +42,7 @@ class ActionBatch:
     counted: torch.Tensor  # (B, H) 1 where a command counts
     prefix_length: torch.Tensor  # (B,) int64, ticks of the committed prefix
     progress: torch.Tensor  # (B,) in [0, 1], NaN where nobody knows
+    teacher_features: PlanFeatures | None = None  # what a teacher's interpreter made of the plans' frames
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,27 @@ class ActionSettings:
 
 
 class ActionObjective(nn.Module):
-    """Wraps plan head and decoder so that data parallelism sees one forward call that gives the losses."""
+    """Wraps plan head and decoder so that data parallelism sees one forward call that gives the losses.
 
-    def __init__(self, decoder: Decoder, plan_head: PlanHead, embodiment: str, settings: ActionSettings):
+    Args:
+        decoder, plan_head: what learns.
+        embodiment: whose projections are used.
+        settings: of the losses and of the drop-outs.
+        teacher: what a share of the loss is learned from, instead of the data; see `ChunkTeacher`.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        plan_head: PlanHead,
+        embodiment: str,
+        settings: ActionSettings,
+        teacher: ChunkTeacher | None = None,
+    ):
         super().__init__()
         self.decoder, self.plan_head = decoder, plan_head
         self.embodiment, self.settings = embodiment, settings
+        self.teacher = teacher
 
     def forward(self, batch: ActionBatch, features: PlanFeatures | None = None) -> dict[str, torch.Tensor]:
         """`loss` and its parts; `features` where the batch has none."""
@@ -93,31 +110,56 @@ class ActionObjective(nn.Module):
             past_commands=batch.past_commands + knobs.past_command_jitter * _normal_like(batch.past_commands),
             has_past_commands=_kept(batch.state, (size,), knobs.drop_past_commands),
         )
-        context = self.decoder.context(self.embodiment, inputs).repeated(knobs.draws)
-        actions = batch.actions.repeat_interleave(knobs.draws, 0)
-        counted = batch.counted.repeat_interleave(knobs.draws, 0)
-        prefix_length = batch.prefix_length.repeat_interleave(knobs.draws, 0)
-        if knobs.predict == "flow":
-            noisy, committed_prefix, time = flow_sample(
-                actions, prefix_length, knobs.noise_knots, knobs.pure_noise
-            )
-            end = self.decoder(self.embodiment, noisy, committed_prefix, time, context)
-            error = (end.float() - actions).square().mean(-1) / (1.1 - time[:, None])
-        else:
-            noisy, committed_prefix, time, noise = epsilon_sample(actions, prefix_length, knobs.noise_knots)
-            guess = self.decoder(self.embodiment, noisy, committed_prefix, time, context)
-            error = (guess.float() - noise).square().mean(-1)
-        free = counted * (1 - committed_prefix)
-        flow = (error * free).sum() / global_count(free.sum())
-        known = batch.progress.isfinite()
-        truth = batch.progress.nan_to_num().clamp(0, 1)
-        progress_loss = F.binary_cross_entropy_with_logits(progress.float(), truth, reduction="none")
-        progress_loss = (progress_loss * known).sum() / global_count(known.float().sum())
+        taught = None
+        if self.teacher is not None:
+            assert batch.teacher_features is not None, "the teacher has not read the plans' frames"
+            taught = self.teacher.reads(tuple(vars(batch.teacher_features).values()), inputs, knobs.draws)
+        flow = self._flow_loss(batch, self.decoder.context(self.embodiment, inputs), taught)
+        progress_loss = self._progress_loss(batch, progress, taught)
         return {
             "loss": flow + knobs.progress * progress_loss,
             "flow": flow.detach(),
             "progress": progress_loss.detach(),
         }
+
+    def _flow_loss(self, batch: ActionBatch, context: Context, taught: Taught | None) -> torch.Tensor:
+        """Of `draws` noisy versions of each window."""
+        knobs, teacher = self.settings, self.teacher
+        context = context.repeated(knobs.draws)
+        actions = batch.actions.repeat_interleave(knobs.draws, 0)
+        counted = batch.counted.repeat_interleave(knobs.draws, 0)
+        prefix_length = batch.prefix_length.repeat_interleave(knobs.draws, 0)
+        by_steps = teacher is not None and teacher.settings.steps > 0
+        if knobs.predict == "flow":
+            pure_noise = teacher.settings.weight if teacher is not None and by_steps else knobs.pure_noise
+            noisy, committed_prefix, time = flow_sample(actions, prefix_length, knobs.noise_knots, pure_noise)
+            truth, weight = actions, 1 / (1.1 - time[:, None])
+        else:
+            noisy, committed_prefix, time, truth = epsilon_sample(actions, prefix_length, knobs.noise_knots)
+            weight = torch.ones_like(time[:, None])
+        guess = self.decoder(self.embodiment, noisy, committed_prefix, time, context).float()
+        error = (guess - truth).square().mean(-1)
+        if teacher is not None and taught is not None:
+            answer = teacher.answers(noisy, committed_prefix, time, taught.context)
+            from_teacher = (guess - answer).square().mean(-1)
+            share = (time == 0).float()[:, None] if by_steps else teacher.settings.weight
+            error = (1 - share) * error + share * from_teacher
+        free = counted * (1 - committed_prefix)
+        return (error * weight * free).sum() / global_count(free.sum())
+
+    def _progress_loss(
+        self, batch: ActionBatch, progress: torch.Tensor, taught: Taught | None
+    ) -> torch.Tensor:
+        """Of the logits (B,) of how much is done."""
+        known = batch.progress.isfinite()
+        truth = batch.progress.nan_to_num().clamp(0, 1)
+        loss = F.binary_cross_entropy_with_logits(progress.float(), truth, reduction="none")
+        loss = (loss * known).sum() / global_count(known.float().sum())
+        if self.teacher is None or taught is None:
+            return loss
+        share, every = self.teacher.settings.weight, global_count(torch.ones_like(progress).sum())
+        own = F.binary_cross_entropy_with_logits(progress.float(), taught.progress, reduction="none")
+        return (1 - share) * loss + share * own.sum() / every
 
 
 def flow_sample(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionBatch, ActionObjective
 from ideomotor.train.chunk_errors import examine, units_of
+from ideomotor.train.distillation.teaching import Teaching
 from ideomotor.train.parallel import processes
 from ideomotor.train.plan_cache import read_plans
 from ideomotor.train.recipe import DecoderRecipe
@@ -48,6 +50,7 @@ def train_decoder(
     before: PolicyNetworks | None = None,
     compiled: bool = False,
     drive: Drive | None = None,
+    teaching: Teaching | None = None,
 ) -> tuple[PolicyNetworks, dict[str, float], dict[str, Any] | None]:
     """A policy whose decoder has learned the demonstrations, the last figures of training, and what was
     selected, see `Selection.outcome`; None where nothing was, and in all processes but the first.
@@ -62,21 +65,32 @@ def train_decoder(
         before: a policy with this interpreter, whose decoder and plan head are trained further.
         compiled: whether to train through torch.compile.
         drive: has checkpoints drive, if the recipe selects by that.
+        teaching: a policy that it learns from beside the data, whose normalisation it takes over.
     """
     embodiment, moving = loader.embodiment, displaceable(loader)
     torch.manual_seed(recipe.train.seed)
     if before is None:
-        processor = _processor(recipe, loader, out / "state" / PROCESSOR, resume)
+        given = teaching.networks.processor if teaching else None
+        processor = given or _processor(recipe, loader, out / "state" / PROCESSOR, resume)
     else:
         processor = before.processor
-        _check_further(recipe, loader, before)
+        _check_further(recipe, loader, before, teaching)
     config = decoder_config(recipe, loader, interpreter, processor)
     decoder = Decoder(config)
-    plans = read_plans(interpreter, loader, log, recipe.unknown_words, recipe.drop_instruction)
+    read = partial(
+        read_plans,
+        loader=loader,
+        log=log,
+        unknown_words=recipe.unknown_words,
+        dropped=recipe.drop_instruction,
+    )
+    plans = read(interpreter)
+    their_plans = read(teaching.networks.interpreter) if teaching else None
     if before is not None:
         _carry_over(before.decoder, decoder)
         _carry_over(before.interpreter.plan_head, interpreter.plan_head)
-    objective = ActionObjective(decoder, interpreter.plan_head, embodiment.name, recipe.objective)
+    teacher = teaching.chunks(embodiment.name, config.cameras) if teaching else None
+    objective = ActionObjective(decoder, interpreter.plan_head, embodiment.name, recipe.objective, teacher)
     if compiled:
         objective.compile()
 
@@ -84,7 +98,10 @@ def train_decoder(
         rng = np.random.default_rng([recipe.train.seed, step, 0, 1])
         windows = loader.batch(step)
         plan_features = plans.read(windows.at_plan.index)
-        return action_batch(windows, plan_features, config.cameras, processor, recipe, moving, rng, step)
+        batch = action_batch(windows, plan_features, config.cameras, processor, recipe, moving, rng, step)
+        if their_plans is None:
+            return batch
+        return replace(batch, teacher_features=their_plans.read(windows.at_plan.index))
 
     sampling = _sampling(recipe, embodiment.targets)
     policy = PolicyNetworks(interpreter, decoder, processor, loader.timing, sampling)
@@ -161,6 +178,7 @@ def decoder_config(
         commands_per_token=recipe.commands_per_token,
         past_command_ticks=loader.timing.past_command_ticks,
         vision=recipe.vision,
+        vision_width=recipe.vision_width,
         state_octaves=recipe.state_octaves,
     )
 
@@ -185,9 +203,13 @@ def measure(loader: WindowLoader, origin: str = "state", windows: int = 8192) ->
     )
 
 
-def _check_further(recipe: DecoderRecipe, loader: WindowLoader, before: PolicyNetworks) -> None:
+def _check_further(
+    recipe: DecoderRecipe, loader: WindowLoader, before: PolicyNetworks, teaching: Teaching | None
+) -> None:
     """Raises UserError unless the recipe can train this policy further."""
     before.processor.check(loader.embodiment)
+    if teaching and teaching.networks.processor != before.processor:
+        raise UserError("init.policy: normalises otherwise than the teacher; expected one distilled from it")
     if before.sampling.objective != recipe.objective.predict:
         raise UserError(
             f"decoder.objective.predict: got {recipe.objective.predict!r}, expected "

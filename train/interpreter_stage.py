@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
@@ -21,6 +23,8 @@ from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.loading import cache_folders
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.sim.vqa.synthetic_scenes import CAMERAS
+from ideomotor.train.distillation.scenes import TaughtSceneObjective
+from ideomotor.train.distillation.teaching import Teaching
 from ideomotor.train.interpreter_metrics import examine
 from ideomotor.train.parallel import first_process_first, own_rows, processes
 from ideomotor.train.recipe import InterpreterRecipe, Recipe, as_dict
@@ -53,6 +57,7 @@ def train_interpreter(
     recorded: WindowLoader | None,
     resume: bool = False,
     log: Log = lambda line: None,
+    teaching: Teaching | None = None,
 ) -> tuple[Interpreter, dict[str, float]]:
     """A trained interpreter and its figures on held-out scenes.
 
@@ -62,8 +67,10 @@ def train_interpreter(
         recorded: frames to mix in; None for scenes only.
         resume: continue from the state in `out`.
         log: called with lines about what is going on.
+        teaching: a policy whose interpreter it learns from beside the data, and whose tokenizer it has.
     """
     stage = recipe.interpreter
+    teacher = teaching.networks.interpreter if teaching and teaching.settings.interpreter else None
     cameras, rows = checked_cameras(stage, recipe.robot), annotated(recorded)
     state_size = len(load_embodiment(recipe.robot).state_names) if stage.use_proprio else 0
     if not stage.pool.scenes and not rows:
@@ -76,14 +83,18 @@ def train_interpreter(
     if stage.start:
         interpreter = continued(load_interpreter(Path(stage.start)), cameras, stage.align_dim, state_size)
     else:
-        interpreter = new_interpreter(stage, pool, recorded, cameras, state_size)
+        tokenizer = teacher.tokenizer if teacher else None
+        interpreter = new_interpreter(stage, pool, recorded, cameras, state_size, tokenizer)
     interpreter.plan_head.requires_grad_(False)  # is trained with the decoder
     if recipe.compile:
         interpreter.family.language(interpreter.vlm).compile(dynamic=True)
         interpreter.family.vision(interpreter.vlm).compile()
+    objective: nn.Module = SceneObjective(interpreter, stage.weights)
+    if teaching and teacher:
+        objective = TaughtSceneObjective(objective, teacher, teaching.settings.interpreter)
     metrics = fit(
         "interpreter",
-        SceneObjective(interpreter, stage.weights),
+        objective,
         _batches(recipe, interpreter, pool, recorded, rows, state_size),
         samples_of(as_dict(recipe), "interpreter"),
         stage.train,
@@ -157,8 +168,9 @@ def new_interpreter(
     recorded: WindowLoader | None,
     cameras: tuple[str, ...] = CAMERAS[:1],
     state: int = 0,
+    tokenizer: Any = None,
 ) -> Interpreter:
-    """An untrained interpreter: nano with a tokenizer of the words that occur, or one around a base."""
+    """An untrained interpreter: nano with this tokenizer or one of the words that occur, or around a base."""
     texts = pool.texts() if pool else []
     corpus = texts[:: 1 + len(texts) // 80000]
     if recorded is not None:
@@ -171,9 +183,15 @@ def new_interpreter(
         )
         config = InterpreterConfig(cameras=cameras, layer=stage.layer, proprio=state, pretrained=base)
         return Interpreter(vlm, tokenizer, config)
-    tokenizer = train_tokenizer(corpus, stage.vocabulary)
+    tokenizer = tokenizer or train_tokenizer(corpus, stage.vocabulary)
     vlm = nano_vlm(tokenizer, stage.vision_width, stage.text_width, stage.layers)
-    config = InterpreterConfig(cameras=cameras, layer=stage.layer, align_dim=stage.align_dim, proprio=state)
+    config = InterpreterConfig(
+        cameras=cameras,
+        layer=stage.layer,
+        map_width=stage.map_width,
+        align_dim=stage.align_dim,
+        proprio=state,
+    )
     return Interpreter(vlm, tokenizer, config)
 
 

@@ -20,6 +20,8 @@ from ideomotor.datasets.loading.person_rows import PersonRows
 from ideomotor.datasets.mapping.mapping import open_mapped
 from ideomotor.datasets.outputs import check_apart
 from ideomotor.train.decoder_stage import train_decoder
+from ideomotor.train.distillation.teacher import keep_teacher, load_teacher, with_teacher
+from ideomotor.train.distillation.teaching import Teaching
 from ideomotor.train.interpreter_stage import train_interpreter
 from ideomotor.train.joint_stage import train_joint
 from ideomotor.train.parallel import (
@@ -76,30 +78,32 @@ def train(
     """
     check_apart("out", out, data)
     transformers.logging.set_verbosity_error()
-    recipe = resolve(config, overrides)
+    recipe = with_teacher(resolve(config, overrides), out, resume)
+    check_apart("out", out, [Path(recipe.distill.teacher)] if recipe.distill.teacher else [])
     timing = _timing(recipe)
     _check(recipe, data, timing)
     _check_trackers(recipe)
     join_processes()
     check_out(out, resume, recipe, processes()[0] == 0, mapping)
     log = _say if processes()[0] == 0 else _silent
+    teaching = load_teacher(recipe)
 
     def windows(batch: int, plan_images: bool) -> OwnWindows:
         return _windows(recipe, data, mapping, timing, batch, plan_images)
 
     loader = windows(recipe.decoder.batch, plan_images=False) if data else None
     if loader:
-        for line in (*loader.notes, *before(forecast(recipe, loader, out, resume), recipe)):
+        for line in (*loader.notes, *before(forecast(recipe, loader, out, resume, teaching), recipe)):
             log(line)
     figures: dict[str, Any] = {}
     policy, chosen = PolicyNetworks.from_pretrained(recipe.init.policy) if recipe.init.policy else None, None
     if policy and recipe.decoder.train.left_out:
         interpreter = policy.interpreter
     else:
-        interpreter = _first_stage(recipe, out, loader, resume, log, figures)
+        interpreter = _first_stage(recipe, out, loader, resume, log, figures, teaching)
         if loader:
             policy, figures["policy"], chosen = train_decoder(
-                recipe.decoder, loader, interpreter, out, resume, log, policy, recipe.compile, drive
+                recipe.decoder, loader, interpreter, out, resume, log, policy, recipe.compile, drive, teaching
             )
     if policy and not recipe.joint.train.left_out:
         pairs = windows(recipe.joint.batch, plan_images=True)
@@ -150,7 +154,13 @@ def _windows(
 
 
 def _first_stage(
-    recipe: Recipe, out: Path, loader: OwnWindows | None, resume: bool, log: Log, figures: dict[str, Any]
+    recipe: Recipe,
+    out: Path,
+    loader: OwnWindows | None,
+    resume: bool,
+    log: Log,
+    figures: dict[str, Any],
+    teaching: Teaching | None,
 ) -> Interpreter:
     """The interpreter that stage 2 is given: the recipe's, the one that was finished before, or a new one,
     whose figures are added to `figures`."""
@@ -159,7 +169,7 @@ def _first_stage(
         return load_interpreter(Path(recipe.init.interpreter))
     if resume and (kept / CONFIG).is_file():
         return load_interpreter(kept)
-    interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, log)
+    interpreter, figures["interpreter"] = train_interpreter(recipe, out, loader, resume, log, teaching)
     if processes()[0] == 0:
         save_interpreter(interpreter, kept)
     wait_for_all()
@@ -167,9 +177,9 @@ def _first_stage(
 
 
 def _timing(recipe: Recipe) -> Timing:
-    """Of the policy that is trained further, or what is usual for the robot."""
-    if recipe.init.policy:
-        return read_facts(checkpoint_folder(recipe.init.policy)).timing
+    """Of the policy that is trained further, or of the teacher, or what is usual for the robot."""
+    if known := recipe.init.policy or recipe.distill.teacher:
+        return read_facts(checkpoint_folder(known)).timing
     return usual_timing(load_embodiment(recipe.robot))
 
 
@@ -213,6 +223,7 @@ def check_out(out: Path, resume: bool, recipe: Recipe, first: bool, mapping: Seq
         out.mkdir(parents=True, exist_ok=True)
         resolved = {"recipe": as_dict(recipe), "mapping": list(mapping), "revision": revision()}
         (out / RECIPE).write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+        keep_teacher(recipe, out)
 
 
 def _begun_by_an_older_version(out: Path) -> bool:

@@ -1,22 +1,18 @@
-"""Recipes: everything that decides a training, as one typed value with presets and overrides.
-
-`--set key=value` changes one field; nested fields are written with dots (`decoder.steps=2000`). They are
-read here and not by tyro, which takes neither `compile=true` nor `decoder.weights=3,0.5`, and says what is
-wrong in a box of many lines.
-"""
+"""Recipes: everything that decides a training, as one typed value with presets and overrides."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ideomotor.control.errors import UserError, unknown_name
+from ideomotor.control.errors import unknown_name
 from ideomotor.train.action_objective import ActionSettings
+from ideomotor.train.distillation.settings import DistillSettings
 from ideomotor.train.learner import Settings
+from ideomotor.train.recipe_overrides import overridden
 from ideomotor.train.scenes.objective import SceneWeights
 from ideomotor.train.scenes.pool import Mixture, PoolSettings
 from ideomotor.train.selection import SelectionSettings
@@ -43,6 +39,7 @@ class InterpreterRecipe:
     vision_width: int = 128
     text_width: int = 160
     layers: int = 4
+    map_width: int = 64  # channels of the map that is pointed in
     vocabulary: int = 768
     pictures: int = 16  # a batch, of all processes together
     group: int = 4  # questions about each picture, which is encoded once
@@ -68,8 +65,9 @@ class DecoderRecipe:
     blocks: int = 4
     commands_per_token: int = 16
     vision: str = "keypoints"  # of the decoder, one of `vla.decoder.VISIONS`
+    vision_width: int = 128  # channels of its coarsest map
     state_octaves: int = 4  # sines and cosines of each number of the state
-    origin: str = "command"  # what joint targets are relative to, one of `vla.processor.ORIGINS`
+    origin: str = "command"  # what joint targets are relative to, of `vla.processor.ORIGINS`; the teacher's
     state_noise: float = 0.035  # white, at most so large in a window, mostly far smaller [rad or m]
     horizon: int = 96  # commands of a chunk, at the control rate
     batch: int = 128  # windows, of all processes together
@@ -122,6 +120,7 @@ class Recipe:
     interpreter: InterpreterRecipe = field(default_factory=InterpreterRecipe)
     decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     joint: JointRecipe = field(default_factory=JointRecipe)
+    distill: DistillSettings = field(default_factory=DistillSettings)
 
 
 _TINY = Settings(steps=3, warmup=1, precision="no", log_every=1)
@@ -139,20 +138,14 @@ GRID = DecoderRecipe(
     steps=5,
 )
 
-# Keys of older versions. A key that begins with one of the first is named by its new beginning.
-MOVED = {
-    "scenes.feels": "interpreter.use_proprio",
-    "scenes": "interpreter",
-    "policy.astray": "decoder.off_path_augmentation",
-    "policy.objective.drop_history": "decoder.objective.drop_past_commands",
-    "policy.objective.history_jitter": "decoder.objective.past_command_jitter",
-    "policy": "decoder",
-}
-MOVED_DIRS = {"interpreter": "init.interpreter", "decoder": "init.policy"}  # today these are groups
-
 RECIPES: dict[str, Recipe] = {
     "nano": Recipe(),
     "grid": Recipe(decoder=GRID),
+    # Both networks at a quarter of nano's parameters, 1.9 M in all: with --teacher (docs/training.md).
+    "quarter": Recipe(
+        interpreter=InterpreterRecipe(vision_width=64, text_width=80, layers=2),
+        decoder=DecoderRecipe(width=96, heads=2, vision_width=64),
+    ),
     # One task from a few hundred of our own demonstrations, in about ten minutes (docs/training.md): to see
     # through frames of one task takes a fraction of the steps that scenes of all do, and no rendering.
     "quick": Recipe(
@@ -230,66 +223,11 @@ def resolve(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     if name not in RECIPES:
         raise unknown_name("config", name, RECIPES)
-    recipe = RECIPES[name]
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        key = key.strip()
-        if not equals:
-            raise UserError(f"set: {override!r}, expected key=value")
-        if moved := _moved(key):
-            raise UserError(f"set: {key} is called {moved} now")
-        recipe = _with(recipe, key.split("."), value.strip(), key)
+    recipe = overridden(RECIPES[name], overrides)
     sampler_of(recipe.decoder.objective.predict, recipe.decoder.sampler)
     return recipe
-
-
-def _moved(key: str) -> str:
-    """What a key of an older version is called now; "" for others."""
-    for old, new in MOVED.items():
-        if key == old or key.startswith(f"{old}."):
-            return new + key.removeprefix(old)
-    return MOVED_DIRS.get(key, "")
 
 
 def as_dict(recipe: Any) -> dict[str, Any]:
     """The recipe as plain JSON values."""
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
-
-
-def _with(value: Any, path: list[str], text: str, key: str) -> Any:
-    """A copy of a nested dataclass with one field parsed from text."""
-    names = [f.name for f in fields(value)]
-    name = path[0]
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"set: unknown key {key!r}{hint} (valid: {', '.join(names)})")
-    old = getattr(value, name)
-    if len(path) > 1:
-        if not is_dataclass(old):
-            raise UserError(f"set: unknown key {key!r}: {name} has no fields")
-        return replace(value, **{name: _with(old, path[1:], text, key)})
-    if is_dataclass(old):
-        inner = ", ".join(f"{key}.{f.name}" for f in fields(old))
-        raise UserError(f"set: {key}: is a group, expected one of {inner}")
-    return replace(value, **{name: _parsed(text, get_type_hints(type(value))[name], key)})
-
-
-def _parsed(text: str, kind: type, key: str) -> Any:
-    """The text as a value of a field's type."""
-    if kind is bool:
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-    elif kind is str:
-        return text
-    else:
-        try:
-            if kind == tuple[float, ...]:
-                return tuple(float(part) for part in text.split(",") if part.strip())
-            if kind == tuple[str, ...]:
-                return tuple(part.strip() for part in text.split(",") if part.strip())
-            return kind(text)
-        except ValueError:
-            pass
-    expected = "numbers with commas between" if kind == tuple[float, ...] else kind.__name__
-    raise UserError(f"set: {key}: got {text!r}, expected {expected}")

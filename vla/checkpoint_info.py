@@ -11,6 +11,8 @@ from typing import Any
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
+from ideomotor.vla.decoder.config import DecoderConfig
+from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.processor import Processor, load_processor
 
 FORMAT = "ideomotor-policy-4"  # 4: timing is part of it, and parts are called as the field calls them
@@ -37,6 +39,24 @@ class PolicyFacts:
                 f"policy: it looks through camera {', '.join(missing)}, which {embodiment.name} lacks "
                 f"(it has {', '.join(has) or 'none'})"
             )
+
+
+@dataclass(frozen=True)
+class DecoderFacts:
+    """What a decoder's chunks are made from and how they were learned."""
+
+    horizon: int  # [ticks]
+    image_size: int  # [pixels]
+    predict: str  # a key of `vla.decoder.sampling.SAMPLERS`
+    noise_knots: int
+
+
+def decoder_facts(folder: Path) -> DecoderFacts:
+    """Those of a checkpoint folder. UserError as `read_facts`."""
+    config = read_config(folder)
+    shape = parse_config(DecoderConfig, config["decoder"], folder)
+    sampling = parse_config(SamplingConfig, config.get("sampling", {}), folder)
+    return DecoderFacts(shape.horizon, shape.image_size, sampling.objective, sampling.noise_knots)
 
 
 def read_facts(folder: Path) -> PolicyFacts:

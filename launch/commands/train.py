@@ -35,8 +35,12 @@ class TrainOptions:
     """becomes the checkpoint, and keeps what --resume needs"""
 
     config: Annotated[str, tyro.conf.arg(metavar="NAME")] = "nano"
-    """recipe to start from: nano (all tasks; hours), quick (one task; minutes), metaworld, libero, or smoke
-    (seconds; learns nothing)"""
+    """recipe to start from: nano (all tasks; hours), quarter (nano at a quarter of its size, for --teacher),
+    quick (one task; minutes), metaworld, libero, or smoke (seconds; learns nothing)"""
+
+    teacher: Annotated[str, tyro.conf.arg(metavar="DIR")] = ""
+    """a trained policy that this one learns from beside the data, such as a larger one (see distill.weight),
+    or one that needs several steps for a chunk (see distill.steps)"""
 
     minutes: Annotated[float | None, tyro.conf.arg(metavar="N")] = None
     """train for N minutes instead of the recipe's steps, a third of them the interpreter, then the decoder;
@@ -92,10 +96,12 @@ def train(options: TrainOptions) -> int:
         from ideomotor.control.embodiment import load_embodiment
         from ideomotor.datasets.mapping.mapping import open_mapped
         from ideomotor.launch.commands.checkpoint_selection import check_selection, driver
+        from ideomotor.train.distillation.teacher import with_teacher
         from ideomotor.train.recipe import resolve
         from ideomotor.vla.interpreter.pretrained import check
 
     overrides = [*_given(options.interpreter), *options.set]
+    overrides += [f"distill.teacher={options.teacher}"] if options.teacher else []
     overrides = [*_lasting(options.minutes, overrides), *overrides]
     overrides += ["decoder.person_only=true"] if options.only_person else []
     overrides += [f"decoder.person_weight={options.person_weight}"] if options.person_weight != 1 else []
@@ -103,6 +109,7 @@ def train(options: TrainOptions) -> int:
     embodiment, stage = load_embodiment(recipe.robot), recipe.interpreter
     check_selection(recipe.decoder.select, embodiment)
     open_mapped(options.data, embodiment, options.map)  # before anything is written or decoded
+    recipe = with_teacher(recipe, options.out, options.resume)
     if stage.base and not recipe.init.interpreter:
         check(stage.base, stage.tuning, stage.image_tokens, stage.lora_rank, stage.layer)
 

@@ -96,6 +96,66 @@ def test_a_decoder_is_trained_further_with_its_own_normalisation(
         train([data], tmp_path / "wider", "smoke", overrides=[*given, "decoder.width=64"])
 
 
+def test_a_training_keeps_its_teacher_and_takes_over_its_normalisation(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    out, given = tmp_path / "student", ["decoder.width=16", "interpreter.text_width=16"]
+    result = train([data], out, "smoke", overrides=[*given, f"distill.teacher={trained}"])
+    assert result["interpreter"]["taught_plan"] > 0 and result["policy"]["step"] == 3
+    student, theirs = PolicyNetworks.from_pretrained(out), PolicyNetworks.from_pretrained(trained)
+    assert student.processor == theirs.processor
+    assert student.interpreter.tokenizer.get_vocab() == theirs.interpreter.tokenizer.get_vocab()
+    assert student.decoder.config.width == 16
+    longer = [*given, "decoder.train.steps=4"]
+    assert train([data], out, "smoke", resume=True, overrides=longer)["policy"]["step"] == 4
+    assert json.loads((out / "recipe.json").read_text())["recipe"]["distill"]["teacher"] == str(trained)
+    with pytest.raises(
+        UserError, match=r"^teacher: .* is another one than the training in .* was begun with"
+    ):
+        train([data], out, "smoke", resume=True, overrides=[*longer, f"distill.teacher={out}"])
+    with pytest.raises(UserError, match=r"^teacher: the training in .* was begun without one"):
+        train([data], trained, "smoke", resume=True, overrides=[f"distill.teacher={out}"])
+
+
+def changed(trained: Path, folder: Path, name: str, **values: object) -> Path:
+    """A copy of a checkpoint with values of a part of its config changed, or of its processor."""
+    folder.mkdir()
+    for path in trained.iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    file = folder / ("processor.json" if name == "processor" else "config.json")
+    content = json.loads(file.read_text())
+    (content if name == "processor" else content[name]).update(values)
+    file.write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("processor", {"fingerprint": "0", "embodiment": "other"}, "trained for robot 'other'"),
+        ("timing", {"control_hz": 60}, "timing.control_hz: got 60, expected so101's 120"),
+        ("decoder", {"cameras": ["front", "ceiling"]}, "looks through camera ceiling, which so101 lacks"),
+        ("decoder", {"horizon": 48}, "set: decoder.horizon: got 96, expected the teacher's 48"),
+        ("sampling", {"noise_knots": 6}, "decoder.objective.noise_knots: got 12, expected the teacher's 6"),
+        (
+            "interpreter",
+            {"cameras": ["front", "wrist"]},
+            "interpreter.cameras: got 'front', expected the teacher's",
+        ),
+    ],
+)
+def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(
+    trained: Path, data: Path, tmp_path: Path, name: str, values: dict, message: str
+) -> None:
+    other = changed(trained, tmp_path / "other", name, **values)
+    with pytest.raises(UserError) as raised:
+        train([data], tmp_path / "out", "smoke", overrides=[f"distill.teacher={other}"])
+    assert str(raised.value).startswith("teacher: ") and message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_only_the_joint_stage(trained: Path, data: Path, tmp_path: Path) -> None:
     without = ["decoder.train.steps=0", "joint.train.steps=2"]
     with pytest.raises(UserError, match="needs init.policy=DIR"):

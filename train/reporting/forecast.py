@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from ideomotor.train.action_batch import action_batch, displaceable
 from ideomotor.train.action_objective import ActionObjective, PlanFeatures
 from ideomotor.train.decoder_stage import decoder_config, measure
 from ideomotor.train.device import chosen_precision, computes_in_bf16, to_device, tune_process
+from ideomotor.train.distillation.scenes import TaughtSceneObjective
+from ideomotor.train.distillation.teaching import Teaching
 from ideomotor.train.interpreter_stage import annotated, checked_cameras, new_interpreter
 from ideomotor.train.learner import Settings
 from ideomotor.train.parallel import processes
@@ -56,7 +58,9 @@ class Part:
     samples: int = 0  # questions or windows that it will have seen when it is done
 
 
-def forecast(recipe: Recipe, loader: WindowLoader, out: Path, resume: bool = False) -> list[Part]:
+def forecast(
+    recipe: Recipe, loader: WindowLoader, out: Path, resume: bool = False, teaching: Teaching | None = None
+) -> list[Part]:
     """The parts in their order; in several processes all have to ask at once.
 
     Left out is what cannot be known cheaply: stages around a pretrained base, stage 3, and driving.
@@ -70,21 +74,22 @@ def forecast(recipe: Recipe, loader: WindowLoader, out: Path, resume: bool = Fal
     ready = recipe.init.interpreter or (str(kept) if resume and kept.is_dir() else "")
     parts: list[Part] = []
     with torch.random.fork_rng():
-        interpreter = _untrained(recipe, loader)
+        interpreter = _untrained(recipe, loader, teaching)
         if not ready:
             parts += _rendering(recipe)
             stage, batch = recipe.interpreter.train, samples_of(as_dict(recipe), "interpreter")
-            step = _interpreting(recipe, loader, interpreter)
+            step = _interpreting(recipe, loader, interpreter, teaching)
             name = f"stage 1, the interpreter: {{}} questions, {batch} a step"
             parts += _learning("interpreter", name, stage, batch, step, recipe.compile, out, resume)
         if not recipe.decoder.train.left_out:
-            step = _decoding(recipe, loader, interpreter)
+            step = _decoding(recipe, loader, interpreter, teaching)
             name = f"stage 2, the decoder: {{}} windows, {recipe.decoder.batch} a step"
             learning = _learning(
                 "decoder", name, recipe.decoder.train, recipe.decoder.batch, step, recipe.compile, out, resume
             )
             if not _position(out, "decoder", resume)[0]:
                 parts.append(_reading(loader, interpreter))
+                parts += [_reading(loader, teaching.networks.interpreter)] if teaching else []
             parts += learning
     return [part for part in parts if part.seconds > 0]
 
@@ -122,12 +127,13 @@ def _position(out: Path, stage: str, resume: bool) -> tuple[int, float]:
     return 0, 0.0
 
 
-def _untrained(recipe: Recipe, loader: WindowLoader) -> Interpreter:
+def _untrained(recipe: Recipe, loader: WindowLoader, teaching: Teaching | None) -> Interpreter:
     """An interpreter as stage 1 begins with, but that its words are those of the data only."""
     state = len(load_embodiment(recipe.robot).state_names) if recipe.interpreter.use_proprio else 0
-    return new_interpreter(
-        recipe.interpreter, None, loader, checked_cameras(recipe.interpreter, recipe.robot), state
-    )
+    cameras = checked_cameras(recipe.interpreter, recipe.robot)
+    taught = teaching is not None and teaching.settings.interpreter > 0
+    tokenizer = teaching.networks.interpreter.tokenizer if teaching and taught else None
+    return new_interpreter(recipe.interpreter, None, loader, cameras, state, tokenizer)
 
 
 def _rendering(recipe: Recipe) -> list[Part]:
@@ -150,7 +156,9 @@ def _rendering(recipe: Recipe) -> list[Part]:
     return [Part(f"rendering {missing:,} scenes in {workers} processes", missing * each / workers)]
 
 
-def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
+def _interpreting(
+    recipe: Recipe, loader: WindowLoader, interpreter: Interpreter, teaching: Teaching | None
+) -> float:
     """Seconds of a step of stage 1, the mean of those in which long texts are written and the others."""
     stage = recipe.interpreter
     rows = annotated(loader) or [range(loader.rows)]
@@ -160,7 +168,11 @@ def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter
     rng = np.random.default_rng(0)
     images, _, questions = recorded_questions(loader, rows, rng, pictures, interpreter.config.cameras)
     asked = [question for question in questions for _ in range(group)]
-    objective = SceneObjective(interpreter, stage.weights)
+    objective: nn.Module = SceneObjective(interpreter, stage.weights)
+    if teaching and teaching.settings.interpreter:
+        objective = TaughtSceneObjective(
+            objective, teaching.networks.interpreter, teaching.settings.interpreter
+        )
     took = [
         _seconds(objective, scene_batch(interpreter, images, asked, write=write), stage.train)
         for write in (True, False)
@@ -168,25 +180,41 @@ def _interpreting(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter
     return stage.write_share * took[0] + (1 - stage.write_share) * took[1]
 
 
-def _decoding(recipe: Recipe, loader: WindowLoader, interpreter: Interpreter) -> float:
+def _decoding(
+    recipe: Recipe, loader: WindowLoader, interpreter: Interpreter, teaching: Teaching | None
+) -> float:
     """Seconds of a step of stage 2."""
     stage, windows = recipe.decoder, loader.batch(0)
-    count, processor = len(windows), measure(loader, stage.origin, MEASURED)
+    count = len(windows)
+    processor = teaching.networks.processor if teaching else measure(loader, stage.origin, MEASURED)
     config = decoder_config(stage, loader, interpreter, processor)
-    hidden = interpreter.hidden_dim
-    plan_features = PlanFeatures(
-        torch.randn(count, PLAN_QUERIES, hidden),
-        torch.randn(count, hidden),
+    rng = np.random.default_rng(0)
+    batch = action_batch(
+        windows,
+        _some_plans(count, interpreter),
+        config.cameras,
+        processor,
+        stage,
+        displaceable(loader),
+        rng,
+        0,
+    )
+    embodiment, teacher = loader.embodiment.name, None
+    if teaching:
+        batch = replace(batch, teacher_features=_some_plans(count, teaching.networks.interpreter))
+        teacher = teaching.chunks(embodiment, config.cameras)
+    objective = ActionObjective(Decoder(config), interpreter.plan_head, embodiment, stage.objective, teacher)
+    return _seconds(objective, batch, stage.train)
+
+
+def _some_plans(count: int, interpreter: Interpreter) -> PlanFeatures:
+    """Of `count` frames that nobody has read."""
+    return PlanFeatures(
+        torch.randn(count, PLAN_QUERIES, interpreter.hidden_dim),
+        torch.randn(count, interpreter.hidden_dim),
         torch.rand(count, len(NAMES), 2),
         torch.rand(count, len(NAMES)),
     )
-    rng = np.random.default_rng(0)
-    batch = action_batch(
-        windows, plan_features, config.cameras, processor, stage, displaceable(loader), rng, 0
-    )
-    embodiment = loader.embodiment.name
-    objective = ActionObjective(Decoder(config), interpreter.plan_head, embodiment, stage.objective)
-    return _seconds(objective, batch, stage.train)
 
 
 def _reading(loader: WindowLoader, interpreter: Interpreter) -> Part:

@@ -28,6 +28,7 @@ class DecoderConfig:
     blocks: int = 6
     mlp_ratio: int = 3
     vision: str = "grid"  # a cell each 16 pixels as a token, or "keypoints": what `visual_encoder` finds
+    vision_width: int = 128  # channels of its coarsest map
     queries: int = 8  # places that the plan asks for in each picture, of "keypoints"
     state_octaves: int = 0  # sines and cosines of each number of the state
 

@@ -250,8 +250,9 @@ class Attention(nn.Module):
 def _encoder(config: DecoderConfig) -> nn.Module:
     """The vision of one camera."""
     if config.vision == "grid":
-        return GridEncoder(config.image_size, config.width)
-    return KeypointEncoder(config.image_size, config.width, config.queries)
+        return GridEncoder(config.image_size, config.width, config.vision_width)
+    size, width = config.image_size, config.width
+    return KeypointEncoder(size, width, config.queries, config.vision_width)
 
 
 def _octaves(values: torch.Tensor, octaves: int) -> torch.Tensor:

@@ -17,30 +17,30 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-STEM, MIDDLE, COARSE = 48, 96, 128  # channels at a quarter, an eighth and a sixteenth of the picture's size
-FLAT = 32  # channels of the coarsest map that are given as they are
+WIDTH = 128  # channels at a sixteenth of the picture's size, of which the other layers' follow
 KEY = 32  # width of the keys that the plan's queries are compared with
 
 
 class GridEncoder(nn.Module):
-    """One camera's picture as tokens: a coarse grid, and one token of where 64 features are strongest.
+    """One camera's picture as tokens: a coarse grid, and one token of where features are strongest.
 
     The grid tells what is where; the soft-argmax token (spatial softmax, Levine et al., JMLR 2016,
     section 5.1) tells positions finer than a cell, which is what closing a gripper on something needs.
     """
 
-    def __init__(self, size: int, width: int, points: int = 64):
+    def __init__(self, size: int, width: int, channels: int = WIDTH):
         super().__init__()
+        stem, middle, points = 3 * channels // 8, 3 * channels // 4, channels // 2
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 48, 8, stride=4, padding=2),  # one step to a quarter: large maps cost most
+            nn.Conv2d(3, stem, 8, stride=4, padding=2),  # one step to a quarter: large maps cost most
             nn.ReLU(),
-            nn.Conv2d(48, points, 3, padding=1),
+            nn.Conv2d(stem, points, 3, padding=1),
         )
         self.grid = nn.Sequential(
             nn.ReLU(),
-            nn.Conv2d(points, 96, 3, stride=2, padding=1),
+            nn.Conv2d(points, middle, 3, stride=2, padding=1),
             nn.ReLU(),
-            nn.Conv2d(96, width, 3, stride=2, padding=1),
+            nn.Conv2d(middle, width, 3, stride=2, padding=1),
         )
         cells = size // 16
         self.grid_at = nn.Parameter(0.02 * torch.randn(cells * cells, width))
@@ -74,30 +74,32 @@ class KeypointEncoder(nn.Module):
         size: height and width of the picture, a multiple of 16 [pixels].
         width: of tokens and of the condition.
         queries: places that the condition asks for.
+        channels: at a sixteenth of the picture's size; finer maps have 3/4 and 3/8 of them.
     """
 
     fine_steps: torch.Tensor
     coarse_steps: torch.Tensor
 
-    def __init__(self, size: int, width: int, queries: int):
+    def __init__(self, size: int, width: int, queries: int, channels: int = WIDTH):
         super().__init__()
-        self.queries = queries
-        self.stem = nn.Conv2d(3, STEM, 8, stride=4, padding=2)  # one step to a quarter: large maps cost most
-        self.middle = nn.Conv2d(STEM, MIDDLE, 3, stride=2, padding=1)
-        self.middle_residual = _Residual(MIDDLE)
-        self.coarse = nn.Conv2d(MIDDLE, COARSE, 3, stride=2, padding=1)
-        self.coarse_residual = _Residual(COARSE)
-        self.film = nn.Linear(width, 2 * (MIDDLE + COARSE))
+        stem, middle, flat = 3 * channels // 8, 3 * channels // 4, channels // 4
+        self.queries, self.channels = queries, (middle, channels)
+        self.stem = nn.Conv2d(3, stem, 8, stride=4, padding=2)  # one step to a quarter: large maps cost most
+        self.middle = nn.Conv2d(stem, middle, 3, stride=2, padding=1)
+        self.middle_residual = _Residual(middle)
+        self.coarse = nn.Conv2d(middle, channels, 3, stride=2, padding=1)
+        self.coarse_residual = _Residual(channels)
+        self.film = nn.Linear(width, 2 * (middle + channels))
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
         fine, cells = size // 8, size // 16
-        self.flat = nn.Conv2d(COARSE, FLAT, 1)
-        self.flat_out = nn.Linear(FLAT * cells * cells, width)
-        self.strongest_out = nn.Linear(2 * (MIDDLE + COARSE), width)
+        self.flat = nn.Conv2d(channels, flat, 1)
+        self.flat_out = nn.Linear(flat * cells * cells, width)
+        self.strongest_out = nn.Linear(2 * (middle + channels), width)
         self.ask = nn.Linear(width, queries * KEY)
-        self.key = nn.Conv2d(MIDDLE, KEY, 1)
+        self.key = nn.Conv2d(middle, KEY, 1)
         self.key_at = nn.Parameter(0.02 * torch.randn(fine * fine, KEY))
-        self.found_out = nn.Linear(MIDDLE + 2, width)
+        self.found_out = nn.Linear(middle + 2, width)
         self.found_at = nn.Parameter(0.02 * torch.randn(queries, width))
         self.missing = nn.Parameter(0.02 * torch.randn(queries + 2, width))
         self.register_buffer("fine_steps", torch.linspace(-1, 1, fine), persistent=False)
@@ -117,7 +119,8 @@ class KeypointEncoder(nn.Module):
             tokens (B, queries + 2, width) and a summary (B, width).
         """
         film = self.film(condition)[:, :, None, None]
-        scale1, shift1, scale2, shift2 = film.split([MIDDLE, MIDDLE, COARSE, COARSE], dim=1)
+        middle, coarse = self.channels
+        scale1, shift1, scale2, shift2 = film.split([middle, middle, coarse, coarse], dim=1)
         quarter = F.relu(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
         eighth = self.middle_residual(torch.addcmul(shift1, self.middle(quarter), 1 + scale1))
         sixteenth = self.coarse_residual(torch.addcmul(shift2, self.coarse(F.relu(eighth)), 1 + scale2))
