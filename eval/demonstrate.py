@@ -3,6 +3,7 @@
 With a policy this is data aggregation (DAgger, Ross et al., AISTATS 2011): the states are those that the
 policy gets into, the labels are the expert's. In our own worlds the expert is asked at every frame what it
 would do from exactly there (sim/expert_labels.py); in an environment of others it takes over at some tick.
+With a teacher, another policy, the labels are its chunks, and the student drives to the end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ideomotor.control.embodiment import load_embodiment
+from ideomotor.control.types import Observation
 from ideomotor.datasets.lerobot import layout
 from ideomotor.datasets.lerobot.episode import Episode
 from ideomotor.datasets.lerobot.prepare import PreparedEpisode, prepare
 from ideomotor.eval.batched_rollout import GROUP, play_batched
 from ideomotor.eval.drivers import Requests
-from ideomotor.eval.policy_spec import load_policy
+from ideomotor.eval.policy_spec import load_networks, load_policy
 from ideomotor.eval.rollout import Frame, answered, episode
 from ideomotor.eval.workers import in_order, in_order_grouped
 from ideomotor.sim.expert_labels import expert_chunk
@@ -33,6 +35,7 @@ from ideomotor.sim.open_world import open_world
 from ideomotor.sim.world import World
 
 if TYPE_CHECKING:
+    from ideomotor.eval.policy_spec import AnyNetworks
     from ideomotor.vla.policy import EpisodePolicy
 
 
@@ -47,6 +50,7 @@ class Attempt:
     robot: str
     policy: Path | None = None
     midway: bool = False  # one step of a task of several skills instead of all of it
+    teacher: Path | None = None  # of the policy
 
 
 def demonstrations(
@@ -95,10 +99,13 @@ def _demonstration(attempt: Attempt, policy: EpisodePolicy | None) -> Requests[P
         world = opened(embodiment, attempt.task, attempt.seed, attempt.level)
     except Unreachable:
         return None  # steps before the one to be shown have put things to where no arm comes
-    labelled = policy is not None and isinstance(world, World)
+    labelled = policy is not None and (attempt.teacher is not None or isinstance(world, World))
     success = False
     try:
-        if policy is None:
+        if policy is not None and attempt.teacher is not None:
+            label = teacher_label(attempt.teacher, attempt.robot, world.seed)
+            requests = episode(world, policy, label=label, on_frame=frames.append)
+        elif policy is None:
             requests = episode(world, None, expert_noise=attempt.noise, on_frame=frames.append)
         else:
             takeover = ticks * _takeover(attempt, world.max_ticks // ticks, labelled)
@@ -136,8 +143,44 @@ def _takeover(attempt: Attempt, frames: int, labelled: bool) -> int:
     return drawn if drawn < frames else frames
 
 
-def _label(world: World, past_commands: np.ndarray) -> np.ndarray:
-    return expert_chunk(world, past_commands, layout.expert_ticks(world.embodiment))
+def _label(world: World, observation: Observation) -> np.ndarray:
+    assert observation.past_commands is not None
+    return expert_chunk(world, observation.past_commands, layout.expert_ticks(world.embodiment))
+
+
+def teacher_label(folder: Path, robot: str, seed: int) -> Callable[[Observation], np.ndarray]:
+    """What asks a policy for its commands (L, A) at each frame of an episode that another one drives.
+
+    It plans as often as when it drives, and is given the commands that were sent as if they had been its own.
+    """
+    ticks, latest = layout.expert_ticks(load_embodiment(robot)), []
+    teacher = load_teacher(folder, robot)
+    teacher.reset(seed)
+
+    def label(observation: Observation) -> np.ndarray:
+        teacher.recall(observation)
+        if not latest or observation.tick % teacher.timing.plan_every_ticks == 0:
+            latest[:] = [teacher.plan(observation, describe=False)]
+        nothing = np.zeros((0, len(teacher.networks.processor.joints)))
+        own = teacher.act(observation, latest[0], nothing).actions[:ticks]
+        return np.concatenate([own, np.repeat(own[-1:], ticks - len(own), axis=0)]).astype(np.float32)
+
+    return label
+
+
+def load_teacher(folder: Path, robot: str) -> EpisodePolicy:
+    """A teacher for one episode; its networks are loaded once in each process. UserError as `load_policy`."""
+    from ideomotor.vla.policy import EpisodePolicy
+
+    return EpisodePolicy(_teacher_networks(folder, robot))
+
+
+@functools.lru_cache(maxsize=1)
+def _teacher_networks(folder: Path, robot: str) -> AnyNetworks:
+    networks = load_networks(folder)
+    networks.processor.check(load_embodiment(robot))
+    networks.timing.check(load_embodiment(robot))
+    return networks
 
 
 def _labels(frames: Sequence[Frame], ticks: int) -> np.ndarray:

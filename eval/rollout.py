@@ -98,7 +98,7 @@ def episode(
     instruction: str | None = None,
     expert_noise: float = 0.0,
     expert_from: int | None = None,
-    label: Callable[[np.ndarray], np.ndarray] | None = None,
+    label: Callable[[Observation], np.ndarray] | None = None,
     on_frame: Callable[[Frame], None] | None = None,
     clock: Clock | None = None,
     sensors: Sensors | None = None,
@@ -118,8 +118,8 @@ def episode(
         expert_noise: disturbance of the expert, passed to `World.expert`.
         expert_from: tick, a multiple of a frame's, from which the expert takes over from the policy; the time
             limit then counts from there.
-        label: what an expert would command from the world's present state, given the past commands
-            (P, A); asked at every frame that a policy drives. What it raises ends the episode.
+        label: what an expert or a teacher would command from the world's present state on, of which this is
+            what is observed; asked at every frame that a policy drives. What it raises ends the episode.
         on_frame: called once for each camera frame, after the frame's commands were executed.
         clock: paces the ticks, where the wall clock should; None runs as fast as it can.
         sensors: between the world and the policy, where something is wrong with them.
@@ -163,7 +163,7 @@ def episode(
             log.frame(tick, driver, boundary)
             if observation:
                 policy_drives = policy is not None and (expert_from is None or tick < expert_from)
-                expert = label(controller.past_commands) if label and policy_drives else None
+                expert = label(observation) if label and policy_drives else None
                 imitable = expert is not None or not (policy_drives and expert_from is not None)
                 log.begin_frame(observation, driver, expert, imitable)
         elif driver.every_tick:

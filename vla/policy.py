@@ -170,6 +170,11 @@ class EpisodePolicy(Generic[N]):
             confidence=sampled.confidence,
         )
 
+    def recall(self, observation: Observation) -> None:
+        """Takes what was sent before an observation for its own commands, when another policy drives."""
+        if observation.past_commands is not None:
+            self._commands, self._commands_until = np.asarray(observation.past_commands), observation.tick
+
     def _checked(self, committed_prefix: np.ndarray) -> np.ndarray:
         """(d, A) float32."""
         horizon, joints = self.networks.decoder_config.horizon, len(self.networks.processor.joints)

@@ -241,9 +241,9 @@ def test_the_expert_goes_on_from_where_a_policy_left_the_robot():
 def test_every_frame_that_a_policy_drives_can_have_the_experts_label():
     world, policy, frames, asked = FakeWorld(max_ticks=200), HoldPolicy(), [], []
 
-    def label(past_commands):
+    def label(observation):
         asked.append(world.tick)
-        return np.full((4, past_commands.shape[1]), world.tick, np.float32)
+        return np.full((4, observation.past_commands.shape[1]), world.tick, np.float32)
 
     rollout(world, policy, expert_from=64, label=label, on_frame=frames.append)
     assert not any(frame.detouring for frame in frames)

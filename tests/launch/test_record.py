@@ -68,6 +68,24 @@ def test_a_policys_frames_have_beside_them_what_the_expert_would_do(in_process, 
     assert driven > 20
 
 
+def test_a_students_frames_have_beside_them_what_its_teacher_would_do(in_process, tmp_path):
+    policy = "vla/checkpoints/so101"
+    taught = ["record", "reach", "--policy", policy, "--teacher", policy, "--episodes", 1, "--out", tmp_path]
+    done = in_process(*taught[:-1], out := tmp_path / "taught")
+    assert done.returncode == 0, done.stderr
+    columns = Dataset(out).columns(0)
+    labels = columns["action.expert"].reshape(len(columns["action"]), 96, 6)
+    sent = columns["action.high_rate"].reshape(len(labels), 4, 6)
+    near = np.abs(labels[:, :4] - sent).max(axis=(1, 2))
+    assert np.median(near) < 0.02  # a policy that teaches itself means what it does
+    assert json.loads((out / "record.json").read_text())["teacher"] == policy
+    in_process(*taught[:4], "--episodes", 1, "--resume", "--out", out).assert_refused(
+        "teacher: got None, but"
+    )
+    alone = ["record", "reach", "--teacher", policy, "--out", tmp_path / "alone"]
+    in_process(*alone).assert_refused("teacher: missing --policy")
+
+
 def test_the_bytes_do_not_depend_on_the_number_of_workers(recorded, ideomotor, tmp_path):
     out = tmp_path / "data"
     done = ideomotor("record", "reach", "lift", "--episodes", EPISODES, "--out", out, "--workers", 2)

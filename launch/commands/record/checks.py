@@ -43,6 +43,8 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
             raise UserError(
                 f"midway: got {unfit[0]!r}, expected tasks of several skills: {', '.join(GOAL_TASKS)}"
             )
+    if options.teacher is not None:
+        _check_teacher(options, embodiment)
     if not 0 <= options.noise <= 1:
         raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
     if embodiment.environment is not None:
@@ -52,10 +54,26 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
             check_seeding(embodiment, task)
 
 
+def _check_teacher(options: RecordOptions, embodiment: Embodiment) -> None:
+    if options.policy is None:
+        raise UserError("teacher: missing --policy, expected the student that drives")
+    if embodiment.environment is not None:
+        raise UserError(f"teacher: labels are of our own worlds, expected no --env, got {options.robot}")
+    from ideomotor.eval.demonstrate import load_teacher
+
+    try:
+        load_teacher(options.teacher, options.robot)
+    except UserError as error:
+        raise UserError(f"teacher: {str(error).removeprefix('policy: ')}") from None
+
+
 def reproducible(options: RecordOptions) -> bytes:
     """Returns the options that decide what is recorded, as JSON; `episodes` may grow when it goes on."""
     fields = dataclasses.asdict(options) | {"policy": str(options.policy or "")}
     names = ["tasks", "randomize", "noise", "policy", "seed_start", "robot", *["midway"] * options.midway]
+    if options.teacher is not None:
+        fields["teacher"] = str(options.teacher)
+        names.append("teacher")
     return (json.dumps({name: fields[name] for name in names}, indent=2) + "\n").encode()
 
 

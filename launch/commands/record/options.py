@@ -39,6 +39,10 @@ class RecordOptions:
     """of tasks of several skills: an episode is one of their steps, drawn by the seed, where those before it
     have left arm and things, with the skill's own instruction"""
 
+    teacher: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """with --policy: another policy, whose commands every frame has instead of the expert's, as far as
+    --policy drives it to the end; to distil it further (docs/training.md)"""
+
     seed_start: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """first seed of each task"""
 

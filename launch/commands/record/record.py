@@ -90,7 +90,7 @@ def _checked(options: RecordOptions) -> tuple[RecordOptions, Embodiment]:
     from ideomotor.control.embodiment import load_embodiment
 
     check_output_folder("out", options.out)
-    check_apart("out", options.out, [options.policy] if options.policy else [])
+    check_apart("out", options.out, [one for one in (options.policy, options.teacher) if one])
     options = dataclasses.replace(options, robot=robot_of(options.env, options.robot), env="")
     embodiment = load_embodiment(options.robot)
     if options.tasks == (ALL,):
@@ -125,7 +125,7 @@ def _recorded(
     attempts = [
         Attempt(
             task, tally.next_seed[task] + i, options.randomize, options.noise, options.robot, options.policy,
-            options.midway,
+            options.midway, options.teacher,
         )
         for task in options.tasks
         for i in range(tally.wanted[task])
