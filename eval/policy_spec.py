@@ -139,6 +139,12 @@ def load_policy(
     return EpisodePolicy(sampled_so(networks, steps, sampler, noise, confidence))
 
 
+def forget_loaded() -> None:
+    """Lets go of what `load_policy` and `load_source` keep, for whoever bounds memory by other means."""
+    load_policy.cache_clear()
+    load_source.cache_clear()
+
+
 def load_networks(folder: Path, parts: tuple[str, ...] = BOTH, threads: int = 1) -> AnyNetworks:
     """A checkpoint's networks in torch, or an exported policy's without.
 

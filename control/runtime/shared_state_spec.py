@@ -114,13 +114,16 @@ class SharedStateSpec:
                 [
                     ("observed_at", real),
                     ("progress", real),
+                    ("specialist", name),  # skill that its policy is for; empty: the general one
                     ("shape", number, (2,)),
                     ("text", text),
                     ("keypoints", keypoint, (MAX_KEYPOINTS,)),
                     ("tokens", np.float32, (MAX_PLAN_FLOATS,)),
                 ]
             ),
-            "instruction": np.dtype([("text", text)]),  # what to do from now on, if somebody changed it
+            "instruction": np.dtype(  # what to do from now on, if somebody changed it
+                [("text", text), ("specialist", name)]  # and the skill whose own policy is to do it, if any
+            ),
             "teleop": np.dtype(  # what a person wants, see control/teleop/teleoperator.py
                 [
                     ("time", real),  # of its measuring

@@ -20,7 +20,12 @@ from ideomotor.control.chunk_handover import DEFAULT, handover
 from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.commands.goal_options import GoalArguments, check_goal
-from ideomotor.launch.commands.launch_goal import check_goal_launch, goal_beside, rig_of_goal
+from ideomotor.launch.commands.launch_goal import (
+    check_goal_launch,
+    goal_beside,
+    policies_of,
+    rig_of_goal,
+)
 from ideomotor.launch.commands.session_options import (
     audit_log,
     begun_log,
@@ -57,7 +62,8 @@ class LaunchOptions:
     policy: Annotated[str | None, tyro.conf.arg(metavar="DIR|URL")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; lerobot:DIR or lerobot:ORG/NAME is one of
     LeRobot's (docs/environments.md); ws://HOST:PORT asks `ideomotor serve`, openpi://HOST:PORT a server of
-    openpi's (docs/serving.md); the bundled policy by default"""
+    openpi's (docs/serving.md); the bundled policy by default. With --goal also skill=DIR, for each skill that
+    has a policy of its own"""
 
     lerobot: LeRobotOptions = LeRobotOptions()
     """of a policy of LeRobot's"""
@@ -156,7 +162,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.control.embodiment import load_embodiment
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.control.runtime import shared_state
-    from ideomotor.launch.checkpoints import chosen_policy, facts_of, policy_name
+    from ideomotor.launch.checkpoints import facts_of, policy_name
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session, session_figures
     from ideomotor.launch.runtime.cameras import film_sizes
@@ -166,10 +172,8 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.serving.remote_source import stop_config
 
     embodiment = load_embodiment(options.robot)
-    driver, policy = (
-        driver_of(embodiment),
-        chosen_policy(options.policy, embodiment, options.lerobot, options.remote),
-    )
+    driver = driver_of(embodiment)
+    policy, specialists = policies_of(options, embodiment, options.remote, options.lerobot)
     timing, trained_on = facts_of(policy, embodiment)
     recorded(embodiment, options.record)
     folder = options.log or usual_folder(embodiment.name)
@@ -190,7 +194,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         stack.callback(shared.close)
         assert rig.cameras is not None  # a policy has eyes
         cameras = measure_cameras(shared, rig.cameras(shared), embodiment, rig.sources)
-        goal = goal_beside(options.goals, shared, embodiment, output.text.print)
+        goal = goal_beside(options.goals, shared, embodiment, output.text.print, tuple(specialists))
         rig = rig_of_goal(rig, goal)
         found = preflight(
             session.slowed(embodiment, options.speed),
@@ -215,8 +219,9 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             robot=options.robot,
             rig=rig,
             policy=policy,
+            specialists=specialists,
             timing=timing,
-            stop=stop_config(policy),
+            stop=stop_config(policy, *specialists.values()),
             handover=options.handover,
             seed=options.seed,
             max_ticks=ticks_of(options, embodiment),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ideomotor.control.errors import UserError
+from ideomotor.launch.checkpoints import chosen_policy, facts_of
 from ideomotor.launch.commands.goal_options import executor_of
+from ideomotor.vla.planner.routing import routes_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.control.runtime.shared_state import SharedState
+    from ideomotor.eval.policy_spec import PolicySource
     from ideomotor.launch.commands.goal_options import GoalArguments
     from ideomotor.launch.runtime.goal_companion import GoalCompanion
     from ideomotor.launch.runtime.rig import Rig
+    from ideomotor.launch.serving.lerobot_options import LeRobotOptions
+    from ideomotor.launch.serving.remote_options import RemoteOptions
 
 
 class GoalLaunchOptions(Protocol):
@@ -34,8 +41,7 @@ class GoalLaunchOptions(Protocol):
 
 def check_goal_launch(options: GoalLaunchOptions) -> None:
     """UserError for what a launch with a goal does not have."""
-    if options.policy is not None and "," in options.policy:
-        raise UserError(f"policy: got {options.policy!r}, but skill=DIR belongs to `ideomotor run --goal`")
+    routes_of(options.policy)
     if options.goals.perception != "seen":
         raise UserError("perception: a launch has only what is seen, expected --perception seen")
     for name, given in (
@@ -47,10 +53,35 @@ def check_goal_launch(options: GoalLaunchOptions) -> None:
             raise UserError(f"{name}: a launch with --goal does not have it")
 
 
+def policies_of(
+    options: GoalLaunchOptions, embodiment: Embodiment, remote: RemoteOptions, lerobot: LeRobotOptions
+) -> tuple[Path | PolicySource, dict[str, Path | PolicySource]]:
+    """What `--policy` means: the policy, and {skill: its own} where there is a goal. Nothing is loaded.
+
+    Raises:
+        UserError: there is no such policy, it is of another robot, or a skill's own is to be asked at other
+            times than the general one.
+    """
+    if options.goals.goal is None:
+        return chosen_policy(options.policy, embodiment, lerobot, remote), {}
+    general, routes = routes_of(options.policy)
+    policy = chosen_policy(general, embodiment, lerobot, remote)
+    timing, found = facts_of(policy, embodiment)[0], dict[str, "Path | PolicySource"]()
+    for skill, where in routes.items():
+        found[skill] = chosen_policy(where, embodiment)
+        if (own := facts_of(found[skill], embodiment)[0]) != timing:
+            raise UserError(f"policy: {skill}={where} has timing {own}, expected the general one's {timing}")
+    return policy, found
+
+
 def goal_beside(
-    options: GoalArguments, shared: SharedState, embodiment: Embodiment, say: Callable[[str], None]
-) -> GoalCompanion | None:
+    options: GoalArguments, shared: SharedState, embodiment: Embodiment, say: Callable[[str], None],
+    specialists: Sequence[str] = (),
+) -> GoalCompanion | None:  # fmt: skip
     """What goes on beside the session; None without a goal.
+
+    Args:
+        specialists: skills that have a policy of their own.
 
     Raises:
         UserError: there is no such planner, or nothing to see with.
@@ -61,7 +92,7 @@ def goal_beside(
     from ideomotor.vla.planner.perception import SeenPerception
 
     perception = SeenPerception.of(embodiment)
-    return GoalCompanion(shared, embodiment, executor_of(options, (), say), perception)
+    return GoalCompanion(shared, embodiment, executor_of(options, tuple(specialists), say), perception)
 
 
 def rig_of_goal(rig: Rig, goal: GoalCompanion | None) -> Rig:

@@ -70,6 +70,8 @@ class GoalCompanion:
         self.decision = self._executor.decide(moment)
         if self.decision.kind is not DecisionKind.ACT:
             raise UserError(f"goal: {self.decision.reason}")
+        if self.decision.specialist:
+            self._tell(self.decision)
         return self.decision.instruction or "hold still"
 
     # ---- the session's
@@ -126,7 +128,8 @@ class GoalCompanion:
             "plan": plan_to_json(executor.plan) if executor.plan is not None else None,
             "attempts": [
                 {"call": str(one.call), "instruction": one.instruction, "started_at": one.started_at,
-                 "ended_at": one.ended_at, "perceived": one.succeeded, "why": one.why}
+                 "ended_at": one.ended_at, "perceived": one.succeeded, "why": one.why,
+                 "specialist": one.specialist}
                 for one in executor.attempts
             ],
             "replans": executor.replans,
@@ -165,12 +168,22 @@ class GoalCompanion:
             self._finish(f"{'goal reached' if decision.kind is DecisionKind.DONE else 'goal given up'}")
         elif decision.kind is DecisionKind.ASK and before != decision:
             self._say(f"goal: {decision.question}")
-        elif decision.instruction and decision.instruction != before.instruction:
-            self._record["text"] = decision.instruction.encode()
-            self._shared.instruction.write(self._record)
-            self._say(f"goal: {decision.instruction}")
+        elif decision.instruction and _told(decision) != _told(before):
+            self._tell(decision)
+            own = f" (policy of {decision.specialist})" if decision.specialist else ""
+            self._say(f"goal: {decision.instruction}{own}")
+
+    def _tell(self, decision: Decision) -> None:
+        """The policy's processes read what is to be done, and whose policy is to do it."""
+        self._record["text"] = decision.instruction.encode()
+        self._record["specialist"] = decision.specialist.encode()
+        self._shared.instruction.write(self._record)
 
     def _finish(self, why: str) -> None:
         self._finished = True
         self._say(f"goal: {why}: {self.decision.reason}")
         self._shared.request("finish", why)
+
+
+def _told(decision: Decision) -> tuple[str, str]:
+    return decision.instruction, decision.specialist

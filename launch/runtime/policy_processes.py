@@ -4,24 +4,26 @@ Each takes the newest of what it needs from the shared state, thinks, publishes,
 next moment at which it is due: after some ticks of the policy's time (control/runtime/playback.py), or some
 seconds where that stands or passes slowly. A policy counts those ticks, the shared state seconds of the
 machine's clock; the two are translated here.
+
+Where skills have policies of their own, both processes change theirs when the instruction says so. Until the
+other one is loaded and has planned, no chunk is made: what there is is executed to its end, then the arm
+holds, and goes on by itself with the next chunk, as after any late one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ideomotor.control.chunk_handover import SYNC_TICKS, DelayEstimate, handover
-from ideomotor.control.errors import NoAnswer, UserError
+from ideomotor.control.errors import NoAnswer
 from ideomotor.control.runtime.shared_state import (
     SharedState,
     SharedStateSpec,
@@ -35,7 +37,8 @@ from ideomotor.control.runtime.shared_state import (
 from ideomotor.control.runtime.shared_state_spec import MAX_PREFIX_TICKS
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.timing import Timing
-from ideomotor.control.types import LatentPlan, Observation, Policy, Watcher
+from ideomotor.control.types import LatentPlan, Observation, Policy
+from ideomotor.launch.runtime.process_policies import ProcessPolicies
 
 if TYPE_CHECKING:
     from ideomotor.eval.policy_spec import PolicySource, PolicySpec
@@ -54,6 +57,7 @@ class PolicyProcessConfig:
     handover: str = "rtc"
     seed: int = 0
     speed: float = 1.0  # of the policy's time, as a share of the clock's
+    specialists: Mapping[str, Callable[[str], Policy]] = field(default_factory=dict)  # {skill: make_policy}
 
 
 def policy_maker(
@@ -73,7 +77,10 @@ def policy_maker(
 
 
 def _load_part(spec: PolicySpec, part: str) -> Policy:
+    from ideomotor.eval.policy_spec import forget_loaded
+
     policy = spec.load((part,))
+    forget_loaded()  # whoever asked keeps it as long as it is needed
     assert policy is not None  # none is an expert's
     return policy
 
@@ -82,26 +89,27 @@ def interpreter_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> N
     """Publishes plans for ever."""
     live_with_parent()
     shared = attach(spec)
-    policy = _policy(config, "interpreter")
+    nothing = _nothing(spec, config)
+    policies = ProcessPolicies("interpreter", config, lambda policy: policy.plan(nothing))
     reader = ObservationReader(shared, config)
     record = shared.plan.new()
-    with contextlib.suppress(NoAnswer):
-        policy.plan(_nothing(spec, config))  # what is slow the first time
-    policy.reset(config.seed)
     start_heartbeat(shared, "interpreter")
     due, due_at = 0, 0.0
     while True:
         ready, now = reader.poll(), time.monotonic()
-        waiting = reader.tick < due and now < due_at
-        if not ready or waiting or (observation := reader.observation()) is None:
+        policy = policies.of(reader.specialist)
+        waiting = reader.tick < due and now < due_at and not policies.changed
+        if policy is None or not ready or waiting or (observation := reader.observation()) is None:
             time.sleep(IDLE_S)
             continue
         due, due_at = reader.tick + config.timing.plan_every_ticks, now + LONGEST_S
+        policies.changed = False
         try:
             plan = policy.plan(observation)
         except NoAnswer:
             continue  # the plan that there is grows old, which the control process sees
         pack_plan(record, replace(plan, observed_at=reader.frames_at))
+        record["specialist"] = policies.acting.encode()
         shared.plan.write(record)
 
 
@@ -109,25 +117,26 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
     """Publishes chunks for ever."""
     live_with_parent()
     shared = attach(spec)
-    policy = _policy(config, "decoder")
+    nothing, no_plan = _nothing(spec, config), LatentPlan(np.empty((0, 0), np.float32), 0.0)
+    none_sent = np.empty((0, spec.joints))
+    policies = ProcessPolicies("decoder", config, lambda policy: policy.act(nothing, no_plan, none_sent))
     reader = ObservationReader(shared, config)
     method, timing = handover(config.handover), config.timing
     delay = DelayEstimate(config.speed * timing.control_hz, min(timing.max_prefix_ticks, MAX_PREFIX_TICKS))
     plan_in, record = shared.plan.new(), shared.chunk.new()
-    no_plan = LatentPlan(np.empty((0, 0), np.float32), 0.0)
-    with contextlib.suppress(NoAnswer):
-        policy.act(_nothing(spec, config), no_plan, np.empty((0, spec.joints)))  # what is slow the first time
     start_heartbeat(shared, "decoder")
-    between, epoch, due, due_at, chunks = FramesBetween(policy), -1, 0, 0.0, 0
+    epoch, due, due_at, chunks = -1, 0, 0.0, 0
     while True:
         ready, now = reader.poll(), time.monotonic()
-        waiting = reader.epoch == epoch and reader.tick < due and now < due_at
+        policy = policies.of(reader.specialist)
+        waiting = reader.epoch == epoch and reader.tick < due and now < due_at and not policies.changed
         if ready and waiting:
-            between.look(reader)
-        ready = ready and not waiting and bool(shared.plan.read(plan_in))
-        if not ready or (observation := reader.observation()) is None:
+            policies.between.look(reader)
+        ready = ready and not waiting and bool(shared.plan.read(plan_in)) and policies.own(plan_in)
+        if policy is None or not ready or (observation := reader.observation()) is None:
             time.sleep(IDLE_S)
             continue
+        policies.changed = False
         if reader.epoch != epoch or method.waits or not reader.playing:
             epoch = reader.epoch
             policy.reset(config.seed + chunks)  # it was stopped: what was sent before does not lead to here
@@ -162,31 +171,6 @@ def decoder_process(spec: SharedStateSpec, config: PolicyProcessConfig) -> None:
             delay.add(time.monotonic() - began_at)
 
 
-class FramesBetween:
-    """Shows a policy that looks back a frame every so many ticks, between its chunks."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._watcher = policy if isinstance(policy, Watcher) else None
-        self._every = policy.watch_every_ticks if isinstance(policy, Watcher) else 0
-        self._last = -math.inf  # tick of the newest one
-
-    def look(self, reader: ObservationReader) -> None:
-        """Copies pictures only where a frame is due."""
-        if self._watcher is None or not self._every or 0 <= reader.tick - self._last < self._every:
-            return
-        if (observation := reader.observation()) is not None:
-            self._last = reader.tick
-            self._watcher.watch(observation)
-
-
-def _policy(config: PolicyProcessConfig, part: str) -> Policy:
-    """The policy; one that cannot be loaded ends the process with a line that says why."""
-    try:
-        return config.make_policy(part)
-    except UserError as error:
-        sys.exit(f"policy: {error}")
-
-
 def _nothing(spec: SharedStateSpec, config: PolicyProcessConfig) -> Observation:
     """What an observation looks like, with nothing to be seen."""
     images = {name: np.zeros((height, width, 3), np.uint8) for name, height, width in spec.cameras}
@@ -200,6 +184,8 @@ class ObservationReader:
         self._shared, self._config = shared, config
         self._state, self._frames = shared.state.new(), shared.frames.new()
         self._changed, self._instruction = shared.instruction.new(), config.instruction
+        self._number = 0  # of the newest one that was read
+        self.specialist = ""  # skill whose own policy is to act, if it has one
         self.tick = self.epoch = -1  # of the policy's time; of what chunks are valid in
         self.playing = False  # whether that time passes
         self.state_at = self.frames_at = 0.0  # [s] of the machine's clock
@@ -211,6 +197,7 @@ class ObservationReader:
             return False
         if not np.isfinite(self._state["position"]).all():
             return False
+        self._read_instruction()
         self.tick, self.epoch = int(self._state["policy_tick"]), int(self._state["epoch"])
         self.playing, self.state_at = bool(self._state["playing"]), float(self._state["time"])
         return True
@@ -223,8 +210,6 @@ class ObservationReader:
         if not self._shared.frames.read(self._frames):
             return None
         self.frames_at = float(self._frames["time"])
-        if self._shared.instruction.newest() and self._shared.instruction.read(self._changed):
-            self._instruction = text_of(self._changed["text"])
         self.committed_prefix = self._state["committed_prefix"].copy()
         return Observation(
             time=self.tick / self._config.timing.control_hz,
@@ -234,3 +219,11 @@ class ObservationReader:
             instruction=self._instruction,
             past_commands=self._state["past_commands"].copy(),
         )
+
+    def _read_instruction(self) -> None:
+        if self._shared.instruction.newest() == self._number:
+            return
+        if number := self._shared.instruction.read(self._changed):
+            self._number = number
+            self._instruction = text_of(self._changed["text"])
+            self.specialist = text_of(self._changed["specialist"])

@@ -10,8 +10,8 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,9 @@ class SessionConfig:
     web: WebOptions | None = None  # a page beside it
     confidence: bool = False  # chunks tell how sure the policy is of them
     audit: Callable[..., None] | None = None  # called with what happens: what, and facts by name
+    specialists: Mapping[str, Path | PolicySource] = field(
+        default_factory=dict
+    )  # {skill: its own policy}, of the same timing
 
     @property
     def drivers(self) -> tuple[DriverName, ...]:
@@ -226,8 +229,12 @@ def _chunk_jobs(config: SessionConfig, shared: SharedState) -> tuple[Job, ...]:
         return config.chunk_jobs
     assert config.policy is not None and config.timing is not None  # one of the two is there
     make_policy = policy_maker(config.policy, config.robot, config.confidence)
+    others = {
+        skill: policy_maker(chosen, config.robot, config.confidence)
+        for skill, chosen in config.specialists.items()
+    }
     policy = PolicyProcessConfig(
-        make_policy, config.rig.instruction, config.timing, config.handover, config.seed, config.speed
+        make_policy, config.rig.instruction, config.timing, config.handover, config.seed, config.speed, others
     )
     return (
         Job("interpreter", interpreter_process, (shared.spec, policy)),

@@ -122,10 +122,13 @@ def remote_source(url: str, embodiment: Embodiment, options: RemoteOptions) -> R
     return source
 
 
-def stop_config(policy: object) -> StopConfig:
-    """How an arm is brought to rest: one whose policy is elsewhere waits longer for it to be back."""
+def stop_config(policy: object, *specialists: object) -> StopConfig:
+    """How an arm is brought to rest: one whose policy is elsewhere waits longer for it to be back.
+
+    So does one whose skills have policies of their own: the next one may have to be loaded first.
+    """
     elsewhere = isinstance(policy, RemoteSource | OpenpiSource)
-    return StopConfig(stale_after_s=HOLD_S) if elsewhere else StopConfig()
+    return StopConfig(stale_after_s=HOLD_S) if elsewhere or specialists else StopConfig()
 
 
 def timing_of(fields: Fields) -> Timing:

@@ -46,8 +46,8 @@ def session():
     shared.frames.write(record)
     seen = FakePerception()
 
-    def make(goal="put all cubes into the bowl", **options):
-        executor = Executor(goal, options=ExecutorOptions(**options))
+    def make(goal="put all cubes into the bowl", specialists=(), **options):
+        executor = Executor(goal, options=ExecutorOptions(**options), specialists=specialists)
         return GoalCompanion(shared, robot, executor, seen)
 
     yield shared, seen, make
@@ -153,3 +153,27 @@ def test_a_question_is_answered_by_a_key(session):
     assert companion.key("n", 0.0) and not companion.key("x", 0.0)
     at(companion, 70.0)
     assert finished(shared) == 1 and "'stop'" in companion.as_json()["reason"]
+
+
+def test_the_processes_are_told_whose_policy_is_to_act(session):
+    shared, seen, make = session
+    companion, said = make(specialists=("place",), retries=0, max_replans=0), []
+    companion.prepare()
+    companion.begin(said.append)
+
+    def specialist():
+        record = shared.instruction.new()
+        return text_of(record["specialist"]) if shared.instruction.read(record) else None
+
+    assert specialist() == "place"  # before the processes start
+    control(shared)
+    told = set()
+    for second in range(1, 60):
+        at(companion, float(second))
+        told.add((instruction(shared).split()[0], specialist()))
+        if finished(shared):
+            break
+    assert {one for _, one in told} == {"place", ""}  # the general one is the other specialist
+    assert any("(policy of place)" not in line for line in said)
+    by = [one["specialist"] for one in companion.as_json()["attempts"]]
+    assert by[0] == "place" and by[-1] == ""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import multiprocessing
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
+from ideomotor.control.runtime.shared_state_spec import HEARTBEATS
 from ideomotor.control.timing import usual_timing
 from ideomotor.control.types import Observation
 from ideomotor.launch.runtime.policy_processes import (
-    FramesBetween,
     ObservationReader,
     PolicyProcessConfig,
+    decoder_process,
+    interpreter_process,
 )
+from ideomotor.launch.runtime.process_policies import FramesBetween
 
 ROBOT = load_embodiment("so101")
+GIVE_UP_S = 120.0  # for anything at all, on a busy machine
 
 
 @pytest.fixture
@@ -75,3 +85,71 @@ def test_a_policy_that_looks_back_is_shown_frames_between_its_chunks() -> None:
     between = FramesBetween(object())
     between.look(policy)
     assert policy.copies == 7  # one that does not look back costs nothing
+
+
+# ---- skills with policies of their own
+
+
+def wait(condition, processes, what: str) -> None:
+    until = time.monotonic() + GIVE_UP_S
+    while not condition():
+        assert all(process.is_alive() for process in processes), "a process has ended"
+        assert time.monotonic() < until, f"waited {GIVE_UP_S:.0f} s for: {what}"
+        time.sleep(0.01)
+
+
+def test_a_skills_own_policy_drives_it_and_one_that_cannot_be_loaded_ends_the_processes(
+    shared, tmp_path, capfd, monkeypatch
+) -> None:
+    """Both real processes; the arm stands, so that a chunk comes four times a second."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    signed = importlib.import_module("signed_policy").Signed
+
+    def make(number: int):
+        return functools.partial(signed, number, str(tmp_path))
+
+    general, others = make(1), {"stack": make(2), "press": make(3), "lift": make(9)}
+    config = PolicyProcessConfig(general, "go", usual_timing(ROBOT), specialists=others)
+    frames, state, said = shared.frames.new(), shared.state.new(), shared.instruction.new()
+    images = {camera.name: np.zeros((camera.height, camera.width, 3), np.uint8) for camera in ROBOT.cameras}
+    shared_state.pack_frames(frames, time.monotonic(), images, shared.spec)
+    shared.frames.write(frames)
+    state["time"], state["position"] = time.monotonic(), ROBOT.home_position
+    shared.state.write(state)
+    context, chunk, seen = multiprocessing.get_context("spawn"), shared.chunk.new(), set[float]()
+    processes = [
+        context.Process(target=target, args=(shared.spec, config))
+        for target in (interpreter_process, decoder_process)
+    ]
+
+    def drives(number: int) -> bool:
+        if shared.chunk.read(chunk):
+            seen.add(float(chunk["actions"][0, 0]))
+        return bool(chunk["actions"][0, 0] == 11 * number)
+
+    def say(text: str, specialist: str) -> None:
+        said["text"], said["specialist"] = text.encode(), specialist.encode()
+        shared.instruction.write(said)
+
+    try:
+        for process in processes:
+            process.start()
+        roles = [HEARTBEATS.index(role) for role in ("interpreter", "decoder")]
+        wait(lambda: shared.heartbeats[roles, 0].all(), processes, "both processes")
+        assert (tmp_path / "decoder").read_text() == "21"  # as many as fit into memory, before any torque
+        wait(lambda: drives(1), processes, "the general policy")
+        for specialist, number in (("stack", 2), ("press", 3), ("place", 1), ("stack", 2)):
+            say(f"do it by {number}", specialist)
+            wait(lambda number=number: drives(number), processes, f"policy {number}")
+        assert seen == {11.0, 22.0, 33.0}  # each by its own interpreter's plans alone
+        loads = [(tmp_path / part).read_text() for part in ("interpreter", "decoder")]
+        assert loads == ["21312", "21312"]  # the one that was asked for longest ago was let go
+        say("lift it", "lift")
+        for process in processes:
+            process.join(GIVE_UP_S)
+            assert process.exitcode == 1
+        assert "policy: lift: config.json: missing in runs/broken" in capfd.readouterr().err
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()

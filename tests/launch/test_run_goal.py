@@ -47,7 +47,8 @@ def test_a_launch_says_what_it_does_not_have(capsys):
     for words, said in (
         (["--goal", "open it", "--perception", "truth"], "perception"),
         (["--goal", "open it", "--instruction", "x"], "instruction"),
-        (["--goal", "open it", "--policy", "a", "--policy", "stack=b"], "policy"),
+        (["--goal", "open it", "--policy", "a", "--policy", "fly=b"], "fly"),
+        (["--goal", "open it", "--policy", "stack=/no/such"], "/no/such"),
         (["--planner", "local:x"], "planner: belongs to --goal"),
     ):
         assert main(["launch", "so101", "--twin", *words]) == 2

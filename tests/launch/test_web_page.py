@@ -135,8 +135,8 @@ def test_a_new_instruction_is_what_the_policy_gets_from_then_on(make_site) -> No
     site.live()
 
     def instruction() -> str | None:
-        observation = reader.observation()
-        return observation and observation.instruction
+        observation = reader.poll() and reader.observation()
+        return observation.instruction if observation else None
 
     assert reader.poll() and instruction() == "lift it"
     assert site.ask("POST", "/instruction", "  put it down, süß ")[0] == 200

@@ -6,7 +6,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
-from ideomotor.vla.planner.routing import RoutedPolicy, routes_of
+from ideomotor.vla.planner.routing import LoadedPolicies, RoutedPolicy, routes_of
 
 ROBOT = load_embodiment("so101")
 
@@ -66,6 +66,39 @@ def test_memory_is_bounded_and_the_oldest_is_let_go_first():
         policy.route(skill)
         assert len(policy.loaded) <= 2
     assert loads == ["general", "stack", "press", "general"]
+
+
+def test_a_policy_is_loaded_in_another_thread_while_nobody_waits():
+    import threading
+
+    go, loads = threading.Event(), []
+
+    def load(name):
+        def loading():
+            loads.append(name)
+            go.wait()
+            if name == "press":
+                raise UserError("press: no such folder")
+            return Named(name)
+
+        return loading
+
+    def waited(name):
+        go.set()
+        policies._loading.thread.join()
+        go.clear()
+        return policies.ready(name)
+
+    policies = LoadedPolicies({name: load(name) for name in ("", "stack", "press")}, most=1)
+    assert policies.ready("stack") is None and policies.ready("stack") is None
+    assert waited("stack").name == "stack" and loads == ["stack"]
+    assert policies.ready("") is None and policies.kept == ()  # room is made before, not after
+    assert policies.ready("stack") is None  # another word meanwhile: one at a time
+    assert waited("stack") is None and waited("stack").name == "stack"
+    assert loads == ["stack", "", "stack"]
+    assert policies.ready("press") is None
+    with pytest.raises(UserError, match="no such folder"):
+        waited("press")
 
 
 def test_what_policies_are_chosen():

@@ -8,7 +8,9 @@ next one is there, its decoder acts without.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Thread
 
 import numpy as np
 
@@ -21,6 +23,75 @@ from ideomotor.vla.planner.skills import SKILLS
 LOADED = 2  # policies in memory at a time
 
 Load = Callable[[], Policy]
+
+
+class LoadedPolicies:
+    """Policies by the skill that each is for, of which only some are in memory at a time.
+
+    Args:
+        loads: {skill, or "" for the general one: what loads its policy}.
+        most: that are kept in memory; the one that was asked for longest ago is let go first.
+    """
+
+    def __init__(self, loads: Mapping[str, Load], most: int = LOADED):
+        self._loads, self._most = dict(loads), max(1, most)
+        self._kept: OrderedDict[str, Policy] = OrderedDict()
+        self._loading: _Loading | None = None
+
+    @property
+    def kept(self) -> Sequence[str]:
+        """Whose policies are in memory, the newest last."""
+        return tuple(self._kept)
+
+    def get(self, name: str) -> Policy:
+        """A policy; loaded here where it has to be. Whatever its `Load` raises."""
+        if name not in self._kept:
+            self._make_room()
+            self._kept[name] = self._loads[name]()
+        self._kept.move_to_end(name)
+        return self._kept[name]
+
+    def ready(self, name: str) -> Policy | None:
+        """A policy; None while it is loaded in another thread. Whatever its `Load` raised."""
+        if self._loading is not None and not self._loading.thread.is_alive():
+            done, self._loading = self._loading, None
+            if done.error is not None:
+                raise done.error
+            assert done.policy is not None
+            self._make_room()
+            self._kept[done.name] = done.policy
+        if name not in self._kept:
+            if self._loading is None:
+                self._make_room()  # before, not after: it is memory that is short
+                self._loading = _Loading(name, self._loads[name])
+                self._loading.thread.start()
+            return None
+        self._kept.move_to_end(name)
+        return self._kept[name]
+
+    def _make_room(self) -> None:
+        while len(self._kept) >= self._most:
+            self._kept.popitem(last=False)
+
+
+@dataclass
+class _Loading:
+    """A policy that is being loaded."""
+
+    name: str
+    load: Load
+    policy: Policy | None = None
+    error: Exception | None = None
+    thread: Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.thread = Thread(target=self._run, name=f"loading {self.name}", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self.policy = self.load()
+        except Exception as error:  # raised where it is waited for
+            self.error = error
 
 
 class RoutedPolicy:
@@ -44,9 +115,9 @@ class RoutedPolicy:
         for name in specialists:
             if name not in SKILLS:
                 raise unknown_name("policy", name, SKILLS)
-        self._loads = {"": general, **specialists}
-        self._loaded: OrderedDict[str, Policy] = OrderedDict()
-        self._embodiment, self._most, self._log = embodiment, max(1, most), log
+        self._names = frozenset(specialists)
+        self._policies = LoadedPolicies({"": general, **specialists}, most)
+        self._embodiment, self._log = embodiment, log
         self._seed, self._switches, self._foreign_until = 0, 0, -np.inf
         self.specialist = ""
         self._active = self._get("")
@@ -58,9 +129,9 @@ class RoutedPolicy:
         return self._timing
 
     @property
-    def loaded(self) -> tuple[str, ...]:
+    def loaded(self) -> Sequence[str]:
         """Whose policies are in memory, the newest last."""
-        return tuple(self._loaded)
+        return self._policies.kept
 
     def route(self, specialist: str) -> None:
         """From now on a skill's own policy acts; the general one where it has none.
@@ -68,7 +139,7 @@ class RoutedPolicy:
         Raises:
             UserError: it cannot be loaded, or is to be asked at other times than the general one.
         """
-        name = specialist if specialist in self._loads else ""
+        name = specialist if specialist in self._names else ""
         if name == self.specialist:
             return
         self._active = self._get(name)
@@ -97,15 +168,10 @@ class RoutedPolicy:
         return self._active.act(observation, plan, committed_prefix)
 
     def _get(self, name: str) -> Policy:
-        if name not in self._loaded:
-            while len(self._loaded) >= self._most:
-                self._loaded.popitem(last=False)
-            policy = self._loads[name]()
-            if name and (timing := timing_of(policy, self._embodiment)) != self._timing:
-                raise UserError(f"policy {name}: timing {timing}, expected the general one's {self._timing}")
-            self._loaded[name] = policy
-        self._loaded.move_to_end(name)
-        return self._loaded[name]
+        policy = self._policies.get(name)
+        if name and (timing := timing_of(policy, self._embodiment)) != self._timing:
+            raise UserError(f"policy {name}: timing {timing}, expected the general one's {self._timing}")
+        return policy
 
 
 def routes_of(chosen: str | None) -> tuple[str | None, dict[str, str]]:
