@@ -7,6 +7,7 @@ alone is opened or closed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ideomotor.sim.long_horizon import relations, stow
 from ideomotor.sim.long_horizon.crowded import put_among
-from ideomotor.sim.motion import Arm
+from ideomotor.sim.motion import Arm, Unreachable
 from ideomotor.sim.scene import Scene, Thing
 from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 from ideomotor.sim.tasks import drawer, place, stack
@@ -107,7 +108,8 @@ def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
         for _ in range(ATTEMPTS):
             if is_done(world, step):
                 break
-            yield from step_expert(world, arm, step, meeting_there(goal, step))
+            with contextlib.suppress(Unreachable):  # it may be from where the arm is then
+                yield from step_expert(world, arm, step, meeting_there(goal, step))
             yield from arm.wait(0.15)
 
 

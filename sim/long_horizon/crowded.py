@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ideomotor.sim import skills
-from ideomotor.sim.layout import bearing_of
+from ideomotor.sim.layout import bearing_of, within_reach
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.scene import Thing
 from ideomotor.sim.task import Goal, SceneState
@@ -80,6 +80,7 @@ def _free_spot(world: SceneState, arm: Arm, goal: Goal, others: list[Thing]) -> 
         for radius in RADII[container.kind]
         for angle in ANGLES
     ]
+    spots = [spot for spot in spots if within_reach(spot)] or spots
     rolls = [roll + turn for turn in TURNS if abs(roll + turn) < LARGEST_ROLL] or [roll]
     options = [(spot, turned) for spot in spots for turned in rolls]
     return min(options, key=lambda option: cost(*option))
