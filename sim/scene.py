@@ -47,6 +47,7 @@ class Thing:
     opening: float = 0.0  # of a drawer at the start [m]
     half: float = SIZES["large"]  # half extent [m], after randomisation
     hollow: bool = False  # of a drawer: what is put into its tray stays there
+    base: float = 0.0  # above the table at the start, of what can be grasped: what it lies on [m]
 
     @property
     def radius(self) -> float:
@@ -68,7 +69,7 @@ class Thing:
             "button": BUTTON_HEIGHT,
             "drawer": 2 * DRAWER_HALF[2],
         }
-        return tops.get(self.kind, 2 * self.half)
+        return tops.get(self.kind, self.base + 2 * self.half)
 
     @property
     def graspable(self) -> bool:

@@ -130,8 +130,9 @@ def _upright(yaw: float) -> tuple[float, float, float, float]:
 
 
 def _free_body(spec: mujoco.MjSpec, thing: Thing, height: float) -> mujoco.MjsBody:
-    """A body that can move freely, its frame `height` above the table."""
-    body = spec.worldbody.add_body(name=thing.name, pos=(*thing.position, height), quat=_upright(thing.yaw))
+    """A body that can move freely, its frame `height` above what it stands on."""
+    at = (*thing.position, thing.base + height)
+    body = spec.worldbody.add_body(name=thing.name, pos=at, quat=_upright(thing.yaw))
     body.add_freejoint(name=thing.name)
     return body
 

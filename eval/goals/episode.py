@@ -36,7 +36,7 @@ from ideomotor.vla.planner.interface import (
 )
 from ideomotor.vla.planner.plan import drawn
 from ideomotor.vla.planner.routing import RoutedPolicy
-from ideomotor.vla.planner.skills import effects
+from ideomotor.vla.planner.skills import succeeded
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -247,7 +247,7 @@ class _Session:
             attempt.started_at,
             attempt.ended_at,
             attempt.succeeded,
-            set(effects(attempt.call)) <= self._facts,
+            succeeded(attempt.call, self._facts),
             attempt.why,
         )
 

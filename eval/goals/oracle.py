@@ -8,7 +8,7 @@ from ideomotor.sim.long_horizon import chain
 from ideomotor.sim.world import World
 from ideomotor.vla.planner.interface import Decision, DecisionKind, Moment, SkillAttempt
 from ideomotor.vla.planner.plan import Call, Plan, sequence
-from ideomotor.vla.planner.skills import SKILLS, effects, instruction
+from ideomotor.vla.planner.skills import SKILLS, instruction, succeeded
 
 TRIES = 3  # of a step before it gives up
 LOOKS = 2  # in a row that must find a step done
@@ -51,7 +51,7 @@ class OraclePlan:
             return self._last
         if self._last is not None:
             call = self._steps[self._at]
-            self._seen = self._seen + 1 if set(effects(call)) <= moment.scene.facts else 0
+            self._seen = self._seen + 1 if succeeded(call, moment.scene.facts) else 0
             late = moment.time - self._began >= SKILLS[call.skill].max_seconds and not self._seen
             if self._seen < LOOKS and not late:
                 return self._last

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ideomotor.control.errors import UserError
-from ideomotor.sim.long_horizon import chain
+from ideomotor.sim.long_horizon import chain, put_down
 from ideomotor.sim.motion import Arm, Unreachable
 from ideomotor.sim.paths import FADE_S
 from ideomotor.sim.skills import CARRY, LET_GO
@@ -23,7 +23,7 @@ def skill_goal(world: World, skill: str, things: Sequence[str]) -> Goal:
 
     Args:
         world: of which the things are.
-        skill: place, stack, stow, open, close, lift, press, point or push.
+        skill: place, stack, stow, put_down, open, close, lift, press, point or push.
         things: what it is about, by the words of `Scene.describe`; of push also "left" or "right".
 
     Raises:
@@ -38,7 +38,7 @@ def skill_goal(world: World, skill: str, things: Sequence[str]) -> Goal:
     words = {"target": things[0]}
     if skill in ("open", "close"):
         return chain.drawer_step(scene, skill, first)
-    if skill in ("lift", "press", "point"):
+    if skill in ("lift", "press", "point", "put_down"):
         return Goal(first.name, words=words)
     if skill == "push" and things[1] in push.SIDES:
         x, y, _ = world.position(first.name)
@@ -67,6 +67,8 @@ def skill_expert(
     try:
         if skill in ("lift", "press", "point", "push"):
             yield from TASKS["reach" if skill == "point" else skill].expert(world, arm, goal)
+        elif skill == "put_down":
+            yield from put_down.expert(world, arm, goal)
         else:
             yield from chain.step_expert(world, arm, goal, ROOM)
         yield from arm.wait(FADE_S)

@@ -11,6 +11,7 @@ from ideomotor.control.types import Command
 from ideomotor.eval.rollout import rollout
 from ideomotor.sim.episode import draw_episode
 from ideomotor.sim.long_horizon import GOAL_TASKS, MORE_SKILLS, chain
+from ideomotor.sim.long_horizon.asked import skill_expert
 from ideomotor.sim.long_horizon.drawers import ways_are_free
 from ideomotor.sim.long_horizon.truth import Truth, facts
 from ideomotor.sim.open_world import task_world
@@ -128,4 +129,27 @@ def test_what_lies_in_a_tray_goes_with_it_into_the_cabinet() -> None:
     now, name = facts(world), world.scene.describe
     assert ("in_drawer", name(thing), name(drawer)) in now and ("closed", name(drawer)) in now
     assert world.position(thing)[0] > handle[0] + 0.09 + 0.04
+    world.close()
+
+
+def test_what_is_put_down_comes_from_a_plate_or_the_hand_onto_a_free_place() -> None:
+    """Both ways: the expert of the task, and the skill that is asked for when the hand holds something."""
+    world = task_world("put_down", 3, level="none")
+    name, start = world.goal.target, world.position(world.goal.target)
+    words = world.scene.describe(name)
+    assert {one[0] for one in facts(world) if one[1:2] == (words,)} <= {"inside", "on"} != set()
+    assert not world.task.success(world, world.goal)
+    lifted = 0
+    for target in skill_expert(world, "lift", [words], None):
+        world.step(Command(world.tick, target))
+    assert world.holding(name) and ("held", words) in facts(world)
+    for target in skill_expert(world, "put_down", [words], None):
+        world.step(Command(world.tick, target))
+        lifted += world.position(name)[2] > 0.05
+    assert world.task.success(world, world.goal) and ("hand_empty",) in facts(world) and lifted
+    assert not [one for one in facts(world) if one[0] in ("inside", "on", "held") and one[1] == words]
+    for other in world.scene.things:
+        gap = np.hypot(*(world.position(name) - world.position(other.name))[:2])
+        assert other.name == name or gap > other.radius + world.scene.thing(name).radius
+    assert np.hypot(*(world.position(name) - start)[:2]) > 0.05
     world.close()

@@ -100,6 +100,26 @@ def test_another_specialist_is_asked_before_the_person():
     assert last.kind is DecisionKind.GIVE_UP and "'stop'" in last.reason
 
 
+def test_the_wrong_thing_in_the_hand_is_put_down():
+    facts, executor = FACTS, Executor("put the red cube into the bowl")
+    executor.start(Moment(0.0, PerceivedScene(THINGS, facts)))
+    attempt, began = 0, 0.0
+    for second in range(1, 90):
+        decision = executor.decide(Moment(float(second), PerceivedScene(THINGS, facts)))
+        if decision.kind is not DecisionKind.ACT:
+            break
+        if decision.attempt != attempt:
+            attempt, began = decision.attempt, second
+        elif second - began == 4 and attempt == 1:
+            facts = frozenset({("closed", "yellow drawer"), ("held", "green ball")})
+        elif second - began == 4 and decision.call and not unmet(decision.call, facts):
+            facts = applied(decision.call, facts)
+    assert decision.kind is DecisionKind.DONE
+    assert [str(one.call) for one in executor.attempts] == [
+        "place(red cube, blue bowl)", "put_down(green ball)", "place(red cube, blue bowl)",
+    ]  # fmt: skip
+
+
 def test_a_person_can_say_again_or_skip():
     options = ExecutorOptions(ask=True, max_questions=4)
     executor, last, _ = run(

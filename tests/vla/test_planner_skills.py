@@ -28,6 +28,7 @@ from ideomotor.vla.planner.skills import (
     effects,
     instruction,
     possible,
+    succeeded,
     unmet,
 )
 
@@ -189,3 +190,13 @@ def test_a_thing_is_at_one_place():
     other = applied(Call("place", ("red cube", "red plate")), one)
     assert ("inside", "red cube", "blue bowl") in one - other
     assert ("on", "red cube", "red plate") in other - one
+
+
+def test_what_is_put_down_is_neither_in_the_hand_nor_where_it_lay():
+    call, lies = Call("put_down", ("red cube",)), ("on", "red cube", "red plate")
+    held = applied(Call("lift", ("red cube",)), EMPTY)
+    assert not succeeded(call, held) and unmet(call, held) == []
+    assert not succeeded(call, EMPTY | {lies}) and unmet(call, EMPTY | {lies}) == []
+    assert succeeded(call, applied(call, held)) and succeeded(call, applied(call, EMPTY | {lies}))
+    assert unmet(Call("put_down", ("small blue cube",)), held) == ["the hand holds the red cube"]
+    assert succeeded(Call("lift", ("red cube",)), held)

@@ -26,7 +26,7 @@ from ideomotor.vla.planner.interface import Decision, DecisionKind, Moment, Skil
 from ideomotor.vla.planner.memory import Memory
 from ideomotor.vla.planner.plan import Call, Plan
 from ideomotor.vla.planner.planners import Planner, PlannerFailed, PlanRequest, SymbolicPlanner
-from ideomotor.vla.planner.skills import SKILLS, effects, instruction, unmet
+from ideomotor.vla.planner.skills import SKILLS, instruction, succeeded, unmet
 
 
 class Executor:
@@ -137,7 +137,7 @@ class Executor:
                 self._close_attempt(moment, True, "not verified")
                 return True
             return False
-        so = set(effects(acting.call)) <= moment.scene.facts
+        so = succeeded(acting.call, moment.scene.facts)
         acting.seen = acting.seen + 1 if so else 0
         if acting.seen >= CONFIRM:
             self._close_attempt(moment, True, "seen")
@@ -208,7 +208,7 @@ class Executor:
         while (call := self._agenda.take(facts)) is not None:
             if not self.options.verify:
                 return self._act(call, moment)
-            if set(effects(call)) <= facts:
+            if succeeded(call, facts):
                 self.memory.note(moment.time, "succeeded", f"{call} (it is so already)")
                 continue
             lacking = unmet(call, facts)

@@ -141,6 +141,16 @@ SKILLS: dict[str, Skill] = {
         adds=lambda a: (("in_drawer", a[0], a[1]),),
         may_hold=True,
     ),
+    "put_down": Skill(  # onto a free place of the table, which no fact names
+        "put_down", "put_down", (THING,), 8.0,
+        instructions=lambda a: (
+            f"put the {a[0]} down on the table", f"set the {a[0]} down on the table",
+            f"put the {a[0]} back on the table",
+        ),
+        needs=lambda a: (_clear(a[0]), _not_stowed(a[0])),
+        adds=lambda a: (("hand_empty",),),
+        may_hold=True,
+    ),
 }  # fmt: skip
 
 
@@ -175,6 +185,12 @@ def instruction(call: Call, phrasing: int = 0) -> str:
 def effects(call: Call) -> tuple[Fact, ...]:
     """The facts that say that a call has succeeded."""
     return SKILLS[call.skill].adds(call.arguments)
+
+
+def succeeded(call: Call, facts: Facts) -> bool:
+    """Whether what a call is for is so: its effects; and what is put down on the table is nowhere else."""
+    lies = any(one[0] in WHERE and one[1] == call.arguments[0] for one in facts)
+    return set(effects(call)) <= facts and not (call.skill == "put_down" and lies)
 
 
 def unmet(call: Call, facts: Facts) -> list[str]:

@@ -132,6 +132,7 @@ def _relevant(wanted: Sequence[Requirement], things: Sequence[str], facts: Facts
     """The calls that can matter: about what is wanted, about what lies on that, and for a full hand."""
     asked = {one for requirement in wanted for one in requirement.facts}
     about = {name for one in asked for name in one[1:]}
+    strange = {one[1] for one in facts if one[0] == "held"} - about  # in the hand, and nobody asked for it
     grown = True
     while grown:  # what lies on it, and what is in the hand
         more = {one[1] for one in facts if one[0] == "held"}
@@ -151,9 +152,11 @@ def _relevant(wanted: Sequence[Requirement], things: Sequence[str], facts: Facts
     for call in all_calls(things):
         serves = bool(set(effects(call)) & asked)
         opens = call.skill in ("open", "close") and call.arguments[0] in drawers
-        clears = call.arguments[0] in about and call.skill in ("place", "stack") and (
-            away or call.arguments[0] in blocked or bool(blocked)
+        clears = call.arguments[0] in about and call.skill in ("place", "stack", "put_down") and (
+            away or bool(blocked)
         )  # fmt: skip
+        if call.arguments[0] in strange and not serves:
+            clears = call.skill == "put_down"  # a bowl is no place for what nobody asked for
         if serves or opens or clears:
             found.append(call)
     return found
