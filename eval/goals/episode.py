@@ -21,6 +21,7 @@ from ideomotor.control.timing import timing_of
 from ideomotor.control.types import Clock, Observation, Policy
 from ideomotor.eval.drivers import ExpertDriver, PolicyDriver, Requests, paces
 from ideomotor.eval.goals.result import AttemptRow, GoalFrame, GoalResult
+from ideomotor.eval.goals.truth_perception import TruthPerception
 from ideomotor.sim.long_horizon import chain
 from ideomotor.sim.long_horizon.asked import go_home, skill_expert
 from ideomotor.sim.long_horizon.truth import Truth
@@ -43,24 +44,6 @@ if TYPE_CHECKING:
 
 STILL = 0.05  # of every joint of an arm that stands still [rad/s]
 SETTLE_S = 0.3  # after the end, beside the time for which success has to hold [s]
-
-
-class TruthPerception:
-    """Implements `Perception` with the truth: what verification would be without mistakes."""
-
-    def __init__(self, world: World):
-        self._truth, self._things = Truth(world), _names(world)
-
-    def reset(self) -> None:
-        """It remembers what lasts since the episode began."""
-
-    def notice(self, state: np.ndarray) -> None:
-        """A look at the truth, so that it remembers what lasts only a moment."""
-        self._truth.look()
-
-    def perceive(self, observation: Observation | None, plan: object) -> PerceivedScene:
-        """What is so now; it needs no picture."""
-        return PerceivedScene(self._things, self._truth.look())
 
 
 def goal_episode(
@@ -285,7 +268,3 @@ class _Session:
             plan=drawn(executor.plan) if executor.plan is not None else "",
             fact_counts=self._counts,
         )
-
-
-def _names(world: World) -> tuple[str, ...]:
-    return tuple(world.scene.describe(thing.name) for thing in world.scene.things)

@@ -72,7 +72,7 @@ def evaluate_goals(
     for delay_ms in {spec.delay_ms for spec in specs if policy}:
         assert policy is not None
         policy.timing.delay_ticks("delay-ms", delay_ms)
-    fingerprint = hashlib.sha256(f"{fingerprint_of(policy_spec)} {setup}".encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{fingerprint_of(policy_spec)} {setup.fingerprint}".encode()).hexdigest()
     with contextlib.ExitStack() as cleanup:
         done: dict[EpisodeSpec, GoalRow] = {}
         if out:

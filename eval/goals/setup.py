@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ideomotor.control.errors import unknown_name
-from ideomotor.eval.goals.episode import TruthPerception
 from ideomotor.eval.goals.oracle import TRIES, OraclePlan, steps_of
+from ideomotor.eval.goals.truth_perception import TruthPerception
 from ideomotor.vla.planner.choosing import planner_named
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.executor_options import ExecutorOptions
@@ -34,12 +34,24 @@ class GoalSetup:
     memory: bool = True
     recovery: bool = True  # whether anything is done about a failure
     return_home: bool = False  # whether the arm goes home before each attempt
+    imagine: bool = field(default=False, repr=False)  # whether plans are tried in simulation before
+
+    @property
+    def fingerprint(self) -> str:
+        """What rows of one run have in common; as it was before there was imagining, where there is none."""
+        return f"{self}{', plans imagined' if self.imagine else ''}"
 
     def executor(self, world: World) -> GoalExecutor:
         """Of one episode, given its world's instruction. UserError for an unknown planner."""
         if self.planner == ORACLE:
             return OraclePlan(steps_of(world), TRIES if self.recovery else 1)
-        return Executor(world.instruction, planner_named(self.planner), self._options(world))
+        imagine = None
+        if self.imagine:
+            from ideomotor.eval.goals.imagining import Imagination
+
+            imagine = Imagination(world.embodiment)
+        planner = planner_named(self.planner)
+        return Executor(world.instruction, planner, self._options(world), imagine=imagine)
 
     def _options(self, world: World) -> ExecutorOptions:
         options = ExecutorOptions(verify=self.verify, memory=self.memory, max_seconds=world.task.max_seconds)
@@ -52,7 +64,7 @@ class GoalSetup:
     def seer(self, world: World) -> Perception | TruthPerception:
         """What the executor is given of the scene. UserError for an unknown one."""
         if self.perception == "truth":
-            return TruthPerception(world)
+            return TruthPerception(world, places=self.imagine)
         if self.perception == "seen":
             from ideomotor.vla.planner.perception import SeenPerception
 

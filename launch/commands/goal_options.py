@@ -12,6 +12,8 @@ import tyro
 from ideomotor.control.errors import UserError
 
 if TYPE_CHECKING:
+    from ideomotor.control.embodiment import Embodiment
+    from ideomotor.vla.planner.candidates import Imagine
     from ideomotor.vla.planner.executor import Executor
 
 
@@ -40,6 +42,13 @@ class GoalArguments:
     candidates: Annotated[int, tyro.conf.arg(metavar="N")] = 3
     """plans that are weighed before one is chosen"""
 
+    imagine: bool = False
+    """try plans in simulation before one is chosen: scripted experts carry them out, without pictures, in a
+    world in which things are where they are perceived"""
+
+    ask: bool = False
+    """ask the person at the terminal before giving a skill up: again, skip or stop"""
+
     no_verification: bool = False
     """take every skill for done when its time is over, without looking"""
 
@@ -58,9 +67,7 @@ def check_goal(options: GoalArguments) -> None:
     from ideomotor.vla.planner.memory import Memory
 
     if options.goal is None:
-        given = [
-            name for name in ("planner", "base_url", "rates") if getattr(options, name) != _DEFAULT[name]
-        ]
+        given = [name for name, usual in _DEFAULT.items() if getattr(options, name) != usual]
         if given or options.question:
             name = (given or ["question"])[0].replace("_", "-")
             raise UserError(f"{name}: belongs to --goal, which is not given")
@@ -75,8 +82,14 @@ def check_goal(options: GoalArguments) -> None:
         raise UserError(f"goal-seconds: got {options.goal_seconds:g}, expected 1 to 3600")
 
 
-def executor_of(options: GoalArguments, specialists: tuple[str, ...], log: Callable[[str], None]) -> Executor:
-    """What carries the goal out. UserError as `planner_named`, or for rates that cannot be read."""
+def executor_of(
+    options: GoalArguments, specialists: tuple[str, ...], log: Callable[[str], None], embodiment: Embodiment
+) -> Executor:
+    """What carries the goal out.
+
+    Raises:
+        UserError: as `planner_named`, for rates that cannot be read, or a robot that cannot be simulated.
+    """
     from ideomotor.vla.planner.candidates import RATES, load_rates
     from ideomotor.vla.planner.choosing import planner_named
     from ideomotor.vla.planner.executor import Executor
@@ -84,11 +97,25 @@ def executor_of(options: GoalArguments, specialists: tuple[str, ...], log: Calla
 
     assert options.goal is not None
     how = ExecutorOptions(
-        verify=not options.no_verification, candidates=options.candidates, max_seconds=options.goal_seconds
+        verify=not options.no_verification,
+        candidates=options.candidates,
+        max_seconds=options.goal_seconds,
+        ask=options.ask,
     )
     rates = load_rates(options.rates) if options.rates else RATES
     planner = planner_named(options.planner, options.base_url, options.share_images)
-    return Executor(options.goal, planner, how, rates, specialists, log=log)
+    imagine = _imagination(embodiment) if options.imagine else None
+    return Executor(options.goal, planner, how, rates, specialists, imagine, log)
 
 
-_DEFAULT = {"planner": "symbolic", "base_url": "", "rates": None}
+def _imagination(embodiment: Embodiment) -> Imagine:
+    from ideomotor.launch.runtime.rig import has_world
+
+    if not has_world(embodiment):
+        raise UserError(f"imagine: there is no simulated table for {embodiment.name}, expected so101")
+    from ideomotor.eval.goals.imagining import Imagination
+
+    return Imagination(embodiment)
+
+
+_DEFAULT = {"planner": "symbolic", "base_url": "", "rates": None, "imagine": False, "ask": False}

@@ -92,7 +92,9 @@ def goal_beside(
     from ideomotor.vla.planner.perception import SeenPerception
 
     perception = SeenPerception.of(embodiment)
-    return GoalCompanion(shared, embodiment, executor_of(options, tuple(specialists), say), perception)
+    return GoalCompanion(
+        shared, embodiment, executor_of(options, tuple(specialists), say, embodiment), perception
+    )
 
 
 def rig_of_goal(rig: Rig, goal: GoalCompanion | None) -> Rig:

@@ -101,7 +101,7 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
         embodiment = load_embodiment(options.robot)
         say = functools.partial(output.text.print, markup=False, highlight=False)
         general, routes = routes_of(options.policy)
-        executor = executor_of(options.goals, tuple(routes), say)
+        executor = executor_of(options.goals, tuple(routes), say, embodiment)
         seen = SeenPerception.of(embodiment) if options.goals.perception == "seen" else None
         policy = None if options.expert else _policy(general, routes, embodiment, say)
     world = task_world(options.task or SCENE, options.seed, options.randomize, embodiment=embodiment)
@@ -119,7 +119,7 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
 
         started = monotonic()
         delay = round(options.delay * embodiment.control_hz / 1000)
-        perception = seen or TruthPerception(world)
+        perception = seen or TruthPerception(world, places=options.goals.imagine)
         episode = goal_episode(world, policy, executor, perception, delay_ticks=delay, on_frame=on_frame)
         result = answered(episode, policy)
         if result.ended == "not understood":
@@ -223,7 +223,8 @@ def _figures(executor: Executor, result: GoalResult, judged: _Judged) -> dict[st
         "seconds": result.seconds,
         "plan": plan_to_json(executor.plan) if executor.plan is not None else None,
         "candidates": [
-            {"calls": list(map(str, one.calls)), "success": one.success, "reasons": list(one.reasons)}
+            {"calls": list(map(str, one.calls)), "success": one.success, "reasons": list(one.reasons),
+             "imagined": one.imagined}
             for one in executor.considered
         ],
         "attempts": [

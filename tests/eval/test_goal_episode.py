@@ -7,8 +7,9 @@ import pytest
 
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import ActionChunk, LatentPlan, Observation
-from ideomotor.eval.goals.episode import TruthPerception, goal_episode
+from ideomotor.eval.goals.episode import goal_episode
 from ideomotor.eval.goals.oracle import OraclePlan, steps_of
+from ideomotor.eval.goals.truth_perception import TruthPerception
 from ideomotor.eval.rollout import answered
 from ideomotor.sim.long_horizon.asked import skill_goal
 from ideomotor.sim.open_world import task_world

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.planner.candidates import RATES, load_rates, ranked
+from ideomotor.vla.planner.candidates import RATES, Imagined, load_rates, ranked
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.executor_options import ExecutorOptions
 from ideomotor.vla.planner.goals.grounding import goal_of
@@ -178,7 +178,10 @@ def test_candidates_are_weighed_and_rejected_with_reasons():
     }
     far = PerceivedScene(THINGS, FACTS, {**near, "red cube": (0.5, 0.0)})
     assert "out of reach" in ranked([Steps((place,))], goal, far, RATES)[0].reasons[0]
-    assert ranked([Steps((place,))], goal, scene, RATES, imagine=lambda calls: 0.0)[0].rejected
+    tried = ranked([Steps((place,))], goal, scene, RATES, imagine=lambda scene, calls: Imagined(0.0, "why"))
+    assert tried[0].rejected and tried[0].reasons == ("imagined in simulation, why",)
+    half = ranked([Steps((place,))], goal, scene, RATES, imagine=lambda scene, calls: Imagined(0.5))[0]
+    assert half.success == pytest.approx(0.5 * best.success) and half.imagined == 0.5
 
 
 def test_rates_are_read_or_refused(tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.sim import layout
 from ideomotor.sim.layout import draw_colours, draw_objects, scatter
+from ideomotor.sim.long_horizon.laid_out import put_into_hand
 from ideomotor.sim.motion import OPEN, SHUT, Arm, Unreachable
 from ideomotor.sim.randomization import draw_appearance
 from ideomotor.sim.rendering.mujoco_gl import mujoco
@@ -228,13 +229,5 @@ def _posture(
     if not holding:
         return ""
     thing = free[generator.integers(len(free))]
-    data.ctrl[joints - 1] = SHUT
-    mujoco.mj_kinematics(model, data)
-    site = data.site("gripper")
-    rotation = site.xmat.reshape(3, 3)
-    joint = data.joint(thing.name)
-    joint.qpos[:3] = site.xpos + rotation @ (thing.half - 0.0125, 0.0, generator.uniform(0.0, 0.010))
-    quaternion = np.empty(4)
-    mujoco.mju_mat2Quat(quaternion, site.xmat)
-    joint.qpos[3:], joint.qvel[:] = quaternion, 0.0
+    put_into_hand(model, data, thing, generator.uniform(0.0, 0.010))
     return thing.name

@@ -2,7 +2,7 @@
 
 A plan is worth what it is likely to reach: the product of its skills' measured rates and of how sure it is
 that its things are there, less a little for every second. It is rejected if preconditions fail on the way, if
-a skill or a thing does not exist, or if a thing is out of reach.
+a skill or a thing does not exist, if a thing is out of reach, or if it fails in a simulation of what is seen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ideomotor.control.errors import UserError
@@ -29,9 +29,19 @@ RATES: dict[str, float] = {
 PER_SECOND = 0.002  # what a second costs, in units of log-probability
 REACH, BEARING = (0.115, 0.275), 1.2  # of the arm: from the pan axis [m], from straight ahead [rad]
 PAN_AXIS = (0.0388, 0.0)  # of the SO-101 [m]
+FAILS = 0.05  # share of trials in simulation below which a plan is rejected
 UNKNOWN_CERTAINTY = 0.9  # of a thing whose certainty nobody measured
 
-Imagine = Callable[[Sequence[Call]], float | None]  # probability that a simulation of the scene reaches it
+
+@dataclass(frozen=True)
+class Imagined:
+    """How calls went in a simulation of the scene."""
+
+    share: float  # of the trials in which they came about
+    why: str = ""  # one trial failed
+
+
+Imagine = Callable[[PerceivedScene, Sequence[Call]], Imagined | None]  # None: it could not be tried
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class Candidate:
     success: float  # expected, in [0, 1]
     seconds: float  # expected [s]
     reasons: tuple[str, ...] = field(default_factory=tuple)  # why it was rejected, or not chosen
+    imagined: float | None = None  # share of trials in simulation in which it came about; None: not tried
 
     @property
     def rejected(self) -> bool:
@@ -99,7 +110,7 @@ def _less_than(one: Candidate, best: Candidate) -> Candidate:
         f"expected success {one.success:.0%} in {one.seconds:.0f} s, the chosen one's {best.success:.0%} in"
         f" {best.seconds:.0f} s"
     )
-    return Candidate(one.plan, one.calls, one.score, one.success, one.seconds, (reason,))
+    return replace(one, reasons=(reason,))
 
 
 def _weighed(
@@ -124,12 +135,14 @@ def _weighed(
     if not reasons and goal is not None and not goal.met(now, skipped):
         lacking = [str(one) for one in goal.wanted(len(goal.milestones) - 1, skipped) if not one.met(now)]
         reasons.append(f"it would not reach {lacking[0]}")
-    if not reasons and imagine is not None and (share := imagine(calls)) is not None:
-        log_success += math.log(max(share, 1e-3))
-        if share < 0.05:
-            reasons.append("it failed when it was imagined in simulation")
+    tried = imagine(scene, calls) if imagine is not None and not reasons and calls else None
+    if tried is not None:
+        log_success += math.log(max(tried.share, 1e-3))
+        if tried.share < FAILS:
+            reasons.append(f"imagined in simulation, {tried.why}")
+    share = tried.share if tried is not None else None
     score = -math.inf if reasons else log_success - PER_SECOND * seconds
-    return Candidate(plan, calls, score, math.exp(log_success), seconds, tuple(reasons))
+    return Candidate(plan, calls, score, math.exp(log_success), seconds, tuple(reasons), share)
 
 
 def _sureness(call: Call, scene: PerceivedScene) -> float:

@@ -35,6 +35,8 @@ class PerceivedScene:
     facts: Facts
     positions: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # x, y [m] in the base frame
     confidence: Mapping[str, float] = field(default_factory=dict)  # {thing: that it is there}, in [0, 1]
+    sizes: Mapping[str, str] = field(default_factory=dict)  # small or large, of what can be grasped
+    openings: Mapping[str, float] = field(default_factory=dict)  # of drawers [m]
 
 
 class Perception(Protocol):

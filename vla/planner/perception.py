@@ -132,6 +132,8 @@ class SeenPerception:
             frozenset(facts | self._state.lasting),
             {track.name: track.position for track in tracks},
             {track.name: track.certainty for track in tracks},
+            {track.name: track.size for track in tracks if track.graspable},
+            {track.name: track.opening for track in tracks if track.kind == "drawer"},
         )
 
     # ---- facts

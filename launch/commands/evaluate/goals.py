@@ -27,7 +27,7 @@ ABLATIONS = {
     "no_verification": "verify", "no_candidates": "candidates", "no_memory": "memory",
     "no_recovery": "recovery",
 }  # {option: field of a `GoalSetup`}  # fmt: skip
-ONLY_HERE = ("planner", "perception", "return_home", *ABLATIONS)
+ONLY_HERE = ("planner", "perception", "imagine", "return_home", *ABLATIONS)
 MEANT = (
     "policy", "expert", "lerobot", "remote", "suite", "tasks", "episodes", "seed_start", "randomize",
     "delay_ms", "workers", "batch", "out", "resume", "json", *ONLY_HERE,
@@ -76,7 +76,7 @@ def goal_options(arguments: EvalArguments) -> GoalOptions:
         check_output_folder("out", arguments.out)
 
     with loading():
-        from ideomotor.eval.goals.setup import PERCEPTIONS, PLANNERS, GoalSetup
+        from ideomotor.eval.goals.setup import ORACLE, PERCEPTIONS, PLANNERS, GoalSetup
         from ideomotor.sim.long_horizon import GOAL_TASKS
 
     names = [name.strip() for name in arguments.tasks.split(",")] if arguments.tasks is not None else []
@@ -88,8 +88,11 @@ def goal_options(arguments: EvalArguments) -> GoalOptions:
         raise unknown_name("planner", planner, PLANNERS)
     if perception not in PERCEPTIONS:
         raise unknown_name("perception", perception, PERCEPTIONS)
+    if arguments.imagine and planner == ORACLE:
+        raise UserError("imagine: the oracle's plan is the only one, expected another --planner")
     kept = {field: not getattr(arguments, name) for name, field in ABLATIONS.items()}
-    setup = GoalSetup(planner, perception, return_home=arguments.return_home, **kept)
+    more = {"return_home": arguments.return_home, "imagine": arguments.imagine}
+    setup = GoalSetup(planner, perception, **kept, **more)
     return GoalOptions(arguments, tuple(dict.fromkeys(names)) or tuple(GOAL_TASKS), setup)
 
 
@@ -147,6 +150,7 @@ def show_goals(console: Console, results: dict[str, Any]) -> None:
     how = f"planner {setup['planner']}, perception {setup['perception']}" + (
         f", without {', '.join(left_out)}" if left_out else ""
     )
+    how += ", plans imagined" if setup.get("imagine") else ""
     how += ", from home each time" if setup["return_home"] else ""
     console.print(f"suite goals, {results['policy']}, {how}", highlight=False)
     table = Table("task", box=None, pad_edge=False)

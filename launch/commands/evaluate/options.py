@@ -164,6 +164,9 @@ class EvalArguments(EvalOptions):
     no_recovery: bool = False
     """of suite goals: give up at the first failure"""
 
+    imagine: bool = False
+    """of suite goals: plans are tried in simulation, from what is perceived, before one is chosen"""
+
     return_home: bool = False
     """of suite goals: the arm goes back to its home pose before each attempt"""
 
