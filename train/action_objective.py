@@ -66,6 +66,8 @@ class ActionSettings:
     point_jitter: float = 0.004  # of the plan's points, in image widths
     state_jitter: float = 0.02  # of the normalised state
     progress: float = 0.1  # weight of the progress loss
+    waypoints: float = 0.5  # weight of the waypoints' loss, of a decoder that predicts them first
+    balance: float = 0.01  # weight of what keeps experts equally used, of a decoder with experts
 
 
 class ActionObjective(nn.Module):
@@ -137,15 +139,27 @@ class ActionObjective(nn.Module):
         else:
             noisy, committed_prefix, time, truth = epsilon_sample(actions, prefix_length, knobs.noise_knots)
             weight = torch.ones_like(time[:, None])
-        guess = self.decoder(self.embodiment, noisy, committed_prefix, time, context).float()
+        found = self.decoder.predict(self.embodiment, noisy, committed_prefix, time, context)
+        guess, target = found.chunk.float(), truth
         error = (guess - truth).square().mean(-1)
         if teacher is not None and taught is not None:
             answer = teacher.answers(noisy, committed_prefix, time, taught.context)
             from_teacher = (guess - answer).square().mean(-1)
             share = (time == 0).float()[:, None] if by_steps else teacher.settings.weight
             error = (1 - share) * error + share * from_teacher
+            mixed = share.unsqueeze(-1) if isinstance(share, torch.Tensor) else share
+            target = (1 - mixed) * truth + mixed * answer
         free = counted * (1 - committed_prefix)
-        return (error * weight * free).sum() / global_count(free.sum())
+        loss = (error * weight * free).sum() / global_count(free.sum())
+        if found.waypoints is not None:
+            every = slice(self.decoder.config.waypoints_every - 1, None, self.decoder.config.waypoints_every)
+            coarse = (found.waypoints.float() - target[:, every]).square().mean(-1) * weight
+            here = free[:, every]
+            loss = loss + knobs.waypoints * (coarse * here).sum() / global_count(here.sum())
+        for mixture in self.decoder.mixtures():
+            if mixture.balance is not None:
+                loss = loss + knobs.balance * mixture.balance
+        return loss
 
     def _progress_loss(
         self, batch: ActionBatch, progress: torch.Tensor, taught: Taught | None

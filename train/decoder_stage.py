@@ -180,6 +180,8 @@ def decoder_config(
         vision=recipe.vision,
         vision_width=recipe.vision_width,
         state_octaves=recipe.state_octaves,
+        experts=recipe.experts,
+        waypoints_every=recipe.waypoints_every,
     )
 
 

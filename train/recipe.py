@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ideomotor.control.errors import unknown_name
+from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.train.action_objective import ActionSettings
 from ideomotor.train.distillation.settings import DistillSettings
 from ideomotor.train.learner import Settings
@@ -67,6 +67,8 @@ class DecoderRecipe:
     vision: str = "keypoints"  # of the decoder, one of `vla.decoder.VISIONS`
     vision_width: int = 128  # channels of its coarsest map
     state_octaves: int = 4  # sines and cosines of each number of the state
+    experts: int = 0  # routed ones in each MLP of the decoder, see `vla.decoder.experts`; 7: 4 times as many
+    waypoints_every: int = 0  # commands between waypoints that are predicted first, such as 24; 0: none
     origin: str = "command"  # what joint targets are relative to, of `vla.processor.ORIGINS`; the teacher's
     state_noise: float = 0.035  # white, at most so large in a window, mostly far smaller [rad or m]
     horizon: int = 96  # commands of a chunk, at the control rate
@@ -225,6 +227,8 @@ def resolve(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise unknown_name("config", name, RECIPES)
     recipe = overridden(RECIPES[name], overrides)
     sampler_of(recipe.decoder.objective.predict, recipe.decoder.sampler)
+    if recipe.decoder.waypoints_every and recipe.decoder.objective.predict != "flow":
+        raise UserError("set: decoder.waypoints_every: of a decoder that predicts the flow, expected 0")
     return recipe
 
 

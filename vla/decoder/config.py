@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ideomotor.control.errors import unknown_name
+from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.timing import PAST_COMMAND_TICKS
 
 VISIONS = ("grid", "keypoints")
@@ -31,7 +31,17 @@ class DecoderConfig:
     vision_width: int = 128  # channels of its coarsest map
     queries: int = 8  # places that the plan asks for in each picture, of "keypoints"
     state_octaves: int = 0  # sines and cosines of each number of the state
+    experts: int = 0  # that every token is routed to one of, in each block's MLP; 0: one MLP for all
+    waypoints_every: int = 0  # commands between waypoints that are predicted first; 0: all at once
 
     def __post_init__(self) -> None:
         if self.vision not in VISIONS:
             raise unknown_name("decoder.vision", self.vision, VISIONS)
+        if self.experts < 0 or self.experts == 1:
+            raise UserError(f"decoder.experts: got {self.experts}, expected 0 or at least 2")
+        every = self.waypoints_every
+        if every and (every < 0 or self.horizon % every or self.blocks < 4):
+            raise UserError(
+                f"decoder.waypoints_every: got {every} of {self.horizon} commands and {self.blocks} blocks, "
+                "expected a divisor of the commands, and at least 4 blocks"
+            )

@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from ideomotor.vla.decoder.blocks import Block, EmbodimentProjections
 from ideomotor.vla.decoder.config import DecoderConfig
+from ideomotor.vla.decoder.experts import Mixture
 from ideomotor.vla.decoder.visual_encoder import GridEncoder, KeypointEncoder
+from ideomotor.vla.decoder.waypoints import Waypoints
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Context:
         return Context(pairs, self.summary.repeat_interleave(times, 0))
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a point of the flow leads to."""
+
+    chunk: torch.Tensor  # (B, H, A)
+    waypoints: torch.Tensor | None  # (B, W, A) of the coarse half; None of a decoder without
+
+
 class Decoder(nn.Module):
     """What the chunk will be, seen from any point of the action flow."""
 
@@ -86,13 +96,15 @@ class Decoder(nn.Module):
         )
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.modulation = nn.Linear(width, 6 * width)
-        blocks = [Block(width, config.heads, config.mlp_ratio, bool(i % 2)) for i in range(config.blocks)]
+        shape = width, config.heads, config.mlp_ratio
+        blocks = [Block(*shape, bool(i % 2), config.experts) for i in range(config.blocks)]
         self.blocks: Any = nn.ModuleList(blocks)
         self.last_norm = nn.LayerNorm(width, elementwise_affine=False)
         self.last = nn.Linear(width, 2 * width)
         for layer in (self.modulation, self.last, self.summary_mlp[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.waypoints = Waypoints(config) if config.waypoints_every else None
 
     def context(
         self, embodiment: str, inputs: DecoderInputs, cameras: tuple[str, ...] | None = None
@@ -155,6 +167,17 @@ class Decoder(nn.Module):
         Returns:
             (B, H, A)
         """
+        return self.predict(embodiment, actions, is_committed, time, context).chunk
+
+    def predict(
+        self,
+        embodiment: str,
+        actions: torch.Tensor,
+        is_committed: torch.Tensor,
+        time: torch.Tensor,
+        context: Context,
+    ) -> Prediction:
+        """As `forward`, with the waypoints that the chunk was filled in between, where there are any."""
         projections, per = self.projections[embodiment], self.config.commands_per_token
         by_token = is_committed.unflatten(1, (self.tokens, per))
         chunk = actions.unflatten(1, (self.tokens, per)).flatten(2)
@@ -164,87 +187,27 @@ class Decoder(nn.Module):
         # A token's flow time is `time`, or 1 if it is committed: what follows from either is computed once.
         times = torch.stack([time, torch.ones_like(time)], dim=1)  # (B, 2)
         flow = self.time(_waves(times, self.config.width)) + summary
-        shared, last = self.modulation(flow), self.last(flow)
+        modulations = self.modulation(flow), self.last(flow)
+        blocks, pairs = list(self.blocks), iter(context.keys_values)
+        waypoints = straight = None
+        if self.waypoints is not None:
+            half = len(blocks) // 2
+            seen = actions, is_committed, summary, modulations
+            waypoints, straight = self.waypoints(projections, *seen, blocks[:half], pairs, self.last_norm)
+            between = straight.unflatten(1, (self.tokens, per)).flatten(2)
+            x, blocks = x + projections.between(between), blocks[half:]
         clean = by_token.amin(-1, keepdim=True) > 0  # (B, tokens, 1)
-        shared = torch.where(clean, shared[:, 1:], shared[:, :1])
-        scale, shift = torch.where(clean, last[:, 1:], last[:, :1]).chunk(2, dim=-1)
-        remaining = iter(context.keys_values)
-        for block in self.blocks:
-            x = block(x, shared, next(remaining) if block.cross else None)
+        shared, last = (torch.where(clean, part[:, 1:], part[:, :1]) for part in modulations)
+        scale, shift = last.chunk(2, dim=-1)
+        for block in blocks:
+            x = block(x, shared, next(pairs) if block.cross else None)
         x = torch.addcmul(shift, self.last_norm(x), 1 + scale)
-        return projections.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
+        found = projections.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
+        return Prediction(found if straight is None else found + straight, waypoints)
 
-
-class EmbodimentProjections(nn.Module):
-    """What is particular to one embodiment: its state in and its commands out."""
-
-    def __init__(self, joints: int, state: int, config: DecoderConfig):
-        super().__init__()
-        width, per_token = config.width, config.commands_per_token
-        state *= 1 + 2 * config.state_octaves
-        past = config.past_command_ticks * joints
-        self.state = nn.Sequential(nn.Linear(state, width), nn.GELU(), nn.Linear(width, width))
-        self.past_commands = nn.Sequential(nn.Linear(past, width), nn.GELU(), nn.Linear(width, width))
-        self.commands_in = nn.Linear(per_token * (joints + 1), width)
-        self.commands_out = nn.Linear(width, per_token * joints)
-        nn.init.zeros_(self.commands_out.weight)
-        nn.init.zeros_(self.commands_out.bias)
-
-
-class Block(nn.Module):
-    """Attention (to the other tokens, or to the context) and an MLP, both modulated by flow time."""
-
-    def __init__(self, width: int, heads: int, mlp_ratio: int, cross: bool):
-        super().__init__()
-        self.cross = cross
-        self.attend = Attention(width, heads)
-        self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
-        self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
-        )
-        start = torch.zeros(6, width)
-        start[2] = start[5] = 1.0 / math.sqrt(6)  # gates open: the output layer is what starts at zero
-        self.own = nn.Parameter(start.flatten())
-
-    def forward(
-        self, x: torch.Tensor, shared: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor] | None
-    ) -> torch.Tensor:
-        """(B, T, width) -> (B, T, width)."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = (shared + self.own).chunk(6, dim=-1)
-        normed = torch.addcmul(shift1, self.norm1(x), 1 + scale1)
-        x = torch.addcmul(x, gate1, self.attend(normed, context or self.attend.keys_values(normed)))
-        return torch.addcmul(x, gate2, self.mlp(torch.addcmul(shift2, self.norm2(x), 1 + scale2)))
-
-
-class Attention(nn.Module):
-    """Multi-head attention whose keys and values can be computed ahead."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-
-    def keys_values(self, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, S, width) -> keys and values, each (B, heads, S, width / heads)."""
-        key, value = self.key_value(context).chunk(2, dim=-1)
-        return self._split(key), self._split(value)
-
-    def forward(self, x: torch.Tensor, context: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """(B, T, width) attends to the context."""
-        key, value = context
-        query = self._split(self.query(x))
-        if self.training:  # on a CPU in bfloat16 the fused kind trains slower
-            query = query / math.sqrt(key.shape[-1])
-            found = (query @ key.transpose(-1, -2)).softmax(-1).to(value.dtype) @ value
-        else:
-            found = F.scaled_dot_product_attention(query, key, value)
-        return self.out(found.transpose(1, 2).flatten(2))
-
-    def _split(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def mixtures(self) -> list[Mixture]:
+        """Of its blocks, in their order; none where it has no experts."""
+        return [block.mlp for block in self.blocks if isinstance(block.mlp, Mixture)]
 
 
 def _encoder(config: DecoderConfig) -> nn.Module:
