@@ -41,6 +41,8 @@ class Moment:
     now: Observation
     committed_prefix: np.ndarray  # (d, A)
     past_commands: np.ndarray  # (P, A)
+    row: int  # of the window's first frame, through all datasets
+    subtask: str  # empty where nobody knows
 
 
 def moments(loader: WindowLoader, count: int) -> Iterator[Moment]:
@@ -60,7 +62,14 @@ def moments(loader: WindowLoader, count: int) -> Iterator[Moment]:
                 for part in seen
             )
             length = int(batch.prefix_length[row])
-            yield Moment(planned, now, batch.actions[row, :length], batch.past_commands[row].astype(float))
+            yield Moment(
+                planned,
+                now,
+                batch.actions[row, :length],
+                batch.past_commands[row].astype(float),
+                int(batch.now.index[row]),
+                batch.subtask[row],
+            )
         taken += len(batch)
         if taken >= count:
             return

@@ -15,8 +15,10 @@ from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
     from ideomotor.vla.exported.format import ExportedConfig
+    from ideomotor.vla.networks import PolicyNetworks
 
 FORMATS = ("onnx", "openvino")
+UNUSED, WATCHED = "unused", 400  # of --drop-experts, and the windows that it looks at
 MOMENTS = (96, 32)  # recorded windows: that int8 is calibrated on; that its error is measured on
 
 
@@ -37,13 +39,17 @@ class ExportOptions:
     """weights and activations of 8 bits, calibrated on recorded windows (--data)"""
 
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR")] = ()
-    """datasets that --int8 is calibrated on"""
+    """datasets that --int8 is calibrated on, or that --drop-experts looks at"""
 
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="GRAPH[:PART]")] = ()
     """graphs, or nodes of one with PART in their names, that --int8 leaves in float32"""
 
     cameras: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME")] = None
     """that it will be shown; what belongs to others is left out; all of its own by default"""
+
+    drop_experts: Annotated[tuple[str, ...], tyro.conf.arg(metavar="BLOCK.EXPERT")] = ()
+    """of a decoder with experts: some that are left out, counted from 0; or `unused`, all that no window of
+    --data goes to"""
 
     text: bool = True
     """whether it can write the readable plan"""
@@ -77,6 +83,7 @@ def export_to(options: ExportOptions) -> dict[str, Any]:
     folder = policy_folder(options.policy)
     networks = PolicyNetworks.from_pretrained(folder)
     embodiment = load_embodiment(networks.processor.embodiment)
+    dropped = _dropped(networks, options)
     source = checkpoint_fingerprint(folder, embodiment)
     card = _card(policy_name(options.policy), options)
     tokenizer = folder / LANGUAGE / TOKENIZER
@@ -100,7 +107,21 @@ def export_to(options: ExportOptions) -> dict[str, Any]:
                 config = to_openvino(partial, config)
             write_config(partial, config)
             result["bytes"] = sum((partial / name).stat().st_size for name in config.files())
+    result |= {"dropped_experts": dropped} if dropped else {}
     return result | {"precision": config.precision, "cameras": list(config.cameras), "text": config.text}
+
+
+def _dropped(networks: PolicyNetworks, options: ExportOptions) -> list[str]:
+    """Leaves experts out of the decoder; returns which."""
+    from ideomotor.train.routing import routing
+    from ideomotor.vla.decoder.experts import drop_experts
+
+    names = list(options.drop_experts)
+    if names == [UNUSED]:
+        names = routing(networks, options.data, WATCHED).unused()
+    if names:
+        drop_experts(networks.decoder.mixtures(), names)
+    return names
 
 
 def _quantized(
@@ -130,8 +151,11 @@ def _check(options: ExportOptions) -> None:
         raise UserError(
             "data: missing, expected --data DIR with recorded windows that --int8 is calibrated on"
         )
-    if not options.int8 and (options.data or options.keep):
-        raise UserError(f"{'data' if options.data else 'keep'}: belongs to --int8")
+    unused = options.drop_experts == (UNUSED,)
+    if unused and not options.data:
+        raise UserError("data: missing, expected --data DIR whose windows --drop-experts unused looks at")
+    if not options.int8 and (options.keep or (options.data and not unused)):
+        raise UserError(f"{'keep' if options.keep else 'data'}: belongs to --int8")
 
 
 def _sentence(result: dict[str, Any]) -> str:
