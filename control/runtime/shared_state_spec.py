@@ -122,7 +122,11 @@ class SharedStateSpec:
                 ]
             ),
             "instruction": np.dtype(  # what to do from now on, if somebody changed it
-                [("text", text), ("specialist", name)]  # and the skill whose own policy is to do it, if any
+                [
+                    ("text", text),
+                    ("specialist", name),  # the skill whose own policy is to do it, if any
+                    ("question", text),  # that somebody is asked to answer; empty: nobody is
+                ]
             ),
             "teleop": np.dtype(  # what a person wants, see control/teleop/teleoperator.py
                 [

@@ -57,6 +57,7 @@ def goal_episode(
     return_home: bool = False,
     on_frame: Callable[[GoalFrame], None] | None = None,
     clock: Clock | None = None,
+    ask: Callable[[str], str] = lambda question: "",
 ) -> Requests[GoalResult]:
     """One episode of a goal, from the world's present state until the executor ends it or time is over.
 
@@ -70,6 +71,8 @@ def goal_episode(
             attempt; not the experts', who begin anywhere.
         on_frame: called at each camera frame.
         clock: paces the ticks, where the wall clock should.
+        ask: asks the person a question, and returns the answer; the episode's time stands meanwhile. By
+            default there is nobody.
 
     Raises:
         UserError: a delay that the policy cannot be given.
@@ -77,7 +80,7 @@ def goal_episode(
             ends the episode.
     """
     session = _Session(world, policy, executor, perception, delay_ticks, handover)
-    session.return_home = return_home
+    session.return_home, session.ask = return_home, ask
     hz, frame_ticks = float(world.embodiment.control_hz), world.embodiment.frame_ticks
     ahead = round((world.task.hold_seconds + SETTLE_S) * hz)
     end, tick, started = world.max_ticks, 0, clock.now() if clock else 0.0
@@ -108,7 +111,7 @@ class _Session:
         self._controller.reset(world.state())
         self._driver: ExpertDriver | PolicyDriver | None = None
         self._delay_ticks, self._method = delay_ticks, method
-        self.return_home = False
+        self.return_home, self.ask = False, lambda question: ""
         if policy is not None:
             policy.reset(world.seed)
             self._driver = self._policy_driver(policy)
@@ -181,7 +184,7 @@ class _Session:
             before = self._decision
             self._decision = self._executor.decide(moment)
             if self._decision.kind == DecisionKind.ASK:
-                self._executor.answer("")  # there is nobody
+                self._executor.answer(self.ask(self._decision.question))
                 self._decision = self._executor.decide(moment)
         except UserError as error:
             self._decision = Decision(DecisionKind.GIVE_UP, reason=str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -47,7 +47,7 @@ class GoalArguments:
     world in which things are where they are perceived"""
 
     ask: bool = False
-    """ask the person at the terminal before giving a skill up: again, skip or stop"""
+    """ask the person at the terminal, or with --web at the page, before giving up: again, skip or stop"""
 
     no_verification: bool = False
     """take every skill for done when its time is over, without looking"""
@@ -106,6 +106,13 @@ def executor_of(
     planner = planner_named(options.planner, options.base_url, options.share_images)
     imagine = _imagination(embodiment) if options.imagine else None
     return Executor(options.goal, planner, how, rates, specialists, imagine, log)
+
+
+def asked_where_somebody_is(options: GoalArguments, there: bool, say: Callable[[str], None]) -> GoalArguments:
+    """The same; without `ask`, which is said, where there is nobody to be asked."""
+    if options.ask and not there:
+        say("ask: there is no terminal and no page, so nobody is asked")
+    return replace(options, ask=options.ask and there)
 
 
 def _imagination(embodiment: Embodiment) -> Imagine:

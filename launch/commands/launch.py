@@ -194,7 +194,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
         stack.callback(shared.close)
         assert rig.cameras is not None  # a policy has eyes
         cameras = measure_cameras(shared, rig.cameras(shared), embodiment, rig.sources)
-        goal = goal_beside(options.goals, shared, embodiment, output.text.print, tuple(specialists))
+        goal = goal_beside(options, shared, embodiment, output.text.print, tuple(specialists))
         rig = rig_of_goal(rig, goal)
         found = preflight(
             session.slowed(embodiment, options.speed),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ideomotor.control.errors import UserError
 from ideomotor.launch.checkpoints import chosen_policy, facts_of
-from ideomotor.launch.commands.goal_options import executor_of
+from ideomotor.launch.commands.goal_options import asked_where_somebody_is, executor_of
+from ideomotor.launch.runtime.asking import somebody_there
 from ideomotor.vla.planner.routing import routes_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ideomotor.control.runtime.shared_state import SharedState
     from ideomotor.eval.policy_spec import PolicySource
     from ideomotor.launch.commands.goal_options import GoalArguments
+    from ideomotor.launch.dashboard.options import WebArguments
     from ideomotor.launch.runtime.goal_companion import GoalCompanion
     from ideomotor.launch.runtime.rig import Rig
     from ideomotor.launch.serving.lerobot_options import LeRobotOptions
@@ -37,6 +39,8 @@ class GoalLaunchOptions(Protocol):
     def leader(self) -> str | None: ...
     @property
     def rearrange(self) -> bool: ...
+    @property
+    def page(self) -> WebArguments: ...
 
 
 def check_goal_launch(options: GoalLaunchOptions) -> None:
@@ -75,7 +79,7 @@ def policies_of(
 
 
 def goal_beside(
-    options: GoalArguments, shared: SharedState, embodiment: Embodiment, say: Callable[[str], None],
+    options: GoalLaunchOptions, shared: SharedState, embodiment: Embodiment, say: Callable[[str], None],
     specialists: Sequence[str] = (),
 ) -> GoalCompanion | None:  # fmt: skip
     """What goes on beside the session; None without a goal.
@@ -86,15 +90,16 @@ def goal_beside(
     Raises:
         UserError: there is no such planner, or nothing to see with.
     """
-    if options.goal is None:
+    if options.goals.goal is None:
         return None
     from ideomotor.launch.runtime.goal_companion import GoalCompanion
     from ideomotor.vla.planner.perception import SeenPerception
 
+    there = somebody_there() or options.page.web is not None
+    goals = asked_where_somebody_is(options.goals, there, say)
     perception = SeenPerception.of(embodiment)
-    return GoalCompanion(
-        shared, embodiment, executor_of(options, tuple(specialists), say, embodiment), perception
-    )
+    executor = executor_of(goals, tuple(specialists), say, embodiment)
+    return GoalCompanion(shared, embodiment, executor, perception)
 
 
 def rig_of_goal(rig: Rig, goal: GoalCompanion | None) -> Rig:

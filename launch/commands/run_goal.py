@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
-from ideomotor.launch.commands.goal_options import executor_of
+from ideomotor.launch.commands.goal_options import asked_where_somebody_is, executor_of
 from ideomotor.launch.console import Output
+from ideomotor.launch.runtime.asking import ask_at_terminal, somebody_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,8 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
         embodiment = load_embodiment(options.robot)
         say = functools.partial(output.text.print, markup=False, highlight=False)
         general, routes = routes_of(options.policy)
-        executor = executor_of(options.goals, tuple(routes), say, embodiment)
+        goals = asked_where_somebody_is(options.goals, somebody_there(), say)
+        executor = executor_of(goals, tuple(routes), say, embodiment)
         seen = SeenPerception.of(embodiment) if options.goals.perception == "seen" else None
         policy = None if options.expert else _policy(general, routes, embodiment, say)
     world = task_world(options.task or SCENE, options.seed, options.randomize, embodiment=embodiment)
@@ -120,7 +122,10 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
         started = monotonic()
         delay = round(options.delay * embodiment.control_hz / 1000)
         perception = seen or TruthPerception(world, places=options.goals.imagine)
-        episode = goal_episode(world, policy, executor, perception, delay_ticks=delay, on_frame=on_frame)
+        ask = functools.partial(ask_at_terminal, say=say)
+        episode = goal_episode(
+            world, policy, executor, perception, delay_ticks=delay, on_frame=on_frame, ask=ask
+        )
         result = answered(episode, policy)
         if result.ended == "not understood":
             raise UserError(result.reason)

@@ -40,7 +40,7 @@ NICE = 5  # behind everything that has a deadline
 class Event:
     """Something that happened at the page."""
 
-    kind: str  # alarm, request or instruction
+    kind: str  # alarm, request, instruction or answer
     text: str
     who: str = ""
 

@@ -3,6 +3,7 @@
     GET /              the page            GET /status       JSON, `StatusReader.status`
     GET /camera/NAME   JPEG                GET /metrics      for Prometheus
     POST /request/NAME one of REQUESTS     POST /instruction the text, to be done from the next plan on
+    POST /answer/NAME  again, skip or stop: to the question of a goal (`status`)
 
 Each request has a thread of its own, so that a stop never waits for a picture. Whoever may ask: on loopback
 anybody on this computer, but no page of another site, which is known by the host it asked for and by a header
@@ -28,6 +29,7 @@ from ideomotor.control.runtime.shared_state import TEXT_BYTES, SharedState
 from ideomotor.control.runtime.shared_state_spec import REQUESTS
 from ideomotor.launch.dashboard.options import LOOPBACK
 from ideomotor.launch.dashboard.status import StatusReader
+from ideomotor.launch.runtime.asking import ANSWERS
 
 HEADER = "X-Ideomotor"  # a page of another site cannot set it without being allowed to
 COOKIE = "ideomotor_token"
@@ -97,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/request/") and name in REQUESTS:
             self.room.shared.request(name, who)
             self.room.asked("request", name, who)
+        elif path.startswith("/answer/") and (answer := path.removeprefix("/answer/")) in ANSWERS.values():
+            self.room.asked("answer", answer, who)
         elif path == "/instruction" and text:
             record = self.room.shared.instruction.new()
             record["text"] = text.encode()

@@ -44,7 +44,7 @@ class StatusReader:
         self.alarms = AlarmWatch(embodiment.joint_names, tuple(embodiment.grippers), limits)
         self.news: list[str] = []  # alarms that were raised, in words, for whoever takes them
         self._shared, self._embodiment, self._drivers = shared, embodiment, list(drivers)
-        self._instruction = instruction
+        self._instruction, self._question = instruction, ""
         self._recent, self._lock = Recent(shared), threading.Lock()
         self._state, self._frames, self._plan = shared.state.new(), shared.frames.new(), shared.plan.new()
         self._changed = shared.instruction.new()
@@ -89,6 +89,7 @@ class StatusReader:
             planned = bool(self._shared.plan.read(self._plan))
             if self._shared.instruction.read(self._changed):
                 self._instruction = text_of(self._changed["text"])
+                self._question = text_of(self._changed["question"])
             percentiles = np.percentile(late, [50, 99, 100]) if len(late) else [math.nan] * 3
             ages = ("state", "chunk", "plan", "action")
             return _finite(
@@ -119,6 +120,7 @@ class StatusReader:
                     else None,
                     "confidence": self._recent.confidence(),
                     "instruction": self._instruction,
+                    "question": self._question,
                     "alarms": list(self.alarms.active.values()),
                     "alarms_raised": dict(self.alarms.raised),
                 }

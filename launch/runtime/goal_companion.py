@@ -19,13 +19,13 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime.shared_state import SharedState, unpack_frames, unpack_plan
 from ideomotor.control.types import LatentPlan, Observation
+from ideomotor.launch.runtime.asking import ANSWER_S, PROMPT, meant_by
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.interface import PERIOD_S, Decision, DecisionKind, Moment, Perception
 from ideomotor.vla.planner.plan import plan_to_json
 
 LATE_S = 30.0  # after the goal's own time, when the session ends whatever its planner does [s]
 STILL = 0.05  # of every joint of an arm that stands still [rad/s]
-ANSWERS = {"y": "again", "s": "skip", "n": "stop"}
 KEYS = "y: again · s: skip · n: stop · q: end"
 
 
@@ -51,6 +51,7 @@ class GoalCompanion:
         self._looking = False
         self._began: float | None = None  # [s], when the robot was first under control
         self._due, self._finished = 0.0, False
+        self._asked_at, self._reply = 0.0, ""  # when a question was asked [s], and what was answered
         self.decision = Decision(DecisionKind.ACT)
 
     def prepare(self) -> str:
@@ -96,6 +97,7 @@ class GoalCompanion:
                 self._finish(f"goal: {type(decided).__name__}: {decided}")
             else:
                 self._obey(decided)
+        self._answer(now)
         if not self._looking and now >= self._due and not self._finished:
             self._due = now + PERIOD_S
             if (moment := self._seen(now - self._began)) is not None:
@@ -104,10 +106,21 @@ class GoalCompanion:
 
     def key(self, name: str, now: float) -> bool:
         """See `Companion`: answers a question."""
-        if self.decision.kind is not DecisionKind.ASK or name not in ANSWERS or self._looking:
+        said = meant_by(name)
+        if self.decision.kind is not DecisionKind.ASK or not said:
             return False
-        self._executor.answer(ANSWERS[name])
+        self._reply = said
         return True
+
+    def _answer(self, now: float) -> None:
+        """Hands a reply on, between two looks; nobody's after a while."""
+        if self.decision.kind is not DecisionKind.ASK or self._looking:
+            return
+        if self._asked_at == 0.0:
+            self._asked_at = now
+        if self._reply or now - self._asked_at > ANSWER_S:
+            self._executor.answer(self._reply)
+            self._asked_at, self._reply, self._due = 0.0, "", now
 
     def rows(self) -> Mapping[str, str]:
         """See `Companion`."""
@@ -167,14 +180,16 @@ class GoalCompanion:
         if decision.kind in (DecisionKind.DONE, DecisionKind.GIVE_UP):
             self._finish(f"{'goal reached' if decision.kind is DecisionKind.DONE else 'goal given up'}")
         elif decision.kind is DecisionKind.ASK and before != decision:
-            self._say(f"goal: {decision.question}")
-        elif decision.instruction and _told(decision) != _told(before):
+            self._say(f"goal: {decision.question} ({PROMPT}; within {ANSWER_S:.0f} s)")
+            self._tell(before, decision.question)  # the policy goes on; whoever has the page can answer
+        elif decision.instruction and (_told(decision) != _told(before) or before.kind is DecisionKind.ASK):
             self._tell(decision)
             own = f" (policy of {decision.specialist})" if decision.specialist else ""
             self._say(f"goal: {decision.instruction}{own}")
 
-    def _tell(self, decision: Decision) -> None:
+    def _tell(self, decision: Decision, question: str = "") -> None:
         """The policy's processes read what is to be done, and whose policy is to do it."""
+        self._record["question"] = question.encode()
         self._record["text"] = decision.instruction.encode()
         self._record["specialist"] = decision.specialist.encode()
         self._shared.instruction.write(self._record)

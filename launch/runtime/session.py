@@ -178,6 +178,8 @@ def run_session(
                     alarms.append(
                         {"text": event.text, "tick": tick, "from_tick": max(0, tick - round(BEFORE_S * hz))}
                     )
+                if companion and event.kind == "answer":
+                    companion.key(event.text, time.monotonic())
                 view.say(event.sentence())
             view.poll()
 

@@ -9,6 +9,7 @@ from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.shared_state import REQUESTS, pack_frames, text_of
+from ideomotor.launch.runtime.asking import ANSWER_S
 from ideomotor.launch.runtime.goal_companion import LATE_S, GoalCompanion
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.executor_options import ExecutorOptions
@@ -138,9 +139,10 @@ def test_a_planner_that_never_answers_holds_nothing_up(session):
     seen.block.set()
 
 
-def test_a_question_is_answered_by_a_key(session):
-    shared, seen, make = session
-    companion = make("put the red cube into the bowl", ask=True, retries=0, max_replans=0)
+def asked(session, **options):
+    """A companion whose only skill fails until the person is asked, and the second of the question."""
+    shared, _, make = session
+    companion = make("put the red cube into the bowl", ask=True, retries=0, max_replans=0, **options)
     companion.prepare()
     companion.begin(lambda line: None)
     control(shared)
@@ -148,11 +150,47 @@ def test_a_question_is_answered_by_a_key(session):
     for second in range(1, 60):
         at(companion, float(second))
         if companion.rows().get("keys"):
-            break
-    assert "again, skip or stop" in companion.rows()["goal"]
-    assert companion.key("n", 0.0) and not companion.key("x", 0.0)
-    at(companion, 70.0)
+            return companion, float(second)
+    raise AssertionError("nobody was asked")
+
+
+def question(shared):
+    record = shared.instruction.new()
+    return text_of(record["question"]) if shared.instruction.read(record) else ""
+
+
+def test_a_question_is_answered_by_a_key_or_at_the_page(session):
+    shared = session[0]
+    companion, second = asked(session)
+    assert "again, skip or stop" in companion.rows()["goal"] and question(shared) in companion.rows()["goal"]
+    assert not companion.key("x", second) and companion.key("again", second)  # as the page says it
+    at(companion, second + 0.1)
+    at(companion, second + 0.2)
+    assert question(shared) == "" and "red cube" in instruction(shared)
+    assert companion.rows().get("keys") is None
+    companion, second = asked(session)
+    assert companion.key("n", second)
+    at(companion, second + 0.1)
+    at(companion, second + 0.2)
     assert finished(shared) == 1 and "'stop'" in companion.as_json()["reason"]
+
+
+def test_nobody_is_waited_for_longer_than_a_minute(session):
+    shared = session[0]
+    companion, second = asked(session)
+    for later in range(1, 64):
+        assert not finished(shared) or later > ANSWER_S
+        at(companion, second + later)
+    assert finished(shared) == 1 and "nobody answered" in companion.as_json()["reason"]
+
+
+def test_what_comes_about_while_somebody_is_asked_needs_no_answer(session):
+    shared, seen, _ = session
+    companion, second = asked(session)
+    seen.facts = EMPTY | {("inside", "red cube", "blue bowl")}
+    for later in (1.0, 2.0, 3.0, 4.0):
+        at(companion, second + later)
+    assert finished(shared) == 1 and companion.as_json()["ended"] == "done"
 
 
 def test_the_processes_are_told_whose_policy_is_to_act(session):

@@ -147,6 +147,18 @@ def test_a_new_instruction_is_what_the_policy_gets_from_then_on(make_site) -> No
     assert site.asked == [("instruction", "put it down, süß", "web 127.0.0.1")]
 
 
+def test_a_question_is_shown_and_answered(make_site) -> None:
+    site = make_site()
+    site.live()
+    assert json.loads(site.ask("GET", "/status")[1])["question"] == ""
+    record = site.shared.instruction.new()
+    record["text"], record["question"] = b"lift it", b"lift(red cube) failed: again, skip or stop?"
+    site.shared.instruction.write(record)
+    assert "again, skip" in json.loads(site.ask("GET", "/status")[1])["question"]
+    assert site.ask("POST", "/answer/skip")[0] == 200 and site.ask("POST", "/answer/dance")[0] == 404
+    assert site.asked == [("answer", "skip", "web 127.0.0.1")]
+
+
 def test_no_page_of_another_site_can_ask(make_site) -> None:
     site = make_site()
     assert site.ask("POST", "/request/estop", **{"X-Ideomotor": "0"})[0] == 403

@@ -95,7 +95,7 @@ class Executor:
         if moment.time > self.options.max_seconds:
             self._close_attempt(moment, False, "the goal's time is over")
             return self._end(moment, DecisionKind.GIVE_UP, f"more than {self.options.max_seconds:g} s")
-        if self._asked is not None:
+        if self._asked is not None and not self._came_about(moment):
             return self._last
         if self._acting is not None and not self._check(moment):
             return self._last
@@ -123,6 +123,14 @@ class Executor:
         """Milestones whose condition was not so when it was their turn."""
         return tuple(self._agenda.skipped)
 
+    def _came_about(self, moment: Moment) -> bool:
+        """Whether what the person is asked about is so after all: then no answer is needed."""
+        if self._asked is None or not self.options.verify or not succeeded(self._asked, moment.scene.facts):
+            return False
+        self.memory.note(moment.time, "succeeded", f"{self._asked} (while somebody was asked)")
+        self._asked = None
+        return True
+
     # ---- checking what is under way
 
     def _check(self, moment: Moment) -> bool:
@@ -149,22 +157,12 @@ class Executor:
         self._failed(acting, moment)
         return True
 
-    def _close_attempt(self, moment: Moment, succeeded: bool, why: str) -> None:
+    def _close_attempt(self, moment: Moment, good: bool, why: str) -> None:
         acting, self._acting = self._acting, None
         if acting is None:
             return
-        self.attempts.append(
-            SkillAttempt(
-                acting.call,
-                acting.instruction,
-                acting.started_at,
-                moment.time,
-                succeeded,
-                why,
-                acting.specialist,
-            )
-        )
-        kind = "succeeded" if succeeded else "failed"
+        self.attempts.append(acting.ended(moment.time, good, why))
+        kind = "succeeded" if good else "failed"
         self.memory.note(moment.time, kind, f"{acting.call} ({why})")
         self._log(f"{moment.time:6.1f} s  {kind}  {acting.call}: {why}")
 

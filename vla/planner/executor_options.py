@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ideomotor.vla.planner.interface import SkillAttempt
 from ideomotor.vla.planner.plan import Call
 
 CONFIRM = 2  # looks in a row that must agree that a skill has succeeded
@@ -37,6 +38,10 @@ class Acting:
     specialist: str
     seen: int = 0  # looks in a row that say it has succeeded
     late: int = 0  # looks after its time
+
+    def ended(self, time: float, good: bool, why: str) -> SkillAttempt:
+        """The attempt that it was, at its end [s]."""
+        return SkillAttempt(self.call, self.instruction, self.started_at, time, good, why, self.specialist)
 
 
 @dataclass
