@@ -111,7 +111,8 @@ class _Session:
         self._controller.reset(world.state())
         self._driver: ExpertDriver | PolicyDriver | None = None
         self._delay_ticks, self._method = delay_ticks, method
-        self.return_home, self.ask = False, lambda question: ""
+        self.return_home = False
+        self.ask: Callable[[str], str] = lambda question: ""
         if policy is not None:
             policy.reset(world.seed)
             self._driver = self._policy_driver(policy)

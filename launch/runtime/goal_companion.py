@@ -182,7 +182,7 @@ class GoalCompanion:
         elif decision.kind is DecisionKind.ASK and before != decision:
             self._say(f"goal: {decision.question} ({PROMPT}; within {ANSWER_S:.0f} s)")
             self._tell(before, decision.question)  # the policy goes on; whoever has the page can answer
-        elif decision.instruction and (_told(decision) != _told(before) or before.kind is DecisionKind.ASK):
+        elif decision.instruction and (_said(decision) != _said(before) or before.kind is DecisionKind.ASK):
             self._tell(decision)
             own = f" (policy of {decision.specialist})" if decision.specialist else ""
             self._say(f"goal: {decision.instruction}{own}")
@@ -200,5 +200,5 @@ class GoalCompanion:
         self._shared.request("finish", why)
 
 
-def _told(decision: Decision) -> tuple[str, str]:
+def _said(decision: Decision) -> tuple[str, str]:
     return decision.instruction, decision.specialist

@@ -205,13 +205,13 @@ def test_the_processes_are_told_whose_policy_is_to_act(session):
 
     assert specialist() == "place"  # before the processes start
     control(shared)
-    told = set()
+    read = set()
     for second in range(1, 60):
         at(companion, float(second))
-        told.add((instruction(shared).split()[0], specialist()))
+        read.add((instruction(shared).split()[0], specialist()))
         if finished(shared):
             break
-    assert {one for _, one in told} == {"place", ""}  # the general one is the other specialist
+    assert {one for _, one in read} == {"place", ""}  # the general one is the other specialist
     assert any("(policy of place)" not in line for line in said)
     by = [one["specialist"] for one in companion.as_json()["attempts"]]
     assert by[0] == "place" and by[-1] == ""
