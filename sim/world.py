@@ -128,12 +128,21 @@ class World(SceneTruth):
         self.advance(SUBSTEPS)
 
     def advance(self, substeps: int) -> None:
-        """Moves time on by physics steps, four to a tick, with `data.ctrl` as it is."""
+        """Moves time on by physics steps, four to a tick, with `data.ctrl` as it is.
+
+        Raises:
+            RuntimeError: the simulation became unstable, and MuJoCo has put everything back to its start.
+        """
         while substeps > 0:
             steps = min(substeps, SUBSTEPS - self._substep)
+            before = self.data.time
             mujoco.mj_step(self.model, self.data, steps)
             # mj_step leaves positions of derived quantities (bodies, sites) one step behind: bring them up.
             mujoco.mj_kinematics(self.model, self.data)
+            if self.data.time <= before:  # MuJoCo has begun anew by itself
+                raise RuntimeError(
+                    f"{self.task.name}, seed {self.seed}: unstable after {self.time:.2f} s of simulation"
+                )
             substeps -= steps
             self._substep = (self._substep + steps) % SUBSTEPS
             if self._substep == 0:

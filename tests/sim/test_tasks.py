@@ -171,3 +171,11 @@ def test_commands_of_an_expert_pass_the_filter_untouched() -> None:
     result = rollout(world, None)
     world.close()
     assert sum(result.interventions.values()) == 0
+
+
+def test_a_simulation_that_becomes_unstable_is_an_error_and_no_failed_task():
+    world = task_world("lift", 3)
+    world.step(Command(0, world.state().position))
+    world.data.qvel[:] = 1e12
+    with pytest.raises(RuntimeError, match=r"lift, seed 3: unstable after 0\.01 s"):
+        world.step(Command(1, world.state().position))
