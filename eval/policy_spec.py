@@ -15,6 +15,7 @@ from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import Policy
+from ideomotor.vla.needed import EVERYTHING, Needed
 
 if TYPE_CHECKING:
     from ideomotor.vla.exported.networks import ExportedNetworks
@@ -85,6 +86,7 @@ class PolicySpec:
     sampler: str = ""  # as the checkpoint says if empty
     noise: float | None = None  # that chunks begin with; None: as the checkpoint says
     confidence: str = ""  # "told": calibrated as the checkpoint says, "agreement": not; empty: without
+    needed: Needed = EVERYTHING  # what of a checkpoint is loaded and computed
 
     def load(self, parts: tuple[str, ...] = BOTH) -> DrivingPolicy | None:
         """The policy in this process, None for the expert.
@@ -99,13 +101,15 @@ class PolicySpec:
             return None
         if not isinstance(self.policy, Path):
             how = self.steps, self.sampler, self.noise, self.confidence
+            if self.needed != EVERYTHING:
+                raise UserError("cameras, text: of a checkpoint that is loaded here, got another policy")
             if isinstance(self.policy, RemoteCheckpoint):
                 return load_source(self.policy if how == AS_IT_IS else self.policy.sampled(*how), parts)
             if how != AS_IT_IS:
                 raise UserError("policy: of others has neither a sampler of ours nor confidence")
             return load_source(self.policy, parts)
         how = self.steps, self.sampler, self.noise, self.confidence
-        return load_policy(self.policy, self.robot, *how, parts)
+        return load_policy(self.policy, self.robot, *how, parts, self.needed)
 
 
 @functools.lru_cache(maxsize=1)
@@ -123,18 +127,19 @@ def load_policy(
     noise: float | None = None,
     confidence: str = "",
     parts: tuple[str, ...] = BOTH,
+    needed: Needed = EVERYTHING,
 ) -> EpisodePolicy:
     """A checkpoint for a robot, loaded once in each process, which from then on has one torch thread.
 
-    `parts` are the networks that are loaded, see `PolicyNetworks.from_pretrained`; the rest is as in
-    `PolicySpec`.
+    `parts` are the networks that are loaded, and `needed` is what of them, see
+    `PolicyNetworks.from_pretrained`; the rest is as in `PolicySpec`.
 
     Raises:
         UserError: the folder is missing or damaged, was made for another robot, or cannot be sampled so.
     """
     from ideomotor.vla.policy import EpisodePolicy
 
-    networks = load_networks(folder, parts)
+    networks = load_networks(folder, parts, needed=needed)
     networks.processor.check(load_embodiment(robot))
     return EpisodePolicy(sampled_so(networks, steps, sampler, noise, confidence))
 
@@ -145,29 +150,35 @@ def forget_loaded() -> None:
     load_source.cache_clear()
 
 
-def load_networks(folder: Path, parts: tuple[str, ...] = BOTH, threads: int = 1) -> AnyNetworks:
+def load_networks(
+    folder: Path, parts: tuple[str, ...] = BOTH, threads: int = 1, needed: Needed = EVERYTHING
+) -> AnyNetworks:
     """A checkpoint's networks in torch, or an exported policy's without.
 
     Args:
         folder: of either.
         parts: that are loaded.
         threads: of each network.
+        needed: what of them. An exported policy has nothing else to begin with.
 
     Raises:
-        UserError: naming the file that is missing or damaged, or the extra that is.
+        UserError: naming the file that is missing or damaged, or the extra that is; or a camera that the
+            policy has not.
     """
     from ideomotor.vla.checkpoint_info import is_exported
 
     if is_exported(folder):
         from ideomotor.vla.exported.networks import ExportedNetworks
 
-        return ExportedNetworks.from_exported(folder, parts, threads)
+        exported = ExportedNetworks.from_exported(folder, parts, threads)
+        needed.check_exported(exported.config.cameras, exported.config.text)
+        return exported
     import torch
 
     from ideomotor.vla.networks import PolicyNetworks
 
     torch.set_num_threads(threads)
-    return PolicyNetworks.from_pretrained(folder, parts=parts)
+    return PolicyNetworks.from_pretrained(folder, parts=parts, needed=needed)
 
 
 def sampled_so(
@@ -209,8 +220,14 @@ def fingerprint_of(policy_spec: PolicySpec) -> str:
         found = policy.checkpoint_fingerprint
     else:
         found = checkpoint_fingerprint(policy, load_embodiment(policy_spec.robot))
-    how = policy_spec.steps, policy_spec.sampler, policy_spec.noise, policy_spec.confidence
-    return found if how == (0, "", None, "") else hashlib.sha256(f"{found} {how}".encode()).hexdigest()
+    how: tuple[object, ...] = (
+        policy_spec.steps,
+        policy_spec.sampler,
+        policy_spec.noise,
+        policy_spec.confidence,
+    )
+    how += (policy_spec.needed,) if policy_spec.needed != EVERYTHING else ()
+    return found if how == AS_IT_IS else hashlib.sha256(f"{found} {how}".encode()).hexdigest()
 
 
 def checkpoint_fingerprint(policy: Path | PolicySource | None, embodiment: Embodiment) -> str:

@@ -15,6 +15,7 @@ from ideomotor.control.timing import timing_of
 from ideomotor.control.types import Policy
 from ideomotor.launch.checkpoints import policy_folder
 from ideomotor.launch.loaded_policy import LoadedPolicy
+from ideomotor.vla.needed import Needed
 
 if TYPE_CHECKING:
     import gymnasium
@@ -39,18 +40,27 @@ class Episode:
     plans: list[tuple[float, str]]  # (time [s], readable plan), where it changes
 
 
-def load_policy(source: str | Path | None = None, robot: str = "so101") -> LoadedPolicy:
+def load_policy(
+    source: str | Path | None = None,
+    robot: str = "so101",
+    *,
+    cameras: Sequence[str] | None = None,
+    text: bool = True,
+) -> LoadedPolicy:
     """A policy to act with.
 
     Args:
         source: checkpoint folder, or ORG/NAME on the Hugging Face Hub; None: the bundled one.
         robot: name, or embodiment file.
+        cameras: the only ones that it will be shown: what belongs to others is neither loaded nor computed.
+        text: whether it can write readable plans; without, what only these need is not loaded.
 
     Raises:
         UserError: there is no such checkpoint, it is damaged, or was made for another robot.
     """
     embodiment = load_embodiment(robot)
-    return LoadedPolicy(policy_folder(None if source is None else Path(source), embodiment.name), robot)
+    folder = policy_folder(None if source is None else Path(source), embodiment.name)
+    return LoadedPolicy(folder, robot, Needed(None if cameras is None else tuple(cameras), text))
 
 
 def run_episode(

@@ -11,6 +11,7 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment, load_embodiment
 from ideomotor.control.errors import UserError, unknown_name
 from ideomotor.control.types import Observation
+from ideomotor.vla.needed import EVERYTHING, Needed
 
 
 class LoadedPolicy:
@@ -22,11 +23,11 @@ class LoadedPolicy:
         policy: what implements `control.types.Policy`, for whoever wants plans and chunks apart.
     """
 
-    def __init__(self, folder: Path, robot: str) -> None:
+    def __init__(self, folder: Path, robot: str, needed: Needed = EVERYTHING) -> None:
         from ideomotor.eval.policy_spec import load_policy
 
         self.folder, self.embodiment = folder, load_embodiment(robot)
-        self.policy = load_policy(folder, robot)
+        self.policy = load_policy(folder, robot, needed=needed)
         self.reset()
 
     def reset(self, seed: int = 0) -> None:

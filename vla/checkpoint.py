@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ from ideomotor.vla.decoder.decoder import Decoder, DecoderConfig
 from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.pretrained import Pretrained, load_tokenizer, reload_base, with_adapters
+from ideomotor.vla.needed import Needed
 from ideomotor.vla.processor import Processor, load_processor
+from ideomotor.vla.trimming import trim
 
 LANGUAGE = "interpreter"  # folder
 BOTH = ("interpreter", "decoder")
@@ -90,16 +92,17 @@ def save_interpreter(interpreter: Interpreter, folder: Path, card: str = "") -> 
     _finish(partial, folder)
 
 
-def load_parts(folder: Path, parts: Sequence[str] = BOTH) -> Parts:
+def load_parts(folder: Path, parts: Sequence[str] = BOTH, needed: Needed | None = None) -> Parts:
     """What a policy is made of.
 
     Args:
         folder: of the checkpoint.
         parts: which of its networks are loaded; of another there is only its config, and neither its weights
             nor a base that it names are read.
+        needed: what of them; None: everything, so that they can be saved again.
 
     Raises:
-        UserError: naming the file that is missing or damaged.
+        UserError: naming the file that is missing or damaged, or a camera that neither network has.
     """
     config = _checkpoint(folder)
     if "decoder" not in config:
@@ -112,11 +115,18 @@ def load_parts(folder: Path, parts: Sequence[str] = BOTH) -> Parts:
         models["interpreter"] = interpreter = _build_interpreter(folder, interpreter)
     if "decoder" in parts:
         models["decoder"] = decoder = Decoder(shape)
-    _fill(models, folder / WEIGHTS)
+    processor = load_processor(folder / PROCESSOR)
+    left_out = set()
+    if needed is not None:
+        needed.check(dict.fromkeys((*shape.cameras, *_interpreter_config(folder, config).cameras)))
+        for name, model in models.items():
+            every = _tensors(model).keys()
+            trim(model, needed, processor.embodiment)
+            left_out |= {f"{name}.{key}" for key in every - _tensors(model).keys()}
+    _fill(models, folder / WEIGHTS, left_out)
     timing = parse_config(Timing, config.get("timing", {}), folder)
     sampling = parse_config(SamplingConfig, config.get("sampling", {}), folder)
     confidence = parse_config(ConfidenceConfig, config.get("confidence", {}), folder)
-    processor = load_processor(folder / PROCESSOR)
     joints = len(processor.joints)
     if len(processor.action_mean) != shape.horizon or (processor.embodiment, joints) not in shape.embodiments:
         raise UserError(f"{folder / PROCESSOR}: statistics do not fit the decoder of {CONFIG}")
@@ -195,20 +205,21 @@ def _build_interpreter(folder: Path, config: InterpreterConfig) -> Interpreter:
     return Interpreter(with_adapters(vlm, base) if base else vlm, tokenizer, config)
 
 
-def _fill(models: dict[str, nn.Module], path: Path) -> None:
-    """Copies the stored weights into the models, which must want exactly what is stored for them. Tensors of
-    no model here are not read."""
+def _fill(models: dict[str, nn.Module], path: Path, left_out: Set[str] = frozenset()) -> None:
+    """Copies the stored weights into the models, which must want exactly what is stored for them, but for
+    what is left out. Tensors of no model here are not read."""
     try:
         with safe_open(path, framework="pt") as stored:
             for name, model in models.items():
-                _fill_one(name, model, stored, path)
+                _fill_one(name, model, stored, path, left_out)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: damaged or missing: {error}") from None
 
 
-def _fill_one(name: str, model: nn.Module, stored: Any, path: Path) -> None:
+def _fill_one(name: str, model: nn.Module, stored: Any, path: Path, left_out: Set[str]) -> None:
     wanted, start = _tensors(model), f"{name}."
-    found = {key.removeprefix(start) for key in stored.keys() if key.startswith(start)}  # noqa: SIM118
+    keys = set(stored.keys()) - left_out
+    found = {key.removeprefix(start) for key in keys if key.startswith(start)}
     if odd := sorted(wanted.keys() ^ found):
         what = "missing" if odd[0] in wanted else "unexpected"
         raise UserError(f"{path}: {what} tensor {start}{odd[0]} ({len(odd)} in all)")

@@ -24,7 +24,9 @@ from ideomotor.vla.decoder.sampling import SamplingConfig
 from ideomotor.vla.hub import checkpoint_folder, push_folder
 from ideomotor.vla.images import to_pixels
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
+from ideomotor.vla.interpreter.shown import encode_shown
 from ideomotor.vla.interpreter.text_generation import write_plan
+from ideomotor.vla.needed import EVERYTHING, Needed
 from ideomotor.vla.processor import Processor
 from ideomotor.vla.requests import ChunkRequest, PlanDraft, SampledChunk
 from ideomotor.vla.resizing import resized
@@ -41,6 +43,7 @@ class PolicyNetworks:
         sampling: how chunks are drawn.
         confidence: how sure the decoder is of a chunk.
         tells_confidence: whether chunks are compared with others that are not executed, which takes time.
+        needed: what of them was loaded and is computed; None: everything.
     """
 
     interpreter_or_config: Interpreter | InterpreterConfig
@@ -50,6 +53,7 @@ class PolicyNetworks:
     sampling: SamplingConfig = SamplingConfig()
     confidence: ConfidenceConfig = ConfidenceConfig()
     tells_confidence: bool = False
+    needed: Needed | None = None
 
     def __post_init__(self) -> None:
         for part in (self.interpreter_or_config, self.decoder_or_config):
@@ -58,20 +62,27 @@ class PolicyNetworks:
 
     @classmethod
     def from_pretrained(
-        cls, source: Path | str, revision: str | None = None, parts: Sequence[str] = BOTH
+        cls,
+        source: Path | str,
+        revision: str | None = None,
+        parts: Sequence[str] = BOTH,
+        needed: Needed | None = None,
     ) -> PolicyNetworks:
         """Those of a checkpoint folder, or of ORG/NAME (a revision of it) on the Hugging Face Hub.
 
         Args:
             parts: "interpreter", "decoder": which networks to load. Weights of others are not read.
+            needed: what of them is loaded; None: everything.
 
         Raises:
             UserError: naming the file that is missing or damaged.
         """
-        return cls(*load_parts(checkpoint_folder(source, revision), parts))
+        return cls(*load_parts(checkpoint_folder(source, revision), parts, needed), needed=needed)
 
     def save_pretrained(self, folder: Path | str, card: str = "") -> None:
-        """Writes a checkpoint folder; `card` becomes its README.md."""
+        """Writes a checkpoint folder; `card` becomes its README.md. RuntimeError for parts of one."""
+        if self.needed is not None:
+            raise RuntimeError("only what a run needs was loaded, which is no checkpoint")
         save_parts(
             Path(folder),
             self.interpreter,
@@ -117,8 +128,9 @@ class PolicyNetworks:
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """Those that either network sees, the decoder's first."""
-        return tuple(dict.fromkeys((*self.decoder_config.cameras, *self.interpreter_config.cameras)))
+        """Those that either network is shown, the decoder's first."""
+        every = dict.fromkeys((*self.decoder_config.cameras, *self.interpreter_config.cameras))
+        return (self.needed or EVERYTHING).of(every)
 
     def to(self, device: torch.device | str) -> PolicyNetworks:
         """Itself, with its networks on that device; what it is given and gives stays on the CPU."""
@@ -139,14 +151,15 @@ class PolicyNetworks:
         """
         interpreter, config = self.interpreter, self.interpreter_config
         device = interpreter.query_ids.device
-        blind = "early" in without
-        present = [[not blind and camera in o.images for camera in config.cameras] for o in observations]
-        pixels = _pixels(observations, config.cameras, config.image_size, blind).to(device)
+        blind, needed = "early" in without, self.needed or EVERYTHING
+        shown = needed.of(config.cameras)
+        present = [[not blind and c in shown and c in o.images for c in config.cameras] for o in observations]
+        pixels = _pixels(observations, shown, config.image_size, blind).to(device)
         states = np.stack([np.asarray(observation.state, np.float32) for observation in observations])
         if "state" in without:
             states = np.full_like(states, np.nan)
         prompts = interpreter.prompts([o.instruction for o in observations], present, state=states)
-        encoded = interpreter.encode_images(pixels)
+        encoded = encode_shown(interpreter, pixels, shown)
         output = interpreter.read(encoded, prompts.to(device))
         first = torch.tensor([[float(cameras[0])] for cameras in present], device=device)
         presence = output.pointing.presence.sigmoid() * first  # points are in the first camera
@@ -165,6 +178,8 @@ class PolicyNetworks:
             )
 
             def write() -> str:
+                if not needed.text:
+                    return ""
                 one, words = encoded.of(row), observation.instruction
                 return write_plan(interpreter, one, words, present[row], state=states[row])
 
@@ -187,12 +202,13 @@ class PolicyNetworks:
         blind = "vision" in without
         states = [np.asarray(observation.state, float) for observation in observations]
         planned = [float("plan" not in without and request.plan.tokens.size > 0) for request in requests]
-        present = [[float(not blind and c in o.images) for c in config.cameras] for o in observations]
+        shown = (self.needed or EVERYTHING).of(config.cameras)
+        present = [[float(not blind and c in o.images) for c in shown] for o in observations]
         remembered = [float(request.known and self.sampling.past_commands) for request in requests]
         inputs = DecoderInputs(
             plan=_stacked(self._plan_tokens(request.plan) for request in requests).to(device),
             has_plan=torch.tensor(planned, device=device),
-            pixels=_pixels(observations, config.cameras, config.image_size, blind).to(device),
+            pixels=_pixels(observations, shown, config.image_size, blind).to(device),
             has_camera=torch.tensor(present, device=device),
             state=_stacked(
                 processor.state(state, request.origin)
@@ -207,7 +223,7 @@ class PolicyNetworks:
         committed_prefix = _stacked(processor.relative(r.committed_prefix, r.origin) for r in requests).to(
             device
         )
-        context = decoder.context(processor.embodiment, inputs)
+        context = decoder.context(processor.embodiment, inputs, shown)
         noise = _joined(request.noise for request in requests).to(device)
         sampled = self._sampled(context, committed_prefix, self.sampling.noise * noise)
         return [
@@ -264,6 +280,8 @@ def _pixels(
         there = not blind and camera in observation.images
         return resized(np.asarray(observation.images[camera]), size) if there else black
 
+    if not cameras:
+        return torch.zeros(len(observations), 0, 3, size, size)
     rows = [to_pixels(np.stack([picture(o, camera) for camera in cameras])) for o in observations]
     return torch.cat([row.unsqueeze(0) for row in rows])  # `stack` would lay them out otherwise
 

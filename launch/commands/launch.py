@@ -39,6 +39,7 @@ from ideomotor.launch.commands.session_options import (
 )
 from ideomotor.launch.console import Output
 from ideomotor.launch.dashboard.options import WebArguments, web_options
+from ideomotor.launch.needed_options import NeededArguments
 from ideomotor.launch.runtime.ending import end_session
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
@@ -70,6 +71,9 @@ class LaunchOptions:
 
     remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
     """of a policy that is asked over a network"""
+
+    needed: Annotated[NeededArguments, tyro.conf.arg(name="")] = NeededArguments()
+    """what of a checkpoint is loaded"""
 
     goals: Annotated[GoalArguments, tyro.conf.arg(name="")] = GoalArguments()
     """a goal longer than one skill"""
@@ -234,6 +238,7 @@ def _launch(options: LaunchOptions, output: Output) -> int:
             on_keys=leading and leading.on_keys,
             late_leader_faults=leading.late(options.leader_fault) if leading else (),
             web=web_options(options.page),
+            needed=options.needed.of(policy),
             confidence=options.confidence,
             audit=audit.add,
         )

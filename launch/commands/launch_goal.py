@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ideomotor.eval.policy_spec import PolicySource
     from ideomotor.launch.commands.goal_options import GoalArguments
     from ideomotor.launch.dashboard.options import WebArguments
+    from ideomotor.launch.needed_options import NeededArguments
     from ideomotor.launch.runtime.goal_companion import GoalCompanion
     from ideomotor.launch.runtime.rig import Rig
     from ideomotor.launch.serving.lerobot_options import LeRobotOptions
@@ -35,6 +36,8 @@ class GoalLaunchOptions(Protocol):
     def goals(self) -> GoalArguments: ...
     @property
     def policy(self) -> str | None: ...
+    @property
+    def needed(self) -> NeededArguments: ...
     @property
     def leader(self) -> str | None: ...
     @property
@@ -64,10 +67,12 @@ def policies_of(
 
     Raises:
         UserError: there is no such policy, it is of another robot, or a skill's own is to be asked at other
-            times than the general one.
+            times than the general one; or one has not what `options.needed` names.
     """
     if options.goals.goal is None:
-        return chosen_policy(options.policy, embodiment, lerobot, remote), {}
+        policy = chosen_policy(options.policy, embodiment, lerobot, remote)
+        options.needed.of(policy)
+        return policy, {}
     general, routes = routes_of(options.policy)
     policy = chosen_policy(general, embodiment, lerobot, remote)
     timing, found = facts_of(policy, embodiment)[0], dict[str, "Path | PolicySource"]()
@@ -75,6 +80,7 @@ def policies_of(
         found[skill] = chosen_policy(where, embodiment)
         if (own := facts_of(found[skill], embodiment)[0]) != timing:
             raise UserError(f"policy: {skill}={where} has timing {own}, expected the general one's {timing}")
+    options.needed.of(policy, *found.values())
     return policy, found
 
 

@@ -22,6 +22,7 @@ from ideomotor.launch.commands.run_watched import check_watched, run_watched
 from ideomotor.launch.console import Output
 from ideomotor.launch.dashboard.options import WebArguments
 from ideomotor.launch.environments import checked_tasks, robot_of
+from ideomotor.launch.needed_options import NeededArguments
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
 
@@ -62,6 +63,9 @@ class RunOptions:
 
     remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
     """of a policy that is asked over a network"""
+
+    needed: Annotated[NeededArguments, tyro.conf.arg(name="")] = NeededArguments()
+    """what of a checkpoint is loaded"""
 
     expert: bool = False
     """let the scripted expert drive instead of a policy"""
@@ -173,7 +177,8 @@ def _policy(options: RunOptions, embodiment: Embodiment) -> DrivingPolicy:
     from ideomotor.launch.checkpoints import chosen_policy
 
     chosen = chosen_policy(options.policy, embodiment, options.lerobot, options.remote)
-    policy = PolicySpec(chosen, options.robot, confidence="told" if options.confidence else "").load()
+    told = "told" if options.confidence else ""
+    policy = PolicySpec(chosen, options.robot, confidence=told, needed=options.needed.of(chosen)).load()
     assert policy is not None  # none is an expert's
     policy.timing.delay_ticks("delay", options.delay)
     return policy
@@ -278,8 +283,8 @@ def _check(options: RunOptions) -> None:
         check_goal_run(options)
     if options.expert and options.policy:
         raise UserError("policy: --expert and --policy exclude each other")
-    if options.expert and options.confidence:
-        raise UserError("confidence: an expert has none")
+    if options.expert and (options.confidence or options.needed != NeededArguments()):
+        raise UserError(f"{'confidence' if options.confidence else 'cameras, text'}: an expert has none")
     check_watched(options)
     if options.seed < 0:
         raise UserError(f"seed: got {options.seed}, expected at least 0")

@@ -12,6 +12,7 @@ from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.launch.commands.goal_options import asked_where_somebody_is, executor_of
 from ideomotor.launch.console import Output
+from ideomotor.launch.needed_options import NeededArguments
 from ideomotor.launch.runtime.asking import ask_at_terminal, somebody_there
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Refused(GoalRunOptions, Protocol):
     def realtime(self) -> bool: ...
     @property
     def confidence(self) -> bool: ...
+    @property
+    def needed(self) -> NeededArguments: ...
 
 
 def check_goal_run(options: Refused) -> None:
@@ -77,6 +80,7 @@ def check_goal_run(options: Refused) -> None:
         ("record", options.record is not None),
         ("realtime", options.realtime),
         ("confidence", options.confidence),
+        ("cameras, text", options.needed != NeededArguments()),
     ):
         if given:
             raise UserError(f"{name}: a run with --goal does not have it")

@@ -89,7 +89,7 @@ def run_watched(options: WatchedOptions, output: Output) -> int:
     with as_interrupts():
         run = drive(
             scene,
-            policy_maker(policy, options.robot, options.confidence),
+            policy_maker(policy, options.robot, options.confidence, options.needed.of(policy)),
             ControlConfig(max_ticks=max_ticks, stop=stop_config(policy)),
             timing=timing,
             web=web_options(options.page),

@@ -14,6 +14,7 @@ from ideomotor.control.ctrl_c import loading
 from ideomotor.control.errors import UserError
 from ideomotor.launch import exits
 from ideomotor.launch.console import Output
+from ideomotor.launch.needed_options import NeededArguments
 from ideomotor.launch.serving.access import check_exposure, is_loopback, read_token, server_tls
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class ServeOptions:
 
     policy: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """checkpoint folder, or ORG/NAME on the Hugging Face Hub; the bundled policy by default"""
+
+    needed: Annotated[NeededArguments, tyro.conf.arg(name="")] = NeededArguments()
+    """what of a checkpoint is loaded"""
 
     robot: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = ""
     """robot, or embodiment file; by default the one that the checkpoint names"""
@@ -84,7 +88,9 @@ def serve(options: ServeOptions) -> int:
         folder = policy_folder(options.policy, options.robot or "so101")
         device = options.device or _usual_device(is_exported(folder))
         name = policy_name(options.policy)
-        served = load_served(folder, name, options.robot, device, options.interpreter_only, options.threads)
+        needed = options.needed.of(folder)
+        how = options.robot, device, options.interpreter_only, options.threads, needed
+        served = load_served(folder, name, *how)
         cameras = [camera.name for camera in served.embodiment.cameras]
         config = ServerConfig(
             host=options.host,

@@ -39,6 +39,7 @@ from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbe
 from ideomotor.control.timing import Timing
 from ideomotor.control.types import LatentPlan, Observation, Policy
 from ideomotor.launch.runtime.process_policies import ProcessPolicies
+from ideomotor.vla.needed import EVERYTHING, Needed
 
 if TYPE_CHECKING:
     from ideomotor.eval.policy_spec import PolicySource, PolicySpec
@@ -61,19 +62,21 @@ class PolicyProcessConfig:
 
 
 def policy_maker(
-    chosen: Path | PolicySource, robot: str, confidence: bool = False
+    chosen: Path | PolicySource, robot: str, confidence: bool = False, needed: Needed = EVERYTHING
 ) -> Callable[[str], Policy]:
     """A `make_policy` for a checkpoint, or a policy of others: in each process only its network is loaded.
 
     Args:
         confidence: whether chunks tell how sure they are, which takes time.
+        needed: what of a checkpoint is loaded and computed.
 
     Raises:
         UserError: it is asked for what it cannot tell.
     """
     from ideomotor.eval.policy_spec import PolicySpec
 
-    return functools.partial(_load_part, PolicySpec(chosen, robot, confidence="told" if confidence else ""))
+    told = "told" if confidence else ""
+    return functools.partial(_load_part, PolicySpec(chosen, robot, confidence=told, needed=needed))
 
 
 def _load_part(spec: PolicySpec, part: str) -> Policy:

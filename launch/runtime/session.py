@@ -46,6 +46,7 @@ from ideomotor.launch.runtime.policy_processes import (
 )
 from ideomotor.launch.runtime.rig import Rig
 from ideomotor.launch.runtime.session_log import SessionLog
+from ideomotor.vla.needed import EVERYTHING, Needed
 
 if TYPE_CHECKING:
     from ideomotor.eval.policy_spec import PolicySource
@@ -81,6 +82,7 @@ class SessionConfig:
     stop: StopConfig = StopConfig()  # how long each state of the safe stop is kept
     late_leader_faults: tuple[Callable[[], None], ...] = ()  # of a leader's twin, from the first tick on
     web: WebOptions | None = None  # a page beside it
+    needed: Needed = EVERYTHING  # what of a checkpoint is loaded and computed
     confidence: bool = False  # chunks tell how sure the policy is of them
     audit: Callable[..., None] | None = None  # called with what happens: what, and facts by name
     specialists: Mapping[str, Path | PolicySource] = field(
@@ -230,11 +232,9 @@ def _chunk_jobs(config: SessionConfig, shared: SharedState) -> tuple[Job, ...]:
     if config.chunk_jobs is not None:
         return config.chunk_jobs
     assert config.policy is not None and config.timing is not None  # one of the two is there
-    make_policy = policy_maker(config.policy, config.robot, config.confidence)
-    others = {
-        skill: policy_maker(chosen, config.robot, config.confidence)
-        for skill, chosen in config.specialists.items()
-    }
+    how = config.robot, config.confidence, config.needed
+    make_policy = policy_maker(config.policy, *how)
+    others = {skill: policy_maker(chosen, *how) for skill, chosen in config.specialists.items()}
     policy = PolicyProcessConfig(
         make_policy, config.rig.instruction, config.timing, config.handover, config.seed, config.speed, others
     )

@@ -100,6 +100,8 @@ def test_a_sentence_that_names_one_thing_is_judged_by_it(in_process):
         (["lift", "--expert", "--record", "no/such/film.mp4"], ["record", "no/such"]),
         (["lift", "--expert", "--policy", "x"], ["--expert", "--policy"]),
         (["lift", "--expert", "--confidence"], ["confidence", "expert"]),
+        (["lift", "--cameras", "side"], ["cameras", "'side'", "front, wrist"]),
+        (["lift", "--expert", "--no-text"], ["cameras, text", "expert"]),
         (["lift", "--policy", "no/such/folder"], ["policy", "no/such/folder"]),
     ],
 )

@@ -151,6 +151,19 @@ class KeypointEncoder(nn.Module):
         return self.found_out(torch.cat([what.float(), where], dim=-1)) + self.found_at
 
 
+class AbsentEncoder(nn.Module):
+    """What is left of an encoder whose camera is never there: the tokens that stand for it."""
+
+    def __init__(self, encoder: GridEncoder | KeypointEncoder):
+        super().__init__()
+        self.missing, self.summed = encoder.missing, isinstance(encoder, KeypointEncoder)
+
+    def absent(self, batch: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As the encoder's."""
+        tokens = self.missing.expand(batch, -1, -1)
+        return tokens, tokens.sum(1) if self.summed else None
+
+
 class _Residual(nn.Module):
     """Two convolutions beside what goes in."""
 

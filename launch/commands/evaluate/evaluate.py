@@ -115,6 +115,7 @@ def _rows(
     from ideomotor.eval.policy_spec import PolicySpec
     from ideomotor.eval.run import evaluate as run_suite
 
+    how = options.steps, options.sampler, options.noise
     confidence = "agreement" if options.calibrate else "told" if options.confidence else ""
     with output.progress() as progress, _saying_what_is_missing(len(specs), options) as finished:
         bar = progress.add_task(f"evaluating {options.suite}", total=len(specs))
@@ -127,7 +128,7 @@ def _rows(
 
         return run_suite(
             specs,
-            PolicySpec(policy, options.robot, options.steps, options.sampler, options.noise, confidence),
+            PolicySpec(policy, options.robot, *how, confidence, options.needed.of(policy)),
             workers=options.workers,
             batch=options.batch,
             ray=options.ray,

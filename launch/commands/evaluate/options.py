@@ -16,6 +16,7 @@ import tyro
 
 from ideomotor.control.chunk_handover import DEFAULT
 from ideomotor.control.errors import UserError
+from ideomotor.launch.needed_options import NeededArguments
 from ideomotor.launch.serving.lerobot_options import LeRobotOptions
 from ideomotor.launch.serving.remote_options import RemoteOptions
 
@@ -42,6 +43,9 @@ class EvalOptions:
 
     remote: Annotated[RemoteOptions, tyro.conf.arg(name="")] = RemoteOptions()
     """of a policy that is asked over a network"""
+
+    needed: Annotated[NeededArguments, tyro.conf.arg(name="")] = NeededArguments()
+    """what of a checkpoint is loaded"""
 
     expert: bool = False
     """evaluate the scripted experts instead of a policy"""
