@@ -4,7 +4,7 @@
 #   make policy   train a policy for all built-in tasks from nothing (two hours on two cores), in outputs/policy
 #   make test     run the tests            (make test ARGS="-m 'not slow' tests/control")
 #   make lint     check style and types
-#   make interop  compare with the real lerobot and openpi-client, in environments of their own
+#   make interop  compare with the real lerobot, openpi-client and transformers' server, in environments of their own
 #   make bench    measure loop, rendering, loader, inference and training, the last three against lerobot
 #   make arm-rehearsal  a day with an arm over its twins: record, train, correct, train on (an hour and a half)
 #   make metaworld  install Meta-World's tasks beside our mujoco (docs/metaworld.md)
@@ -55,11 +55,13 @@ policy: $(READY)
 # The tests that compare with lerobot run it with this Python, and skip themselves where there is none.
 test interop: export IDEOMOTOR_LEROBOT_PYTHON ?= $(abspath $(INTEROP))/bin/python
 test interop: export IDEOMOTOR_OPENPI_PYTHON ?= $(abspath $(INTEROP))-openpi/bin/python
+test interop: export IDEOMOTOR_SERVER_PYTHON ?= $(abspath $(INTEROP))-server/bin/python
 
 # The whole run tries for the environment with lerobot; a part takes it if it is there.
 test: $(READY)
 	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP) --seconds 240 --optional)
 	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP)-openpi --peer openpi --seconds 90 --optional)
+	@$(if $(ARGS),,$(BIN)/python tests/interop/environment.py $(INTEROP)-server --peer server --seconds 90 --optional)
 	$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/pytest -m "not realtime" -n 2 --dist loadfile --no-loadscope-reorder)
 	$(if $(ARGS),,$(BIN)/pytest -m "session or dialogue" -n 2 --dist worksteal \
 	  $$(grep -rlE --include='test_*.py' 'mark.(session|dialogue)' tests))
@@ -69,6 +71,7 @@ test: $(READY)
 interop: $(READY)
 	@$(BIN)/python tests/interop/environment.py $(INTEROP)
 	@$(BIN)/python tests/interop/environment.py $(INTEROP)-openpi --peer openpi
+	@$(BIN)/python tests/interop/environment.py $(INTEROP)-server --peer server
 	$(BIN)/pytest -m interop $(ARGS)
 
 lint: $(READY)

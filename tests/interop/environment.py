@@ -1,6 +1,6 @@
-"""Makes the environment with the real lerobot, or openpi's client, for the tests that compare with it.
+"""Makes the environment with the real lerobot, openpi's client or transformers' server, for tests with them.
 
-    python environment.py FOLDER [--peer lerobot|openpi] [--seconds N] [--optional]
+    python environment.py FOLDER [--peer lerobot|openpi|server] [--seconds N] [--optional]
 
 Nothing is done where FOLDER holds what the peer's requirements say now. With --optional, not getting it (no
 network, not in time) is said in one line and in FOLDER/why_not.txt, and is not a failure: the tests that
@@ -21,7 +21,9 @@ SHIM = HERE / "torchvision_beside_any_torch.py"
 PEERS = {  # name: its requirements, and what is imported once
     "lerobot": (HERE / "requirements.txt", "lerobot.datasets.lerobot_dataset"),
     "openpi": (HERE / "openpi_requirements.txt", "openpi_client.websocket_client_policy"),
+    "server": (HERE / "server_requirements.txt", "transformers.cli.serving.server"),
 }
+BESIDE_OURS = ("server",)  # those that see what the environment has that runs this
 
 
 def main() -> int:
@@ -79,6 +81,10 @@ def install(peer: str, folder: Path, deadline: float) -> None:
         packages = next(folder.glob("lib/python3*/site-packages"))
         shutil.copy(SHIM, packages)
         (packages / SHIM.with_suffix(".pth").name).write_text(f"import {SHIM.stem}\n")
+    if peer in BESIDE_OURS:
+        packages = next(folder.glob("lib/python3*/site-packages"))
+        ours = [path for path in sys.path if path.endswith("site-packages")]
+        (packages / "beside_ours.pth").write_text("".join(f"{path}\n" for path in ours))
     run("-W", "ignore", "-c", f"import {imported}")
 
 

@@ -90,8 +90,9 @@ class HostedPlanner:
         if not self._key and not base_url:
             raise UserError(f"planner: {self.name} needs a key in the environment variable {KEYS[kind]}")
         self._client = httpx.Client(
-            timeout=self.limits.timeout_s, transport=transport, follow_redirects=False
-        )
+            timeout=self.limits.timeout_s, transport=transport, follow_redirects=False,
+            limits=httpx.Limits(max_keepalive_connections=0),  # it is asked too seldom to keep a connection
+        )  # fmt: skip
         self._sleep, self._clock = sleep, clock
 
     def propose(self, request: PlanRequest) -> list[Plan]:
