@@ -189,6 +189,7 @@ def new_interpreter(
         cameras=cameras,
         layer=stage.layer,
         map_width=stage.map_width,
+        context_tokens=stage.context_tokens,
         align_dim=stage.align_dim,
         proprio=state,
     )
@@ -239,6 +240,9 @@ def continued(
     )
     if config == interpreter.config:
         return interpreter
+    if config.context_tokens and cameras != interpreter.config.cameras:
+        had = ",".join(interpreter.config.cameras)
+        raise UserError(f"set: interpreter.cameras: expected {had}, whose pictures it has learned to pool")
     changed = Interpreter(interpreter.vlm, interpreter.tokenizer, config)
     missing, unexpected = changed.load_state_dict(interpreter.state_dict(), strict=False)
     assert not unexpected and all(name.startswith(("align.", "proprio.")) for name in missing), missing

@@ -27,6 +27,7 @@ class InterpreterRecipe:
     mixture: Mixture = field(default_factory=Mixture)
     weights: SceneWeights = field(default_factory=SceneWeights)
     cameras: str = "front"  # what the interpreter sees, or "front,wrist"
+    context_tokens: int = 0  # that all cameras' pictures are pooled into, of nano; 0: they are not
     align_dim: int = 64  # of the space of pictures and descriptions, of nano; 0: there is none
     start: str = ""  # folder of a checkpoint whose interpreter is trained further, with its tokenizer
     base: str = ""  # id or folder of a pretrained vision-language model; empty: nano, from scratch

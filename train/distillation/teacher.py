@@ -111,6 +111,9 @@ def _check_interpreter(recipe: Recipe, folder: Path) -> None:
         raise UserError(
             f"set: interpreter.cameras: got {got!r}, expected the teacher's {expected!r}, {alone}"
         )
+    if teacher.get("context_tokens", 0) != own.context_tokens:
+        expected = teacher.get("context_tokens", 0)
+        raise UserError(f"set: interpreter.context_tokens: expected the teacher's {expected}, {alone}")
     if bool(teacher.get("proprio", 0)) != own.use_proprio:
         wanted = str(bool(teacher.get("proprio", 0))).lower()
         raise UserError(f"set: interpreter.use_proprio: expected the teacher's {wanted}, {alone}")

@@ -234,6 +234,8 @@ def check_family(interpreter: Interpreter) -> None:
     """UserError unless the vision-language model is one that is written out here."""
     config = interpreter.vlm.config
     text = config.text_config
+    if interpreter.config.context_tokens:
+        raise UserError("export: the interpreter pools its pictures (context_tokens), which is not exported")
     known = (
         config.model_type == "smolvlm"
         and text.model_type == "llama"

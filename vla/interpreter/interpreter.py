@@ -11,7 +11,7 @@ language head writes the readable plan.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ideomotor.control.errors import UserError
 from ideomotor.vla.interpreter.alignment import Alignment
+from ideomotor.vla.interpreter.context_pool import ContextPool
 from ideomotor.vla.interpreter.families import (
     axis_positions,
     family_of,
@@ -63,6 +65,9 @@ class InterpreterConfig:
     layer: int = -1  # which hidden state is the plan: -1 the last, normalised one
     map_width: int = 64  # channels of the pointing map
     align_dim: int = 0  # of the space in which pictures and descriptions meet; 0: there is none
+    # That all pictures are pooled into, see `ContextPool`; 0: they are not. Left out of the repr, by which
+    # plans are cached: those of interpreters that do not pool keep their names.
+    context_tokens: int = field(default=0, repr=False)
     proprio: int = 0  # numbers of the joint state that the plan queries are given; 0: pictures alone
     pretrained: Pretrained | None = None  # the base; None: nano, trained from scratch
 
@@ -113,7 +118,12 @@ class Interpreter(nn.Module):
         self.register_buffer("word_ids", torch.tensor(self.words), persistent=False)
         queries = torch.tensor(tokenizer.convert_tokens_to_ids(list(PLAN_TOKENS)))
         self.register_buffer("query_ids", queries, persistent=False)
-        self.frame, self.added = Frame(pictures=pictures), None
+        self.frame, self.added = Frame(pictures=pictures, context=config.context_tokens), None
+        self.pool = None
+        if config.context_tokens:
+            if base:
+                raise UserError("interpreter.context_tokens: of nano alone, expected 0 around a base")
+            self.pool = ContextPool(text.hidden_size, pictures, config.context_tokens)
         if base:
             self.frame = frame_of(tokenizer, self.vlm.config, pictures)
             self.added = AddedTokens(tokenizer, self.vlm.get_input_embeddings())
@@ -184,6 +194,11 @@ class Interpreter(nn.Module):
         here = ids == self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         places = here | (ids == self.tokenizer.convert_tokens_to_ids(NO_IMAGE_TOKEN))
         present, group = here[places].view(len(ids), -1), ids.shape[0] // encoded.tokens.shape[0]
+        if self.pool is not None:  # the first of these only tell which pictures there are
+            pictures = self.frame.pictures
+            pooled = self.pool(encoded.tokens, present[:, :pictures])
+            encoded, group, present = EncodedImages(pooled, encoded.keys_values), 1, present[:, pictures:]
+            here = here & (places.cumsum(1) > pictures)
 
         def placed(tokens: torch.Tensor) -> torch.Tensor:
             return tokens.repeat_interleave(group, dim=0)[present].to(embeddings.dtype)

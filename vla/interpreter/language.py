@@ -44,6 +44,7 @@ class Frame:
     asking: tuple[int, ...] = ()  # before the instruction
     closing: tuple[int, ...] = ()  # before the plan queries
     pictures: int = 1
+    context: int = 0  # tokens that all pictures together are pooled into; 0: each has its own
 
 
 BARE = Frame()
@@ -121,10 +122,11 @@ def encode_prompts(
     for index, ids in enumerate(words):
         there = has_image[index]
         head = [*frame.opening]
-        for picture in range(frame.pictures):
-            shown = there[picture] if isinstance(there, Sequence) else there
-            tokens = [image if shown else no_image] * (image_tokens // frame.pictures)
+        every = [bool(there[p] if isinstance(there, Sequence) else there) for p in range(frame.pictures)]
+        for shown in every:  # where they are pooled, one token only tells whether there is a picture
+            tokens = [image if shown else no_image] * (1 if frame.context else image_tokens // frame.pictures)
             head += [*frame.before, *tokens, *frame.after]
+        head += [image if any(every) else no_image] * frame.context
         head += [*frame.asking, *(ids[:max_words] or [silent]), *frame.closing]
         starts.append(len(head))
         tail: list[int] = []
