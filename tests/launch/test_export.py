@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,9 +18,11 @@ import pytest
 from ideomotor.control.calibration import calibration_path, default_calibration, save_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.types import Observation
-from ideomotor.eval.policy_spec import load_policy
+from ideomotor.eval.policy_spec import PolicySpec, load_policy
+from ideomotor.launch.checkpoints import chosen_policy
 from ideomotor.sim.twin.process import Twin
 from ideomotor.vla.checkpoint_info import bundled_checkpoint, read_facts
+from ideomotor.vla.networks import PolicyNetworks
 
 ABSENT = (
     "daqp",
@@ -66,33 +69,103 @@ def on_edge(edge: dict[str, str], *arguments: object, **options) -> subprocess.C
     return subprocess.run(command, env=edge, capture_output=True, text=True, **options)
 
 
-def test_it_answers_where_nothing_else_is_installed(exported: Path, edge: dict[str, str]) -> None:
-    """And as the checkpoint does here."""
+CODE = (
+    "import json, sys, numpy as np, ideomotor\n"
+    "from ideomotor.control.types import Observation\n"
+    "policy = ideomotor.load_policy(sys.argv[1]).policy\n"
+    "policy.reset(3); rng = np.random.default_rng(0)\n"
+    "images = {n: rng.integers(0, 255, (96, 96, 3), dtype=np.uint8) for n in ('front', 'wrist')}\n"
+    "seen = Observation(0.0, 0, images, np.zeros(6, np.float32), 'lift the red cube')\n"
+    "plan = policy.plan(seen)\n"
+    "chunk = policy.act(seen, plan, np.zeros((4, 6)))\n"
+    f"assert not set(sys.modules) & set({ABSENT!r})\n"
+    "print(json.dumps([plan.text, plan.tokens.tolist(), chunk.actions.tolist()]))\n"
+)
+
+
+@pytest.fixture(scope="module")
+def seen() -> Observation:
+    """What `CODE` has the policy see."""
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 255, (96, 96, 3), dtype=np.uint8) for name in ("front", "wrist")}
-    policy = load_policy(bundled_checkpoint(), "so101")
+    return Observation(0.0, 0, images, np.zeros(6, np.float32), "lift the red cube")
+
+
+def answers(folder: Path, seen: Observation) -> tuple[str, np.ndarray, np.ndarray]:
+    """What a checkpoint makes of it here: the text, the plan's tokens and a chunk."""
+    policy = load_policy(folder, "so101")
     policy.reset(3)
-    seen = Observation(0.0, 0, images, np.zeros(6, np.float32), "lift the red cube")
     plan = policy.plan(seen)
-    chunk = policy.act(seen, plan, np.zeros((4, 6)))
-    code = (
-        "import json, sys, numpy as np, ideomotor\n"
-        "from ideomotor.control.types import Observation\n"
-        "policy = ideomotor.load_policy(sys.argv[1]).policy\n"
-        "policy.reset(3); rng = np.random.default_rng(0)\n"
-        "images = {n: rng.integers(0, 255, (96, 96, 3), dtype=np.uint8) for n in ('front', 'wrist')}\n"
-        "seen = Observation(0.0, 0, images, np.zeros(6, np.float32), 'lift the red cube')\n"
-        "plan = policy.plan(seen)\n"
-        "chunk = policy.act(seen, plan, np.zeros((4, 6)))\n"
-        f"assert not set(sys.modules) & set({ABSENT!r})\n"
-        "print(json.dumps([plan.text, plan.tokens.tolist(), chunk.actions.tolist()]))\n"
-    )
-    done = subprocess.run([PYTHON, "-P", "-c", code, str(exported)], env=edge, capture_output=True, text=True)
+    return plan.text, plan.tokens, policy.act(seen, plan, np.zeros((4, 6))).actions
+
+
+def assert_alike(found, expected) -> None:
+    assert found[0] == expected[0]
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def on_edge_asked(folder: Path, edge: dict[str, str]) -> list:
+    done = subprocess.run([PYTHON, "-P", "-c", CODE, str(folder)], env=edge, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    text, tokens, actions = json.loads(done.stdout)
-    assert text == plan.text and text
-    np.testing.assert_allclose(tokens, plan.tokens, atol=1e-4)
-    np.testing.assert_allclose(actions, chunk.actions, atol=1e-4)
+    return json.loads(done.stdout)
+
+
+def test_it_answers_where_nothing_else_is_installed(
+    exported: Path, edge: dict[str, str], seen: Observation
+) -> None:
+    """And as the checkpoint does here."""
+    expected = answers(bundled_checkpoint(), seen)
+    assert expected[0]
+    assert_alike(on_edge_asked(exported, edge), expected)
+
+
+def test_openvinos_graphs_answer_there_too(
+    in_process, edge: dict[str, str], seen: Observation, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino", reason="needs the extra 'export', with openvino")
+    checkpoint, out = tmp_path / "checkpoint", tmp_path / "policy"
+    tiny_networks().save_pretrained(checkpoint)
+    given = ("--policy", checkpoint, "--to", "openvino", "--out", out, "--json", "-")
+    done = in_process("export", *given).json
+    assert done["to"] == "openvino" and done["precision"] == "float32"
+    names = {path.name for path in out.iterdir()}
+    assert {"step.xml", "step.bin", "config.json"} <= names
+    assert not [name for name in names if name.endswith(".onnx")]
+    assert_alike(on_edge_asked(out, edge), answers(checkpoint, seen))
+
+
+def tiny_networks() -> PolicyNetworks:
+    """Those of tests/vla/exported."""
+    path = Path(__file__).parents[1] / "vla" / "exported" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("exported_policies", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, module)  # where its dataclasses are looked up
+        spec.loader.exec_module(module)
+    return module.tiny_networks()
+
+
+def test_it_is_served_there_to_those_who_ask_from_here(
+    exported: Path, edge: dict[str, str], seen: Observation
+) -> None:
+    command = [PYTHON, "-P", "-m", "ideomotor.launch", "serve", "--policy", exported, "--port", "0"]
+    with subprocess.Popen(command, env=edge, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None
+            lines = iter(server.stdout.readline, b"")
+            address = next(line for line in lines if b"listening on " in line).decode().split()[-1]
+            policy = PolicySpec(chosen_policy(address, load_embodiment("so101"))).load()
+            assert policy is not None
+            policy.reset(3)
+            plan = policy.plan(seen)
+            chunk = policy.act(seen, plan, np.zeros((4, 6)))
+            assert_alike((plan.text, plan.tokens, chunk.actions), answers(bundled_checkpoint(), seen))
+        finally:
+            server.terminate()
+        _, errors = server.communicate(timeout=60)
+    assert server.returncode == 0, errors
 
 
 def test_what_needs_more_says_so(edge: dict[str, str]) -> None:
