@@ -25,6 +25,7 @@ from ideomotor.vla.planner.interface import PERIOD_S, Decision, DecisionKind, Mo
 from ideomotor.vla.planner.plan import plan_to_json
 
 LATE_S = 30.0  # after the goal's own time, when the session ends whatever its planner does [s]
+NOTICE_S = 1 / 30  # between looks at the joints alone, which tell what lasts a moment only [s]
 STILL = 0.05  # of every joint of an arm that stands still [rad/s]
 KEYS = "y: again · s: skip · n: stop · q: end"
 
@@ -50,7 +51,7 @@ class GoalCompanion:
         self._decided: SimpleQueue[Decision | Exception] = SimpleQueue()
         self._looking = False
         self._began: float | None = None  # [s], when the robot was first under control
-        self._due, self._finished = 0.0, False
+        self._due, self._finished, self._noticed = 0.0, False, 0.0
         self._asked_at, self._reply = 0.0, ""  # when a question was asked [s], and what was answered
         self.decision = Decision(DecisionKind.ACT)
 
@@ -98,6 +99,10 @@ class GoalCompanion:
             else:
                 self._obey(decided)
         self._answer(now)
+        if not self._looking and now >= self._noticed + NOTICE_S:
+            self._noticed, position = now, self._state["position"].astype(np.float32)
+            if np.isfinite(position).all():
+                self._perception.notice(position)
         if not self._looking and now >= self._due and not self._finished:
             self._due = now + PERIOD_S
             if (moment := self._seen(now - self._began)) is not None:

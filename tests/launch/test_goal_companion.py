@@ -24,10 +24,12 @@ class FakePerception:
 
     def __init__(self):
         self.facts, self.fails, self.block = EMPTY, None, None
+        self.noticed = []
 
     def reset(self): ...
 
-    def notice(self, state): ...
+    def notice(self, state):
+        self.noticed.append(float(state[0]))
 
     def perceive(self, observation, plan):
         if self.fails:
@@ -215,3 +217,20 @@ def test_the_processes_are_told_whose_policy_is_to_act(session):
     assert any("(policy of place)" not in line for line in said)
     by = [one["specialist"] for one in companion.as_json()["attempts"]]
     assert by[0] == "place" and by[-1] == ""
+
+
+def test_what_lasts_a_moment_is_noticed_between_two_looks(session):
+    shared, seen, make = session
+    companion = make()
+    companion.prepare()
+    companion.begin(lambda line: None)
+    control(shared)
+    at(companion, 10.0)
+    seen.noticed.clear()
+    state = shared.state.new()
+    for tenth, pan in ((1, 0.1), (2, 0.2), (3, np.nan), (4, 0.4)):
+        state["position"][0] = pan
+        shared.state.write(state)
+        companion.poll(10.0 + tenth / 10)
+        companion.poll(10.0 + tenth / 10 + 0.001)  # polled more often than is looked
+    assert seen.noticed == pytest.approx([0.1, 0.2, 0.4])
