@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from ideomotor.vla.decoder.decoder import Decoder
@@ -20,7 +22,7 @@ def trim(model: nn.Module, needed: Needed, embodiment: str) -> None:
     if isinstance(model, Decoder):
         _trim_decoder(model, needed, embodiment)
     elif isinstance(model, Interpreter) and not needed.text and model.layer < model.depth:
-        language = model.family.language(model.vlm)  # the plan is taken from below the upper layers
+        language: Any = model.family.language(model.vlm)  # the plan is taken from below the upper layers
         language.layers = language.layers[: model.layer]
 
 

@@ -94,7 +94,7 @@ class SceneTeacher(nn.Module):
         plan = (plan * asked).sum() / global_count(asked.sum())
         total = sum((getattr(weights, name) * part for name, part in parts.items()), PLAN * plan)
         named = {f"taught_{name}": part.detach() for name, part in (parts | {"plan": plan}).items()}
-        return {"taught": total, **named}
+        return {"taught": torch.as_tensor(total), **named}
 
 
 def _cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

@@ -60,7 +60,7 @@ class Mixture(nn.Module):
             self.balance = len(self.experts) * (routed * share.mean(0)).sum()
         if self.log is not None:
             self.log.append(torch.tensor(self.kept)[chosen.cpu()].view(x.shape[:2]))
-        passed = self._gathered if torch.jit.is_tracing() else self._grouped
+        passed = self._gathered if torch.onnx.is_in_onnx_export() else self._grouped
         return self.shared(x) + (weight.unsqueeze(-1) * passed(tokens, chosen)).view_as(x)
 
     def _grouped(self, tokens: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

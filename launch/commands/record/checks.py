@@ -10,6 +10,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.launch.environments import NO_LEVEL, checked_tasks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.launch.commands.record.options import RecordOptions
 
@@ -44,7 +46,7 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
                 f"midway: got {unfit[0]!r}, expected tasks of several skills: {', '.join(GOAL_TASKS)}"
             )
     if options.teacher is not None:
-        _check_teacher(options, embodiment)
+        _check_teacher(options.teacher, options, embodiment)
     if not 0 <= options.noise <= 1:
         raise UserError(f"noise: got {options.noise}, expected a probability from 0 to 1")
     if embodiment.environment is not None:
@@ -54,7 +56,7 @@ def check(options: RecordOptions, embodiment: Embodiment) -> None:
             check_seeding(embodiment, task)
 
 
-def _check_teacher(options: RecordOptions, embodiment: Embodiment) -> None:
+def _check_teacher(teacher: Path, options: RecordOptions, embodiment: Embodiment) -> None:
     if options.policy is None:
         raise UserError("teacher: missing --policy, expected the student that drives")
     if embodiment.environment is not None:
@@ -62,7 +64,7 @@ def _check_teacher(options: RecordOptions, embodiment: Embodiment) -> None:
     from ideomotor.eval.demonstrate import load_teacher
 
     try:
-        load_teacher(options.teacher, options.robot)
+        load_teacher(teacher, options.robot)
     except UserError as error:
         raise UserError(f"teacher: {str(error).removeprefix('policy: ')}") from None
 
