@@ -44,8 +44,8 @@ class Routing:
             share = joint[:, block] / joint[:, block].sum()
             experts = share.sum(0)
             entropy = -_plogp(experts).sum()
-            told = _plogp(share).sum() - _plogp(share.sum(1)).sum() + entropy
-            found.append(float(told / entropy) if entropy > 1e-12 else 0.0)
+            mutual = _plogp(share).sum() - _plogp(share.sum(1)).sum() + entropy
+            found.append(float(mutual / entropy) if entropy > 1e-12 else 0.0)
         return found
 
 

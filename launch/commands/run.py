@@ -177,8 +177,8 @@ def _policy(options: RunOptions, embodiment: Embodiment) -> DrivingPolicy:
     from ideomotor.launch.checkpoints import chosen_policy
 
     chosen = chosen_policy(options.policy, embodiment, options.lerobot, options.remote)
-    told = "told" if options.confidence else ""
-    policy = PolicySpec(chosen, options.robot, confidence=told, needed=options.needed.of(chosen)).load()
+    kind = "told" if options.confidence else ""
+    policy = PolicySpec(chosen, options.robot, confidence=kind, needed=options.needed.of(chosen)).load()
     assert policy is not None  # none is an expert's
     policy.timing.delay_ticks("delay", options.delay)
     return policy

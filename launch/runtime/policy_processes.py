@@ -75,8 +75,8 @@ def policy_maker(
     """
     from ideomotor.eval.policy_spec import PolicySpec
 
-    told = "told" if confidence else ""
-    return functools.partial(_load_part, PolicySpec(chosen, robot, confidence=told, needed=needed))
+    kind = "told" if confidence else ""
+    return functools.partial(_load_part, PolicySpec(chosen, robot, confidence=kind, needed=needed))
 
 
 def _load_part(spec: PolicySpec, part: str) -> Policy:

@@ -18,8 +18,8 @@ STYLE = (
 
 def routing_page(found: Routing, policy: str) -> str:
     """HTML with a table for each block: shares of a row's tokens in per cent, darker where there are more."""
-    told = found.told_by_place()
-    tables = [_table(found, block, share) for block, share in enumerate(told)]
+    shares = found.told_by_place()
+    tables = [_table(found, block, share) for block, share in enumerate(shares)]
     name, windows = html.escape(policy), sum(found.windows.values())
     unused = ", ".join(found.unused()) or "none"
     return (
@@ -31,7 +31,7 @@ def routing_page(found: Routing, policy: str) -> str:
     )
 
 
-def _table(found: Routing, block: int, told: float) -> str:
+def _table(found: Routing, block: int, explained: float) -> str:
     experts = next(iter(found.counts.values())).shape[1]
     head = "".join(f"<th>{number}</th>" for number in range(experts))
     rows = [
@@ -40,7 +40,7 @@ def _table(found: Routing, block: int, told: float) -> str:
         for task, phase in sorted(found.counts)
     ]
     rows.append(f"<tr><th>all</th>{_cells(found.total[block])}</tr>")
-    title = f"Block {block}: {100 * told:.0f} % of where a token goes follows from its row"
+    title = f"Block {block}: {100 * explained:.0f} % of where a token goes follows from its row"
     return f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
