@@ -14,6 +14,7 @@ import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.long_horizon import relations
+from ideomotor.sim.long_horizon.crowded import FREE, GAP, RATE
 from ideomotor.sim.long_horizon.drawers import SEEN, out_of_the_way
 from ideomotor.sim.motion import PAN_AXIS, Arm
 from ideomotor.sim.scene import GRASPABLE, PLATE_HEIGHT, Scene, Thing
@@ -22,6 +23,7 @@ from ideomotor.sim.task import Goal, SceneState, Subtask, Task
 FLOOR = {"bowl": 0.004, "plate": PLATE_HEIGHT}  # of a container, on which a thing lies at first [m]
 ON_TABLE = 0.006  # that the lowest point of a thing on the table may seem above it [m]
 DROP = 0.003  # of the object's bottom over the table [m]
+AROUND = 0.015  # from the fingertips to a thing that they are around [m]
 ROOM = 0.030  # around it: a finger beside it, and the jaw that opens [m]
 RADII = np.arange(0.140, 0.246, 0.015)  # of the places to choose from, from the pan's axis [m]
 BEARINGS = np.linspace(-1.0, 1.0, 17)  # [rad]
@@ -122,7 +124,24 @@ def free_place(world: SceneState, name: str) -> np.ndarray:
 
 def expert(world: SceneState, arm: Arm, goal: Goal) -> Iterator[np.ndarray]:
     spot = free_place(world, goal.target)
+    near = float(np.linalg.norm(world.fingertips() - world.position(goal.target))) < AROUND
+    if not (near or world.holding(goal.target)) and _in_bowl(world, goal.target):
+        yield from _reach_into_bowl(world, arm, goal.target)
     yield from skills.put(world, arm, goal.target, spot, DROP, success(world, goal))
+
+
+def _in_bowl(world: SceneState, name: str) -> bool:
+    return any(other.kind == "bowl" for other in _containers_below(world, name))
+
+
+def _reach_into_bowl(world: SceneState, arm: Arm, name: str) -> Iterator[np.ndarray]:
+    """Around a thing with the fingers so little open that neither comes down on the bowl's wall."""
+    half, (x, y, z) = world.scene.thing(name).half, world.position(name)
+    roll, narrow = skills.grasp_roll(world, name), (2 * half + FREE - GAP) / RATE
+    place, offset = np.array([x, y, max(skills.LOWEST_TIP, z - skills.TIP_BELOW_CENTRE)]), half + 0.003
+    yield from arm.rise(skills.CARRY)
+    yield from arm.move_to(np.array([x, y, skills.CARRY]), roll, grip=narrow, offset=offset)
+    yield from arm.line_to(place, roll, grip=narrow, offset=offset)
 
 
 TASK = Task(
