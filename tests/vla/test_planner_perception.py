@@ -9,6 +9,7 @@ from ideomotor.control.types import Observation
 from ideomotor.vla.planner.camera import FrontCamera
 from ideomotor.vla.planner.detector import RELATIONS, Detection, DetectorNetwork, SceneDetector, hand_planes
 from ideomotor.vla.planner.perception import SeenPerception
+from ideomotor.vla.planner.tracks import FAR
 
 ROBOT = load_embodiment("so101")
 CAMERA = FrontCamera(ROBOT)
@@ -93,6 +94,51 @@ def test_what_is_hidden_is_where_it_was_seen_last(fake):
     first = look(perception)
     fake.things = [one for one in fake.things if one.colour != "green"]
     assert look(perception).facts == first.facts
+
+
+@pytest.mark.parametrize(
+    ("place", "relation", "facts"),
+    [
+        ("blue bowl", "inside", {("inside", "red cube", "blue bowl")}),
+        ("blue plate", "on_plate", {("on", "red cube", "blue plate")}),
+        ("", "free", set()),
+    ],
+)
+def test_what_the_hand_lets_go_of_unseen_lies_below_it(place, relation, facts):
+    fake = FakeDetector()
+    x, y, _ = CAMERA.fingertips(HOME)
+    fake.put("red cube", float(x) - 0.08, 0.05)
+    if place:
+        fake.put(place, float(x) + 0.02, float(y), height=0.0)
+    perception = SeenPerception(fake)
+    look(perception)
+    fake.things = fake.things[1:]
+    fake.put("red cube", float(x), float(y), "held", height=0.08)
+    assert ("held", "red cube") in look(perception).facts
+    fake.things.pop()  # the arm is before it from now on
+    shut, ajar, wide = (HOME.copy() for _ in range(3))
+    ajar[-1] += 0.05
+    wide[-1] += 0.4
+    for state in (shut, ajar):
+        perception.notice(state)
+        assert ("held", "red cube") in look(perception, state).facts
+    perception.notice(wide)
+    assert look(perception, wide).facts == facts | {("hand_empty",)}
+    assert look(perception).facts == facts | {("hand_empty",)}  # it closes again around nothing
+
+
+def test_a_thing_that_was_lost_is_known_again_wherever_it_turns_up(fake):
+    perception = SeenPerception(fake)
+    rest = fake.things = fake.things[1:]
+    fake.things = [*rest]
+    fake.put("red cube", 0.20, 0.12)
+    look(perception)
+    fake.things = [*rest]
+    look(perception)
+    fake.put("red cube", 0.20, -0.145, "inside")
+    before, now = (CAMERA.project(np.array([0.20, y, 0.013])) for y in (0.12, -0.145))
+    assert np.hypot(*np.subtract(before, now)) > FAR
+    assert ("inside", "red cube", "green bowl") in look(perception).facts
 
 
 def test_one_thing_is_held_at_most(fake):

@@ -31,6 +31,7 @@ class FrontCamera:
             )
         camera, self._geometry = fixed[0], embodiment.geometry
         self.name = camera.name
+        self.gripper = embodiment.joint_names.index(next(iter(embodiment.grippers)))  # of the hand [joint]
         self._position = np.array(camera.position, float)
         self._axes = np.array(rotation(camera.quaternion), float)  # columns: right, up, back
         self._scale = 0.5 / np.tan(camera.fovy / 2)

@@ -1,8 +1,8 @@
 """Perceived facts: what the scene detector finds, followed from look to look, and what the joints tell.
 
 Things are named at the first look and keep their names. What is hidden, behind the arm or in a closed drawer,
-is taken to be where it was seen last. What only lasts a moment (a button is down) is noticed from the joint
-positions at every camera frame.
+is taken to be where it was seen last, or where the hand let go of it. What only lasts a moment (a button is
+down, a hand opens) is noticed from the joint positions at every camera frame.
 """
 
 from __future__ import annotations
@@ -17,58 +17,25 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.facts import Fact
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.planner.camera import FrontCamera
-from ideomotor.vla.planner.detector import BUNDLED, RELATIONS, SIDE, Detection, SceneDetector
+from ideomotor.vla.planner.detector import BUNDLED, RELATIONS, SIDE, SceneDetector
 from ideomotor.vla.planner.interface import PerceivedScene
-from ideomotor.vla.planner.things import GRASPABLE
+from ideomotor.vla.planner.tracks import HALF, Track, apart, follow, named
 
-HALF = {"small": 0.0130, "large": 0.0175}  # half extent of what can be grasped [m]
-HEIGHTS = {
-    "bowl": 0.0,
-    "plate": 0.004,
-    "zone": 0.0,
-    "button": 0.024,
-    "drawer": 0.032,
-}  # of what is pointed at
 CONTAINERS = {"inside": ("inside", "bowl"), "on_plate": ("on", "plate"), "on_zone": ("on", "zone")}
-OPENED, CLOSED = 0.050, 0.018  # from which opening on, and up to which [m]
+OPENED, CLOSED = 0.057, 0.013  # from which opening on, and up to which [m]; a skill is done at 0.055, 0.012
 TRAY = 0.090  # from a drawer's handle to the middle of its tray [m]
 PRESSED_HEIGHT = 0.0265  # of the fingertips above a button that is down [m]
 NEAR_BUTTON, NEAR_THING = 0.022, 0.020  # [m]
 POINTING = (-0.006, 0.050)  # height of the fingertips over a thing's top [m]
 PUSHED, ASIDE = 0.050, 0.030  # that a push moves a thing to the side, and at most ahead [m]
 SURE, UNSURE = 0.35, 0.25  # presence from which a thing is believed at the first look, and later on
-FAR = 0.6  # of the picture: farther than this no thing moves between two looks
-
-
-@dataclass
-class _Track:
-    """A thing that is followed."""
-
-    name: str
-    kind: str
-    colour: str
-    size: str
-    pixel: tuple[float, float]
-    certainty: float
-    relations: np.ndarray  # (len(RELATIONS),) probabilities at the newest look at which it was seen
-    opening: float
-    began: tuple[float, float]  # x, y [m] at the first look
-    position: tuple[float, float] = (0.0, 0.0)  # x, y [m]
-    seen: bool = True  # at the newest look
-
-    @property
-    def graspable(self) -> bool:
-        return self.kind in GRASPABLE
-
-    @property
-    def height(self) -> float:
-        """Of its body's frame above the table, where it stands on it [m]."""
-        return HALF[self.size] if self.graspable else HEIGHTS[self.kind]
+LET_GO = 0.12  # by which a hand opens that lets go of what it holds [rad]
+BELOW = {"bowl": 0.045, "plate": 0.050, "zone": 0.050, "drawer": 0.035}  # of a place's middle [m]
 
 
 @dataclass
 class _State:
-    tracks: list[_Track] = field(default_factory=list)
+    tracks: list[Track] = field(default_factory=list)
     lasting: set[Fact] = field(default_factory=set)
 
 
@@ -81,6 +48,7 @@ class SeenPerception:
 
     def __init__(self, detector: SceneDetector):
         self._detector, self._camera = detector, detector.camera
+        self._gripper = detector.camera.gripper
         self._state = _State()
 
     @classmethod
@@ -95,6 +63,7 @@ class SeenPerception:
     def notice(self, state: np.ndarray) -> None:
         """What the joint positions (A,) tell between two looks."""
         tip = self._camera.fingertips(state)
+        self._let_go(state, tip)
         for track in self._state.tracks:
             away = float(np.hypot(tip[0] - track.position[0], tip[1] - track.position[1]))
             if track.kind == "button" and away < NEAR_BUTTON and tip[2] < PRESSED_HEIGHT:
@@ -118,13 +87,16 @@ class SeenPerception:
         tracks = self._state.tracks
         found = self._detector.detect(image, observation.state, SURE if not tracks else UNSURE)
         if tracks:
-            _follow(tracks, found)
+            follow(tracks, found)
         else:
-            self._state.tracks = tracks = _named(found)
+            self._state.tracks = tracks = named(found)
         for track in tracks:
             track.position = self._camera.on_plane(*track.pixel, track.height)
             if track.began == (0.0, 0.0):
                 track.began = track.position
+            if track.seen and track.graspable:
+                held = _relation(track, tracks) == "held"
+                track.grip = float(observation.state[self._gripper]) if held else np.nan
         self.notice(observation.state)
         facts = self._facts()
         return PerceivedScene(
@@ -135,6 +107,32 @@ class SeenPerception:
             {track.name: track.size for track in tracks if track.graspable},
             {track.name: track.opening for track in tracks if track.kind == "drawer"},
         )
+
+    def _let_go(self, state: np.ndarray, tip: np.ndarray) -> None:
+        """What was held when the hand opens is where the fingertips (3,) [m] are, seen there or not."""
+        for track in self._state.tracks:
+            if not state[self._gripper] > track.grip + LET_GO:  # also where nobody knows
+                continue
+            track.grip = np.nan
+            relation = self._below(track, tip)
+            track.relations = np.array([float(one == relation) for one in RELATIONS])
+            height = float(tip[2]) if relation == "on_thing" else track.height
+            track.pixel = self._camera.project(np.array([tip[0], tip[1], height]))
+            track.position = (float(tip[0]), float(tip[1]))
+
+    def _below(self, track: Track, tip: np.ndarray) -> str:
+        """The relation of a thing that is let go at the fingertips."""
+        here = (float(tip[0]), float(tip[1]))
+        for one in self._state.tracks:
+            behind = TRAY if one.kind == "drawer" else 0.0
+            if (
+                one.kind in BELOW
+                and apart((one.position[0] + behind, one.position[1]), here) < BELOW[one.kind]
+            ):
+                return {"bowl": "inside", "drawer": "in_drawer"}.get(one.kind, f"on_{one.kind}")
+        others = [one for one in self._state.tracks if one.graspable and one is not track]
+        stands = tip[2] > 2 * HALF["small"] and any(apart(one.position, here) < NEAR_THING for one in others)
+        return "on_thing" if stands else "free"
 
     # ---- facts
 
@@ -164,45 +162,45 @@ class SeenPerception:
             found.add(("hand_empty",))
         return found
 
-    def _lies(self, track: _Track, predicate: str, kind: str, of: _Track | None = None) -> set[Fact]:
+    def _lies(self, track: Track, predicate: str, kind: str, of: Track | None = None) -> set[Fact]:
         """That a thing, or what is on it, lies in the nearest container of a kind."""
         places = [one for one in self._state.tracks if one.kind == kind]
         if not places:
             return set()
-        nearest = min(places, key=lambda one: _apart(one.position, track.position))
+        nearest = min(places, key=lambda one: apart(one.position, track.position))
         return {(predicate, (of or track).name, nearest.name)}
 
-    def _stowed(self, track: _Track) -> set[Fact]:
+    def _stowed(self, track: Track) -> set[Fact]:
         drawers = [one for one in self._state.tracks if one.kind == "drawer"]
         if not drawers:
             return set()
         nearest = min(
-            drawers, key=lambda one: _apart((one.position[0] + TRAY, one.position[1]), track.position)
+            drawers, key=lambda one: apart((one.position[0] + TRAY, one.position[1]), track.position)
         )
         return {("in_drawer", track.name, nearest.name)}
 
-    def _base(self, track: _Track) -> _Track | None:
+    def _base(self, track: Track) -> Track | None:
         """What a thing stands on: the one that would be seen right below it."""
         others = [one for one in self._state.tracks if one.graspable and one is not track]
 
-        def miss(one: _Track) -> float:
+        def miss(one: Track) -> float:
             best = 1.0
             for level in (one.height, one.height + 2 * HALF["small"], one.height + 2 * HALF["large"]):
                 x, y = self._camera.on_plane(*one.pixel, level)
                 above = self._camera.project(np.array([x, y, level + one.height + HALF[track.size]]))
-                best = min(best, _apart(above, track.pixel))
+                best = min(best, apart(above, track.pixel))
             return best
 
         nearest = min(others, key=miss, default=None)
         return nearest if nearest is not None and miss(nearest) < 0.06 else None
 
-    def _note_push(self, track: _Track) -> None:
+    def _note_push(self, track: Track) -> None:
         ahead, aside = track.position[0] - track.began[0], track.position[1] - track.began[1]
         if abs(ahead) < ASIDE and abs(aside) > PUSHED:
             self._state.lasting.add(("pushed", track.name, "left" if aside > 0 else "right"))
 
 
-def _relation(track: _Track, tracks: list[_Track]) -> str:
+def _relation(track: Track, tracks: list[Track]) -> str:
     """The likeliest relation of a thing among those that the scene allows."""
     kinds = {one.kind for one in tracks}
     allowed = track.relations.copy()
@@ -213,62 +211,3 @@ def _relation(track: _Track, tracks: list[_Track]) -> str:
         if needs is not None and needs not in kinds:
             allowed[index] = 0.0
     return RELATIONS[int(allowed.argmax())]
-
-
-def _named(found: list[Detection]) -> list[_Track]:
-    """Tracks of what is found at the first look, by the shortest phrases that tell them apart."""
-    unique: list[Detection] = []
-    for one in found:  # the most certain first; what cannot be kept apart is one thing seen twice
-        same = [
-            other
-            for other in unique
-            if (other.kind, other.colour, other.size) == (one.kind, one.colour, one.size)
-        ]
-        if not same or not one.relations and _apart(same[0].pixel, one.pixel) > 0.1:
-            unique.append(one)
-    tracks = []
-    for one in unique:
-        twins = [other for other in unique if (other.kind, other.colour) == (one.kind, one.colour)]
-        name = f"{one.colour} {one.kind}" if len(twins) == 1 else f"{one.size} {one.colour} {one.kind}"
-        tracks.append(
-            _Track(
-                name, one.kind, one.colour, one.size, one.pixel, one.certainty, np.array(one.relations),
-                one.opening, (0.0, 0.0),
-            )
-        )  # fmt: skip
-    names = [track.name for track in tracks]
-    return [track for index, track in enumerate(tracks) if track.name not in names[:index]]
-
-
-def _follow(tracks: list[_Track], found: list[Detection]) -> None:
-    """Gives every thing the detection that is it, the best pairs first."""
-    pairs = sorted(
-        (cost, index, number)
-        for index, track in enumerate(tracks)
-        for number, one in enumerate(found)
-        if (cost := _unlike(track, one)) < FAR
-    )
-    taken: set[int] = set()
-    for track in tracks:
-        track.seen = False
-    for _, index, number in pairs:
-        track, one = tracks[index], found[number]
-        if track.seen or number in taken:
-            continue
-        taken.add(number)
-        track.seen, track.pixel = True, one.pixel
-        track.relations, track.opening = np.array(one.relations), one.opening
-
-
-def _unlike(track: _Track, one: Detection) -> float:
-    """How unlike a detection is to a thing; FAR or more: it is another one."""
-    if one.colour != track.colour or bool(one.relations) != track.graspable:
-        return FAR
-    if not track.graspable and one.kind != track.kind:
-        return FAR
-    penalty = 0.12 * (one.kind != track.kind) + 0.06 * (one.size != track.size) * track.graspable
-    return _apart(track.pixel, one.pixel) + penalty + 0.1 * (1 - one.presence)
-
-
-def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
-    return float(np.hypot(one[0] - other[0], one[1] - other[1]))
