@@ -164,7 +164,7 @@ def test_it_is_served_there_to_those_who_ask_from_here(
             assert_alike((plan.text, plan.tokens, chunk.actions), answers(bundled_checkpoint(), seen))
         finally:
             server.terminate()
-        _, errors = server.communicate(timeout=60)
+        _, errors = server.communicate()
     assert server.returncode == 0, errors
 
 

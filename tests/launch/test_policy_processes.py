@@ -90,14 +90,13 @@ def test_a_policy_that_looks_back_is_shown_frames_between_its_chunks() -> None:
 # ---- skills with policies of their own
 
 
-def wait(condition, processes, what: str) -> None:
-    until = time.monotonic() + GIVE_UP_S
+def wait(condition, processes) -> None:
     while not condition():
         assert all(process.is_alive() for process in processes), "a process has ended"
-        assert time.monotonic() < until, f"waited {GIVE_UP_S:.0f} s for: {what}"
         time.sleep(0.01)
 
 
+@pytest.mark.realtime
 def test_a_skills_own_policy_drives_it_and_one_that_cannot_be_loaded_ends_the_processes(
     shared, tmp_path, capfd, monkeypatch
 ) -> None:
@@ -135,12 +134,12 @@ def test_a_skills_own_policy_drives_it_and_one_that_cannot_be_loaded_ends_the_pr
         for process in processes:
             process.start()
         roles = [HEARTBEATS.index(role) for role in ("interpreter", "decoder")]
-        wait(lambda: shared.heartbeats[roles, 0].all(), processes, "both processes")
+        wait(lambda: shared.heartbeats[roles, 0].all(), processes)
         assert (tmp_path / "decoder").read_text() == "21"  # as many as fit into memory, before any torque
-        wait(lambda: drives(1), processes, "the general policy")
+        wait(lambda: drives(1), processes)
         for specialist, number in (("stack", 2), ("press", 3), ("place", 1), ("stack", 2)):
             say(f"do it by {number}", specialist)
-            wait(lambda number=number: drives(number), processes, f"policy {number}")
+            wait(lambda number=number: drives(number), processes)
         assert seen == {11.0, 22.0, 33.0}  # each by its own interpreter's plans alone
         loads = [(tmp_path / part).read_text() for part in ("interpreter", "decoder")]
         assert loads == ["21312", "21312"]  # the one that was asked for longest ago was let go
