@@ -21,8 +21,8 @@ def test_a_goal_is_reached_by_the_skills_own_policy(command: Path, tmp_path, mon
     for name in ("CONFIG", "STATE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
     log = tmp_path / "log"
-    words = ("--twin", "--task", "press", "--seed", "1", "--goal", "press the red button")
-    how = ("--policy", f"press={bundled_checkpoint('so101')}", "--goal-seconds", "60", "--countdown", "0")
+    words = ("--twin", "--task", "reach", "--seed", "1", "--goal", "point at the blue cube")
+    how = ("--policy", f"point={bundled_checkpoint('so101')}", "--goal-seconds", "60", "--countdown", "0")
     done = subprocess.run(
         [command, "launch", "so101", *words, *how, "--log", log, "--json", "-"],
         capture_output=True, text=True, timeout=GIVE_UP_S, check=False, stdin=subprocess.DEVNULL,
@@ -34,8 +34,9 @@ def test_a_goal_is_reached_by_the_skills_own_policy(command: Path, tmp_path, mon
     if len(result["stops"]) == 1:  # the machine kept up with the arm, which the policy needs
         assert (goal["ended"], goal["replans"]) == ("done", 0), goal
         assert goal["attempts"][-1]["perceived"] and "goal reached" in done.stderr
-    assert goal["plan"] == {"sequence": [{"skill": "press", "arguments": ["red button"]}]}
-    assert goal["attempts"][0]["specialist"] == "press" and goal["attempts"][0]["call"] == "press(red button)"
-    assert result["instruction"] == "press the red button"
+    assert goal["plan"] == {"sequence": [{"skill": "point", "arguments": ["blue cube"]}]}
+    assert goal["attempts"][0]["specialist"] == "point"
+    assert goal["attempts"][0]["call"] == "point(blue cube)"
+    assert result["instruction"] == "point at the blue cube"
     assert (result["stage"], result["faults"], result["motors_on"]) == ("off", [], False)
     assert json.loads((log / REPORT).read_text())["outcome"]["goal"] == goal
