@@ -11,6 +11,7 @@ from ideomotor.control.interrupts import as_interrupts
 from ideomotor.launch.console import Output
 from ideomotor.launch.dashboard.alarms import limits_of
 from ideomotor.launch.dashboard.options import web_options
+from ideomotor.launch.needed_options import NeededArguments
 
 if TYPE_CHECKING:
     from ideomotor.launch.dashboard.options import WebArguments
@@ -37,6 +38,8 @@ class WatchedOptions(Protocol):
     def lerobot(self) -> LeRobotOptions: ...
     @property
     def remote(self) -> RemoteOptions: ...
+    @property
+    def needed(self) -> NeededArguments: ...
     @property
     def page(self) -> WebArguments: ...
     @property

@@ -66,7 +66,8 @@ def test_what_can_be_done_comes_about_and_what_cannot_is_rejected_with_the_step(
     world, scene = fetch
     thing, drawer = steps_of(world)[0].arguments
     imagine = Imagination(world.embodiment)
-    assert imagine(scene, steps_of(world)).share == 1.0
+    found = imagine(scene, steps_of(world))
+    assert found is not None and found.share == 1.0
     x, y = scene.positions[drawer]
     far = replace(scene, positions={**scene.positions, drawer: (x + 0.13, y)})
     goal, said = f"put the {thing} into the {drawer} and close it", []
@@ -86,7 +87,8 @@ def test_its_time_is_bounded(fetch) -> None:
     world, scene = fetch
     imagine = Imagination(world.embodiment, simulated_s=1.0)
     assert imagine(scene, steps_of(world)) is None and imagine(scene, steps_of(world)) is None
-    assert imagine(replace(scene), []).share == 1.0  # another choice has time of its own
+    found = imagine(replace(scene), [])
+    assert found is not None and found.share == 1.0  # another choice has time of its own
 
 
 def test_runs_without_imagining_are_continued_as_before() -> None:

@@ -103,7 +103,7 @@ def test_another_specialist_is_asked_before_the_person():
 def test_the_wrong_thing_in_the_hand_is_put_down():
     facts, executor = FACTS, Executor("put the red cube into the bowl")
     executor.start(Moment(0.0, PerceivedScene(THINGS, facts)))
-    attempt, began = 0, 0.0
+    attempt, began, decision = 0, 0.0, None
     for second in range(1, 90):
         decision = executor.decide(Moment(float(second), PerceivedScene(THINGS, facts)))
         if decision.kind is not DecisionKind.ACT:
@@ -114,7 +114,7 @@ def test_the_wrong_thing_in_the_hand_is_put_down():
             facts = frozenset({("closed", "yellow drawer"), ("held", "green ball")})
         elif second - began == 4 and decision.call and not unmet(decision.call, facts):
             facts = applied(decision.call, facts)
-    assert decision.kind is DecisionKind.DONE
+    assert decision is not None and decision.kind is DecisionKind.DONE
     assert [str(one.call) for one in executor.attempts] == [
         "place(red cube, blue bowl)", "put_down(green ball)", "place(red cube, blue bowl)",
     ]  # fmt: skip

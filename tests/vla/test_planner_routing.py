@@ -1,5 +1,7 @@
 """Several policies as one: routed by skill, loaded when asked, bounded, handed over to with a prefix."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -89,7 +91,7 @@ def test_a_policy_is_loaded_in_another_thread_while_nobody_waits():
         go.clear()
         return policies.ready(name)
 
-    policies = LoadedPolicies({name: load(name) for name in ("", "stack", "press")}, most=1)
+    policies: Any = LoadedPolicies({name: load(name) for name in ("", "stack", "press")}, most=1)
     assert policies.ready("stack") is None and policies.ready("stack") is None
     assert waited("stack").name == "stack" and loads == ["stack"]
     assert policies.ready("") is None and policies.kept == ()  # room is made before, not after
