@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ideomotor.train.reporting.charts import Line, chart
-from ideomotor.train.reporting.page import TEMPLATE
+from ideomotor.train.reporting.page import filled_page
 from ideomotor.vla.interpreter.interpreter import Interpreter, InterpreterConfig
 from ideomotor.vla.interpreter.language import train_tokenizer
 from ideomotor.vla.interpreter.nano import nano_vlm
@@ -76,16 +76,9 @@ def page(rows: dict[int, dict[str, dict[str, float]]]) -> str:
         chart("Operations of a plan", "million", lines("mflop")),
         chart("Time of a plan", "ms, one core", lines("ms")),
     ]
-    parts = {
-        "{{title}}": "Cost of a plan over the number of pictures",
-        "{{refresh}}": "",
-        "{{content}}": "<h1>Cost of a plan over the number of pictures</h1>"
-        f'<p class="note">Pictures are cameras times moments.</p><div class="charts">{"".join(charts)}</div>',
-    }
-    text = TEMPLATE.read_text(encoding="utf-8")
-    for name, part in parts.items():
-        text = text.replace(name, part)
-    return text
+    title = "Cost of a plan over the number of pictures"
+    note = '<p class="note">Pictures are cameras times moments.</p>'
+    return filled_page(title, f'<h1>{title}</h1>{note}<div class="charts">{"".join(charts)}</div>')
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def main() -> None:
     options.out.write_text(routing_page(found, options.policy), encoding="utf-8")
     places = {f"{task}, {phase}": counts.tolist() for (task, phase), counts in sorted(found.counts.items())}
     figures = {"windows": sum(found.windows.values()), "unused": found.unused()}
-    print(json.dumps(figures | {"told_by_place": found.told_by_place(), "tokens": places}))
+    print(json.dumps(figures | {"explained_by_place": found.explained_by_place(), "tokens": places}))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Routing:
         """The experts that nothing went to, called BLOCK.EXPERT as `experts.drop_experts` takes them."""
         return [f"{block}.{number}" for block, number in np.argwhere(self.total == 0)]
 
-    def told_by_place(self) -> list[float]:
+    def explained_by_place(self) -> list[float]:
         """How much of where a token goes follows from its place, for each block: mutual information as a
         share of the experts' entropy; 0: nothing, 1: all. Where all goes to one expert it is 0."""
         joint = np.stack(list(self.counts.values())).astype(float)  # (places, blocks, experts)

@@ -15,9 +15,9 @@ import numpy as np
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.facts import PREDICATES, Facts
-from ideomotor.control.types import Command
 from ideomotor.sim.long_horizon import relations
 from ideomotor.sim.long_horizon.asked import skill_expert
+from ideomotor.sim.long_horizon.driving import Driving
 from ideomotor.sim.long_horizon.laid_out import drawer_at, laid_out_world
 from ideomotor.sim.long_horizon.put_down import FLOOR
 from ideomotor.sim.long_horizon.truth import Truth, facts
@@ -36,7 +36,6 @@ BLUR = 0.004  # standard deviation of "a little" [m]
 ATTEMPTS = 2  # at a skill
 SIMULATED_S = 150.0  # for all plans of one choice; what is left then is not tried [s]
 REST_S = 0.3  # after a skill, until what is so is looked at [s]
-PAST = 3  # commands that tell an expert how the arm moves
 
 
 class Imagination:
@@ -90,24 +89,22 @@ class Imagination:
 
     def _carried_out(self, world: World, call: Call, truth: Truth) -> Facts:
         """What is so after one attempt of an expert."""
-        robot, joints = self._robot, len(self._robot.joints)
+        robot, driving = self._robot, Driving(world)
         hz, began = float(robot.control_hz), world.tick
-        past = [world.data.ctrl[:joints].copy()] * PAST
         moment = any(PREDICATES[one[0]].lasting for one in effects(call))  # it may be so for a moment only
 
         def follow(target: np.ndarray) -> None:
-            past.append(np.clip(target, robot.lower, robot.upper))
-            world.step(Command(world.tick, past[-1]))
+            driving.follow(target)
             if moment and world.tick % robot.frame_ticks == 0:
                 truth.look()
 
         try:
-            for target in skill_expert(world, call.skill, call.arguments, np.array(past)):
+            for target in skill_expert(world, call.skill, call.arguments, driving.past_commands):
                 if world.tick - began > SKILLS[call.skill].max_seconds * hz:
                     break
                 follow(target)
             for _ in range(round(REST_S * hz)):
-                follow(past[-1])
+                follow(driving.past_commands[-1])
         except UserError:  # it speaks of nothing that is there
             return frozenset()
         finally:

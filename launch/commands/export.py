@@ -113,14 +113,15 @@ def export_to(options: ExportOptions) -> dict[str, Any]:
 
 def _dropped(networks: PolicyNetworks, options: ExportOptions) -> list[str]:
     """Leaves experts out of the decoder; returns which."""
+    if not options.drop_experts:
+        return []
     from ideomotor.train.routing import routing
     from ideomotor.vla.decoder.experts import drop_experts
 
     names = list(options.drop_experts)
     if names == [UNUSED]:
         names = routing(networks, options.data, WATCHED).unused()
-    if names:
-        drop_experts(networks.decoder.mixtures(), names)
+    drop_experts(networks.decoder.mixtures(), names)
     return names
 
 

@@ -67,7 +67,8 @@ def check_goal(options: GoalArguments) -> None:
     from ideomotor.vla.planner.memory import Memory
 
     if options.goal is None:
-        given = [name for name, usual in _DEFAULT.items() if getattr(options, name) != usual]
+        usual = GoalArguments()
+        given = [name for name in _OF_A_GOAL if getattr(options, name) != getattr(usual, name)]
         if given or options.question:
             name = (given or ["question"])[0].replace("_", "-")
             raise UserError(f"{name}: belongs to --goal, which is not given")
@@ -125,4 +126,4 @@ def _imagination(embodiment: Embodiment) -> Imagine:
     return Imagination(embodiment)
 
 
-_DEFAULT = {"planner": "symbolic", "base_url": "", "rates": None, "imagine": False, "ask": False}
+_OF_A_GOAL = ("planner", "base_url", "rates", "imagine", "ask")

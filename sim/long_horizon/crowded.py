@@ -38,8 +38,13 @@ def put_among(world: SceneState, arm: Arm, goal: Goal, sharing: int) -> Iterator
     kind = world.scene.thing(goal.place).kind
     spot, roll = _free_spot(world, arm, goal, others)
     drop = place.DROP[kind] + (HIGHER if others else 0.0)
-    wide = (2 * world.scene.thing(goal.target).half + FREE - GAP) / RATE
+    wide = opening_around(world.scene.thing(goal.target))
     yield from skills.release(world, arm, goal.target, spot, drop, roll=roll, opening=wide)
+
+
+def opening_around(thing: Thing) -> float:
+    """The gripper's position [rad] with which the fingers are only just open around a thing."""
+    return (2 * thing.half + FREE - GAP) / RATE
 
 
 def _lying_in(world: SceneState, goal: Goal) -> list[Thing]:

@@ -55,7 +55,7 @@ def drawer_at(name: str, colour: str, handle: tuple[float, float], opening: floa
 
 
 def put_into_hand(model: mujoco.MjModel, data: mujoco.MjData, thing: Thing, along: float) -> None:
-    """Puts a thing between the open fingers, which are told to close.
+    """Puts a thing between the open fingers, which are commanded to close.
 
     Args:
         along: from the fingertips towards the palm [m].

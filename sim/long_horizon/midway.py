@@ -14,8 +14,8 @@ import numpy as np
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import unknown_name
-from ideomotor.control.types import Command
 from ideomotor.sim.long_horizon import GOAL_TASKS, chain
+from ideomotor.sim.long_horizon.driving import Driving
 from ideomotor.sim.motion import Arm
 from ideomotor.sim.open_world import task_world
 from ideomotor.sim.paths import FADE_S
@@ -23,7 +23,6 @@ from ideomotor.sim.task import Goal, SceneState
 from ideomotor.sim.world import World
 
 NOTICED_S = 1.0  # within which a step is seen to be done: a planner looks once a second
-PAST = 3  # commands that tell how the arm moves
 
 
 def midway_world(embodiment: Embodiment, task: str, seed: int, level: str = "light") -> World:
@@ -55,21 +54,15 @@ def midway_world(embodiment: Embodiment, task: str, seed: int, level: str = "lig
 
 def _carry_out(world: World, step: Goal, sharing: int, late: int) -> None:
     """An expert does a step and is stopped some ticks after it is done, wherever the arm is then."""
-    robot = world.embodiment
-    past = [world.data.ctrl[: len(robot.joints)].copy()] * PAST
-
-    def follow(target: np.ndarray) -> None:
-        past.append(np.clip(target, robot.lower, robot.upper))
-        world.step(Command(world.tick, past[-1]))
-
-    done = 0
-    for target in chain.step_expert(world, Arm(robot, past[-1]), step, sharing):
+    robot, driving, done = world.embodiment, Driving(world), 0
+    for target in chain.step_expert(world, Arm(robot, driving.past_commands[-1]), step, sharing):
         done = done + 1 if chain.is_done(world, step) else 0
         if done > late:
             break
-        follow(target)
-    for target in Arm(robot, past[-1], past_commands=np.array(past[-PAST:])).wait(2 * FADE_S):
-        follow(target)
+        driving.follow(target)
+    past = driving.past_commands
+    for target in Arm(robot, past[-1], past_commands=past).wait(2 * FADE_S):
+        driving.follow(target)
 
 
 def _begin(world: World, step: Goal, sharing: int, draw: np.random.Generator) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ideomotor.sim import layout, skills
 from ideomotor.sim.long_horizon import relations
-from ideomotor.sim.long_horizon.crowded import FREE, GAP, RATE
+from ideomotor.sim.long_horizon.crowded import opening_around
 from ideomotor.sim.long_horizon.drawers import SEEN, out_of_the_way
 from ideomotor.sim.motion import PAN_AXIS, Arm
 from ideomotor.sim.scene import GRASPABLE, PLATE_HEIGHT, Scene, Thing
@@ -58,13 +58,9 @@ def goal_of(scene: Scene, thing: Thing) -> Goal:
 
 def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
     name = goal.words["target"]
-
-    def is_clear(world: SceneState) -> bool:
-        return not _lies_on(world, goal.target) and not _containers_below(world, goal.target)
-
     return (
         Subtask(f"grasp the {name}", goal, lambda world: world.holding(goal.target)),
-        Subtask(f"carry the {name} to a free place", goal, is_clear),
+        Subtask(f"carry the {name} to a free place", goal, lambda world: _is_clear(world, goal.target)),
         Subtask(f"put the {name} down", goal, lambda world: success(world, goal)),
     )
 
@@ -72,8 +68,12 @@ def subtasks(scene: Scene, goal: Goal) -> tuple[Subtask, ...]:
 def success(world: SceneState, goal: Goal) -> bool:
     thing = world.scene.thing(goal.target)
     low = world.position(goal.target)[2] < thing.half + ON_TABLE
-    clear = not _lies_on(world, goal.target) and not _containers_below(world, goal.target)
-    return bool(low and clear and relations.at_rest(world, goal.target))
+    return bool(low and _is_clear(world, goal.target) and relations.at_rest(world, goal.target))
+
+
+def _is_clear(world: SceneState, name: str) -> bool:
+    """Whether nothing but the table is below it."""
+    return not _lies_on(world, name) and not _containers_below(world, name)
 
 
 def _lies_on(world: SceneState, name: str) -> bool:
@@ -136,9 +136,9 @@ def _in_bowl(world: SceneState, name: str) -> bool:
 
 def _reach_into_bowl(world: SceneState, arm: Arm, name: str) -> Iterator[np.ndarray]:
     """Around a thing with the fingers so little open that neither comes down on the bowl's wall."""
-    half, (x, y, z) = world.scene.thing(name).half, world.position(name)
-    roll, narrow = skills.grasp_roll(world, name), (2 * half + FREE - GAP) / RATE
-    place, offset = np.array([x, y, max(skills.LOWEST_TIP, z - skills.TIP_BELOW_CENTRE)]), half + 0.003
+    thing, (x, y, z) = world.scene.thing(name), world.position(name)
+    roll, narrow = skills.grasp_roll(world, name), opening_around(thing)
+    place, offset = np.array([x, y, max(skills.LOWEST_TIP, z - skills.TIP_BELOW_CENTRE)]), thing.half + 0.003
     yield from arm.rise(skills.CARRY)
     yield from arm.move_to(np.array([x, y, skills.CARRY]), roll, grip=narrow, offset=offset)
     yield from arm.line_to(place, roll, grip=narrow, offset=offset)

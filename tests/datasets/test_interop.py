@@ -20,27 +20,16 @@ from ideomotor.datasets.editing.pieces import all_pieces, deleted, trimmed
 from ideomotor.datasets.lerobot import file_group
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.writer import DatasetWriter
+from tests.interop.peers import python_of, why_not
 
 SCRIPTS = Path(__file__).parent.parent / "interop"
-PYTHON = os.environ.get("IDEOMOTOR_LEROBOT_PYTHON", "")
-
-
-def why_not() -> str:
-    """Why lerobot cannot be run here; empty where it can."""
-    if not PYTHON:
-        return "IDEOMOTOR_LEROBOT_PYTHON does not name a Python with lerobot (see make interop)"
-    said = Path(PYTHON).parent.parent / "why_not.txt"
-    if said.exists():
-        return f"no environment with lerobot: {said.read_text().strip()}"
-    if not Path(PYTHON).exists():
-        return f"no environment with lerobot at {PYTHON} (see make interop)"
-    return ""
-
+PYTHON = python_of("LEROBOT")
+WHY_NOT = why_not("LEROBOT", "lerobot")
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.slow,
-    pytest.mark.skipif(bool(why_not()), reason=why_not()),
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT),
 ]
 
 

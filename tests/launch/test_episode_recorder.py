@@ -19,15 +19,7 @@ from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.launch.runtime import episode_log
 from ideomotor.launch.runtime.episode_log import EpisodeLog
 from ideomotor.launch.runtime.episode_recorder import EpisodeRecorder
-from tests.launch.driven_arm import (  # pyright: ignore[reportMissingImports]
-    A_TICK,
-    HZ,
-    RATES,
-    ROBOT,
-    SIZES,
-    DrivenArm,
-    K,
-)
+from tests.launch.driven_arm import A_TICK, HZ, RATES, ROBOT, SIZES, DrivenArm, K
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_what_a_place_tells_and_what_the_page_shows() -> None:
         ("lift", "reach"): np.array([[0, 30, 0], [10, 10, 10]]),
     }
     found = Routing(counts, dict.fromkeys(counts, 5))
-    assert found.told_by_place() == pytest.approx([1.0, 0.0])
+    assert found.explained_by_place() == pytest.approx([1.0, 0.0])
     assert found.unused() == ["0.2"]
     page = routing_page(found, "runs/<mine>")
     assert "runs/&lt;mine&gt;" in page and "<script" not in page

@@ -19,8 +19,10 @@ import pytest
 from ideomotor.vla.planner.hosted import HostedPlanner, Limits
 from ideomotor.vla.planner.plan import Call, Steps
 from ideomotor.vla.planner.planners import PlannerFailed, PlanRequest
+from tests.interop.peers import python_of, why_not
 
-PYTHON = os.environ.get("IDEOMOTOR_SERVER_PYTHON", "")
+PYTHON = python_of("SERVER")
+WHY_NOT = why_not("SERVER", "transformers' server")
 GIVE_UP_S = 180.0
 # What the model writes, token by token: each leads to the next.
 PIECES = ('{"plans":', ' [{"sequence":', ' [{"skill":', ' "place",', ' "arguments":', ' ["red cube",',
@@ -29,18 +31,7 @@ TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}<answe
 THINGS = ("red cube", "blue bowl")
 LIMITS = Limits(timeout_s=GIVE_UP_S, total_s=GIVE_UP_S, max_tokens=64)
 
-
-def why_not() -> str:
-    """Why the server cannot be run here; empty where it can."""
-    if not PYTHON:
-        return "IDEOMOTOR_SERVER_PYTHON does not name a Python with transformers' server (see make interop)"
-    said = Path(PYTHON).parent.parent / "why_not.txt"
-    if said.exists():
-        return f"no environment with transformers' server: {said.read_text().strip()}"
-    return "" if Path(PYTHON).exists() else f"no environment with transformers' server at {PYTHON}"
-
-
-pytestmark = [pytest.mark.interop, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.interop, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 
 def make_model(folder: Path, writes_plans: bool) -> None:

@@ -90,14 +90,16 @@ def write_page(out: Path, under_way: bool = False, notes: Sequence[str] = ()) ->
         *(_stage(name, figures, sizes[name], marks) for name, figures in found.items()),
         _measured(marks),
     ]
-    parts = {
-        "{{title}}": html.escape(title),
-        "{{refresh}}": f'<meta http-equiv="refresh" content="{RELOAD_S}">\n' if under_way else "",
-        "{{content}}": "\n".join(filter(None, content)),
-    }
-    page = re.sub("|".join(parts), lambda part: parts[part[0]], TEMPLATE.read_text(encoding="utf-8"))
+    refresh = f'<meta http-equiv="refresh" content="{RELOAD_S}">\n' if under_way else ""
+    page = filled_page(title, "\n".join(filter(None, content)), refresh)
     replace_files({out / PAGE: page.encode()})
     return out / PAGE
+
+
+def filled_page(title: str, content: str, refresh: str = "") -> str:
+    """A page with our style: a title in plain text, and HTML."""
+    parts = {"{{title}}": html.escape(title), "{{refresh}}": refresh, "{{content}}": content}
+    return re.sub("|".join(parts), lambda part: parts[part[0]], TEMPLATE.read_text(encoding="utf-8"))
 
 
 def figures_of(path: Path) -> list[dict[str, float]]:

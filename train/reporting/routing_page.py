@@ -18,7 +18,7 @@ STYLE = (
 
 def routing_page(found: Routing, policy: str) -> str:
     """HTML with a table for each block: shares of a row's tokens in per cent, darker where there are more."""
-    shares = found.told_by_place()
+    shares = found.explained_by_place()
     tables = [_table(found, block, share) for block, share in enumerate(shares)]
     name, windows = html.escape(policy), sum(found.windows.values())
     unused = ", ".join(found.unused()) or "none"

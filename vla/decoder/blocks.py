@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -92,3 +93,28 @@ class Attention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def run_blocks(
+    blocks: Sequence[nn.Module],
+    x: torch.Tensor,
+    clean: torch.Tensor,
+    modulations: tuple[torch.Tensor, torch.Tensor],
+    pairs: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    last_norm: nn.Module,
+) -> torch.Tensor:
+    """Tokens through blocks, to what a last projection reads.
+
+    Args:
+        x: (B, T, width).
+        clean: (B, T, 1) bool, tokens of committed commands alone.
+        modulations: (B, 2, …) each, of tokens at the flow's time and of committed ones: the blocks', and the
+            last layer's.
+        pairs: keys and values of cross-attentions, from which these blocks take theirs.
+        last_norm: before the last projection.
+    """
+    shared, last = (torch.where(clean, part[:, 1:], part[:, :1]) for part in modulations)
+    for block in blocks:
+        x = block(x, shared, next(pairs) if block.cross else None)
+    scale, shift = last.chunk(2, dim=-1)
+    return torch.addcmul(shift, last_norm(x), 1 + scale)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ideomotor.vla.decoder.blocks import Block, EmbodimentProjections
+from ideomotor.vla.decoder.blocks import Block, EmbodimentProjections, run_blocks
 from ideomotor.vla.decoder.config import DecoderConfig
 from ideomotor.vla.decoder.experts import Mixture
 from ideomotor.vla.decoder.visual_encoder import GridEncoder, KeypointEncoder
@@ -197,11 +197,7 @@ class Decoder(nn.Module):
             between = straight.unflatten(1, (self.tokens, per)).flatten(2)
             x, blocks = x + projections.between(between), blocks[half:]
         clean = by_token.amin(-1, keepdim=True) > 0  # (B, tokens, 1)
-        shared, last = (torch.where(clean, part[:, 1:], part[:, :1]) for part in modulations)
-        scale, shift = last.chunk(2, dim=-1)
-        for block in blocks:
-            x = block(x, shared, next(pairs) if block.cross else None)
-        x = torch.addcmul(shift, self.last_norm(x), 1 + scale)
+        x = run_blocks(blocks, x, clean, modulations, pairs, self.last_norm)
         found = projections.commands_out(x).unflatten(2, (per, -1)).flatten(1, 2)
         return Prediction(found if straight is None else found + straight, waypoints)
 

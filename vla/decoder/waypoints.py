@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ideomotor.vla.decoder.blocks import run_blocks
 from ideomotor.vla.decoder.config import DecoderConfig
 
 Pairs = Iterator[tuple[torch.Tensor, torch.Tensor]]
@@ -49,11 +50,8 @@ class Waypoints(nn.Module):
             actions: (B, H, A) noisy, clean where committed.
             is_committed: (B, H) 1 where it is.
             summary: (B, 1, width) of the context.
-            modulations: (B, 2, …) each, of tokens at the flow's time and of committed ones: the blocks', and
-                the last layer's.
+            modulations, pairs, last_norm: see `run_blocks`.
             blocks: that are the coarse half.
-            pairs: keys and values of the cross-attentions, from which these blocks take theirs.
-            last_norm: before the last layer.
 
         Returns:
             waypoints (B, W, A), committed ones as they were given, and (B, H, A).
@@ -63,12 +61,7 @@ class Waypoints(nn.Module):
         x = projections.waypoints_in(torch.cat([seen.flatten(2), given.to(seen.dtype)], dim=-1))
         x = x + self.token_at + summary
         clean = given.amin(-1, keepdim=True) > 0
-        shared, last = (torch.where(clean, part[:, 1:], part[:, :1]) for part in modulations)
-        for block in blocks:
-            x = block(x, shared, next(pairs) if block.cross else None)
-        scale, shift = last.chunk(2, dim=-1)
-        x = torch.addcmul(shift, last_norm(x), 1 + scale)
-        found = projections.waypoints_out(x)
+        found = projections.waypoints_out(run_blocks(blocks, x, clean, modulations, pairs, last_norm))
         found = torch.where(given[..., -1:] > 0, seen[:, :, -1].to(found.dtype), found)
         return found, torch.einsum("hw,bwa->bha", self.straight.to(found.dtype), found)
 

@@ -71,11 +71,10 @@ def _check_teacher(teacher: Path, options: RecordOptions, embodiment: Embodiment
 
 def reproducible(options: RecordOptions) -> bytes:
     """Returns the options that decide what is recorded, as JSON; `episodes` may grow when it goes on."""
-    fields = dataclasses.asdict(options) | {"policy": str(options.policy or "")}
-    names = ["tasks", "randomize", "noise", "policy", "seed_start", "robot", *["midway"] * options.midway]
-    if options.teacher is not None:
-        fields["teacher"] = str(options.teacher)
-        names.append("teacher")
+    folders = {name: str(getattr(options, name) or "") for name in ("policy", "teacher")}
+    fields = dataclasses.asdict(options) | folders
+    names = ["tasks", "randomize", "noise", "policy", "seed_start", "robot"]
+    names += [name for name in ("midway", "teacher") if fields[name]]  # datasets of before have neither
     return (json.dumps({name: fields[name] for name in names}, indent=2) + "\n").encode()
 
 

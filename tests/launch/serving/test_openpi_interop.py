@@ -27,24 +27,15 @@ from ideomotor.launch.serving.openpi import parse_key_map
 from ideomotor.launch.serving.openpi_policy import OpenpiSource
 from ideomotor.launch.serving.remote_options import RemoteOptions
 from ideomotor.sim.open_world import task_world
+from tests.interop.peers import python_of, why_not
 
 INTEROP = Path(__file__).parents[2] / "interop"
-PYTHON = os.environ.get("IDEOMOTOR_OPENPI_PYTHON", "")
+PYTHON = python_of("OPENPI")
+WHY_NOT = why_not("OPENPI", "openpi-client")
 TOKEN = "0123456789abcdef0123"
 SOLVED = 1_000_001  # a scene of `press` that the bundled policy solves
 
-
-def why_not() -> str:
-    """Why openpi's client cannot be run here; empty where it can."""
-    if not PYTHON:
-        return "IDEOMOTOR_OPENPI_PYTHON does not name a Python with openpi-client (see make interop)"
-    said = Path(PYTHON).parent.parent / "why_not.txt"
-    if said.exists():
-        return f"no environment with openpi-client: {said.read_text().strip()}"
-    return "" if Path(PYTHON).exists() else f"no environment with openpi-client at {PYTHON}"
-
-
-pytestmark = [pytest.mark.interop, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.interop, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 
 @pytest.fixture
