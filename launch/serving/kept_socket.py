@@ -50,7 +50,6 @@ class KeptSocket:
 
     Attributes:
         metadata: what the server said of itself when it was first met.
-        generation: how many connections there have been; a new one knows nothing of what came before.
 
     Raises:
         UserError: no connection.
@@ -59,7 +58,6 @@ class KeptSocket:
     def __init__(self, place: Place, keeps: bool) -> None:
         self.place = place
         self._lost, self._closed = threading.Event(), False
-        self.generation = 1
         opened, self.metadata = open_socket(place)
         self._socket: Any = opened
         if keeps:
@@ -74,7 +72,7 @@ class KeptSocket:
             socket.close()
 
     def present(self) -> Any:
-        """The websocket; NoAnswer while there is none."""
+        """The websocket; NoAnswer while there is none. Another one knows nothing of what this one was told."""
         socket = self._socket
         if socket is None:
             raise NoAnswer(f"policy: {self.place.url}: not connected")
@@ -104,8 +102,9 @@ class KeptSocket:
         if metadata != self.metadata:
             socket.close()  # another policy than the one that was looked at before the start
             return False
-        self.generation += 1
         self._socket = socket
+        if self._closed:
+            socket.close()  # its threads would outlive the program
         return True
 
 

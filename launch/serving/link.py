@@ -30,26 +30,27 @@ class Link(KeptSocket):
         self._numbers = itertools.count(1)
         self.dropped = 0
 
-    def post(self, body: Mapping[str, Any]) -> None:
-        """Sends a message whose answer nobody waits for; NoAnswer if there is no connection."""
-        socket = self.present()
+    def post(self, body: Mapping[str, Any], socket: Any) -> None:
+        """Sends a message whose answer nobody waits for, through `present()`; NoAnswer if that is lost."""
         try:
             socket.send(seal({**body, "id": next(self._numbers)}))
         except socket_errors() as error:
             raise self.lose(socket, error) from None
 
-    def ask(self, body: Mapping[str, Any], seconds: float) -> Fields:
+    def ask(self, body: Mapping[str, Any], seconds: float, socket: Any = None) -> Fields:
         """The answer to a message.
 
         Args:
             body: without its `id`.
             seconds: to wait for it.
+            socket: through this one and no later one; None: through the one there is.
 
         Raises:
             NoAnswer: none came in time, or the server dropped the request, or there is no connection.
             UserError: the server refused what it was asked.
         """
-        socket, number, until = self.present(), next(self._numbers), time.monotonic() + seconds
+        socket = self.present() if socket is None else socket
+        number, until = next(self._numbers), time.monotonic() + seconds
         try:
             socket.send(seal({**body, "id": number}))
             while True:

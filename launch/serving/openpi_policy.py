@@ -37,7 +37,7 @@ class OpenpiLink(KeptSocket):
 
     def __init__(self, place: Place, keeps: bool) -> None:
         super().__init__(place, keeps)
-        self._owed, self._owed_by = 0, 1  # answers to requests that were given up; by which connection
+        self._owed, self._owed_by = 0, None  # answers to requests that were given up; by which websocket
 
     def ask(self, observation: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to an observation.
@@ -47,8 +47,8 @@ class OpenpiLink(KeptSocket):
             UserError: the server could not answer, and says why; or the answer is no map.
         """
         socket, until = self.present(), time.monotonic() + seconds
-        if self._owed_by != self.generation:
-            self._owed, self._owed_by = 0, self.generation
+        if self._owed_by is not socket:
+            self._owed, self._owed_by = 0, socket
         try:
             socket.send(pack(observation))
             self._owed += 1

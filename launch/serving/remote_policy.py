@@ -61,7 +61,7 @@ class RemotePolicy:
         self._sampling = dict(sampling)
         self._without: tuple[str, ...] = ()
         self._seed = 0
-        self._begun = 0  # generation of the link in which the episode was begun
+        self._begun: Any = None  # the websocket through which the episode was begun
         self._plan_time = plan_time()
         self._chunk_time = chunk_time(horizon / timing.control_hz)
         if not live:
@@ -113,10 +113,11 @@ class RemotePolicy:
             return self._link.ask(body, ALWAYS_S)
         seconds, began = expected.seconds(), time.monotonic()
         try:
-            if self._begun != self._link.generation:
-                self._begun = self._link.generation
-                self._link.post(self._beginning())
-            answer = self._link.ask({**body, "deadline_ms": 1000 * seconds}, seconds)
+            socket = self._link.present()
+            if self._begun is not socket:
+                self._link.post(self._beginning(), socket)
+                self._begun = socket
+            answer = self._link.ask({**body, "deadline_ms": 1000 * seconds}, seconds, socket)
         except NoAnswer:
             if time.monotonic() - began >= seconds:
                 expected.missed()
@@ -131,7 +132,7 @@ class RemotePolicy:
     def _reset(self) -> None:
         """Begins an episode: at once where every answer counts, else with the next request."""
         if self._live:
-            self._begun = 0
+            self._begun = None
         else:
             self._link.ask(self._beginning(), ALWAYS_S)
 

@@ -49,6 +49,14 @@ def done(body: Any, **fields: Any) -> bytes:
     return seal({"type": "done", "id": body["id"], **fields})
 
 
+def until_connected(link: Link) -> None:
+    while True:
+        with contextlib.suppress(NoAnswer):
+            link.present()
+            return
+        time.sleep(0.01)
+
+
 def damaged(data: bytes) -> bytes:
     return data[:-3] + bytes([data[-3] ^ 0x10]) + data[-2:]
 
@@ -116,8 +124,7 @@ def test_a_lost_connection_comes_back_by_itself(serving_script, linked) -> None:
     link = linked(server, keeps=True)
     with pytest.raises(NoAnswer, match="connection was lost"):
         link.ask({}, LONG_S)
-    while link.generation == 1:
-        time.sleep(0.01)
+    until_connected(link)
     assert link.ask({}, LONG_S).whole("n") == server.connections == 2
 
 
@@ -127,7 +134,7 @@ def test_without_a_connection_the_answer_is_no_at_once(serving_script, linked) -
         with pytest.raises(NoAnswer):
             link.ask({}, LONG_S)
     with pytest.raises(NoAnswer, match="not connected"):
-        link.post({})
+        link.post({}, link.present())
 
 
 def test_another_policy_in_its_place_is_not_asked(serving_script, linked) -> None:
@@ -138,7 +145,6 @@ def test_another_policy_in_its_place_is_not_asked(serving_script, linked) -> Non
         link.ask({}, LONG_S)
     while server.connections < 3:
         time.sleep(0.01)
-    assert link.generation == 1
     with pytest.raises(NoAnswer, match="not connected"):
         link.ask({}, LONG_S)
 

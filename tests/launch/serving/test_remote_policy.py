@@ -166,6 +166,30 @@ def test_an_episode_is_begun_again_on_every_new_connection(live, seen) -> None:
     assert sent["plan"]["tokens"].tolist() == PLAN.tokens.tolist()
 
 
+def test_a_connection_lost_behind_the_beginning_is_begun_again_too(live, seen, monkeypatch) -> None:
+    policy, server = live(lambda _, body: [chunk(body)] if body["type"] == "act" else [])
+    link, lost = policy._link, []
+    post = link.post
+
+    def lose_it(body: Any, socket: Any) -> None:
+        post(body, socket)
+        if not lost:
+            lost.append(socket)
+            link.lose(socket, OSError("pulled"))
+            until_answered(link.present)  # the next is there before the request goes out
+            socket.close()
+
+    monkeypatch.setattr(link, "post", lose_it)
+    policy.reset(5)
+    _, misses = until_answered(lambda: policy.act(seen, PLAN, np.empty((0, 6))))
+    assert misses == 1
+    assert [(number, body["type"]) for number, body in server.received] == [
+        (1, "reset"),
+        (2, "reset"),
+        (2, "act"),
+    ]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
