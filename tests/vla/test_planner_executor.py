@@ -62,6 +62,14 @@ def test_a_goal_is_carried_out_and_seen_to_be_done():
     }
 
 
+def test_the_goal_ends_with_the_look_that_confirms_its_last_skill():
+    executor, last, _ = run("put the red cube into the bowl")
+    assert last.kind is DecisionKind.DONE
+    assert [event.time for event in executor.memory.events if event.kind == "done"] == [
+        executor.attempts[-1].ended_at
+    ]
+
+
 def test_what_is_so_already_is_not_done_again():
     facts = FACTS | {("inside", "red cube", "blue bowl"), ("in_drawer", "green ball", "yellow drawer")}
     executor, last, _ = run(facts=facts)

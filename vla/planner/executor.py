@@ -150,6 +150,8 @@ class Executor:
         if acting.seen >= CONFIRM:
             self._close_attempt(moment, True, "seen")
             return True
+        whole = so and not self._agenda.upcoming(moment.scene.facts) and self._agenda.met(moment.scene.facts)
+        self._final = self._final + 1 if whole else 0  # looks that need not be taken again at the end
         acting.late += late and not so
         if acting.late < GRACE:
             return False
