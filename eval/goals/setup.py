@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from ideomotor.control.errors import unknown_name
 from ideomotor.eval.goals.oracle import TRIES, OraclePlan, steps_of
 from ideomotor.eval.goals.truth_perception import TruthPerception
-from ideomotor.vla.planner.choosing import planner_named
 from ideomotor.vla.planner.executor import Executor
 from ideomotor.vla.planner.executor_options import ExecutorOptions
+from ideomotor.vla.planner.proposing.choosing import planner_named
 
 if TYPE_CHECKING:
     from ideomotor.sim.world import World
@@ -66,7 +66,7 @@ class GoalSetup:
         if self.perception == "truth":
             return TruthPerception(world, places=self.imagine)
         if self.perception == "seen":
-            from ideomotor.vla.planner.perception import SeenPerception
+            from ideomotor.vla.planner.perception.perception import SeenPerception
 
             return SeenPerception.of(world.embodiment)
         raise unknown_name("perception", self.perception, PERCEPTIONS)

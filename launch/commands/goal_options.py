@@ -92,9 +92,9 @@ def executor_of(
         UserError: as `planner_named`, for rates that cannot be read, or a robot that cannot be simulated.
     """
     from ideomotor.vla.planner.candidates import RATES, load_rates
-    from ideomotor.vla.planner.choosing import planner_named
     from ideomotor.vla.planner.executor import Executor
     from ideomotor.vla.planner.executor_options import ExecutorOptions
+    from ideomotor.vla.planner.proposing.choosing import planner_named
 
     assert options.goal is not None
     how = ExecutorOptions(

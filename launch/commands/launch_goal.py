@@ -99,7 +99,7 @@ def goal_beside(
     if options.goals.goal is None:
         return None
     from ideomotor.launch.runtime.goal_companion import GoalCompanion
-    from ideomotor.vla.planner.perception import SeenPerception
+    from ideomotor.vla.planner.perception.perception import SeenPerception
 
     there = somebody_there() or options.page.web is not None
     goals = asked_where_somebody_is(options.goals, there, say)

@@ -100,7 +100,7 @@ def run_goal(options: GoalRunOptions, output: Output) -> int:
         from ideomotor.eval.goals.remembered import TrueMemory
         from ideomotor.eval.rollout import answered
         from ideomotor.sim.open_world import task_world
-        from ideomotor.vla.planner.perception import SeenPerception
+        from ideomotor.vla.planner.perception.perception import SeenPerception
         from ideomotor.vla.planner.routing import routes_of
 
         embodiment = load_embodiment(options.robot)

@@ -72,7 +72,7 @@ class KeptSocket:
             socket.close()
 
     def present(self) -> Any:
-        """The websocket; NoAnswer while there is none. Another one knows nothing of what this one was told."""
+        """The websocket; NoAnswer while there is none. A later one knows nothing of what was told to this."""
         socket = self._socket
         if socket is None:
             raise NoAnswer(f"policy: {self.place.url}: not connected")

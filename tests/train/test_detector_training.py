@@ -12,8 +12,8 @@ from ideomotor.sim.scene import GRASPABLE
 from ideomotor.train.scenes import arranged, detector, detector_data
 from ideomotor.train.scenes.arranged import PER_LAYOUT, arranged_scenes
 from ideomotor.train.scenes.detector import DetectorOptions, main, one_cycle
-from ideomotor.vla.planner.camera import FrontCamera
-from ideomotor.vla.planner.detector import RELATIONS, SIDE, SceneDetector
+from ideomotor.vla.planner.perception.camera import FrontCamera
+from ideomotor.vla.planner.perception.detector import RELATIONS, SIDE, SceneDetector
 
 LAYOUTS = 8
 CAMERA = FrontCamera(load_embodiment("so101"))

@@ -13,7 +13,7 @@ from ideomotor.vla.planner.goals.grounding import goal_of
 from ideomotor.vla.planner.interface import DecisionKind, Moment, PerceivedScene
 from ideomotor.vla.planner.memory import Memory, iou
 from ideomotor.vla.planner.plan import Call, Steps
-from ideomotor.vla.planner.planners import SymbolicPlanner
+from ideomotor.vla.planner.proposing.symbolic import SymbolicPlanner
 from ideomotor.vla.planner.skills import applied, unmet
 
 THINGS = ("red cube", "blue cube", "green ball", "blue bowl", "red plate", "yellow drawer")

@@ -10,8 +10,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.vla.planner.goals.grounding import goal_of
 from ideomotor.vla.planner.goals.words import WORDS
 from ideomotor.vla.planner.plan import Call, calls_of, drawn, resolved
+from ideomotor.vla.planner.proposing.symbolic import NoPlan, plan_for
 from ideomotor.vla.planner.skills import applied
-from ideomotor.vla.planner.symbolic import NoPlan, plan_for
 
 THINGS = (
     "red cube", "small blue cube", "large blue cube", "green ball", "red ball", "blue bowl", "red plate",

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.planner.executor import Executor
-from ideomotor.vla.planner.hosted import HostedPlanner, Limits
 from ideomotor.vla.planner.interface import DecisionKind, Moment, PerceivedScene
 from ideomotor.vla.planner.plan import Call, Steps
-from ideomotor.vla.planner.planners import OUTCOMES, PlannerFailed, PlanRequest
-from ideomotor.vla.planner.prompt import SYSTEM, plans_in, schema
+from ideomotor.vla.planner.proposing.hosted import HostedPlanner, Limits
+from ideomotor.vla.planner.proposing.interface import OUTCOMES, PlannerFailed, PlanRequest
+from ideomotor.vla.planner.proposing.prompt import SYSTEM, plans_in, schema
 from ideomotor.vla.planner.skills import SKILLS
 
 THINGS = ("red cube", "blue bowl", "yellow drawer")
@@ -281,7 +281,7 @@ def tiny_model(tmp_path_factory):
 
 def test_a_random_model_on_this_machine_writes_nothing_but_plans(tiny_model):
     pytest.importorskip("llguidance", reason="of the extra `planner`")
-    from ideomotor.vla.planner.local import LocalPlanner
+    from ideomotor.vla.planner.proposing.local import LocalPlanner
 
     made = LocalPlanner(str(tiny_model), max_tokens=400)
     try:

@@ -6,10 +6,16 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
-from ideomotor.vla.planner.camera import FrontCamera
-from ideomotor.vla.planner.detector import RELATIONS, Detection, DetectorNetwork, SceneDetector, hand_planes
-from ideomotor.vla.planner.perception import SeenPerception
-from ideomotor.vla.planner.tracks import FAR
+from ideomotor.vla.planner.perception.camera import FrontCamera
+from ideomotor.vla.planner.perception.detector import (
+    RELATIONS,
+    Detection,
+    DetectorNetwork,
+    SceneDetector,
+    hand_planes,
+)
+from ideomotor.vla.planner.perception.perception import SeenPerception
+from ideomotor.vla.planner.perception.tracks import FAR
 
 ROBOT = load_embodiment("so101")
 CAMERA = FrontCamera(ROBOT)

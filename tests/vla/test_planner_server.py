@@ -16,9 +16,9 @@ import httpx
 import numpy as np
 import pytest
 
-from ideomotor.vla.planner.hosted import HostedPlanner, Limits
 from ideomotor.vla.planner.plan import Call, Steps
-from ideomotor.vla.planner.planners import PlannerFailed, PlanRequest
+from ideomotor.vla.planner.proposing.hosted import HostedPlanner, Limits
+from ideomotor.vla.planner.proposing.interface import PlannerFailed, PlanRequest
 from tests.interop.peers import python_of, why_not
 
 PYTHON = python_of("SERVER")

@@ -23,8 +23,8 @@ from ideomotor.control.errors import UserError
 from ideomotor.train.scenes.detector_data import KINDS, VISIBLE, Scenes, scenes_of
 from ideomotor.train.scenes.detector_loss import batch_loss
 from ideomotor.train.state import Training, last_state, load_state, save_state
-from ideomotor.vla.planner.camera import FrontCamera
-from ideomotor.vla.planner.detector import (
+from ideomotor.vla.planner.perception.camera import FrontCamera
+from ideomotor.vla.planner.perception.detector import (
     GROUPS,
     DetectorNetwork,
     SceneDetector,
@@ -161,7 +161,7 @@ def examine(network: DetectorNetwork, scenes: Scenes) -> dict[str, float]:
         found, kind, colour, size, relation; opening: mean error [m], each where there is something to measure
         it by; extra: detections a picture that are no thing.
     """
-    from ideomotor.vla.planner.detector import decoded
+    from ideomotor.vla.planner.perception.detector import decoded
 
     network.eval()
     found, right, extra, errors = list[bool](), {k: list[bool]() for k in RIGHT}, 0, list[float]()

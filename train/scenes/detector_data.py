@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ideomotor.train.scenes.arranged import ArrangedScene, arranged_scenes
-from ideomotor.vla.planner.camera import FrontCamera
-from ideomotor.vla.planner.detector import GROUPS, RELATIONS, hand_planes
+from ideomotor.vla.planner.perception.camera import FrontCamera
+from ideomotor.vla.planner.perception.detector import GROUPS, RELATIONS, hand_planes
 from ideomotor.vla.planner.things import COLOURS
 
 KINDS = tuple(kind for kinds in GROUPS.values() for kind in kinds)

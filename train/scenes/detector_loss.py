@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ideomotor.train.scenes.detector_data import HIDDEN, KINDS, VISIBLE, Scenes
-from ideomotor.vla.planner.detector import CELLS, GROUPS, OPENING, DetectorNetwork
+from ideomotor.vla.planner.perception.detector import CELLS, GROUPS, OPENING, DetectorNetwork
 from ideomotor.vla.planner.things import COLOURS
 
 

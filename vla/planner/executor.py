@@ -25,7 +25,8 @@ from ideomotor.vla.planner.goals.grounding import goal_of
 from ideomotor.vla.planner.interface import Decision, DecisionKind, Moment, SkillAttempt
 from ideomotor.vla.planner.memory import Memory
 from ideomotor.vla.planner.plan import Call, Plan
-from ideomotor.vla.planner.planners import Planner, PlannerFailed, PlanRequest, SymbolicPlanner
+from ideomotor.vla.planner.proposing.interface import Planner, PlannerFailed, PlanRequest
+from ideomotor.vla.planner.proposing.symbolic import SymbolicPlanner
 from ideomotor.vla.planner.skills import SKILLS, instruction, succeeded, unmet
 
 
@@ -138,8 +139,7 @@ class Executor:
         acting = self._acting
         assert acting is not None
         self._now = moment.time
-        limit = SKILLS[acting.call.skill].max_seconds
-        late = moment.time - acting.started_at >= limit
+        late = moment.time - acting.started_at >= SKILLS[acting.call.skill].max_seconds
         if not self.options.verify:
             if late or moment.progress >= DONE_PROGRESS:
                 self._close_attempt(moment, True, "not verified")

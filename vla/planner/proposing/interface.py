@@ -1,4 +1,4 @@
-"""The interface of planners, and the symbolic one behind it."""
+"""The interface of planners: what they are asked, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import numpy as np
 
 from ideomotor.control.facts import Facts
 from ideomotor.vla.planner.goals.goals import Goal
-from ideomotor.vla.planner.plan import Call, Plan, calls_of
-from ideomotor.vla.planner.symbolic import NoPlan, plan_for
-
-DEAR = 4.0  # factor on the cost of what another candidate does, or of what failed before
+from ideomotor.vla.planner.plan import Call, Plan
 
 
 @dataclass(frozen=True)
@@ -65,33 +62,3 @@ class Planner(Protocol):
             PlannerFailed: it has none.
         """
         ...
-
-
-class SymbolicPlanner:
-    """Searches over the skills' preconditions and effects; see `symbolic.py`."""
-
-    name = "symbolic"
-
-    def propose(self, request: PlanRequest) -> list[Plan]:
-        """The cheapest plan, then others that avoid the calls of those before. PlannerFailed as `Planner`."""
-        if request.goal is None:
-            raise PlannerFailed("no_plan", f"the grammar does not understand {request.text[:80]!r}")
-        dear = dict.fromkeys(request.failed, DEAR)
-        found: list[Plan] = []
-        for _ in range(2 * request.count):
-            try:
-                plan = plan_for(
-                    request.goal, request.things, request.facts, request.costs, dear, request.reached,
-                    request.skipped,
-                )  # fmt: skip
-            except NoPlan as error:
-                if not found:
-                    raise PlannerFailed("no_plan", str(error)) from None
-                break
-            if plan not in found:
-                found.append(plan)
-            if len(found) == request.count:
-                break
-            first = next(calls_of(plan), None)
-            dear = {**dear, **{call: dear.get(call, 1.0) * DEAR for call in ([first] if first else [])}}
-        return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.planner.planners import Planner, SymbolicPlanner
+from ideomotor.vla.planner.proposing.interface import Planner
+from ideomotor.vla.planner.proposing.symbolic import SymbolicPlanner
 
 HOSTED = ("openai", "anthropic")
 
@@ -26,11 +27,11 @@ def planner_named(name: str, base_url: str = "", share_images: bool = False) -> 
     if name == "symbolic":
         return SymbolicPlanner()
     if kind == "local" and model:
-        from ideomotor.vla.planner.local import LocalPlanner
+        from ideomotor.vla.planner.proposing.local import LocalPlanner
 
         return LocalPlanner(model)
     if kind in HOSTED and model:
-        from ideomotor.vla.planner.hosted import HostedPlanner
+        from ideomotor.vla.planner.proposing.hosted import HostedPlanner
 
         return HostedPlanner(kind, model, base_url, share_images=share_images)
     raise UserError(f"planner: got {name!r}, expected symbolic, local:DIR, openai:MODEL or anthropic:MODEL")

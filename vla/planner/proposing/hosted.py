@@ -22,8 +22,8 @@ import numpy as np
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.planner.plan import Plan
-from ideomotor.vla.planner.planners import PlannerFailed, PlanRequest
-from ideomotor.vla.planner.prompt import SYSTEM, asked, plans_in, schema
+from ideomotor.vla.planner.proposing.interface import PlannerFailed, PlanRequest
+from ideomotor.vla.planner.proposing.prompt import SYSTEM, asked, plans_in, schema
 
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 BASES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com/v1"}
@@ -58,7 +58,7 @@ class Used:
 
 
 class HostedPlanner:
-    """Implements `planners.Planner` with a server.
+    """Implements `interface.Planner` with a server.
 
     Args:
         kind: openai or anthropic.

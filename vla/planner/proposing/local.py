@@ -15,15 +15,15 @@ import torch
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.planner.plan import Plan
-from ideomotor.vla.planner.planners import PlannerFailed, PlanRequest
-from ideomotor.vla.planner.prompt import SYSTEM, asked, plans_in, schema
+from ideomotor.vla.planner.proposing.interface import PlannerFailed, PlanRequest
+from ideomotor.vla.planner.proposing.prompt import SYSTEM, asked, plans_in, schema
 
 MAX_TOKENS = 600
 MAX_SECONDS = 60.0  # of one answer [s]
 
 
 class LocalPlanner:
-    """Implements `planners.Planner` with a model of `transformers`.
+    """Implements `interface.Planner` with a model of `transformers`.
 
     Args:
         source: folder, or ORG/NAME on the Hugging Face Hub.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ideomotor.vla.planner.detector import Detection
+from ideomotor.vla.planner.perception.detector import Detection
 from ideomotor.vla.planner.things import GRASPABLE
 
 HALF = {"small": 0.0130, "large": 0.0175}  # half extent of what can be grasped [m]

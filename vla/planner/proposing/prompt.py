@@ -13,7 +13,7 @@ from typing import Any
 from ideomotor.control.errors import UserError
 from ideomotor.control.facts import PREDICATES, SIDES, listed
 from ideomotor.vla.planner.plan import MAX_BYTES, Plan, calls_of, plan_from_json
-from ideomotor.vla.planner.planners import PlannerFailed, PlanRequest
+from ideomotor.vla.planner.proposing.interface import PlannerFailed, PlanRequest
 from ideomotor.vla.planner.skills import SKILLS, checked
 
 MAX_PLANS = 8

@@ -12,16 +12,48 @@ from itertools import count
 
 from ideomotor.control.facts import Facts
 from ideomotor.vla.planner.goals.goals import Goal, Requirement
-from ideomotor.vla.planner.plan import MAX_CALLS, Call, Condition, Plan, sequence
+from ideomotor.vla.planner.plan import MAX_CALLS, Call, Condition, Plan, calls_of, sequence
+from ideomotor.vla.planner.proposing.interface import PlannerFailed, PlanRequest
 from ideomotor.vla.planner.skills import all_calls, applied, effects, unmet
 from ideomotor.vla.planner.things import kind_of
 
 MAX_STATES = 6_000  # visited in the search for one milestone
 CONTAINERS = ("bowl", "plate", "drawer")
+DEAR = 4.0  # factor on the cost of what another candidate does, or of what failed before
 
 
 class NoPlan(Exception):
     """No order of skills leads there, as far as was searched; the message says what is missing."""
+
+
+class SymbolicPlanner:
+    """Implements `interface.Planner` by searching over the skills' preconditions and effects."""
+
+    name = "symbolic"
+
+    def propose(self, request: PlanRequest) -> list[Plan]:
+        """The cheapest plan, then others that avoid the calls of those before. PlannerFailed as `Planner`."""
+        if request.goal is None:
+            raise PlannerFailed("no_plan", f"the grammar does not understand {request.text[:80]!r}")
+        dear = dict.fromkeys(request.failed, DEAR)
+        found: list[Plan] = []
+        for _ in range(2 * request.count):
+            try:
+                plan = plan_for(
+                    request.goal, request.things, request.facts, request.costs, dear, request.reached,
+                    request.skipped,
+                )  # fmt: skip
+            except NoPlan as error:
+                if not found:
+                    raise PlannerFailed("no_plan", str(error)) from None
+                break
+            if plan not in found:
+                found.append(plan)
+            if len(found) == request.count:
+                break
+            first = next(calls_of(plan), None)
+            dear = {**dear, **{call: dear.get(call, 1.0) * DEAR for call in ([first] if first else [])}}
+        return found
 
 
 def plan_for(

@@ -16,10 +16,10 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.facts import Fact
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.vla.planner.camera import FrontCamera
-from ideomotor.vla.planner.detector import BUNDLED, RELATIONS, SIDE, SceneDetector
 from ideomotor.vla.planner.interface import PerceivedScene
-from ideomotor.vla.planner.tracks import HALF, Track, apart, follow, named
+from ideomotor.vla.planner.perception.camera import FrontCamera
+from ideomotor.vla.planner.perception.detector import BUNDLED, RELATIONS, SIDE, SceneDetector
+from ideomotor.vla.planner.perception.tracks import HALF, Track, apart, follow, named
 
 CONTAINERS = {"inside": ("inside", "bowl"), "on_plate": ("on", "plate"), "on_zone": ("on", "zone")}
 OPENED, CLOSED = 0.057, 0.013  # from which opening on, and up to which [m]; a skill is done at 0.055, 0.012

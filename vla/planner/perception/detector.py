@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ideomotor.control.errors import UserError
-from ideomotor.vla.planner.camera import FrontCamera
+from ideomotor.vla.planner.perception.camera import FrontCamera
 from ideomotor.vla.planner.things import COLOURS
 
 BUNDLED = Path(__file__).parent / "weights" / "so101"
