@@ -133,6 +133,64 @@ def test_what_the_hand_lets_go_of_unseen_lies_below_it(place, relation, facts):
     assert look(perception).facts == facts | {("hand_empty",)}  # it closes again around nothing
 
 
+def _carried(low, high):
+    """A perception of a cube around which the hand has closed low down, and opened high up over a bowl."""
+    fake = FakeDetector()
+    (x, y, _), (away, aside, _) = CAMERA.fingertips(low), CAMERA.fingertips(high)
+    fake.put("blue bowl", float(away), float(aside), height=0.0)
+    fake.put("red cube", float(x), float(y))
+    perception = SeenPerception(fake)
+    look(perception, _opened(low, 0.5))
+    perception.notice(low)  # it closes around it; whether it holds it is not seen
+    perception.notice(high)
+    perception.notice(_opened(high, 0.5))
+    return fake, perception
+
+
+def _opened(state, by):
+    wide = state.copy()
+    wide[-1] += by
+    return wide
+
+
+def _inside(perception, state):
+    return ("inside", "red cube", "blue bowl") in look(perception, _opened(state, 0.5)).facts
+
+
+def _turned(state, by):
+    aside = state.copy()
+    aside[0] += by
+    return aside
+
+
+def test_what_is_found_nowhere_after_the_hand_closed_around_it_lies_where_it_opened():
+    low, high = _lowered(HOME), _turned(HOME, 0.7)
+    fake, perception = _carried(low, high)
+    fake.things.pop()
+    assert not _inside(perception, high)  # once may be an oversight
+    assert _inside(perception, high)
+
+
+def test_what_is_still_there_after_the_hand_closed_was_not_taken():
+    low, high = _lowered(HOME), _turned(HOME, 0.7)
+    fake, perception = _carried(low, high)
+    assert not _inside(perception, high)
+    fake.things.pop()  # only now it is hidden
+    assert not any(_inside(perception, high) for _ in range(4))
+
+
+def test_what_the_arm_hides_may_still_be_there():
+    low = _lowered(HOME)
+    high = _turned(HOME, 0.7)
+    fake, perception = _carried(low, high)
+    fake.things.pop()
+    before = low.copy()
+    before[2] -= 0.4  # stretched out, the fingertips are nearer to the camera
+    assert CAMERA.project(CAMERA.fingertips(before))[1] > CAMERA.project(CAMERA.fingertips(low))[1]
+    assert not any(_inside(perception, before) for _ in range(4))
+    assert [_inside(perception, high) for _ in range(2)] == [False, True]
+
+
 def test_a_thing_that_was_lost_is_known_again_wherever_it_turns_up(fake):
     perception = SeenPerception(fake)
     rest = fake.things = fake.things[1:]

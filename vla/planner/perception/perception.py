@@ -1,7 +1,8 @@
 """Perceived facts: what the scene detector finds, followed from look to look, and what the joints tell.
 
 Things are named at the first look and keep their names. What is hidden, behind the arm or in a closed drawer,
-is taken to be where it was seen last, or where the hand let go of it. What only lasts a moment (a button is
+is taken to be where it was seen last, or where the hand let go of it; so is what is found nowhere after the
+hand has closed around it and opened elsewhere. What only lasts a moment (a button is
 down, a hand opens) is noticed from the joint positions at every camera frame.
 """
 
@@ -19,6 +20,7 @@ from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.vla.planner.interface import PerceivedScene
 from ideomotor.vla.planner.perception.camera import FrontCamera
 from ideomotor.vla.planner.perception.detector import BUNDLED, RELATIONS, SIDE, SceneDetector
+from ideomotor.vla.planner.perception.hand import TURN, Hand
 from ideomotor.vla.planner.perception.tracks import HALF, Track, apart, follow, named
 
 CONTAINERS = {"inside": ("inside", "bowl"), "on_plate": ("on", "plate"), "on_zone": ("on", "zone")}
@@ -29,7 +31,9 @@ NEAR_BUTTON, NEAR_THING = 0.022, 0.020  # [m]
 POINTING = (-0.006, 0.050)  # height of the fingertips over a thing's top [m]
 PUSHED, ASIDE = 0.050, 0.030  # that a push moves a thing to the side, and at most ahead [m]
 SURE, UNSURE = 0.35, 0.25  # presence from which a thing is believed at the first look, and later on
-LET_GO = 0.12  # by which a hand opens that lets go of what it holds [rad]
+AROUND = 0.035  # of a thing's middle, where fingertips are that close around it [m]
+MISSING = 2  # looks at a thing's old place before it is taken to have been carried away unseen
+HIDDEN = 0.15  # of the picture beside the fingertips, where the arm may hide what is farther away
 BELOW = {"bowl": 0.045, "plate": 0.050, "zone": 0.050, "drawer": 0.035}  # of a place's middle [m]
 
 
@@ -37,6 +41,8 @@ BELOW = {"bowl": 0.045, "plate": 0.050, "zone": 0.050, "drawer": 0.035}  # of a 
 class _State:
     tracks: list[Track] = field(default_factory=list)
     lasting: set[Fact] = field(default_factory=set)
+    hand: Hand = field(default_factory=Hand)
+    around: Track | None = None  # what the hand closed around
 
 
 class SeenPerception:
@@ -64,8 +70,9 @@ class SeenPerception:
         """What the joint positions (A,) tell between two looks."""
         tip = self._camera.fingertips(state)
         self._let_go(state, tip)
+        self._follow_hand(state, tip)
         for track in self._state.tracks:
-            away = float(np.hypot(tip[0] - track.position[0], tip[1] - track.position[1]))
+            away = _away(track, tip)
             if track.kind == "button" and away < NEAR_BUTTON and tip[2] < PRESSED_HEIGHT:
                 self._state.lasting.add(("pressed", track.name))
             over = tip[2] - 2 * track.height
@@ -97,6 +104,7 @@ class SeenPerception:
             if track.seen and track.graspable:
                 held = _relation(track, tracks) == "held"
                 track.grip = float(observation.state[self._gripper]) if held else np.nan
+        self._carry(self._camera.fingertips(observation.state))
         self.notice(observation.state)
         facts = self._facts()
         return PerceivedScene(
@@ -111,14 +119,41 @@ class SeenPerception:
     def _let_go(self, state: np.ndarray, tip: np.ndarray) -> None:
         """What was held when the hand opens is where the fingertips (3,) [m] are, seen there or not."""
         for track in self._state.tracks:
-            if not state[self._gripper] > track.grip + LET_GO:  # also where nobody knows
+            if state[self._gripper] > track.grip + TURN:  # never so where nobody knows
+                self._lay(track, tip)
+
+    def _follow_hand(self, state: np.ndarray, tip: np.ndarray) -> None:
+        """Keeps in mind what the hand closes around, and where it opens again."""
+        turn = self._state.hand.turn(float(state[self._gripper]))
+        if turn == "closes":
+            near = [one for one in self._state.tracks if one.graspable and _away(one, tip) < AROUND]
+            low = tip[2] < 2 * HALF["large"] + AROUND
+            self._state.around = min(near, key=lambda one: _away(one, tip), default=None) if low else None
+        elif turn == "opens" and self._state.around is not None:
+            self._state.around.dropped, self._state.around.missing = tip.copy(), 0
+            self._state.around = None
+
+    def _carry(self, tip: np.ndarray) -> None:
+        """What the hand has closed around, and what is no longer where it was, lies where the hand opened."""
+        beside, level = self._camera.project(tip)
+        for track in self._state.tracks:
+            if track.seen:
+                track.dropped = None
+            if track.dropped is None:
                 continue
-            track.grip = np.nan
-            relation = self._below(track, tip)
-            track.relations = np.array([float(one == relation) for one in RELATIONS])
-            height = float(tip[2]) if relation == "on_thing" else track.height
-            track.pixel = self._camera.project(np.array([tip[0], tip[1], height]))
-            track.position = (float(tip[0]), float(tip[1]))
+            in_view = abs(track.pixel[0] - beside) > HIDDEN or track.pixel[1] > level
+            track.missing += in_view
+            if track.missing >= MISSING:
+                self._lay(track, track.dropped)
+
+    def _lay(self, track: Track, tip: np.ndarray) -> None:
+        """A thing lies below the fingertips (3,) [m]."""
+        track.grip, track.dropped = np.nan, None
+        relation = self._below(track, tip)
+        track.relations = np.array([float(one == relation) for one in RELATIONS])
+        height = float(tip[2]) if relation == "on_thing" else track.height
+        track.pixel = self._camera.project(np.array([tip[0], tip[1], height]))
+        track.position = (float(tip[0]), float(tip[1]))
 
     def _below(self, track: Track, tip: np.ndarray) -> str:
         """The relation of a thing that is let go at the fingertips."""
@@ -198,6 +233,11 @@ class SeenPerception:
         ahead, aside = track.position[0] - track.began[0], track.position[1] - track.began[1]
         if abs(ahead) < ASIDE and abs(aside) > PUSHED:
             self._state.lasting.add(("pushed", track.name, "left" if aside > 0 else "right"))
+
+
+def _away(track: Track, tip: np.ndarray) -> float:
+    """Of a thing from the fingertips, seen from above [m]."""
+    return apart(track.position, (float(tip[0]), float(tip[1])))
 
 
 def _relation(track: Track, tracks: list[Track]) -> str:

@@ -37,6 +37,8 @@ class Track:
     position: tuple[float, float] = (0.0, 0.0)  # x, y [m]
     seen: bool = True  # at the newest look
     grip: float = np.nan  # the gripper's position when it was seen to be held last [rad]
+    dropped: np.ndarray | None = None  # (3,) [m] where a hand opened that had closed around it, held or not
+    missing: int = 0  # looks since then that did not find it, though nothing hides its old place
 
     @property
     def graspable(self) -> bool:
