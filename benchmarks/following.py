@@ -21,7 +21,7 @@ from ideomotor.control.safety.following import FollowingWatch
 from ideomotor.control.types import Command, RobotState
 from ideomotor.eval.policy_spec import load_policy
 from ideomotor.eval.rollout import rollout
-from ideomotor.launch.runtime.session_recorder import TICKS
+from ideomotor.launch.runtime.recording.session_recorder import TICKS
 from ideomotor.sim.open_world import task_world
 from ideomotor.sim.tasks import TASKS
 from ideomotor.vla.checkpoint_info import bundled_checkpoint

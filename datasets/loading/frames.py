@@ -98,7 +98,7 @@ def resized(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns an image at (H, W), cut to that shape around its middle first; itself when it has that size.
 
     A running arm's pictures, and those that come by the API, come to their policy in the same way
-    (launch/runtime/cameras.py, vla/images.py).
+    (launch/runtime/cameras/cameras.py, vla/images.py).
     """
     if frame.shape[:2] == size:
         return frame

@@ -28,9 +28,9 @@ from ideomotor.control.runtime.tick_profile import TickProfile
 from ideomotor.control.types import ActionChunk, RobotState
 from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output, write_whole
-from ideomotor.launch.runtime.floor import floor_beside, measured
-from ideomotor.launch.runtime.lateness_histogram import lateness_svg
-from ideomotor.launch.runtime.loop_figures import figures, table
+from ideomotor.launch.runtime.figures.floor import floor_beside, measured
+from ideomotor.launch.runtime.figures.lateness_histogram import lateness_svg
+from ideomotor.launch.runtime.figures.loop_figures import figures, table
 
 CHUNK_TICKS, CHUNK_EVERY = 96, 16  # as the bundled policy's
 FLOOR_S = 5.0  # how much longer the floor may take than the control loop

@@ -169,10 +169,10 @@ def _launch(options: LaunchOptions, output: Output) -> int:
     from ideomotor.launch.checkpoints import facts_of, policy_name
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session, session_figures
-    from ideomotor.launch.runtime.cameras import film_sizes
+    from ideomotor.launch.runtime.cameras.cameras import film_sizes
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables, unlike_a_launch
-    from ideomotor.launch.runtime.teleoperators import lead_by
+    from ideomotor.launch.runtime.teleoperation.teleoperators import lead_by
     from ideomotor.launch.serving.remote_source import stop_config
 
     embodiment = load_embodiment(options.robot)

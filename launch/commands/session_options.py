@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ideomotor.control.runtime.shared_state import SharedState
     from ideomotor.datasets.checking.audit_log import AuditLog
     from ideomotor.launch.runtime.preflight import Preflight
+    from ideomotor.launch.runtime.recording.session_log import SessionLog
     from ideomotor.launch.runtime.rig import Rig
-    from ideomotor.launch.runtime.session_log import SessionLog
 
 
 class SessionOptions(Protocol):
@@ -135,8 +135,8 @@ def begun_log(
     """The log of a session, which ends with the stack, and the beginning of its report, which is written."""
     from ideomotor.launch.console import write_whole
     from ideomotor.launch.runtime.ending import as_text
-    from ideomotor.launch.runtime.session_log import SessionLog
-    from ideomotor.launch.runtime.session_recorder import REPORT
+    from ideomotor.launch.runtime.recording.session_log import SessionLog
+    from ideomotor.launch.runtime.recording.session_recorder import REPORT
 
     log = SessionLog(shared, recorded(embodiment, getattr(options, "record", "")), folder, rig.instruction)
     stack.callback(log.close)

@@ -131,11 +131,11 @@ def _teleop(options: TeleopOptions, output: Output) -> int:
     from ideomotor.control.runtime import shared_state
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.runtime import session, session_figures
-    from ideomotor.launch.runtime.cameras import film_sizes
+    from ideomotor.launch.runtime.cameras.cameras import film_sizes
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
     from ideomotor.launch.runtime.rig import has_world
-    from ideomotor.launch.runtime.teleoperators import lead_by
+    from ideomotor.launch.runtime.teleoperation.teleoperators import lead_by
 
     embodiment = load_embodiment(options.robot)
     driver = driver_of(embodiment)

@@ -15,7 +15,7 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.safe_stop import StopState
 from ideomotor.control.runtime.shared_state import SharedState, text_of, unpack_frames
 from ideomotor.launch.dashboard.alarms import AlarmLimits, AlarmWatch, Snapshot
-from ideomotor.launch.runtime.recent import Recent
+from ideomotor.launch.runtime.figures.recent import Recent
 
 JPEG_QUALITY = 80
 POINT = (255, 40, 160)  # RGB of the points that the interpreter means

@@ -23,9 +23,9 @@ from ideomotor.launch.console import Output, write_whole
 from ideomotor.launch.runtime.left_on import release_command, remove_note, write_note
 
 if TYPE_CHECKING:
-    from ideomotor.launch.runtime.episode_log import EpisodeLog
+    from ideomotor.launch.runtime.recording.episode_log import EpisodeLog
+    from ideomotor.launch.runtime.recording.session_log import SessionLog
     from ideomotor.launch.runtime.session import SessionConfig, SessionResult
-    from ideomotor.launch.runtime.session_log import SessionLog
 
 
 class Voice:
@@ -98,7 +98,7 @@ def end_session(
     """
     from ideomotor.control.robots.drivers import driver_of
     from ideomotor.launch.runtime import session, session_figures
-    from ideomotor.launch.runtime.session_recorder import PICTURE, REPORT
+    from ideomotor.launch.runtime.recording.session_recorder import PICTURE, REPORT
 
     voice, files, port = Voice(output.text), Files(), config.rig.port
     if outcome["motors_on"]:
@@ -149,7 +149,7 @@ def _known(value: Any) -> Any:
 
 def tell(outcome: dict[str, Any], voice: Voice) -> None:
     """The outcome for people."""
-    from ideomotor.launch.runtime.loop_figures import table
+    from ideomotor.launch.runtime.figures.loop_figures import table
 
     if outcome["warning"]:
         voice.say(f"warning: {outcome['warning']}")

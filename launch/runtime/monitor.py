@@ -22,9 +22,9 @@ from ideomotor.control.runtime.shared_state import SharedState, text_of
 from ideomotor.control.runtime.shared_state_spec import REQUESTS
 from ideomotor.control.teleop.teleoperator import DriverName
 from ideomotor.launch.runtime.companion import Companion
+from ideomotor.launch.runtime.figures.recent import Recent
 from ideomotor.launch.runtime.keyboard import each_key, in_foreground, keys_in, read_keys
 from ideomotor.launch.runtime.marks import AGAIN, MARKS, Marks
-from ideomotor.launch.runtime.recent import Recent
 from ideomotor.launch.streams import gone
 
 REFRESH_S = 0.25

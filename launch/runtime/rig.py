@@ -28,7 +28,12 @@ from ideomotor.control.runtime.realtime import PRIORITY
 from ideomotor.control.runtime.shared_state import SharedState
 from ideomotor.control.runtime.supervisor import Job
 from ideomotor.launch.runtime.attempts import Table
-from ideomotor.launch.runtime.cameras import CameraMode, look_through, opencv_cameras_process, parse_sources
+from ideomotor.launch.runtime.cameras.cameras import (
+    CameraMode,
+    look_through,
+    opencv_cameras_process,
+    parse_sources,
+)
 
 if TYPE_CHECKING:
     from ideomotor.sim.instructions.judging import Judging

@@ -34,8 +34,7 @@ from ideomotor.launch.dashboard.beside import Dashboard, dashboard_beside
 from ideomotor.launch.dashboard.options import WebOptions
 from ideomotor.launch.runtime.attempts import Attempts
 from ideomotor.launch.runtime.companion import Companion
-from ideomotor.launch.runtime.episode_log import EpisodeLog
-from ideomotor.launch.runtime.floor import Floor, floor_beside, measured
+from ideomotor.launch.runtime.figures.floor import Floor, floor_beside, measured
 from ideomotor.launch.runtime.left_on import put_back, read_note, remove_note, write_note
 from ideomotor.launch.runtime.monitor import View
 from ideomotor.launch.runtime.policy_processes import (
@@ -44,8 +43,9 @@ from ideomotor.launch.runtime.policy_processes import (
     interpreter_process,
     policy_maker,
 )
+from ideomotor.launch.runtime.recording.episode_log import EpisodeLog
+from ideomotor.launch.runtime.recording.session_log import SessionLog
 from ideomotor.launch.runtime.rig import Rig
-from ideomotor.launch.runtime.session_log import SessionLog
 from ideomotor.vla.needed import EVERYTHING, Needed
 
 if TYPE_CHECKING:

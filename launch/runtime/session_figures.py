@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ideomotor.launch.runtime.lateness_histogram import lateness_svg
-from ideomotor.launch.runtime.loop_figures import figures, teleoperation
+from ideomotor.launch.runtime.figures.lateness_histogram import lateness_svg
+from ideomotor.launch.runtime.figures.loop_figures import figures, teleoperation
 from ideomotor.sim.instructions.judging import Judging
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ideomotor.control.teleop.teleoperator import DriverName, FollowerState
 from ideomotor.control.teleop.tip_leader import BEHIND_S, TipFollowing, TipLeader
 from ideomotor.control.teleop.tip_pose import TipPose, difference
 from ideomotor.control.types import RobotState
-from ideomotor.launch.runtime.leaders import leads_by_tip, split_scale
+from ideomotor.launch.runtime.teleoperation.leaders import leads_by_tip, split_scale
 
 LEADER, SO101 = load_embodiment("so101_leader"), load_embodiment("so101")
 HZ = 120

@@ -18,7 +18,7 @@ from ideomotor.datasets.loading import cache, cache_folders, frames
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.sampling import shuffled
 from ideomotor.datasets.loading.window_batch import FrameBatch, WindowBatch
-from ideomotor.launch.runtime.cameras import fit
+from ideomotor.launch.runtime.cameras.cameras import fit
 
 HORIZON = 17
 

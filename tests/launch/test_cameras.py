@@ -17,7 +17,7 @@ from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.supervisor import Job
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.lerobot.video import encode
-from ideomotor.launch.runtime.cameras import (
+from ideomotor.launch.runtime.cameras.cameras import (
     CapturedCamera,
     film_sizes,
     fit,
@@ -25,7 +25,7 @@ from ideomotor.launch.runtime.cameras import (
     opencv_cameras_process,
 )
 from ideomotor.launch.runtime.preflight import measure_cameras
-from ideomotor.launch.runtime.session_log import Recorder
+from ideomotor.launch.runtime.recording.session_log import Recorder
 
 pytestmark = pytest.mark.realtime
 

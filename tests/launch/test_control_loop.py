@@ -12,8 +12,8 @@ from ideomotor.control.runtime.report import ControlReport
 from ideomotor.control.runtime.tick_profile import PARTS
 from ideomotor.launch.bench import control_loop
 from ideomotor.launch.bench.control_loop import CHUNK_TICKS, stream
-from ideomotor.launch.runtime.floor import Floor
-from ideomotor.launch.runtime.lateness_histogram import lateness_svg
+from ideomotor.launch.runtime.figures.floor import Floor
+from ideomotor.launch.runtime.figures.lateness_histogram import lateness_svg
 
 ROBOT = load_embodiment("so101")
 

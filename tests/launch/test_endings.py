@@ -22,7 +22,7 @@ import pytest
 from ideomotor.control.calibration import calibration_path, default_calibration, save_calibration
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.lerobot.video import encode
-from ideomotor.launch.runtime.session_recorder import REPORT, TICKS
+from ideomotor.launch.runtime.recording.session_recorder import REPORT, TICKS
 
 pytest.importorskip("scservo_sdk")
 pytestmark = [pytest.mark.realtime, pytest.mark.session]

@@ -12,7 +12,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
 from ideomotor.control.runtime.shared_state import pack_frames
-from ideomotor.launch.runtime.episode_flow import (
+from ideomotor.launch.runtime.recording.episode_flow import (
     BACK_S,
     GIVE_UP,
     LOST_S,

@@ -16,9 +16,9 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.runtime import shared_state
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
-from ideomotor.launch.runtime import episode_log
-from ideomotor.launch.runtime.episode_log import EpisodeLog
-from ideomotor.launch.runtime.episode_recorder import EpisodeRecorder
+from ideomotor.launch.runtime.recording import episode_log
+from ideomotor.launch.runtime.recording.episode_log import EpisodeLog
+from ideomotor.launch.runtime.recording.episode_recorder import EpisodeRecorder
 from tests.launch.driven_arm import A_TICK, HZ, RATES, ROBOT, SIZES, DrivenArm, K
 
 

@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_package_is_said(in_process: Callable[..., Any], wo
 def test_nothing_of_it_is_imported_before_it_is_asked_for() -> None:
     code = (
         "import sys, ideomotor.control.runtime.process, ideomotor.control.robots.drivers, "
-        "ideomotor.control.teleop.process, ideomotor.launch.runtime.teleoperators\n"
+        "ideomotor.control.teleop.process, ideomotor.launch.runtime.teleoperation.teleoperators\n"
         "from ideomotor.control.embodiment import load_embodiment; load_embodiment('so101')\n"
         "print(sorted(name for name in sys.modules if name.startswith(('ideomotor_', 'lerobot', 'evdev'))))"
     )

@@ -10,9 +10,9 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.datasets.lerobot.video import encode
-from ideomotor.launch.runtime.cameras import CameraMode, film_sizes, parse_sources
-from ideomotor.launch.runtime.captures import open_capture
-from ideomotor.launch.runtime.film_camera import FilmCamera, FilmSource, parse_film
+from ideomotor.launch.runtime.cameras.cameras import CameraMode, film_sizes, parse_sources
+from ideomotor.launch.runtime.cameras.captures import open_capture
+from ideomotor.launch.runtime.cameras.film_camera import FilmCamera, FilmSource, parse_film
 
 ROBOT = load_embodiment("so101")
 HZ = 25

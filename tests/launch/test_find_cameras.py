@@ -14,7 +14,7 @@ import pytest
 
 from ideomotor.launch.commands.bring_up.find_cameras import LABEL, TILE, contact_sheet
 from ideomotor.launch.commands.video import VideoWriter
-from ideomotor.launch.runtime.video_devices import (
+from ideomotor.launch.runtime.cameras.video_devices import (
     ENUM_FMT,
     ENUM_FRAMEINTERVALS,
     ENUM_FRAMESIZES,

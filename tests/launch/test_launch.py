@@ -22,7 +22,7 @@ from ideomotor.datasets.checking.audit_log import check_audit_log
 from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.loader import WindowLoader
-from ideomotor.launch.runtime.session_recorder import PICTURE, PLANS, REPORT, TICKS
+from ideomotor.launch.runtime.recording.session_recorder import PICTURE, PLANS, REPORT, TICKS
 
 pytestmark = [pytest.mark.realtime, pytest.mark.session]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ideomotor.launch.runtime.session_recorder import REPORT
+from ideomotor.launch.runtime.recording.session_recorder import REPORT
 from ideomotor.vla.checkpoint_info import bundled_checkpoint
 
 pytestmark = [pytest.mark.realtime, pytest.mark.session]

@@ -13,8 +13,8 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.trajectory import read_trajectory
-from ideomotor.launch.runtime.lockstep_replay import replay_in_world
-from ideomotor.launch.runtime.replay_figures import PlayedTicks
+from ideomotor.launch.runtime.replaying.lockstep_replay import replay_in_world
+from ideomotor.launch.runtime.replaying.replay_figures import PlayedTicks
 from ideomotor.sim.open_world import task_world
 
 ROBOT = load_embodiment("so101")

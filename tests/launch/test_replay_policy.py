@@ -7,7 +7,7 @@ from ideomotor.control.chunk_handover import HANDOVERS
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.safety.start_pose import too_far
 from ideomotor.control.types import LatentPlan, Observation
-from ideomotor.launch.runtime.replay_policy import AT_ONCE, HORIZON, ReplayPolicy
+from ideomotor.launch.runtime.replaying.replay_policy import AT_ONCE, HORIZON, ReplayPolicy
 
 ROBOT = load_embodiment("so101")
 HOME = ROBOT.home_position

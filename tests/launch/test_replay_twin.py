@@ -9,7 +9,7 @@ import pytest
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.trajectory import read_trajectory
-from ideomotor.launch.runtime.session_recorder import TICKS
+from ideomotor.launch.runtime.recording.session_recorder import TICKS
 
 pytestmark = [pytest.mark.realtime, pytest.mark.session]
 

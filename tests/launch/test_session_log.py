@@ -23,8 +23,8 @@ from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.launch.commands.session_options import recorded
 from ideomotor.launch.runtime.monitor import View
-from ideomotor.launch.runtime.session_log import SessionLog
-from ideomotor.launch.runtime.session_recorder import PLANS, TICKS, Recorder
+from ideomotor.launch.runtime.recording.session_log import SessionLog
+from ideomotor.launch.runtime.recording.session_recorder import PLANS, TICKS, Recorder
 
 ROBOT = load_embodiment("so101")
 HZ = ROBOT.control_hz

@@ -10,9 +10,9 @@ import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.runtime import shared_state
-from ideomotor.launch.runtime.episode_companion import EpisodeCompanion
-from ideomotor.launch.runtime.episode_flow import EpisodePlan, Phase
-from ideomotor.launch.runtime.sound import Sound
+from ideomotor.launch.runtime.recording.episode_companion import EpisodeCompanion
+from ideomotor.launch.runtime.recording.episode_flow import EpisodePlan, Phase
+from ideomotor.launch.runtime.recording.sound import Sound
 
 ROBOT = load_embodiment("so101")
 

@@ -15,7 +15,7 @@ from ideomotor.datasets.checking.checks import validate
 from ideomotor.datasets.lerobot.reader import Dataset
 from ideomotor.datasets.loading.loader import WindowLoader
 from ideomotor.datasets.loading.person_rows import PersonRows
-from ideomotor.launch.runtime.session_recorder import TICKS
+from ideomotor.launch.runtime.recording.session_recorder import TICKS
 
 pytest.importorskip("scservo_sdk")
 ROBOT, LEADER = load_embodiment("so101"), load_embodiment("so101_leader")

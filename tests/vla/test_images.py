@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ideomotor.datasets.loading import frames
-from ideomotor.launch.runtime.cameras import fit
+from ideomotor.launch.runtime.cameras.cameras import fit
 from ideomotor.vla.images import augmented, sample_seeds, to_pixels
 from ideomotor.vla.resizing import resized
 

@@ -18,7 +18,7 @@ from ideomotor.datasets.outputs import check_output
 from ideomotor.launch.console import Output
 
 if TYPE_CHECKING:
-    from ideomotor.launch.runtime.video_devices import VideoDevice
+    from ideomotor.launch.runtime.cameras.video_devices import VideoDevice
 
 TILE = 320  # width of a picture on the contact sheet [pixels]
 LABEL = 28  # height of the line under it
@@ -58,7 +58,7 @@ def find_cameras(options: FindCamerasOptions) -> int:
         check_output("sheet", options.sheet)
 
     with loading():
-        from ideomotor.launch.runtime.video_devices import VideoDevice, video_devices
+        from ideomotor.launch.runtime.cameras.video_devices import VideoDevice, video_devices
 
     devices = [VideoDevice(source, source, "", ()) for source in options.source] or video_devices()
     seen = [_checked(device, options.seconds) for device in devices] if options.seconds else []

@@ -2,7 +2,7 @@
 
 It is a teleoperation (launch/commands/teleop.py) with a recording process beside it. Everything is looked at
 before any motor is on; the person drives through all of it, and episodes begin and end by keys
-(launch/runtime/episode_flow.py).
+(launch/runtime/recording/episode_flow.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ideomotor.launch.runtime.ending import end_session
 if TYPE_CHECKING:
     from ideomotor.control.embodiment import Embodiment
     from ideomotor.launch.commands.record.arguments import ByPersonOptions
-    from ideomotor.launch.runtime.episode_flow import EpisodePlan, Scene
+    from ideomotor.launch.runtime.recording.episode_flow import EpisodePlan, Scene
     from ideomotor.launch.runtime.rig import Rig
 
 
@@ -53,14 +53,14 @@ def _record(options: ByPersonOptions, output: Output) -> int:
     from ideomotor.launch.commands.bring_up.servo_settings import settle
     from ideomotor.launch.commands.record.camera_check import swapped_cameras
     from ideomotor.launch.runtime import session, session_figures
-    from ideomotor.launch.runtime.cameras import film_sizes
-    from ideomotor.launch.runtime.episode_companion import EpisodeCompanion
-    from ideomotor.launch.runtime.episode_log import EpisodeLog
-    from ideomotor.launch.runtime.episode_recorder import rows_a_second
+    from ideomotor.launch.runtime.cameras.cameras import film_sizes
     from ideomotor.launch.runtime.live_view import live_view
     from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
-    from ideomotor.launch.runtime.sound import Sound
-    from ideomotor.launch.runtime.teleoperators import lead_by
+    from ideomotor.launch.runtime.recording.episode_companion import EpisodeCompanion
+    from ideomotor.launch.runtime.recording.episode_log import EpisodeLog
+    from ideomotor.launch.runtime.recording.episode_recorder import rows_a_second
+    from ideomotor.launch.runtime.recording.sound import Sound
+    from ideomotor.launch.runtime.teleoperation.teleoperators import lead_by
 
     embodiment = _with_cameras(load_embodiment(options.robot), options.camera)
     _check_folder(options, embodiment)
@@ -122,7 +122,7 @@ def _record(options: ByPersonOptions, output: Output) -> int:
 
 
 def _plan(options: ByPersonOptions, rig: Rig, scene: Scene | None, fps: float) -> EpisodePlan:
-    from ideomotor.launch.runtime.episode_flow import EpisodePlan
+    from ideomotor.launch.runtime.recording.episode_flow import EpisodePlan
 
     episode_s, reset_s = options.episode_seconds, options.reset_seconds
     facts: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def _plan(options: ByPersonOptions, rig: Rig, scene: Scene | None, fps: float) -
 
 def _scene(rig: Rig) -> Scene | None:
     """The simulated table with a hand that has the leader; None where a person is there."""
-    from ideomotor.launch.runtime.episode_flow import Scene
+    from ideomotor.launch.runtime.recording.episode_flow import Scene
 
     table = rig.table
     if table is None or table.helper is None:

@@ -19,11 +19,11 @@ from ideomotor.launch.commands.replay.options import about, arrangement_of, scen
 from ideomotor.launch.commands.session_options import begun_log, live_console, usual_folder
 from ideomotor.launch.console import Output
 from ideomotor.launch.runtime import session, session_figures
-from ideomotor.launch.runtime.cameras import film_sizes
+from ideomotor.launch.runtime.cameras.cameras import film_sizes
 from ideomotor.launch.runtime.ending import end_session
 from ideomotor.launch.runtime.preflight import measure_cameras, preflight, tables
-from ideomotor.launch.runtime.replay_figures import PlayedSession, PlayedTicks
-from ideomotor.launch.runtime.replay_process import ReplayProcessConfig, replay_process
+from ideomotor.launch.runtime.replaying.replay_figures import PlayedSession, PlayedTicks
+from ideomotor.launch.runtime.replaying.replay_process import ReplayProcessConfig, replay_process
 from ideomotor.launch.runtime.rig import Rig, real_arm, simulated_arm
 
 if TYPE_CHECKING:

@@ -59,8 +59,8 @@ def _read(options: ReplayOptions, output: Output) -> tuple[Embodiment, Trajector
 def _simulated(
     options: ReplayOptions, output: Output, embodiment: Embodiment, trajectory: Trajectory
 ) -> None:
-    from ideomotor.launch.runtime.lockstep_replay import replay_in_world
-    from ideomotor.launch.runtime.replay_figures import PlayedTicks
+    from ideomotor.launch.runtime.replaying.lockstep_replay import replay_in_world
+    from ideomotor.launch.runtime.replaying.replay_figures import PlayedTicks
     from ideomotor.sim.world import World
 
     if embodiment.arms:

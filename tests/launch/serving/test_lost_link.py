@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ideomotor.launch.runtime.session_recorder import TICKS
+from ideomotor.launch.runtime.recording.session_recorder import TICKS
 
 pytestmark = [pytest.mark.realtime, pytest.mark.session, pytest.mark.slow]
 

@@ -6,7 +6,7 @@
     film:take.mp4?hz=25&seed=3
 
 It blocks until the next picture is due, as a device does; a picture's time is when it came. Real cameras are
-opened by launch/runtime/captures.py in the same way; nothing else tells them apart.
+opened by launch/runtime/cameras/captures.py in the same way; nothing else tells them apart.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from typing import Any
 
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.runtime.shared_state import SharedState
-from ideomotor.launch.runtime.episode_flow import EpisodeFlow, EpisodePlan, Phase
-from ideomotor.launch.runtime.episode_log import EpisodeLog
+from ideomotor.launch.runtime.recording.episode_flow import EpisodeFlow, EpisodePlan, Phase
+from ideomotor.launch.runtime.recording.episode_log import EpisodeLog
 
 KEYS = "→: begin, done · ←: again (drops it) · space: stop, go on · g/b: good, bad · Esc: end · Ctrl-C: leave"
 

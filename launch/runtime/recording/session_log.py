@@ -26,7 +26,7 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.interrupts import STOPPING, shielded
 from ideomotor.control.runtime.process import where
 from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach
-from ideomotor.launch.runtime.session_recorder import Recorder
+from ideomotor.launch.runtime.recording.session_recorder import Recorder
 
 EVERY_S = 0.01
 START_S, FINISH_S = 60.0, 300.0

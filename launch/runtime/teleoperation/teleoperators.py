@@ -4,7 +4,7 @@
 name stands for its leader), one of `JOG_DEVICES`, which have no pose, a teleoperator of another package by
 its entry point (control/plugins.py), or `lerobot:TYPE`, one of LeRobot's. With a twin and without DEV the
 leader is a twin too, moved by a hand that solves the scene's task (sim/twin/guiding_hand.py). A robot of two
-arms has two leaders (launch/runtime/lead_pair.py).
+arms has two leaders (launch/runtime/teleoperation/lead_pair.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ideomotor.control.errors import UserError
 from ideomotor.control.plugins import TELEOPERATORS, has_plugin, load_plugin
 from ideomotor.control.teleop.teleoperator import Teleoperator
 from ideomotor.launch.runtime.attempts import Helper
-from ideomotor.launch.runtime.jog_devices import JOG_DEVICES
-from ideomotor.launch.runtime.lead_pair import lead_pair
-from ideomotor.launch.runtime.leaders import (
+from ideomotor.launch.runtime.rig import TWIN_PRIORITY, Rig
+from ideomotor.launch.runtime.teleoperation.jog_devices import JOG_DEVICES
+from ideomotor.launch.runtime.teleoperation.lead_pair import lead_pair
+from ideomotor.launch.runtime.teleoperation.leaders import (
     Leading,
     is_file,
     leader_named,
@@ -32,7 +33,6 @@ from ideomotor.launch.runtime.leaders import (
     looked_at,
     split_scale,
 )
-from ideomotor.launch.runtime.rig import TWIN_PRIORITY, Rig
 
 if TYPE_CHECKING:
     from ideomotor.sim.twin.process import Twin

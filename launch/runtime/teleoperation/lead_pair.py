@@ -22,8 +22,8 @@ from ideomotor.control.pair import split_ports
 from ideomotor.control.robots.pair_arm import said_of
 from ideomotor.control.teleop.leader_arm import LeaderArm, check_leads
 from ideomotor.control.teleop.leader_pair import LeaderPair
-from ideomotor.launch.runtime.leaders import Leading, is_file, leader_named, looked_at
 from ideomotor.launch.runtime.rig import TWIN_PRIORITY, Rig
+from ideomotor.launch.runtime.teleoperation.leaders import Leading, is_file, leader_named, looked_at
 
 EXAMPLE = "left=/dev/ttyACM2,right=/dev/ttyACM3"
 

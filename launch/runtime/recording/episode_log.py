@@ -22,8 +22,8 @@ from ideomotor.control.interrupts import STOPPING, shielded
 from ideomotor.control.runtime.process import where
 from ideomotor.control.runtime.realtime import favoured
 from ideomotor.control.runtime.shared_state import SharedState, SharedStateSpec, attach
-from ideomotor.launch.runtime.episode_recorder import DROPPED, EpisodeRecorder
-from ideomotor.launch.runtime.session_log import EVERY_S, FINISH_S, START_S, check_room
+from ideomotor.launch.runtime.recording.episode_recorder import DROPPED, EpisodeRecorder
+from ideomotor.launch.runtime.recording.session_log import EVERY_S, FINISH_S, START_S, check_room
 
 ROOM = 256_000_000  # [bytes] free on the disk, at least: one long episode
 

@@ -19,8 +19,8 @@ from ideomotor.control.teleop.mirror import mirror
 from ideomotor.control.teleop.teleoperator import Teleoperator
 from ideomotor.control.teleop.tip_leader import SCALES, TipLeader, check_tips
 from ideomotor.launch.commands.session_options import comes_later
-from ideomotor.launch.runtime.jog_devices import JOG_DEVICES
 from ideomotor.launch.runtime.rig import Rig
+from ideomotor.launch.runtime.teleoperation.jog_devices import JOG_DEVICES
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ideomotor.control.picture_crop import middle_of
 from ideomotor.control.runtime.realtime import favoured
 from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack_frames
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
-from ideomotor.launch.runtime.captures import check_source, open_capture
+from ideomotor.launch.runtime.cameras.captures import check_source, open_capture
 
 FIRST_PICTURE_S = 5.0  # that a camera may take to give one
 REOPEN_S = 0.5  # how often a camera that was lost is looked for

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ideomotor.control.camera_spec import CameraSpec
-from ideomotor.launch.runtime.film_camera import PREFIX, FilmCamera, parse_film
-from ideomotor.launch.runtime.plugin_camera import PluginCapture, is_plugin
+from ideomotor.launch.runtime.cameras.film_camera import PREFIX, FilmCamera, parse_film
+from ideomotor.launch.runtime.cameras.plugin_camera import PluginCapture, is_plugin
 
 
 def check_source(source: int | str) -> None:
@@ -21,8 +21,8 @@ def open_capture(source: int | str, spec: CameraSpec) -> Any | None:
     """Returns what has the methods of `cv2.VideoCapture`; None if it cannot be opened.
 
     Args:
-        source: index or path of a device, a video file, `film:…` (launch/runtime/film_camera.py), or a
-            camera of another package (launch/runtime/plugin_camera.py).
+        source: index or path of a device, a video file, `film:…` (film_camera.py), or a camera of another
+            package (plugin_camera.py).
         spec: what a device is asked for.
     """
     # What OpenCV and its FFmpeg have to say about a camera that is not there, we say in one line.

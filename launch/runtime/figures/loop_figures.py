@@ -13,7 +13,7 @@ from ideomotor.control.runtime.loop import summarise
 from ideomotor.control.runtime.report import ControlReport
 from ideomotor.control.runtime.tick_profile import PARTS, USAGE, TickCosts
 from ideomotor.eval.stats.measures import smoothness
-from ideomotor.launch.runtime.floor import Floor
+from ideomotor.launch.runtime.figures.floor import Floor
 
 WORST = 5  # ticks that are shown whole
 

@@ -1,4 +1,4 @@
-"""Makes the files of a launch's log (launch/runtime/session_log.py) from the shared state."""
+"""Makes the files of a launch's log (launch/runtime/recording/session_log.py) from the shared state."""
 
 from __future__ import annotations
 

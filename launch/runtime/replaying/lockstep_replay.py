@@ -10,8 +10,8 @@ from ideomotor.control.controller import Controller
 from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.datasets.loading.trajectory import Trajectory
-from ideomotor.launch.runtime.replay_figures import PlayedTicks
-from ideomotor.launch.runtime.replay_policy import ReplayPolicy
+from ideomotor.launch.runtime.replaying.replay_figures import PlayedTicks
+from ideomotor.launch.runtime.replaying.replay_policy import ReplayPolicy
 from ideomotor.launch.runtime.session import slowed
 from ideomotor.sim.protocol import EpisodeWorld
 

@@ -18,7 +18,7 @@ from ideomotor.control.runtime.shared_state import SharedStateSpec, attach, pack
 from ideomotor.control.runtime.supervisor import live_with_parent, start_heartbeat
 from ideomotor.control.types import LatentPlan, Observation
 from ideomotor.launch.runtime.policy_processes import IDLE_S, LONGEST_S
-from ideomotor.launch.runtime.replay_policy import ReplayPolicy
+from ideomotor.launch.runtime.replaying.replay_policy import ReplayPolicy
 
 EVERY_TICKS = 16  # of the policy's time, between chunks
 PREFIX_TICKS = 12  # committed commands that a chunk begins with: more than it takes to make one
