@@ -204,7 +204,11 @@ class _Session:
         call, past = self._decision.call, self._controller.past_commands.copy() if tick else None
         if self._policy is None:
             assert call is not None  # an expert needs more than words
-            self._follow(skill_expert(self._world, call.skill, call.arguments, past))
+            try:
+                targets = skill_expert(self._world, call.skill, call.arguments, past)
+            except UserError:  # what was taken for something else is not there to be handled
+                targets = iter(())
+            self._follow(targets)
         elif self.return_home and tick:
             held = [one[1] for one in self._scene.facts if one[0] == "held"]
             drops = bool(held) and (call is None or held[0] != call.arguments[0])

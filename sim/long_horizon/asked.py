@@ -61,8 +61,14 @@ def skill_expert(
 
     Args:
         past_commands: (P, A) [rad] of the ticks before, from which it takes over.
+
+    Raises:
+        UserError: at once, as `skill_goal`.
     """
-    goal = skill_goal(world, skill, things)
+    return _driven(world, skill, skill_goal(world, skill, things), past_commands)
+
+
+def _driven(world: World, skill: str, goal: Goal, past_commands: np.ndarray | None) -> Iterator[np.ndarray]:
     arm = Arm(world.embodiment, world.data.ctrl[: len(world.embodiment.joints)], past_commands=past_commands)
     try:
         if skill in ("lift", "press", "point", "push"):

@@ -105,6 +105,16 @@ def test_a_plan_that_cannot_succeed_is_given_up() -> None:
     world.close()
 
 
+def test_an_expert_that_is_asked_for_what_is_not_there_stands_still_and_the_goal_is_given_up() -> None:
+    world = task_world("tower", 3, level="none")
+    home = world.embodiment.home_position
+    calls = [Call("point", ("grey elephant",))]
+    result = answered(goal_episode(world, None, OraclePlan(calls, 1), TruthPerception(world)), None)
+    assert (result.success, result.ended) == (False, "give_up")
+    np.testing.assert_allclose(world.data.ctrl[: len(home)], home, atol=0.01)
+    world.close()
+
+
 def test_a_skill_is_asked_for_by_the_words_of_the_scene() -> None:
     world = task_world("fetch", 900_001, level="none")
     open_, *_ = [call for call in steps_of(world) if call.skill == "open"] or [Call("open", ("x",))]
