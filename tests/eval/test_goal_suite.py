@@ -20,6 +20,7 @@ from ideomotor.eval.rows import ROWS_FILE, open_rows
 from ideomotor.eval.stats.comparison import compare
 from ideomotor.launch.commands.evaluate.evaluate import evaluate
 from ideomotor.launch.commands.evaluate.options import EvalArguments
+from ideomotor.launch.needed_options import NeededArguments
 
 
 def attempt(true: bool, perceived: bool = True, thing: str = "red cube") -> AttemptRow:
@@ -108,6 +109,8 @@ def test_the_experts_on_held_out_scenes_and_what_is_there_is_not_run_again(tmp_p
         (dict(suite="goals", tasks="lift"), "task: unknown"),
         (dict(suite="goals", planner="magic"), "planner: unknown"),
         (dict(suite="goals", axes="camera"), "axes: has no meaning in suite 'goals'"),
+        (dict(suite="goals", needed=NeededArguments(cameras=("front",))), "cameras: has no meaning in"),
+        (dict(suite="goals", needed=NeededArguments(text=False)), "text: has no meaning in suite 'goals'"),
         (dict(suite="goals", episodes=0), "episodes: got 0"),
         (dict(suite="goals", expert=True, batch=4), "expert: has no networks"),
         (dict(suite="goals", resume=True), "resume: needs --out"),

@@ -8,7 +8,7 @@ suite goals (goals.py).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -183,5 +183,12 @@ def refuse_others(arguments: EvalArguments, meant: Collection[str], why: str) ->
         why: the rest of the error's line.
     """
     for field in fields(arguments):
-        if field.name not in meant and getattr(arguments, field.name) != field.default:
-            raise UserError(f"{field.name.replace('_', '-')}: {why}")
+        value, usual = getattr(arguments, field.name), field.default
+        if field.name in meant or value == usual:
+            continue
+        name = field.name
+        if is_dataclass(value):  # options that several commands share
+            name = next(
+                one.name for one in fields(value) if getattr(value, one.name) != getattr(usual, one.name)
+            )
+        raise UserError(f"{name.replace('_', '-')}: {why}")
