@@ -116,7 +116,7 @@ class _Session:
         if policy is not None:
             policy.reset(world.seed)
             self._driver = self._policy_driver(policy)
-        perception.reset()
+        perception.reset(executor.text)
         self._truth = Truth(world)
         self._facts: Facts = self._truth.look()
         self._decision = Decision(DecisionKind.ACT)

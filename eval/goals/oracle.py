@@ -33,6 +33,8 @@ class OraclePlan:
         tries: of each.
     """
 
+    text = ""
+
     def __init__(self, steps: Sequence[Call], tries: int = TRIES):
         self.plan: Plan | None = sequence(steps)
         self.attempts: list[SkillAttempt] = []

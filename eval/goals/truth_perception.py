@@ -25,7 +25,7 @@ class TruthPerception:
     def __init__(self, world: World, places: bool = False):
         self._world, self._truth, self._things, self._places = world, Truth(world), _names(world), places
 
-    def reset(self) -> None:
+    def reset(self, goal: str = "") -> None:
         """It remembers what lasts since the episode began."""
 
     def notice(self, state: np.ndarray) -> None:

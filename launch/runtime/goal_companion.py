@@ -61,7 +61,7 @@ class GoalCompanion:
         Raises:
             UserError: there is no picture, the goal is not understood or cannot be reached in what is seen.
         """
-        self._perception.reset()
+        self._perception.reset(self._executor.text)
         if not self._shared.frames.read(self._frames):
             raise UserError("goal: no picture to plan from, expected the front camera's")
         home = self._robot.home_position.astype(np.float32)

@@ -53,7 +53,7 @@ class Leans(Listens):
 class Says:
     """An executor that says one thing a second, and then that it is done."""
 
-    plan, attempts, replans, planner_calls = None, (), 0, 0
+    text, plan, attempts, replans, planner_calls = "", None, (), 0, 0
 
     def __init__(self, *said: str):
         self._said = list(said)

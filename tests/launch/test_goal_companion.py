@@ -26,7 +26,7 @@ class FakePerception:
         self.facts, self.fails, self.block = EMPTY, None, None
         self.noticed = []
 
-    def reset(self): ...
+    def reset(self, goal=""): ...
 
     def notice(self, state):
         self.noticed.append(float(state[0]))

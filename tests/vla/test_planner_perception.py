@@ -1,5 +1,7 @@
 """Perceived facts from detections: where things lie, what is held, and what the joints tell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -302,3 +304,38 @@ def test_the_bundled_detector_sees_a_scene():
         assert ("hand_empty",) in seen.facts
     finally:
         world.close()
+
+
+@pytest.mark.parametrize(
+    ("goal", "chance", "expected"),
+    [
+        ("put the red cube into the bowl", 0.2, "red cube"),
+        ("put the red cube into the bowl", 0.001, "red cylinder"),  # it is sure of what it sees
+        ("put the red cube and the red cylinder into the bowl", 0.2, "red cylinder"),  # both are named
+        ("put the blue cube into the bowl", 0.2, "red cylinder"),
+        ("put all cubes into the bowl", 0.2, "red cylinder"),
+        ("frobnicate the red cube", 0.2, "red cylinder"),
+    ],
+)
+def test_what_a_goal_names_is_believed_where_the_kind_is_in_doubt(goal, chance, expected):
+    fake = FakeDetector()
+    fake.put("green bowl", 0.20, -0.15, height=0.0)
+    fake.put("red cylinder", 0.20, 0.05)
+    fake.things[-1] = replace(fake.things[-1], kinds={"cube": chance, "cylinder": 1 - chance, "ball": 0.0})
+    perception = SeenPerception(fake)
+    perception.reset(goal)
+    assert set(look(perception).things) == {"green bowl", expected}
+
+
+def test_two_that_are_asked_for_are_two():
+    fake = FakeDetector()
+    for name, y, chance in (("large red cube", 0.05, 0.9), ("small red cylinder", -0.05, 0.3)):
+        fake.put(name, 0.20, y)
+        fake.things[-1] = replace(fake.things[-1], kinds={"cube": chance, "cylinder": 1 - chance})
+    for goal, things in (
+        ("put the red cube onto the plate", {"red cube", "red cylinder"}),
+        ("put exactly two red cubes onto the plate", {"large red cube", "small red cube"}),
+    ):
+        perception = SeenPerception(fake)
+        perception.reset(goal)
+        assert set(look(perception).things) == things

@@ -42,8 +42,8 @@ class PerceivedScene:
 class Perception(Protocol):
     """Looks at a scene at most once a second. It remembers what lasts (`Predicate.lasting`)."""
 
-    def reset(self) -> None:
-        """A goal begins: nothing is remembered."""
+    def reset(self, goal: str = "") -> None:
+        """A goal begins: nothing is remembered; its words are evidence of what there is."""
         ...
 
     def notice(self, state: np.ndarray) -> None:
@@ -107,6 +107,11 @@ class SkillAttempt:
 
 class GoalExecutor(Protocol):
     """Turns a goal into instructions, one after the other; bounded in every respect."""
+
+    @property
+    def text(self) -> str:
+        """The goal in words; empty: there are none."""
+        ...
 
     def start(self, moment: Moment) -> None:
         """Plans. Call it once, before the first `decide`."""

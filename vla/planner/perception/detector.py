@@ -11,7 +11,8 @@ the picture it is given where the fingertips are, from the joint positions. Trai
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ class Detection:
     relations: tuple[float, ...]  # probability of each of RELATIONS; of what can be grasped
     opening: float  # of a drawer [m]
     certainty: float  # of kind, colour and size together, in [0, 1]
+    kinds: Mapping[str, float] = field(default_factory=dict)  # probability of each kind that it may be
 
 
 class DetectorNetwork(nn.Module):
@@ -198,6 +200,7 @@ def _detection(group: str, values: np.ndarray, row: int, column: int) -> Detecti
         relations,
         opening,
         sure,
+        dict(zip(kinds, map(float, kind), strict=True)),
     )
 
 

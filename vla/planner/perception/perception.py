@@ -17,11 +17,12 @@ from ideomotor.control.embodiment import Embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.facts import Fact
 from ideomotor.control.types import LatentPlan, Observation
+from ideomotor.vla.planner.goals.spoken import Spoken, spoken_of
 from ideomotor.vla.planner.interface import PerceivedScene
 from ideomotor.vla.planner.perception.camera import FrontCamera
 from ideomotor.vla.planner.perception.detector import BUNDLED, RELATIONS, SIDE, SceneDetector
 from ideomotor.vla.planner.perception.hand import TURN, Hand
-from ideomotor.vla.planner.perception.tracks import HALF, Track, apart, follow, named
+from ideomotor.vla.planner.perception.tracks import HALF, Track, apart, as_spoken, follow, named
 
 CONTAINERS = {"inside": ("inside", "bowl"), "on_plate": ("on", "plate"), "on_zone": ("on", "zone")}
 OPENED, CLOSED = 0.057, 0.013  # from which opening on, and up to which [m]; a skill is done at 0.055, 0.012
@@ -39,6 +40,7 @@ BELOW = {"bowl": 0.045, "plate": 0.050, "zone": 0.050, "drawer": 0.035}  # of a 
 
 @dataclass
 class _State:
+    spoken: tuple[Spoken, ...] = ()  # of what the goal is
     tracks: list[Track] = field(default_factory=list)
     lasting: set[Fact] = field(default_factory=set)
     hand: Hand = field(default_factory=Hand)
@@ -62,9 +64,9 @@ class SeenPerception:
         """With the bundled detector. UserError: the robot has no such camera, or there is no detector."""
         return cls(SceneDetector.from_pretrained(folder, FrontCamera(embodiment)))
 
-    def reset(self) -> None:
+    def reset(self, goal: str = "") -> None:
         """See `interface.Perception`."""
-        self._state = _State()
+        self._state = _State(spoken_of(goal))
 
     def notice(self, state: np.ndarray) -> None:
         """What the joint positions (A,) tell between two looks."""
@@ -96,7 +98,7 @@ class SeenPerception:
         if tracks:
             follow(tracks, found)
         else:
-            self._state.tracks = tracks = named(found)
+            self._state.tracks = tracks = named(as_spoken(found, self._state.spoken))
         for track in tracks:
             track.position = self._camera.on_plane(*track.pixel, track.height)
             if track.began == (0.0, 0.0):

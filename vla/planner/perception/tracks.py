@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ideomotor.vla.planner.goals.spoken import Spoken
 from ideomotor.vla.planner.perception.detector import Detection
 from ideomotor.vla.planner.things import GRASPABLE
 
@@ -17,6 +19,7 @@ HEIGHTS = {
     "button": 0.024,
     "drawer": 0.032,
 }  # of what is pointed at
+POSSIBLE = 0.01  # probability of another kind from which a goal's word for it is believed
 FAR = 0.6  # of the picture: farther than this no thing moves between two looks
 LOST = 0.3  # what a thing that was not seen at the last look seems to have moved at most
 
@@ -48,6 +51,22 @@ class Track:
     def height(self) -> float:
         """Of its body's frame above the table, where it stands on it [m]."""
         return HALF[self.size] if self.graspable else HEIGHTS[self.kind]
+
+
+def as_spoken(found: list[Detection], spoken: Iterable[Spoken]) -> list[Detection]:
+    """What a goal names and was not found is the likeliest of the things of its colour, if it may be one."""
+    found, spoken = list(found), list(spoken)
+    for named_ in spoken:
+        alike = [one for one in found if one.colour == named_.colour and named_.kind in one.kinds]
+        lacking = named_.number - sum(one.kind == named_.kind for one in alike)
+        others = {one.kind for one in spoken if one.colour == named_.colour}
+        likely = sorted(
+            (one for one in alike if one.kind not in others and one.kinds[named_.kind] > POSSIBLE),
+            key=lambda one: -one.kinds[named_.kind],
+        )
+        for one in likely[: max(lacking, 0)]:
+            found[found.index(one)] = replace(one, kind=named_.kind)
+    return found
 
 
 def named(found: list[Detection]) -> list[Track]:
