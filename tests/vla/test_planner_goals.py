@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ideomotor.control.errors import UserError
 from ideomotor.vla.planner.goals.grounding import goal_of
+from ideomotor.vla.planner.goals.spoken import spoken_of
 from ideomotor.vla.planner.goals.words import WORDS
 from ideomotor.vla.planner.plan import Call, calls_of, drawn, resolved
 from ideomotor.vla.planner.proposing.symbolic import NoPlan, plan_for
@@ -208,3 +209,18 @@ def test_what_nobody_asked_for_is_put_down_and_what_is_asked_for_goes_where_it_b
     many = frozenset({("hand_empty",), *(("on", one, "red plate") for one in things[:3])})
     (call,) = calls("exactly two things on the plate", things, many)
     assert call.startswith("put_down(")  # there is no other container
+
+
+@pytest.mark.parametrize(
+    ("goal", "expected"),
+    [
+        ("put the red cube into the blue bowl", {("red", "cube", 1), ("blue", "bowl", 1)}),
+        ("exactly two yellow cylinders on the plate", {("yellow", "cylinder", 2)}),
+        ("put the ball into the bowl of its colour, then close the red drawer", {("red", "drawer", 1)}),
+        ("put all red things onto the plate", set()),
+        ("frobnicate the red cube", set()),
+        ("", set()),
+    ],
+)
+def test_what_a_goal_names_is_known_before_anything_is_seen(goal, expected):
+    assert {(one.colour, one.kind, one.number) for one in spoken_of(goal)} == expected

@@ -1,53 +1,19 @@
 """Perceived facts from detections: where things lie, what is held, and what the joints tell."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from ideomotor.control.embodiment import load_embodiment
 from ideomotor.control.errors import UserError
 from ideomotor.control.types import Observation
-from ideomotor.vla.planner.perception.camera import FrontCamera
 from ideomotor.vla.planner.perception.detector import (
-    RELATIONS,
-    Detection,
     DetectorNetwork,
     SceneDetector,
     hand_planes,
 )
 from ideomotor.vla.planner.perception.perception import SeenPerception
 from ideomotor.vla.planner.perception.tracks import FAR
-
-ROBOT = load_embodiment("so101")
-CAMERA = FrontCamera(ROBOT)
-HOME = ROBOT.home_position.astype(np.float32)
-
-
-class FakeDetector:
-    """A detector that finds what it is given."""
-
-    camera = CAMERA
-
-    def __init__(self):
-        self.things = []
-
-    def detect(self, image, state, least):
-        return list(self.things)
-
-    def put(self, name, x, y, relation="free", height=0.013, opening=0.0, certainty=0.9):
-        """Adds a thing at x, y, its body `height` above the table."""
-        *size, colour, kind = name.split()
-        graspable = kind in ("cube", "cylinder", "ball")
-        fake = tuple(0.9 if one == relation else 0.1 / 6 for one in RELATIONS) if graspable else ()
-        self.things.append(
-            Detection(kind, colour, (size or ["small"])[0] if graspable else "large",
-                      CAMERA.project(np.array([x, y, height])), 0.9, fake, opening, certainty)
-        )  # fmt: skip
-
-
-def look(perception, state=HOME, shape=(96, 96, 3)):
-    return perception.perceive(Observation(0.0, 0, {"front": np.zeros(shape, np.uint8)}, state, ""), None)
+from tests.vla.fake_detector import CAMERA, HOME, ROBOT, FakeDetector, look, lowered
 
 
 @pytest.fixture
@@ -135,64 +101,6 @@ def test_what_the_hand_lets_go_of_unseen_lies_below_it(place, relation, facts):
     assert look(perception).facts == facts | {("hand_empty",)}  # it closes again around nothing
 
 
-def _carried(low, high):
-    """A perception of a cube around which the hand has closed low down, and opened high up over a bowl."""
-    fake = FakeDetector()
-    (x, y, _), (away, aside, _) = CAMERA.fingertips(low), CAMERA.fingertips(high)
-    fake.put("blue bowl", float(away), float(aside), height=0.0)
-    fake.put("red cube", float(x), float(y))
-    perception = SeenPerception(fake)
-    look(perception, _opened(low, 0.5))
-    perception.notice(low)  # it closes around it; whether it holds it is not seen
-    perception.notice(high)
-    perception.notice(_opened(high, 0.5))
-    return fake, perception
-
-
-def _opened(state, by):
-    wide = state.copy()
-    wide[-1] += by
-    return wide
-
-
-def _inside(perception, state):
-    return ("inside", "red cube", "blue bowl") in look(perception, _opened(state, 0.5)).facts
-
-
-def _turned(state, by):
-    aside = state.copy()
-    aside[0] += by
-    return aside
-
-
-def test_what_is_found_nowhere_after_the_hand_closed_around_it_lies_where_it_opened():
-    low, high = _lowered(HOME), _turned(HOME, 0.7)
-    fake, perception = _carried(low, high)
-    fake.things.pop()
-    assert not _inside(perception, high)  # once may be an oversight
-    assert _inside(perception, high)
-
-
-def test_what_is_still_there_after_the_hand_closed_was_not_taken():
-    low, high = _lowered(HOME), _turned(HOME, 0.7)
-    fake, perception = _carried(low, high)
-    assert not _inside(perception, high)
-    fake.things.pop()  # only now it is hidden
-    assert not any(_inside(perception, high) for _ in range(4))
-
-
-def test_what_the_arm_hides_may_still_be_there():
-    low = _lowered(HOME)
-    high = _turned(HOME, 0.7)
-    fake, perception = _carried(low, high)
-    fake.things.pop()
-    before = low.copy()
-    before[2] -= 0.4  # stretched out, the fingertips are nearer to the camera
-    assert CAMERA.project(CAMERA.fingertips(before))[1] > CAMERA.project(CAMERA.fingertips(low))[1]
-    assert not any(_inside(perception, before) for _ in range(4))
-    assert [_inside(perception, high) for _ in range(2)] == [False, True]
-
-
 def test_a_thing_that_was_lost_is_known_again_wherever_it_turns_up(fake):
     perception = SeenPerception(fake)
     rest = fake.things = fake.things[1:]
@@ -226,7 +134,7 @@ def test_what_the_joints_tell_between_looks_lasts():
     look(perception)
     perception.notice(state)  # far above it
     assert look(perception).facts == {("hand_empty",)}
-    low = _lowered(state)
+    low = lowered(state)
     perception.notice(low)
     tip = CAMERA.fingertips(low)
     fake.things = []
@@ -236,16 +144,6 @@ def test_what_the_joints_tell_between_looks_lasts():
     assert ("pressed", "red button") in look(perception).facts
     perception.reset()
     assert look(perception).facts == {("hand_empty",)}
-
-
-def _lowered(state):
-    """The same arm with its fingertips just above the table."""
-    for lift in np.linspace(-1.3, 1.5, 200):
-        low = state.copy()
-        low[1] = lift
-        if CAMERA.fingertips(low)[2] < 0.024:
-            return low
-    raise AssertionError("it never comes down")
 
 
 def test_a_push_is_told_by_where_a_thing_went(fake):
@@ -304,38 +202,3 @@ def test_the_bundled_detector_sees_a_scene():
         assert ("hand_empty",) in seen.facts
     finally:
         world.close()
-
-
-@pytest.mark.parametrize(
-    ("goal", "chance", "expected"),
-    [
-        ("put the red cube into the bowl", 0.2, "red cube"),
-        ("put the red cube into the bowl", 0.001, "red cylinder"),  # it is sure of what it sees
-        ("put the red cube and the red cylinder into the bowl", 0.2, "red cylinder"),  # both are named
-        ("put the blue cube into the bowl", 0.2, "red cylinder"),
-        ("put all cubes into the bowl", 0.2, "red cylinder"),
-        ("frobnicate the red cube", 0.2, "red cylinder"),
-    ],
-)
-def test_what_a_goal_names_is_believed_where_the_kind_is_in_doubt(goal, chance, expected):
-    fake = FakeDetector()
-    fake.put("green bowl", 0.20, -0.15, height=0.0)
-    fake.put("red cylinder", 0.20, 0.05)
-    fake.things[-1] = replace(fake.things[-1], kinds={"cube": chance, "cylinder": 1 - chance, "ball": 0.0})
-    perception = SeenPerception(fake)
-    perception.reset(goal)
-    assert set(look(perception).things) == {"green bowl", expected}
-
-
-def test_two_that_are_asked_for_are_two():
-    fake = FakeDetector()
-    for name, y, chance in (("large red cube", 0.05, 0.9), ("small red cylinder", -0.05, 0.3)):
-        fake.put(name, 0.20, y)
-        fake.things[-1] = replace(fake.things[-1], kinds={"cube": chance, "cylinder": 1 - chance})
-    for goal, things in (
-        ("put the red cube onto the plate", {"red cube", "red cylinder"}),
-        ("put exactly two red cubes onto the plate", {"large red cube", "small red cube"}),
-    ):
-        perception = SeenPerception(fake)
-        perception.reset(goal)
-        assert set(look(perception).things) == things
