@@ -72,7 +72,7 @@ class KeptSocket:
             socket.close()
 
     def present(self) -> Any:
-        """The websocket; NoAnswer while there is none. A later one knows nothing of what was told to this."""
+        """The websocket; NoAnswer while there is none. A later one knows nothing of what went to this one."""
         socket = self._socket
         if socket is None:
             raise NoAnswer(f"policy: {self.place.url}: not connected")

@@ -10,6 +10,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from ideomotor.control.errors import NoAnswer
 from ideomotor.launch.serving.messages import is_sealed, seal
 from ideomotor.launch.serving.packing import pack, unpack
 
@@ -59,6 +60,16 @@ class ScriptedServer:
                     return
                 for frame in frames:
                     socket.send(frame)
+
+
+def until_answered(act: Callable[[], Any]) -> tuple[Any, int]:
+    """(the first answer, how often there was none), of what is asked until there is one."""
+    misses = 0
+    while True:
+        try:
+            return act(), misses
+        except NoAnswer:
+            misses += 1
 
 
 def done(body: Mapping[str, Any], **fields: Any) -> bytes:

@@ -18,6 +18,7 @@ from ideomotor.launch.serving.kept_socket import Place, open_socket, pauses
 from ideomotor.launch.serving.link import Link
 from ideomotor.launch.serving.messages import seal
 from ideomotor.launch.serving.packing import pack
+from tests.launch.serving.scripted_server import until_answered
 
 LONG_S, SHORT_S = 60.0, 0.05  # where an answer comes, and where none does
 
@@ -47,14 +48,6 @@ def linked() -> Iterator[Callable[..., Link]]:
 
 def done(body: Any, **fields: Any) -> bytes:
     return seal({"type": "done", "id": body["id"], **fields})
-
-
-def until_connected(link: Link) -> None:
-    while True:
-        with contextlib.suppress(NoAnswer):
-            link.present()
-            return
-        time.sleep(0.01)
 
 
 def damaged(data: bytes) -> bytes:
@@ -124,7 +117,7 @@ def test_a_lost_connection_comes_back_by_itself(serving_script, linked) -> None:
     link = linked(server, keeps=True)
     with pytest.raises(NoAnswer, match="connection was lost"):
         link.ask({}, LONG_S)
-    until_connected(link)
+    until_answered(link.present)
     assert link.ask({}, LONG_S).whole("n") == server.connections == 2
 
 

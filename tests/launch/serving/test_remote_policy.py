@@ -28,6 +28,7 @@ from ideomotor.launch.serving.packing import pack, unpack
 from ideomotor.launch.serving.remote_options import RemoteOptions
 from ideomotor.launch.serving.remote_policy import RemotePolicy
 from ideomotor.launch.serving.remote_source import HOLD_S, RemoteSource, stop_config
+from tests.launch.serving.scripted_server import until_answered
 
 SO101 = load_embodiment("so101")
 BUNDLED = policy_folder(None)
@@ -134,16 +135,6 @@ def chunk(body: Any, **changes: Any) -> bytes:
     return seal(
         {"type": "chunk", "id": body["id"], "chunk": chunk_map(dataclasses.replace(right, **changes))}
     )
-
-
-def until_answered(act: Callable[[], Any]) -> tuple[Any, int]:
-    """(the first answer, how often there was none), of what is asked until there is one."""
-    misses = 0
-    while True:
-        try:
-            return act(), misses
-        except NoAnswer:
-            misses += 1
 
 
 def test_an_episode_is_begun_again_on_every_new_connection(live, seen) -> None:

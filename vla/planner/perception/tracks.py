@@ -56,16 +56,16 @@ class Track:
 def as_spoken(found: list[Detection], spoken: Iterable[Spoken]) -> list[Detection]:
     """What a goal names and was not found is the likeliest of the things of its colour, if it may be one."""
     found, spoken = list(found), list(spoken)
-    for named_ in spoken:
-        alike = [one for one in found if one.colour == named_.colour and named_.kind in one.kinds]
-        lacking = named_.number - sum(one.kind == named_.kind for one in alike)
-        others = {one.kind for one in spoken if one.colour == named_.colour}
+    for asked in spoken:
+        alike = [one for one in found if one.colour == asked.colour and asked.kind in one.kinds]
+        lacking = asked.number - sum(one.kind == asked.kind for one in alike)
+        others = {one.kind for one in spoken if one.colour == asked.colour}
         likely = sorted(
-            (one for one in alike if one.kind not in others and one.kinds[named_.kind] > POSSIBLE),
-            key=lambda one: -one.kinds[named_.kind],
+            (one for one in alike if one.kind not in others and one.kinds[asked.kind] > POSSIBLE),
+            key=lambda one: -one.kinds[asked.kind],
         )
         for one in likely[: max(lacking, 0)]:
-            found[found.index(one)] = replace(one, kind=named_.kind)
+            found[found.index(one)] = replace(one, kind=asked.kind)
     return found
 
 
